@@ -1,0 +1,109 @@
+# kdpc_add_driver(name SOURCES a.c b.c [INCLUDES dir …] [DEFINES NAME=1 …] [OPTIONS -flag …])
+#
+# Compiles a WDK driver's source, unchanged, to <build>/drivers/<name>.drv: an ELF image with the Windows data model (32-bit long, 16-bit WCHAR,
+# Microsoft bit-fields, Win64 calls). The target's property KDPC_DRIVER_FILE is the path. Works in this tree and after find_package(kdpc).
+#
+#   --target=x86_64-w64-windows-gnu-elf   that data model in ELF objects
+#   -fdwarf-exceptions, -f…-unwind-tables unwind tables; without them a backtrace ends at the first driver frame
+#   -fsanitize-coverage=trace-pc          driver code takes time and can be interrupted at every edge (drvcrt.c has the hook)
+#   -ffreestanding -nostdlibinc           include/wdk and the compiler's own headers are all a driver sees
+#   -D__try=… and its like                this target accepts structured exception handling and drops the handler silently, so it is refused
+#   -Bsymbolic, the version script        a driver's names are its own: only DriverEntry is seen; all stay in the symbol table for debuggers
+#   -z now, -z norelro                    nothing is bound at an interrupt; all of its data stays writable, as restoring a checkpoint needs
+#   -Ttext-segment                        a base of its own, from its name, so that addresses are equal on every run
+include_guard(GLOBAL)
+
+find_program(KDPC_DRIVER_CLANG NAMES clang clang-14 clang-15 clang-16 DOC "The compiler for drivers")
+find_program(KDPC_DRIVER_LD NAMES ld.bfd ld DOC "GNU ld, for drivers")
+
+if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/drvcrt.c)  # installed
+  set(KDPC_DRVCRT_SOURCE ${CMAKE_CURRENT_LIST_DIR}/drvcrt.c CACHE INTERNAL "")
+  set(KDPC_WDK_INCLUDES ${KDPC_INSTALLED_INCLUDES}/wdk CACHE INTERNAL "")
+else()
+  cmake_path(GET CMAKE_CURRENT_LIST_DIR PARENT_PATH root)
+  set(KDPC_DRVCRT_SOURCE ${root}/src/drvcrt/drvcrt.c CACHE INTERNAL "")
+  set(KDPC_WDK_INCLUDES ${root}/include/wdk CACHE INTERNAL "")
+endif()
+
+set(KDPC_DRIVER_TARGET_OPTIONS
+  --target=x86_64-w64-windows-gnu-elf -fms-extensions -ffreestanding -fno-builtin -nostdlibinc -fdwarf-exceptions -fasynchronous-unwind-tables
+  -g -gdwarf-4 -O1 -fno-omit-frame-pointer -Wno-microsoft -Wno-multichar -Wno-ignored-pragmas CACHE INTERNAL "")
+
+set(refusal "this compiler would drop the handler without a word: leave the code out with #ifndef KDPC_DRIVER")
+foreach(word __try __except __finally __leave)
+  list(APPEND refusals "-D${word}=_Pragma(\"GCC error \\\"kdpc cannot compile ${word}: ${refusal}\\\"\")")
+endforeach()
+foreach(word try except finally)  # the WDK's macros for the same; in C++ they are words of the language
+  list(APPEND refusals_in_c "-D${word}=_Pragma(\"GCC error \\\"kdpc cannot compile ${word}: ${refusal}\\\"\")")
+endforeach()
+set(KDPC_DRIVER_REFUSALS "${refusals}" CACHE INTERNAL "")
+set(KDPC_DRIVER_REFUSALS_IN_C "${refusals_in_c}" CACHE INTERNAL "")
+
+# One of 2^20 slots of 16 MiB from 0x410000000000 up: above the World, below where Linux puts executables.
+function(_kdpc_driver_base result name)
+  string(SHA1 hash ${name})
+  string(SUBSTRING ${hash} 0 5 slot)
+  math(EXPR base "0x410000000000 + 0x${slot} * 0x1000000" OUTPUT_FORMAT HEXADECIMAL)
+  set(${result} ${base} PARENT_SCOPE)
+endfunction()
+
+# The names compilers and C programmers take for granted, once per build.
+function(_kdpc_driver_runtime result)
+  set(folder ${CMAKE_BINARY_DIR}/drivers)
+  set(${result} ${folder}/drvcrt.o PARENT_SCOPE)
+  if(TARGET kdpc_drvcrt)
+    return()
+  endif()
+  file(MAKE_DIRECTORY ${folder})
+  file(WRITE ${folder}/driver.version "{ global: DriverEntry; local: *; };\n")
+  add_custom_command(OUTPUT ${folder}/drvcrt.o
+    COMMAND ${KDPC_DRIVER_CLANG} ${KDPC_DRIVER_TARGET_OPTIONS} -Wall -Wextra -c ${KDPC_DRVCRT_SOURCE} -o ${folder}/drvcrt.o
+    DEPENDS ${KDPC_DRVCRT_SOURCE} COMMENT "Compiling the drivers' runtime" VERBATIM)
+  add_custom_target(kdpc_drvcrt DEPENDS ${folder}/drvcrt.o)
+endfunction()
+
+function(kdpc_add_driver name)
+  cmake_parse_arguments(PARSE_ARGV 1 driver "" "" "SOURCES;INCLUDES;DEFINES;OPTIONS")
+  if(NOT driver_SOURCES OR driver_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "kdpc_add_driver(${name}): SOURCES are needed; not understood: ${driver_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT KDPC_DRIVER_CLANG OR NOT KDPC_DRIVER_LD)
+    message(FATAL_ERROR "kdpc_add_driver(${name}): drivers are compiled by clang and linked by GNU ld (Debian packages clang and binutils)")
+  endif()
+  _kdpc_driver_runtime(runtime)
+  _kdpc_driver_base(base ${name})
+
+  set(options ${KDPC_DRIVER_TARGET_OPTIONS} -fsanitize-coverage=trace-pc -DKDPC_DRIVER=1 ${KDPC_DRIVER_REFUSALS})
+  foreach(folder IN LISTS driver_INCLUDES)
+    cmake_path(ABSOLUTE_PATH folder NORMALIZE)
+    list(APPEND options -I${folder})
+  endforeach()
+  list(TRANSFORM driver_DEFINES PREPEND -D)
+  # __FILE__ is the same wherever the tree lies, and so is every address behind it.
+  list(APPEND options ${driver_DEFINES} -isystem ${KDPC_WDK_INCLUDES} -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= ${driver_OPTIONS})
+
+  set(objects "")
+  foreach(source IN LISTS driver_SOURCES)
+    cmake_path(ABSOLUTE_PATH source NORMALIZE OUTPUT_VARIABLE path)
+    cmake_path(GET path FILENAME file)
+    set(object ${CMAKE_BINARY_DIR}/drivers/${name}.dir/${file}.o)
+    if(file MATCHES "\\.c$")
+      set(language ${KDPC_DRIVER_REFUSALS_IN_C})
+    else()
+      set(language -fno-exceptions -fno-rtti -fno-threadsafe-statics)
+    endif()
+    add_custom_command(OUTPUT ${object}
+      COMMAND ${KDPC_DRIVER_CLANG} ${options} ${language} -MD -MF ${object}.d -MT ${object} -c ${path} -o ${object}
+      DEPENDS ${path} DEPFILE ${object}.d COMMENT "Compiling driver ${name}: ${file}" VERBATIM)
+    list(APPEND objects ${object})
+  endforeach()
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/drivers/${name}.dir)
+
+  set(image ${CMAKE_BINARY_DIR}/drivers/${name}.drv)
+  add_custom_command(OUTPUT ${image}
+    COMMAND ${KDPC_DRIVER_LD} -shared -Bsymbolic --build-id --eh-frame-hdr -z now -z norelro -z noexecstack -soname ${name}.drv -Ttext-segment=${base}
+            --version-script=${CMAKE_BINARY_DIR}/drivers/driver.version -o ${image} ${objects} ${runtime}
+    DEPENDS ${objects} ${runtime} kdpc_drvcrt COMMENT "Linking driver ${name}" VERBATIM)
+  add_custom_target(${name} ALL DEPENDS ${image})
+  set_target_properties(${name} PROPERTIES KDPC_DRIVER_FILE ${image})
+endfunction()

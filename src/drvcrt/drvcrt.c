@@ -1,0 +1,94 @@
+// What a driver's code calls without saying so, and the few C functions WDK drivers call by name. Linked into every .drv and hidden there:
+// these names exist in the host's C library too, with another calling convention.
+//
+// Compiled for the drivers' own target (32-bit long, Win64 calls), without instrumentation.
+
+typedef unsigned long long size_type;
+typedef unsigned short wide;
+
+// Every edge of driver code passes here. The first word of the World (0x400000000000) counts down to the next event; at zero the machine's
+// KdpcEdge() decides what happens. It is reached by a jump: to it, the driver's edge is the caller.
+__asm__(
+    ".text\n"
+    ".globl __sanitizer_cov_trace_pc\n"
+    ".type __sanitizer_cov_trace_pc, @function\n"
+    "__sanitizer_cov_trace_pc:\n"
+    "  movabsq $0x400000000000, %rax\n"
+    "  decq (%rax)\n"
+    "  js KdpcEdge@PLT\n"
+    "  ret\n"
+    ".size __sanitizer_cov_trace_pc, . - __sanitizer_cov_trace_pc\n");
+
+// Frames of more than a page touch each page in order, so that a guard page is met. Takes the size in rax, changes no register.
+__asm__(
+    ".text\n"
+    ".globl ___chkstk_ms\n"
+    ".type ___chkstk_ms, @function\n"
+    "___chkstk_ms:\n"
+    "  pushq %rcx\n"
+    "  pushq %rax\n"
+    "  cmpq $0x1000, %rax\n"
+    "  leaq 24(%rsp), %rcx\n"
+    "  jb 2f\n"
+    "1:\n"
+    "  subq $0x1000, %rcx\n"
+    "  orl $0, (%rcx)\n"
+    "  subq $0x1000, %rax\n"
+    "  cmpq $0x1000, %rax\n"
+    "  ja 1b\n"
+    "2:\n"
+    "  subq %rax, %rcx\n"
+    "  orl $0, (%rcx)\n"
+    "  popq %rax\n"
+    "  popq %rcx\n"
+    "  ret\n"
+    ".size ___chkstk_ms, . - ___chkstk_ms\n");
+
+void* memcpy(void* to, const void* from, size_type count) {
+  void* result = to;
+  __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+  return result;
+}
+
+void* memmove(void* to, const void* from, size_type count) {
+  if ((size_type)to - (size_type)from >= count) return memcpy(to, from, count);  // forward is safe unless `to` lies within the source
+  unsigned char* target = to;
+  const unsigned char* source = from;
+  while (count--) target[count] = source[count];
+  return to;
+}
+
+void* memset(void* to, int value, size_type count) {
+  void* result = to;
+  __asm__ volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(value) : "memory");
+  return result;
+}
+
+int memcmp(const void* left, const void* right, size_type count) {
+  const unsigned char *a = left, *b = right;
+  for (; count; --count, ++a, ++b)
+    if (*a != *b) return *a < *b ? -1 : 1;
+  return 0;
+}
+
+size_type strlen(const char* text) {
+  size_type length = 0;
+  while (text[length]) ++length;
+  return length;
+}
+
+int strncmp(const char* left, const char* right, size_type count) {
+  for (; count; --count, ++left, ++right) {
+    if (*left != *right) return (unsigned char)*left < (unsigned char)*right ? -1 : 1;
+    if (!*left) break;
+  }
+  return 0;
+}
+
+int strcmp(const char* left, const char* right) { return strncmp(left, right, ~(size_type)0); }
+
+size_type wcslen(const wide* text) {
+  size_type length = 0;
+  while (text[length]) ++length;
+  return length;
+}
