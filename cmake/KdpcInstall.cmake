@@ -1,0 +1,18 @@
+# What others get: headers, one library per machine, the command, and find_package(kdpc) with kdpc::sim, kdpc::live, kdpc_add_driver, kdpc_add_test.
+include(CMakePackageConfigHelpers)
+set(package ${CMAKE_INSTALL_LIBDIR}/cmake/kdpc)
+
+install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+get_property(machines GLOBAL PROPERTY KDPC_MACHINES)
+if(machines)
+  list(TRANSFORM machines PREPEND kdpc- OUTPUT_VARIABLE libraries)
+  install(TARGETS ${libraries} EXPORT kdpc LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(EXPORT kdpc NAMESPACE kdpc:: FILE kdpcTargets.cmake DESTINATION ${package})
+  configure_package_config_file(cmake/kdpcConfig.cmake.in ${PROJECT_BINARY_DIR}/kdpcConfig.cmake INSTALL_DESTINATION ${package}
+    PATH_VARS CMAKE_INSTALL_INCLUDEDIR)
+  write_basic_package_version_file(${PROJECT_BINARY_DIR}/kdpcConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES ${PROJECT_BINARY_DIR}/kdpcConfig.cmake ${PROJECT_BINARY_DIR}/kdpcConfigVersion.cmake
+                cmake/KdpcDriver.cmake cmake/KdpcTest.cmake src/drvcrt/drvcrt.c DESTINATION ${package})
+endif()

@@ -1,0 +1,20 @@
+# Install BUILD to a fresh prefix, then configure, build and test PROJECT against it.
+set(scratch ${BUILD}/consumer)
+file(REMOVE_RECURSE ${scratch})
+
+function(run)
+  execute_process(COMMAND ${ARGV} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT status EQUAL 0)
+    list(JOIN ARGV " " command)
+    message(FATAL_ERROR "failed (${status}): ${command}\n${output}")
+  endif()
+endfunction()
+
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${scratch}/prefix)
+run(${CMAKE_COMMAND} -S ${PROJECT} -B ${scratch}/build -G Ninja -DCMAKE_PREFIX_PATH=${scratch}/prefix -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_C_COMPILER=${C})
+run(${CMAKE_COMMAND} --build ${scratch}/build)
+run(${CMAKE_CTEST_COMMAND} --test-dir ${scratch}/build --output-on-failure --no-tests=error)
+file(GLOB_RECURSE command ${scratch}/prefix/bin/kdpc)
+if(command)
+  run(${command} --help)
+endif()
