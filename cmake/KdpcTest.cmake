@@ -22,7 +22,7 @@ function(kdpc_add_test name)
     endif()
     set(target ${name}.${machine})
     add_executable(${target} ${test_SOURCES})
-    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests ENABLE_EXPORTS ON)  # drivers may call what a test defines
     if(TARGET kdpc_internals_${machine})
       target_link_libraries(${target} PRIVATE kdpc_internals_${machine})
     endif()
