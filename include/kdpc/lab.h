@@ -1,0 +1,280 @@
+// The lab: build a machine, run it, ask it what happened. For tests, tools and everybody else who hosts drivers.
+//
+//   std::string why;
+//   auto machine = kdpc::lab::Machine::create({.processors = 2, .options = {{"irql_checks", "free"}}}, why);
+//   machine->on(1, DISPATCH_LEVEL, [] { ... });              // runs in a thread of processor 1, raised; returns when it has run
+//   machine->run_until([&] { return ready; }, 5ms);
+//   if (machine->outcome().over()) puts(machine->outcome().report().c_str());
+//
+// Everything here is called on the host context: by the thread that created the machine, between steps of the run, never from inside a callback,
+// a driver or a lambda given to on(). What may be used in those stands at the end of this file.
+//
+// A run may end for good: by a bug check, a deadlock, a failing device. Then nothing runs any more, and every question still has its answer.
+#pragma once
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "kdpc/device.h"
+
+namespace kdpc {
+
+class EventSink;
+class EventLog;
+class Symbols;
+
+namespace lab {
+
+// A length of virtual time: 5ms, 100us, or a number of nanoseconds.
+struct Duration {
+  Nanoseconds nanoseconds;
+  template <std::integral I>
+  constexpr Duration(I count) : nanoseconds(static_cast<Nanoseconds>(count)) {}  // NOLINT(google-explicit-constructor)
+  template <class Rep, class Period>
+  constexpr Duration(std::chrono::duration<Rep, Period> time)                    // NOLINT(google-explicit-constructor)
+      : nanoseconds(static_cast<Nanoseconds>(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count())) {}
+};
+
+// An IRQL: the WDK's PASSIVE_LEVEL … HIGH_LEVEL, or a plain number 0…15.
+struct Level {
+  std::uint8_t value;
+  template <class T>
+    requires(std::integral<T> || std::is_enum_v<T>)
+  constexpr Level(T level) : value(static_cast<std::uint8_t>(level)) {}  // NOLINT(google-explicit-constructor)
+};
+
+// Names and values as in scenario files. An unknown name or value is an error that says which ones there are.
+using Settings = std::map<std::string, std::string>;
+
+struct Config {
+  unsigned processors = 1;
+  Settings options = {};                        // the fields of kernel/options.h: {{"irql_checks", "free"}, {"dpc_queue_depth", "4"}}
+  Settings costs = {};                          // of the simulated machine, nanoseconds: {{"isr_entry", "500"}}
+  std::size_t memory = std::size_t{256} << 20;  // reserved, not used
+  std::size_t remember_events = 1'000'000;      // the newest ones are kept; 0: none, and no question about events has an answer
+  bool hash = true;                             // compute trace_hash()
+};
+
+enum class Ended : std::uint8_t {
+  ConditionMet,  // also: nothing has run yet
+  TimeLimit,     // the limit passed first
+  Bugcheck,      // over for good
+  Deadlock,      // over for good
+  Quiescent,     // nothing will ever happen again by itself
+  NoProgress,    // over for good: code without interrupt points used up the host-time guard
+  HostFailure,   // over for good: a device failed
+};
+std::string_view name_of(Ended how);
+
+// A place in code, as far as debug information tells.
+struct Place {
+  std::uintptr_t address = 0;
+  std::string image;         // "nic", "libkdpc-sim.so.0", "dpc_test.sim"
+  std::string function;      // empty: unknown
+  std::uintptr_t offset = 0; // from the start of the function, or else of the image
+  std::string file;          // empty: no debug information
+  int line = 0;
+  std::string text() const;  // nic!NicDpc+0x1c (nic/dpc.c:88)
+};
+
+struct Bugcheck {
+  std::uint32_t code = 0;
+  std::string name;              // IRQL_NOT_LESS_OR_EQUAL
+  std::uint64_t parameters[4] = {};
+  std::string sentence;          // for people
+  std::string rule;              // SEMANTICS rule id, or DDI rule name
+  unsigned processor = 0;
+  unsigned irql = 0;
+  unsigned thread = 0;           // the running, or borrowed, thread
+  Place place;                   // the innermost frame outside this library
+  std::vector<Place> stack;      // innermost first
+};
+
+struct Outcome {
+  Ended how = Ended::ConditionMet;
+  std::string text;              // what happened, where it is not a bug check
+  std::optional<Bugcheck> bugcheck;
+  bool over() const;             // nothing can run any more
+  std::string report() const;    // several lines for people; verdict first
+};
+
+// One fact of the run (kernel/events.h).
+struct Field {
+  std::string name;
+  std::uint64_t value = 0;       // sign-extended where the field is signed
+  std::string text;              // for people; the same in every run
+};
+struct EventRecord {
+  Nanoseconds time = 0;
+  unsigned processor = 0;
+  unsigned irql = 0;
+  unsigned thread = 0;
+  std::string name;              // "dpc-queued"
+  std::vector<Field> fields;
+  bool has(std::string_view field) const;
+  std::uint64_t operator[](std::string_view field) const;  // 0 if there is no such field
+};
+
+struct DebugLine {
+  Nanoseconds time = 0;
+  unsigned processor = 0;
+  unsigned irql = 0;
+  std::string text;              // without the final newline
+};
+
+struct ProcessorState {
+  unsigned number = 0;
+  unsigned irql = 0;
+  unsigned thread = 0;           // the current one
+  std::string thread_name;
+  bool idle = false;
+  bool dpc_routine_active = false;
+  int dpc_depth = 0;             // queued now
+  std::uint32_t dpc_count = 0;   // inserted, ever
+  int maximum_dpc_queue_depth = 0;
+  std::uint32_t dpc_request_rate = 0;
+  std::uint64_t interrupts = 0;
+  std::uint64_t unexpected_interrupts = 0;
+  std::uint64_t kernel_ticks = 0, dpc_ticks = 0, interrupt_ticks = 0, idle_ticks = 0;
+};
+
+struct ThreadOptions {
+  std::string name = "test";
+  unsigned priority = 8;                       // 1…31
+  Duration limit = std::chrono::seconds(30);   // on() gives up after this much virtual time
+};
+
+// A lambda that start() has sent into the machine. Copies name the same one.
+class Task {
+ public:
+  Task() = default;
+  bool done() const;  // it has returned and its level is lowered again
+
+ private:
+  friend class Machine;
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+class Machine {
+ public:
+  // Null, and `why` says the reason: a setting that does not exist, no memory at the World's address, a machine that exists already (one at a
+  // time in a process).
+  static std::unique_ptr<Machine> create(const Config& config, std::string& why);
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  // The one there is, or null.
+  static Machine* current();
+
+  // -- running ------------------------------------------------------------------------------------------------------------------------------
+
+  // True: the condition holds. It is asked between steps. False: outcome() says why not.
+  bool run_until(const std::function<bool()>& condition, Duration limit);
+  // False: the run is over.
+  bool run_for(Duration time);
+
+  // Runs `body` in a system thread on that processor, at Passive, raised to `irql` for the duration. Returns when it has run, true; or when the
+  // run has ended or the limit has passed, false. gtest's macros must not be used in the body; KDPC_EXPECT may.
+  bool on(unsigned processor, Level irql, std::function<void()> body, const ThreadOptions& options = {});
+  // The same without waiting: the body runs when the machine does.
+  Task start(unsigned processor, Level irql, std::function<void()> body, const ThreadOptions& options = {});
+
+  Nanoseconds now() const;           // the time the whole machine has reached
+  const Outcome& outcome() const;    // of the last on(), run_until() or run_for(); a run that is over keeps its own
+  const Config& config() const;
+  // The options in force, all of them, by name.
+  Settings options() const;
+
+  // -- hardware -----------------------------------------------------------------------------------------------------------------------------
+
+  // The board must outlive the machine. Returns the machine's number of the board's line 0.
+  unsigned attach(Board& board);
+  // A line that belongs to no board. A level line interrupts for as long as it is asserted, an edge line once per assertion.
+  unsigned add_line(bool level = true);
+  void assign_line(unsigned line, unsigned vector, bool level = true);
+  void assert_line(unsigned line);
+  void deassert_line(unsigned line);
+  void send_message(unsigned vector, unsigned processor = 0);  // an edge without a line
+
+  // -- questions ----------------------------------------------------------------------------------------------------------------------------
+
+  // In the order in which they were stated. Both: only those of this name whose fields have these values; no name: all.
+  using Filter = std::map<std::string, std::uint64_t>;
+  std::vector<EventRecord> events(std::string_view name = {}, const Filter& filter = {}) const;
+  std::size_t count(std::string_view name, const Filter& filter = {}) const;
+  std::uint64_t events_forgotten() const;           // older than what is remembered
+  void forget_events();                             // questions are about what comes after
+  std::vector<DebugLine> debug_lines() const;       // DbgPrint and its like
+  ProcessorState processor_state(unsigned number) const;
+  unsigned processors() const;
+  std::string processor_table() const;              // one line each, as text
+  std::vector<std::string> last_events(std::size_t count) const;  // as lines of the text trace
+  std::uint64_t trace_hash() const;                 // equal whenever the same run is repeated
+  Place place_of(std::uintptr_t address) const;
+  template <class R, class... A>
+  static std::uint64_t address_of(R (*function)(A...)) { return reinterpret_cast<std::uint64_t>(function); }
+  static std::uint64_t address_of(const volatile void* object) { return reinterpret_cast<std::uint64_t>(object); }
+
+  // Listeners of one's own (src/machine/sink.h), and the ones inside.
+  void add_sink(EventSink& sink);
+  void remove_sink(EventSink& sink);
+  const EventLog& log() const;
+  Symbols& symbols() const;
+
+ private:
+  struct Parts;
+  explicit Machine(std::unique_ptr<Parts> parts);
+  bool finish(bool met);
+  std::unique_ptr<Parts> parts_;
+};
+
+// -- inside ---------------------------------------------------------------------------------------------------------------------------------
+// What code inside the machine may leave for the host, at any IRQL, on any stack. Nothing here allocates. kdpc/test.h has the macros.
+
+struct Value {
+  enum class Kind : std::uint8_t { None, Signed, Unsigned, Boolean, Address } kind = Kind::None;
+  std::uint64_t bits = 0;
+  Value() = default;
+  template <class T>
+    requires(std::integral<T> || std::is_enum_v<T>)
+  Value(T value) : bits(static_cast<std::uint64_t>(value)) {  // NOLINT(google-explicit-constructor)
+    if constexpr (std::same_as<T, bool>) {
+      kind = Kind::Boolean;
+    } else if constexpr (std::is_enum_v<T>) {
+      kind = Kind::Unsigned;
+    } else {
+      kind = std::is_signed_v<T> ? Kind::Signed : Kind::Unsigned;
+    }
+  }
+  Value(const volatile void* pointer) : kind(Kind::Address), bits(reinterpret_cast<std::uint64_t>(pointer)) {}  // NOLINT(google-explicit-constructor)
+  Value(std::nullptr_t) : kind(Kind::Address) {}                                                                // NOLINT(google-explicit-constructor)
+  std::string text() const;
+};
+
+// An expectation that did not hold, or a rule that was proven (rule is set). The strings are literals.
+struct Note {
+  const char* expression = nullptr;
+  const char* file = nullptr;
+  int line = 0;
+  const char* rule = nullptr;
+  Value values[2];
+};
+
+void leave_note(const Note& note);
+bool is_running();                     // the machine runs: this may be inside
+std::vector<Note> take_notes();        // on the host: those left since the last call, oldest first
+std::uint64_t notes_lost();            // there was no room for so many
+
+}  // namespace lab
+}  // namespace kdpc

@@ -1,0 +1,190 @@
+// GoogleTest and the machine: a test names the machine it wants and gets it as `m`.
+//
+//   KDPC_TEST(DpcQueue, SecondInsertIsRefusedWhileQueued, .processors = 2, .options = {{"irql_checks", "free"}}) {
+//     RULE("INS-1");
+//     m.on(0, DISPATCH_LEVEL, [&] {
+//       KDPC_EXPECT(KeInsertQueueDpc(&dpc, nullptr, nullptr));        // inside: KDPC_EXPECT
+//       KDPC_EXPECT(!KeInsertQueueDpc(&dpc, nullptr, nullptr));
+//     });
+//     EXPECT_EQ(runs, 1);                                             // outside: GoogleTest's own
+//   }
+//
+// GoogleTest's macros are legal on the host context only: in the body of the test and in conditions of run_until. KDPC_EXPECT is legal anywhere, at
+// any IRQL, on any stack; what it finds becomes a failure of the test at the end. RULE is legal anywhere too.
+//
+// A run that ends by itself (bug check, deadlock, …) fails the test, unless the test says EXPECT_BUGCHECK or EXPECT_ENDED. A failing test prints
+// what the drivers printed, the last events, the processors, and how to see it again.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <type_traits>
+
+#include "kdpc/lab.h"
+
+namespace kdpc::test {
+
+// A stop code or parameter a test expects. `any` fits everything.
+struct Expected {
+  bool any = false;
+  std::uint64_t value = 0;
+  template <class T>
+    requires(std::is_integral_v<T> || std::is_enum_v<T>)
+  Expected(T number) : value(static_cast<std::uint64_t>(number)) {}                            // NOLINT(google-explicit-constructor)
+  Expected(const volatile void* pointer) : value(reinterpret_cast<std::uint64_t>(pointer)) {}  // NOLINT(google-explicit-constructor)
+  template <class R, class... A>
+  Expected(R (*function)(A...)) : value(reinterpret_cast<std::uint64_t>(function)) {}          // NOLINT(google-explicit-constructor)
+  static Expected anything() { Expected expected{0}; expected.any = true; return expected; }
+  bool fits(std::uint64_t actual) const { return any || actual == value; }
+};
+inline const Expected any = Expected::anything();
+
+// The machine of one test, from its creation to the verdict.
+class Session {
+ public:
+  explicit Session(const lab::Config& config) : machine_(lab::Machine::create(config, why_)) {
+    lab::take_notes();
+    if (machine_ == nullptr) {
+      ADD_FAILURE() << "There is no machine: " << why_;
+      return;
+    }
+    current() = this;
+  }
+  ~Session() {
+    if (machine_ == nullptr) return;
+    settle();
+    const lab::Outcome& outcome = machine_->outcome();
+    if (outcome.over() && !expected_) ADD_FAILURE() << outcome.report();
+    if (::testing::Test::HasFailure()) explain();
+    current() = nullptr;
+  }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  static Session*& current() {
+    static Session* session = nullptr;
+    return session;
+  }
+  lab::Machine* machine() { return machine_.get(); }
+
+  // What was left inside becomes failures and properties of the test.
+  void settle() {
+    for (const lab::Note& note : lab::take_notes()) {
+      if (note.rule != nullptr) {
+        ::testing::Test::RecordProperty(std::string("rule.") + note.rule, "executed");
+        continue;
+      }
+      std::string values;
+      for (const lab::Value& value : note.values)
+        if (value.kind != lab::Value::Kind::None) values += (values.empty() ? "\n  values: " : ", ") + value.text();
+      ADD_FAILURE_AT(note.file, note.line) << "inside the machine: " << note.expression << values;
+    }
+    if (const std::uint64_t lost = lab::notes_lost(); lost != 0) ADD_FAILURE() << lost << " more failures inside the machine were not kept.";
+  }
+
+  void expect_bugcheck(const char* file, int line, const char* wanted, std::initializer_list<Expected> expected) {
+    settle();
+    const lab::Outcome& outcome = machine_->outcome();
+    expected_ = true;
+    if (!outcome.bugcheck) {
+      expected_ = !outcome.over();
+      ADD_FAILURE_AT(file, line) << "Expected bug check " << wanted << ", but the run has not ended with one (" << lab::name_of(outcome.how) << ").";
+      return;
+    }
+    const lab::Bugcheck& actual = *outcome.bugcheck;
+    bool fits = expected.size() >= 1 && expected.size() <= 5 && expected.begin()->fits(actual.code);
+    for (std::size_t i = 1; fits && i < expected.size(); ++i) fits = expected.begin()[i].fits(actual.parameters[i - 1]);
+    if (!fits) ADD_FAILURE_AT(file, line) << "Expected bug check " << wanted << ", but there was another:\n" << outcome.report();
+  }
+
+  void expect_ended(const char* file, int line, lab::Ended wanted) {
+    settle();
+    expected_ = true;
+    if (machine_->outcome().how != wanted)
+      ADD_FAILURE_AT(file, line) << "Expected the run to end with " << lab::name_of(wanted) << ", but: " << machine_->outcome().report();
+  }
+
+  void expect_no_findings(const char* file, int line) {
+    settle();
+    if (!machine_->outcome().over()) return;
+    expected_ = true;  // said here, once
+    ADD_FAILURE_AT(file, line) << machine_->outcome().report();
+  }
+
+ private:
+  void explain() const {
+    std::string text;
+    const auto add = [&text](const std::string& line) { text += line + '\n'; };
+    const auto lines = machine_->debug_lines();
+    if (!lines.empty()) add("What the drivers printed:");
+    char prefix[64];
+    for (const lab::DebugLine& line : lines) {
+      std::snprintf(prefix, sizeof prefix, "  %12.6f ms  p%u irql %-2u  ", static_cast<double>(line.time) / 1e6, line.processor, line.irql);
+      add(prefix + line.text);
+    }
+    add("The last events:");
+    for (const std::string& line : machine_->last_events(50)) add("  " + line);
+    add("The processors:");
+    text += machine_->processor_table();
+    const ::testing::TestInfo* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    std::snprintf(prefix, sizeof prefix, "%016" PRIx64, machine_->trace_hash());
+    add(std::string("To see it again: --gtest_filter=") + info->test_suite_name() + "." + info->name() +
+        " (a simulated run has no seed: the same program gives the same run; trace hash " + prefix + ")");
+    std::fputs(text.c_str(), stdout);
+    std::fflush(stdout);
+  }
+
+  std::string why_;
+  std::unique_ptr<lab::Machine> machine_;
+  bool expected_ = false;
+};
+
+inline void run(const lab::Config& config, void (*body)(lab::Machine& m)) {
+  Session session(config);
+  if (session.machine() != nullptr) body(*session.machine());
+}
+
+inline void prove(const char* rule) {
+  if (lab::is_running()) {
+    lab::Note note;
+    note.rule = rule;
+    lab::leave_note(note);
+  } else {
+    ::testing::Test::RecordProperty(std::string("rule.") + rule, "executed");
+  }
+}
+
+inline void check(bool holds, const char* expression, const char* file, int line, lab::Value first = {}, lab::Value second = {}) {
+  if (!holds) [[unlikely]] lab::leave_note({expression, file, line, nullptr, {first, second}});
+}
+
+}  // namespace kdpc::test
+
+// KDPC_TEST(Suite, Name, .processors = 2, .options = {…}) { … m … }: what follows the names are fields of lab::Config.
+#define KDPC_TEST(suite, name, ...)                                                           \
+  static void suite##_##name##_on_machine([[maybe_unused]] ::kdpc::lab::Machine& m);          \
+  TEST(suite, name) { ::kdpc::test::run(::kdpc::lab::Config{__VA_ARGS__}, &suite##_##name##_on_machine); } \
+  static void suite##_##name##_on_machine([[maybe_unused]] ::kdpc::lab::Machine& m)
+
+// The run so far has ended with this bug check: EXPECT_BUGCHECK(0xC4, 0x30), EXPECT_BUGCHECK(code, p1, kdpc::test::any, p3).
+#define EXPECT_BUGCHECK(...) ::kdpc::test::Session::current()->expect_bugcheck(__FILE__, __LINE__, #__VA_ARGS__, {__VA_ARGS__})
+// The last run ended like this: EXPECT_ENDED(Deadlock).
+#define EXPECT_ENDED(how) ::kdpc::test::Session::current()->expect_ended(__FILE__, __LINE__, ::kdpc::lab::Ended::how)
+#define EXPECT_NO_FINDINGS() ::kdpc::test::Session::current()->expect_no_findings(__FILE__, __LINE__)
+
+// This test proves a rule of the specification; tools/rules reads it from the results.
+#define RULE(id) ::kdpc::test::prove(id)
+
+// Inside: KDPC_EXPECT(condition), with up to two values to be shown, KDPC_EXPECT(a < b, a, b); KDPC_EXPECT_EQ(a, b) shows both.
+#define KDPC_EXPECT(condition, ...) \
+  ::kdpc::test::check(static_cast<bool>(condition), #condition, __FILE__, __LINE__ __VA_OPT__(, ) __VA_ARGS__)
+#define KDPC_EXPECT_EQ(left, right)                                                                       \
+  do {                                                                                                    \
+    const auto kdpc_left = (left);                                                                        \
+    const auto kdpc_right = (right);                                                                      \
+    ::kdpc::test::check(kdpc_left == kdpc_right, #left " == " #right, __FILE__, __LINE__, kdpc_left, kdpc_right); \
+  } while (false)
