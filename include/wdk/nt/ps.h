@@ -1,0 +1,52 @@
+/* Ps, Ob, Zw: system threads, object references, handles. PASSIVE_LEVEL unless said otherwise. */
+#ifndef _WDK_PS_H
+#define _WDK_PS_H
+
+#include "ke.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DELETE 0x00010000
+#define READ_CONTROL 0x00020000
+#define SYNCHRONIZE 0x00100000
+#define STANDARD_RIGHTS_REQUIRED 0x000F0000
+#define THREAD_ALL_ACCESS 0x001FFFFF
+#define EVENT_ALL_ACCESS 0x001F0003
+#define GENERIC_READ 0x80000000
+#define GENERIC_WRITE 0x40000000
+#define GENERIC_EXECUTE 0x20000000
+#define GENERIC_ALL 0x10000000
+
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI PsCreateSystemThread(_Out_ PHANDLE ThreadHandle, _In_ ULONG DesiredAccess, _In_opt_ POBJECT_ATTRIBUTES ObjectAttributes,
+                                                _In_opt_ HANDLE ProcessHandle, _Out_opt_ PCLIENT_ID ClientId, _In_ PKSTART_ROUTINE StartRoutine,
+                                                _In_opt_ PVOID StartContext);
+_IRQL_requires_max_(APC_LEVEL) NTKERNELAPI NTSTATUS NTAPI PsTerminateSystemThread(_In_ NTSTATUS ExitStatus);
+NTKERNELAPI HANDLE NTAPI PsGetCurrentThreadId(VOID);
+NTKERNELAPI HANDLE NTAPI PsGetCurrentProcessId(VOID);
+NTKERNELAPI PEPROCESS NTAPI IoGetCurrentProcess(VOID);
+#define PsGetCurrentProcess() IoGetCurrentProcess()
+#define PsGetCurrentThread() ((PETHREAD)KeGetCurrentThread())
+
+_IRQL_requires_max_(PASSIVE_LEVEL) NTSYSAPI NTSTATUS NTAPI ZwClose(_In_ HANDLE Handle);
+_IRQL_requires_max_(PASSIVE_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI ObReferenceObjectByHandle(_In_ HANDLE Handle, _In_ ACCESS_MASK DesiredAccess, _In_opt_ POBJECT_TYPE ObjectType,
+                                                     _In_ KPROCESSOR_MODE AccessMode, _Out_ PVOID *Object, _Out_opt_ PVOID HandleInformation);
+_IRQL_requires_max_(DISPATCH_LEVEL) NTKERNELAPI LONG_PTR NTAPI ObfReferenceObject(_In_ PVOID Object);
+_IRQL_requires_max_(DISPATCH_LEVEL) NTKERNELAPI LONG_PTR NTAPI ObfDereferenceObject(_In_ PVOID Object);
+#define ObReferenceObject(Object) ObfReferenceObject(Object)
+#define ObDereferenceObject(Object) ObfDereferenceObject(Object)
+
+/* Object types are data of the kernel. Drivers reach them through these routines, because drivers import functions only. */
+NTKERNELAPI POBJECT_TYPE *NTAPI WdkPsThreadType(VOID);
+NTKERNELAPI POBJECT_TYPE *NTAPI WdkExEventObjectType(VOID);
+#define PsThreadType (WdkPsThreadType())
+#define ExEventObjectType (WdkExEventObjectType())
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
