@@ -1,0 +1,78 @@
+// How hardware is modelled: a Board has its own time, interrupt lines and memory; its Devices have the registers a driver sees.
+//
+// The machine owns virtual time. A board follows: it is advanced to the accessing processor's time before each register access, and while
+// processors idle or stall it is advanced towards the next thing that anybody waits for. Everything here runs on the machine's one host thread;
+// nothing here may read a host clock or a host random number, unless it cannot be seen in registers, lines or memory.
+//
+// Errors: a board that fails (a child process died, a socket broke) calls BoardHost::fail once and from then on reads all ones.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kdpc {
+
+using Nanoseconds = std::uint64_t;  // virtual time since the machine started
+inline constexpr Nanoseconds kNever = ~Nanoseconds{0};
+
+enum class BusSpace : std::uint8_t { Memory, Port };
+
+// A range of registers, at the bus address a driver finds in its translated resources.
+struct RegisterRange {
+  BusSpace space = BusSpace::Memory;
+  std::uint64_t base = 0;
+  std::uint64_t size = 0;
+};
+
+// What the machine offers to a board, from attach() until the board is destroyed.
+class BoardHost {
+ public:
+  virtual ~BoardHost() = default;
+  virtual Nanoseconds now() const = 0;
+  virtual void set_line(unsigned line, bool asserted) = 0;      // the board's own numbering, 0…lines()-1; level as on the wire
+  virtual void send_message(std::uint16_t vector) = 0;          // a message-signalled interrupt, edge
+  virtual void fail(std::string what) = 0;                      // the run ends as a host failure with this text
+};
+
+// Memory that devices read and write by themselves. Drivers get it as common buffers.
+struct DmaMemory {
+  std::byte* host = nullptr;   // where `physical` is mapped in this process
+  std::uint64_t physical = 0;  // bus address of the first byte
+  std::size_t size = 0;
+};
+
+// One function a driver can own.
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual std::string_view name() const = 0;                    // as written in scenarios: "ac97"
+  virtual std::span<const RegisterRange> registers() const = 0; // in the order of the device's base address registers
+  virtual int line() const = 0;                                 // the board's line it raises, or -1; devices with the same number share it
+  // `offset` lies inside registers()[range]; width is 1, 2, 4 or 8 bytes. The board has been advanced to the access time.
+  virtual std::uint64_t read(unsigned range, std::uint64_t offset, unsigned width) = 0;
+  virtual void write(unsigned range, std::uint64_t offset, unsigned width, std::uint64_t value) = 0;
+};
+
+class Board {
+ public:
+  virtual ~Board() = default;
+  virtual void attach(BoardHost& host) = 0;                     // called once, before any other call
+  virtual std::span<Device* const> devices() = 0;
+  virtual unsigned lines() const = 0;
+  virtual bool line_is_level(unsigned) const { return true; }
+  // When something will next happen on this board by itself; kNever: only after a register access. kUnknown: the board cannot look ahead and
+  // has to be advanced in steps while processors run.
+  static constexpr Nanoseconds kUnknown = kNever - 1;
+  virtual Nanoseconds next_event() const = 0;
+  // Runs the board's own time forward to `until`, or less far if a line changed or a message was sent on the way. Returns the time reached.
+  virtual Nanoseconds advance_to(Nanoseconds until) = 0;
+  virtual DmaMemory dma() const { return {}; }                  // empty: the machine's own memory is used
+  // Writable state inside this object that a checkpoint must copy. A board whose state is elsewhere returns false from can_rewind().
+  virtual std::span<std::byte> state() { return {}; }
+  virtual bool can_rewind() const { return false; }
+};
+
+}  // namespace kdpc

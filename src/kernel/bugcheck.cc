@@ -1,0 +1,46 @@
+#include "kernel/bugcheck.h"
+
+#include "kernel/system.h"
+#include "this_machine.h"
+
+namespace kdpc {
+
+const char* name_of_stop(std::uint32_t code) {
+  switch (code) {
+    case stop::IrqlNotGreaterOrEqual: return "IRQL_NOT_GREATER_OR_EQUAL";
+    case stop::IrqlNotLessOrEqual: return "IRQL_NOT_LESS_OR_EQUAL";
+    case stop::SpinLockAlreadyOwned: return "SPIN_LOCK_ALREADY_OWNED";
+    case stop::SpinLockNotOwned: return "SPIN_LOCK_NOT_OWNED";
+    case stop::BadPoolHeader: return "BAD_POOL_HEADER";
+    case stop::NoMoreIrpStackLocations: return "NO_MORE_IRP_STACK_LOCATIONS";
+    case stop::InterruptExceptionNotHandled: return "INTERRUPT_EXCEPTION_NOT_HANDLED";
+    case stop::MultipleIrpCompleteRequests: return "MULTIPLE_IRP_COMPLETE_REQUESTS";
+    case stop::CancelStateInCompletedIrp: return "CANCEL_STATE_IN_COMPLETED_IRP";
+    case stop::PageFaultInNonpagedArea: return "PAGE_FAULT_IN_NONPAGED_AREA";
+    case stop::UnexpectedKernelModeTrap: return "UNEXPECTED_KERNEL_MODE_TRAP";
+    case stop::AttemptedSwitchFromDpc: return "ATTEMPTED_SWITCH_FROM_DPC";
+    case stop::BadPoolCaller: return "BAD_POOL_CALLER";
+    case stop::DriverVerifierDetectedViolation: return "DRIVER_VERIFIER_DETECTED_VIOLATION";
+    case stop::TimerOrDpcInvalid: return "TIMER_OR_DPC_INVALID";
+    case stop::IrqlUnexpectedValue: return "IRQL_UNEXPECTED_VALUE";
+    case stop::DriverIrqlNotLessOrEqual: return "DRIVER_IRQL_NOT_LESS_OR_EQUAL";
+    case stop::WorkerThreadReturnedAtBadIrql: return "WORKER_THREAD_RETURNED_AT_BAD_IRQL";
+    case stop::WorkerInvalid: return "WORKER_INVALID";
+    case stop::HardwareInterruptStorm: return "HARDWARE_INTERRUPT_STORM";
+    case stop::DpcWatchdogViolation: return "DPC_WATCHDOG_VIOLATION";
+    case stop::KernelSecurityCheckFailure: return "KERNEL_SECURITY_CHECK_FAILURE";
+    default: return "driver-defined stop code";
+  }
+}
+
+void bug_check(std::uint32_t code, StopParameters parameters, const char* sentence, const char* rule) {
+  const Irql irql = Machine::irql();
+  if (irql < Irql::High) Machine::set_irql(Irql::High);
+  const Processor& self = Machine::here();
+  Machine::observe(Bugchecked{code, parameters.p1, parameters.p2, parameters.p3, parameters.p4});
+  BugcheckReport report{code, parameters, sentence, rule, self.number, irql, self.current_thread != nullptr ? self.current_thread->id : 0, {}};
+  Machine::stop(report);
+  __builtin_unreachable();
+}
+
+}  // namespace kdpc

@@ -1,0 +1,98 @@
+// A Dpc is work an ISR postpones: it runs later, once, on one processor, at DISPATCH_LEVEL.
+//
+//   K.DPC-1  A Dpc is on at most one queue: `queue` is claimed by an exchange from null, and only then is the Dpc linked.
+//   K.DPC-2  It leaves the queue, and is forgotten, before its routine is called; so it may requeue itself, or be freed (INS-5, INS-6).
+//   K.DPC-3  Only its processor takes from a queue; every processor may insert and remove.
+//
+//    idle --insert()--> queued --retire_here()--> running --(returns)--> idle
+//                         '-----remove()-----> idle
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "base/annotations.h"
+#include "base/list.h"
+#include "kernel/spinlock.h"
+
+namespace kdpc {
+
+struct Processor;
+struct Dpc;
+class DpcQueue;
+
+using DpcRoutine = void KDPC_NTAPI (Dpc* dpc, void* context, void* argument1, void* argument2);
+
+enum class Importance : std::uint8_t { Low = 0, Medium = 1, High = 2, MediumHigh = 3 };
+
+inline constexpr std::uint8_t kDpcType = 19;  // KOBJECTS DpcObject
+
+// NT's KDPC, field for field (SEMANTICS 3.1); the 16 bytes of the link area are ours.
+struct Dpc {
+  std::uint8_t type;
+  std::uint8_t importance;
+  volatile std::uint16_t number;  // 0: untargeted; kTargeted + n: processor n
+  std::uint32_t unused;
+  Link link;
+  DpcRoutine* routine;
+  void* context;
+  void* argument1;
+  void* argument2;
+  DpcQueue* volatile queue;       // null: not queued
+
+  static constexpr std::uint16_t kTargeted = 64;
+};
+static_assert(sizeof(Dpc) == 0x40 && offsetof(Dpc, link) == 8 && offsetof(Dpc, routine) == 0x18 && offsetof(Dpc, queue) == 0x38);
+
+// One processor's queue. Every operation is called with the lock held, at High.
+class DpcQueue {
+ public:
+  void initialize();
+  SpinLock& lock() RETURN_CAPABILITY(lock_) { return lock_; }
+
+  void insert(Dpc& dpc) REQUIRES(lock_);       // High at the head, all others at the tail (SEMANTICS 5.1)
+  Dpc* pop() REQUIRES(lock_);                  // null: empty
+  void remove(Dpc& dpc) REQUIRES(lock_);
+  bool contains(const Dpc& dpc) const;
+
+  std::int32_t depth() const { return depth_; }      // read without the lock too: a hint
+  std::uint32_t inserted() const { return inserted_; }  // ever, never decremented: NT's DpcCount
+
+  const List& dpcs() const { return list_; }
+
+ private:
+  SpinLock lock_;
+  List list_;                           // Q
+  volatile std::int32_t depth_ = 0;     // Q
+  volatile std::uint32_t inserted_ = 0; // Q
+};
+
+namespace dpc {
+
+// Any level. Writes what INI-1 says and nothing else. Initialising a queued Dpc is a bug check (INI-4).
+void initialize(Dpc& dpc, DpcRoutine* routine, void* context);
+// Any level. False: it was already queued and nothing has changed (INS-1).
+bool insert(Dpc* dpc, void* argument1, void* argument2);
+// Any level. True: it was queued and its routine will not start for that insertion (REM-1).
+bool remove(Dpc& dpc);
+void set_importance(Dpc& dpc, Importance importance);
+// False: there is no such processor; nothing has changed (TGT-2).
+bool set_target(Dpc& dpc, unsigned processor);
+
+// Passive. Returns when every Dpc that was queued or running anywhere at the call has run to completion (FLU-1).
+void flush();
+
+// At Dispatch, on the DPC or idle stack: runs what is due until nothing is left (RET-1…9). Entered and left at High.
+void retire_here();
+// Does this processor have anything for retire_here()?
+bool has_work(const Processor& processor);
+// Once a full tick, at Clock: the adaptive thresholds (SEMANTICS 3.4).
+void adapt_here(Processor& self);
+
+// The processor this Dpc would go to when inserted on `here`.
+unsigned target_of(const Dpc& dpc, unsigned here);
+
+// Calls the routine as the retire loop and the timer expiry do: IRQL and APC checks, watchdog count, events (IRQL-10, IRQL-11).
+void call_routine(Dpc* dpc, DpcRoutine* routine, void* context, void* argument1, void* argument2, ActivityKind kind);
+
+}  // namespace dpc
+}  // namespace kdpc

@@ -1,0 +1,69 @@
+#include "kernel/entry.h"
+
+#include "kernel/clock.h"
+#include "kernel/interrupt.h"
+#include "kernel/ipi.h"
+#include "kernel/job.h"
+#include "kernel/scheduler.h"
+#include "kernel/system.h"
+#include "this_machine.h"
+
+namespace kdpc::entry {
+
+namespace {
+
+// The part of an interrupt that runs on the ISR stack, from the vector's level to the end of interrupt.
+void handle(void* argument) {
+  const std::uint8_t vector = *static_cast<const std::uint8_t*>(argument);
+  Processor& self = Machine::here();
+  switch (vector) {
+    case kClockVector:
+      Machine::observe(ActivityBegan{ActivityKind::ClockInterrupt, static_cast<std::uint8_t>(Irql::Clock), Address(), Address()});
+      clock::tick_here(self);
+      Machine::observe(ActivityEnded{ActivityKind::ClockInterrupt, true, Address(), Address()});
+      Machine::end_of_interrupt(vector);
+      return;
+    case kIpiVector:
+      Machine::observe(ActivityBegan{ActivityKind::IpiInterrupt, static_cast<std::uint8_t>(Irql::Ipi), Address(), Address()});
+      ipi::receive_here();
+      Machine::observe(ActivityEnded{ActivityKind::IpiInterrupt, true, Address(), Address()});
+      Machine::end_of_interrupt(vector);
+      return;
+    case kJobVector:
+      job::interrupt_here();
+      Machine::end_of_interrupt(vector);
+      return;
+    default:
+      interrupt::service_here(self, vector);
+  }
+}
+
+}  // namespace
+
+void interrupt(std::uint8_t vector) {
+  const Irql before = Machine::irql();
+  Machine::set_irql(irql_of(vector));
+  Processor& self = Machine::here();  // this high, nobody is migrated: good until the lowering below
+  const Irql outer = self.interrupted_irql;
+  self.interrupted_irql = before;
+  ++self.interrupt_nesting;
+  ++self.interrupt_count;
+  Machine::call_on(StackKind::Isr, handle, &vector);
+  --self.interrupt_nesting;
+  self.interrupted_irql = outer;
+  lower_here(before);
+}
+
+void thread_begins(Thread& self) {
+  if (self.is_idle) {
+    lower_here(Irql::Dispatch);
+    scheduler::idle_loop();
+  }
+  thread::finish_switch_locked();
+  Machine::observe(OrderAcquired{&self});
+  scheduler::release_dispatcher_lock(Irql::Passive);
+  self.routine(self.context);
+  thread::end_current();
+}
+
+}  // namespace kdpc::entry

@@ -1,0 +1,24 @@
+// How the machine enters the kernel.
+#pragma once
+#include <cstdint>
+
+#include "kernel/irql.h"
+
+namespace kdpc {
+struct Thread;
+}
+
+namespace kdpc::entry {
+
+inline constexpr std::uint8_t kClockVector = 0xD1;
+inline constexpr std::uint8_t kIpiVector = 0xE1;
+
+// An interrupt is taken: called by the machine inside window(), spin_pause(), idle() or stall(), or from a signal, on whatever stack is in
+// use, when irql_of(vector) is above the current level. Returns at the level it found.
+void interrupt(std::uint8_t vector);
+
+// The first thing that runs on a new thread's stack: at Synch with the dispatcher lock held by this processor; an idle thread at boot: at High
+// without it. Never returns.
+[[noreturn]] void thread_begins(Thread& self);
+
+}  // namespace kdpc::entry

@@ -1,0 +1,128 @@
+// What can happen: the one vocabulary in which the kernel states facts. Plain structs of numbers and addresses, without kernel types.
+//
+// A fact has a name and says its fields to a visitor, so that a text trace, JSON, a hash and a report need no code per fact. An Address is
+// told apart from a number because only its meaning (image + offset, World offset) is the same in every run.
+#pragma once
+#include <cstdint>
+#include <type_traits>
+#include <variant>
+
+namespace kdpc {
+
+struct Address {
+  std::uintptr_t value = 0;
+  Address() = default;
+  Address(const volatile void* pointer) : value(reinterpret_cast<std::uintptr_t>(pointer)) {}  // NOLINT(google-explicit-constructor)
+  template <class Function>
+    requires std::is_function_v<Function>
+  Address(Function* function) : value(reinterpret_cast<std::uintptr_t>(function)) {}           // NOLINT(google-explicit-constructor)
+  static Address at(std::uintptr_t value) { Address address; address.value = value; return address; }
+};
+
+enum class ActivityKind : std::uint8_t { Isr, Dpc, TimerDpc, SynchronizedRoutine, ClockInterrupt, IpiInterrupt, WorkItem, DriverRoutine };
+enum class LockKind : std::uint8_t { Spin, Interrupt, Cancel, Dispatcher };
+enum class WaitReason : std::uint8_t { Executive, Delay, QuantumEnd, Preempted, Ended, Worker, Yield };
+
+// K.EVENT-1  Every ActivityBegan is closed by one ActivityEnded of the same processor, innermost first.
+struct ActivityBegan  { static constexpr const char* name = "activity-began";  ActivityKind kind; std::uint8_t level; Address routine; Address object;
+                        template <class V> void fields(V&& v) const { v("kind", kind); v("level", level); v("routine", routine); v("object", object); } };
+struct ActivityEnded  { static constexpr const char* name = "activity-ended";  ActivityKind kind; bool claimed; Address routine; Address object;
+                        template <class V> void fields(V&& v) const { v("kind", kind); v("claimed", claimed); v("routine", routine); v("object", object); } };
+struct RoutineEntered { static constexpr const char* name = "routine-entered"; std::uint16_t routine; Address caller;
+                        template <class V> void fields(V&& v) const { v("routine", routine); v("caller", caller); } };
+struct IrqlChanged    { static constexpr const char* name = "irql-changed";    std::uint8_t from; std::uint8_t to;
+                        template <class V> void fields(V&& v) const { v("from", from); v("to", to); } };
+
+struct DpcQueued      { static constexpr const char* name = "dpc-queued";      Address dpc; Address routine; std::uint16_t target; std::uint8_t importance; std::uint32_t depth; bool drain_requested;
+                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); v("target", target); v("importance", importance); v("depth", depth); v("drain_requested", drain_requested); } };
+struct DpcRefused     { static constexpr const char* name = "dpc-refused";     Address dpc; Address routine;
+                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); } };
+struct DpcRemoved     { static constexpr const char* name = "dpc-removed";     Address dpc; std::uint16_t target;
+                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("target", target); } };
+struct DrainRequested { static constexpr const char* name = "drain-requested"; std::uint16_t target;
+                        template <class V> void fields(V&& v) const { v("target", target); } };
+struct DrainBegan     { static constexpr const char* name = "drain-began";     std::uint32_t depth;
+                        template <class V> void fields(V&& v) const { v("depth", depth); } };
+struct DrainEnded     { static constexpr const char* name = "drain-ended";     std::uint32_t ran;
+                        template <class V> void fields(V&& v) const { v("ran", ran); } };
+
+struct LockAcquired   { static constexpr const char* name = "lock-acquired";   Address lock; LockKind kind; bool waited;
+                        template <class V> void fields(V&& v) const { v("lock", lock); v("kind", kind); v("waited", waited); } };
+struct LockReleased   { static constexpr const char* name = "lock-released";   Address lock; LockKind kind;
+                        template <class V> void fields(V&& v) const { v("lock", lock); v("kind", kind); } };
+
+// Everything before OrderReleased{object} happens before everything after the OrderAcquired{object} that follows it.
+struct OrderReleased  { static constexpr const char* name = "order-released";  Address object;
+                        template <class V> void fields(V&& v) const { v("object", object); } };
+struct OrderAcquired  { static constexpr const char* name = "order-acquired";  Address object;
+                        template <class V> void fields(V&& v) const { v("object", object); } };
+// The kernel wrote into memory that belongs to a driver.
+struct KernelAccess   { static constexpr const char* name = "kernel-access";   Address at; std::uint32_t size;
+                        template <class V> void fields(V&& v) const { v("at", at); v("size", size); } };
+
+struct InterruptRequested  { static constexpr const char* name = "interrupt-requested";  std::uint8_t vector; std::uint16_t processor;
+                             template <class V> void fields(V&& v) const { v("vector", vector); v("processor", processor); } };
+struct LineChanged         { static constexpr const char* name = "line-changed";         std::uint16_t line; bool asserted;
+                             template <class V> void fields(V&& v) const { v("line", line); v("asserted", asserted); } };
+struct UnexpectedInterrupt { static constexpr const char* name = "unexpected-interrupt"; std::uint8_t vector;
+                             template <class V> void fields(V&& v) const { v("vector", vector); } };
+struct IpiSent             { static constexpr const char* name = "ipi-sent";             std::uint64_t targets;
+                             template <class V> void fields(V&& v) const { v("targets", targets); } };
+struct InterruptConnected  { static constexpr const char* name = "interrupt-connected";  Address interrupt; Address routine; std::uint8_t vector; bool connected;
+                             template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("connected", connected); } };
+
+struct ClockTicked    { static constexpr const char* name = "clock-ticked";    std::uint64_t interrupt_time;
+                        template <class V> void fields(V&& v) const { v("interrupt_time", interrupt_time); } };
+struct DpcThresholdChanged { static constexpr const char* name = "dpc-threshold-changed"; std::uint32_t maximum_depth; std::uint32_t rate;
+                        template <class V> void fields(V&& v) const { v("maximum_depth", maximum_depth); v("rate", rate); } };
+struct TimerSet       { static constexpr const char* name = "timer-set";       Address timer; Address dpc; std::uint64_t due_time; std::uint32_t period; std::uint16_t processor;
+                        template <class V> void fields(V&& v) const { v("timer", timer); v("dpc", dpc); v("due_time", due_time); v("period", period); v("processor", processor); } };
+struct TimerCancelled { static constexpr const char* name = "timer-cancelled"; Address timer; bool was_set;
+                        template <class V> void fields(V&& v) const { v("timer", timer); v("was_set", was_set); } };
+struct TimerExpired   { static constexpr const char* name = "timer-expired";   Address timer; std::uint64_t due_time;
+                        template <class V> void fields(V&& v) const { v("timer", timer); v("due_time", due_time); } };
+
+struct ObjectSignalled { static constexpr const char* name = "object-signalled"; Address object; std::uint8_t type; std::int32_t state;
+                         template <class V> void fields(V&& v) const { v("object", object); v("type", type); v("state", state); } };
+struct WaitBegan      { static constexpr const char* name = "wait-began";      std::uint32_t thread; Address object;
+                        template <class V> void fields(V&& v) const { v("thread", thread); v("object", object); } };
+struct WaitEnded      { static constexpr const char* name = "wait-ended";      std::uint32_t thread; Address object; std::int32_t status;
+                        template <class V> void fields(V&& v) const { v("thread", thread); v("object", object); v("status", status); } };
+struct ThreadCreated  { static constexpr const char* name = "thread-created";  std::uint32_t thread; Address routine; std::uint8_t priority;
+                        template <class V> void fields(V&& v) const { v("thread", thread); v("routine", routine); v("priority", priority); } };
+struct ThreadReadied  { static constexpr const char* name = "thread-readied";  std::uint32_t thread; std::uint16_t processor; std::uint8_t priority;
+                        template <class V> void fields(V&& v) const { v("thread", thread); v("processor", processor); v("priority", priority); } };
+struct ThreadSwitched { static constexpr const char* name = "thread-switched"; std::uint32_t from; std::uint32_t to; WaitReason why;
+                        template <class V> void fields(V&& v) const { v("from", from); v("to", to); v("why", why); } };
+struct ThreadEnded    { static constexpr const char* name = "thread-ended";    std::uint32_t thread;
+                        template <class V> void fields(V&& v) const { v("thread", thread); } };
+struct WorkQueued     { static constexpr const char* name = "work-queued";     Address item; Address routine; std::uint8_t queue;
+                        template <class V> void fields(V&& v) const { v("item", item); v("routine", routine); v("queue", queue); } };
+
+struct PoolAllocated  { static constexpr const char* name = "pool-allocated";  Address block; std::uint64_t size; std::uint32_t tag;
+                        template <class V> void fields(V&& v) const { v("block", block); v("size", size); v("tag", tag); } };
+struct PoolFreed      { static constexpr const char* name = "pool-freed";      Address block; std::uint64_t size; std::uint32_t tag;
+                        template <class V> void fields(V&& v) const { v("block", block); v("size", size); v("tag", tag); } };
+struct Stalled        { static constexpr const char* name = "stalled";         std::uint64_t nanoseconds;
+                        template <class V> void fields(V&& v) const { v("nanoseconds", nanoseconds); } };
+struct RegisterAccessed { static constexpr const char* name = "register";      std::uint64_t at; std::uint64_t datum; std::uint8_t width; bool write;
+                        template <class V> void fields(V&& v) const { v("at", at); v("value", datum); v("width", width); v("write", write); } };
+struct IrpSent        { static constexpr const char* name = "irp-sent";        Address irp; Address driver; std::uint8_t major; std::uint8_t minor;
+                        template <class V> void fields(V&& v) const { v("irp", irp); v("driver", driver); v("major", major); v("minor", minor); } };
+struct IrpCompleted   { static constexpr const char* name = "irp-completed";   Address irp; std::int32_t status; std::uint64_t information;
+                        template <class V> void fields(V&& v) const { v("irp", irp); v("status", status); v("information", information); } };
+struct IrpCancelled   { static constexpr const char* name = "irp-cancelled";   Address irp; bool routine_called;
+                        template <class V> void fields(V&& v) const { v("irp", irp); v("routine_called", routine_called); } };
+// `text` is valid during the call only.
+struct DebugPrinted   { static constexpr const char* name = "debug-printed";   const char* text; std::uint32_t length;
+                        template <class V> void fields(V&& v) const { v("text", text); v("length", length); } };
+struct Bugchecked     { static constexpr const char* name = "bugchecked";      std::uint32_t code; std::uint64_t p1; std::uint64_t p2; std::uint64_t p3; std::uint64_t p4;
+                        template <class V> void fields(V&& v) const { v("code", code); v("p1", Address::at(p1)); v("p2", Address::at(p2)); v("p3", Address::at(p3)); v("p4", Address::at(p4)); } };
+
+using Event = std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan,
+                           DrainEnded, LockAcquired, LockReleased, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested, LineChanged,
+                           UnexpectedInterrupt, IpiSent, InterruptConnected, ClockTicked, DpcThresholdChanged, TimerSet, TimerCancelled, TimerExpired,
+                           ObjectSignalled, WaitBegan, WaitEnded, ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded, WorkQueued,
+                           PoolAllocated, PoolFreed, Stalled, RegisterAccessed, IrpSent, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
+
+}  // namespace kdpc

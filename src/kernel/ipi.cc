@@ -1,0 +1,26 @@
+#include "kernel/ipi.h"
+
+#include "kernel/processor.h"
+#include "this_machine.h"
+
+namespace kdpc::ipi {
+
+void request_dispatch(Processor& target) {
+  Machine::observe(DrainRequested{target.number});
+  // The caller is at Dispatch or above, so "this processor" cannot change under it.
+  if (&target == &Machine::here()) {
+    Machine::request_here(kDispatchRequest);
+    return;
+  }
+  __atomic_or_fetch(&target.ipi_requests, kIpiDispatch, __ATOMIC_RELEASE);
+  Machine::observe(IpiSent{ProcessorSet::only(target.number).mask()});
+  Machine::send_ipi(ProcessorSet::only(target.number));
+}
+
+void receive_here() {
+  Processor& self = Machine::here();
+  const std::uint32_t requests = __atomic_exchange_n(&self.ipi_requests, 0u, __ATOMIC_ACQUIRE);
+  if ((requests & kIpiDispatch) != 0) Machine::request_here(kDispatchRequest);
+}
+
+}  // namespace kdpc::ipi

@@ -1,0 +1,15 @@
+// Requests to other processors. A request is a bit in the target's mailbox; the IPI vector makes it look (IPI-1).
+#pragma once
+
+namespace kdpc {
+struct Processor;
+}
+
+namespace kdpc::ipi {
+
+// Any level. The DISPATCH interrupt will come to `target` when its level allows; on this processor without an IPI.
+void request_dispatch(Processor& target);
+// At Ipi, on the target.
+void receive_here();
+
+}  // namespace kdpc::ipi

@@ -1,0 +1,91 @@
+#include "kernel/irql.h"
+
+#include "kernel/bugcheck.h"
+#include "kernel/scheduler.h"
+#include "base/invariant.h"
+#include "kernel/system.h"
+#include "this_machine.h"
+
+namespace kdpc {
+
+namespace {
+
+// A driver asked for the wrong direction. Strict and checked builds stop; a free build does as it is told (IRQL-6).
+void refuse_raise(Irql from, Irql to) {
+  switch (sys().options.irql_checks) {
+    case Options::IrqlChecks::Strict:
+      bug_check(stop::DriverVerifierDetectedViolation, {0x30, as_parameter(from), as_parameter(to), 0},
+                "KeRaiseIrql was asked for a level below the current one.", "IRQL-5");
+    case Options::IrqlChecks::Checked:
+      bug_check(stop::IrqlNotGreaterOrEqual, {as_parameter(from), as_parameter(to), 0, 1},
+                "KeRaiseIrql was asked for a level below the current one.", "IRQL-5");
+    case Options::IrqlChecks::Free:
+      return;
+  }
+}
+
+void refuse_lower(Irql from, Irql to, bool inside_dpc) {
+  const char* sentence = inside_dpc ? "KeLowerIrql below DISPATCH_LEVEL inside a DPC routine." : "KeLowerIrql was asked for a level above the current one.";
+  switch (sys().options.irql_checks) {
+    case Options::IrqlChecks::Strict:
+      bug_check(stop::DriverVerifierDetectedViolation, {0x31, as_parameter(from), as_parameter(to), inside_dpc ? 1u : 0u}, sentence, "IRQL-7");
+    case Options::IrqlChecks::Checked:
+      if (!inside_dpc) bug_check(stop::IrqlNotLessOrEqual, {as_parameter(from), as_parameter(to), 0, 1}, sentence, "IRQL-7");
+      return;
+    case Options::IrqlChecks::Free:
+      return;
+  }
+}
+
+void change(Irql from, Irql to) {
+  if (from == to) return;
+  Machine::observe(IrqlChanged{static_cast<std::uint8_t>(from), static_cast<std::uint8_t>(to)});
+  if (to > from) {
+    Machine::set_irql(to);
+  } else {
+    lower_here(to);
+  }
+}
+
+}  // namespace
+
+const char* name_of(Irql level) {
+  static constexpr const char* kNames[] = {"PASSIVE_LEVEL", "APC_LEVEL", "DISPATCH_LEVEL", "DIRQL 3", "DIRQL 4", "DIRQL 5", "DIRQL 6", "DIRQL 7",
+                                           "DIRQL 8",       "DIRQL 9",   "DIRQL 10",       "DIRQL 11", "SYNCH_LEVEL", "CLOCK_LEVEL", "IPI_LEVEL", "HIGH_LEVEL"};
+  return kNames[static_cast<unsigned>(level) & 15];
+}
+
+Irql current_irql() { return Machine::irql(); }
+
+Irql raise_for_driver(Irql to) {
+  const Irql from = Machine::irql();
+  if (to < from || to > Irql::High) refuse_raise(from, to);
+  change(from, to);
+  return from;
+}
+
+void lower_for_driver(Irql to) {
+  const Irql from = Machine::irql();
+  if (to > from) refuse_lower(from, to, false);
+  if (to < Irql::Dispatch && from >= Irql::Dispatch && Machine::here().dpc_routine_active) refuse_lower(from, to, true);
+  change(from, to);
+}
+
+Irql raise_here(Irql to) {
+  const Irql from = Machine::irql();
+  KDPC_INVARIANT("K.IRQL-1", to >= from);
+  Machine::set_irql(to);
+  return from;
+}
+
+void lower_here(Irql to) {
+  Machine::set_irql(to);
+  Machine::window();  // hardware first: it is above anything software can ask for
+  while (to < Irql::Dispatch && scheduler::take_dispatch_request(to)) {
+    scheduler::dispatch_interrupt();
+    Machine::set_irql(to);
+    Machine::window();
+  }
+}
+
+}  // namespace kdpc

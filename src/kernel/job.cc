@@ -1,0 +1,45 @@
+#include "kernel/job.h"
+
+#include <cstring>
+
+#include "base/invariant.h"
+#include "kernel/system.h"
+#include "this_machine.h"
+
+namespace kdpc::job {
+
+namespace {
+
+void KDPC_NTAPI start_posted(Dpc*, void*, void*, void*) {
+  for (Job& job : sys().jobs.slots) {
+    if (job.state != Job::State::Posted) continue;
+    Thread* thread = thread::create(job.name, job.routine, job.context, job.priority, job.affinity);
+    KDPC_INVARIANT("K.JOB-1", thread != nullptr);
+    job.state = Job::State::Free;
+    thread::start(*thread);
+    thread::release(*thread);
+  }
+}
+
+}  // namespace
+
+void initialize(JobTable& table) { dpc::initialize(table.dpc, start_posted, nullptr); }
+
+bool post(const char* name, ThreadRoutine* routine, void* context, ProcessorSet affinity, std::uint8_t priority) {
+  for (Job& job : sys().jobs.slots) {
+    if (job.state != Job::State::Free) continue;
+    job.priority = priority;
+    job.affinity = affinity;
+    job.routine = routine;
+    job.context = context;
+    std::memset(job.name, 0, sizeof job.name);
+    std::strncpy(job.name, name, sizeof job.name - 1);
+    job.state = Job::State::Posted;
+    return true;
+  }
+  return false;
+}
+
+void interrupt_here() { dpc::insert(&sys().jobs.dpc, nullptr, nullptr); }
+
+}  // namespace kdpc::job

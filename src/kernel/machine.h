@@ -1,0 +1,90 @@
+// The contract between the kernel and the machine it runs on: one page, two machines (machine/sim, machine/live), chosen by include path.
+//
+// `this_machine.h` of the chosen machine says `using Machine = …;` and the kernel calls Machine::operation() statically. What the kernel may
+// rely on in both worlds:
+//
+//  irql(), set_irql(l)      This processor's level. set_irql changes the level and nothing else: it delivers nothing.
+//  request_here(bits)       Leaves software interrupt requests for this processor; legal at any level, from any interrupt.
+//  take_requests()          Takes all of them, as one snapshot; called at High only.
+//  here()                   The current processor. Only at Dispatch or above; the reference dies at the next lowering, window or switch.
+//  window()                 A point where every interrupt above the current level that is due is taken, through entry::interrupt().
+//  observe(event)           States a fact. Any level, any lock; nothing listens that could call back.
+//  spin_pause(word)         One turn of a wait for `word` to change; interrupts above the current level are taken meanwhile.
+//  now()                    Nanoseconds since start, on this processor; never goes back.
+//  arm_clock(when)          The clock vector comes to this processor once, at `when` or as soon after it as the level allows.
+//  send_ipi(targets)        The IPI vector comes to each of them soon; requests made before are visible to its handler.
+//  route(routing)           Lets a device vector through to a processor, or stops it; a line that is asserted at that moment interrupts.
+//  end_of_interrupt(v)      The controller may deliver `v` again. True: its line is still asserted, it will come again at once.
+//  make_stack, free_stack   A kernel stack for a thread, whose first switch_to() enters entry::thread_begins(thread).
+//  switch_to(from, to)      `from` stops here and goes on when somebody switches to it, perhaps on another processor; at Synch, with the
+//                           dispatcher lock held by this processor before and after.
+//  call_on(stack, f, x)     Calls f(x) on this processor's DPC or ISR stack, or directly when already on it (or on the ISR stack).
+//  stack_limits()           The stack in use now.
+//  idle()                   Entered and left at High: waits, open to every interrupt above Dispatch, until one was taken.
+//  stall(ns)                At least that long passes; interrupts above the current level are taken meanwhile.
+//  stop(report)             The end of this run. Unwinds nothing, never returns.
+//
+// An ISR of the live machine runs inside a signal handler. Therefore kernel/ allocates nothing from the host, throws nothing, and has no
+// lazily initialised statics.
+#pragma once
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/processor_set.h"
+#include "kernel/events.h"
+#include "kernel/irql.h"
+
+namespace kdpc {
+
+struct Processor;
+struct Thread;
+struct BugcheckReport;
+
+// Software interrupts a processor can ask of itself.
+using Requests = std::uint32_t;
+inline constexpr Requests kApcRequest = 1u << static_cast<unsigned>(Irql::Apc);
+inline constexpr Requests kDispatchRequest = 1u << static_cast<unsigned>(Irql::Dispatch);
+
+enum class StackKind : std::uint8_t { Thread, Dpc, Isr };
+
+struct StackLimits {
+  std::uintptr_t low;
+  std::uintptr_t high;
+  StackKind kind;
+};
+
+struct Routing {
+  std::uint8_t vector;
+  std::uint16_t processor;
+  bool enabled;
+};
+
+template <class M>
+concept MachineContract = requires(Irql level, Requests requests, std::uint64_t nanoseconds, ProcessorSet set, Thread& thread, Routing routing,
+                                   std::uint8_t vector, const volatile std::uintptr_t* word, const BugcheckReport& report,
+                                   void (*function)(void*), void* argument) {
+  { M::irql() } -> std::same_as<Irql>;
+  { M::set_irql(level) } -> std::same_as<void>;
+  { M::request_here(requests) } -> std::same_as<void>;
+  { M::take_requests() } -> std::same_as<Requests>;
+  { M::here() } -> std::same_as<Processor&>;
+  { M::window() } -> std::same_as<void>;
+  { M::observe(ClockTicked{}) } -> std::same_as<void>;
+  { M::spin_pause(word) } -> std::same_as<void>;
+  { M::now() } -> std::same_as<std::uint64_t>;
+  { M::arm_clock(nanoseconds) } -> std::same_as<void>;
+  { M::send_ipi(set) } -> std::same_as<void>;
+  { M::route(routing) } -> std::same_as<void>;
+  { M::end_of_interrupt(vector) } -> std::same_as<bool>;
+  { M::make_stack(thread) } -> std::same_as<bool>;
+  { M::free_stack(thread) } -> std::same_as<void>;
+  { M::switch_to(thread, thread) } -> std::same_as<void>;
+  { M::call_on(StackKind::Dpc, function, argument) } -> std::same_as<void>;
+  { M::stack_limits() } -> std::same_as<StackLimits>;
+  { M::idle() } -> std::same_as<void>;
+  { M::stall(nanoseconds) } -> std::same_as<void>;
+  { M::stop(report) } -> std::same_as<void>;
+};
+
+}  // namespace kdpc

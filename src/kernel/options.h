@@ -1,0 +1,37 @@
+// Where the sources of NT's behaviour disagree, the recommended reading is the default and the others are options (SEMANTICS 14.1).
+#pragma once
+#include <cstdint>
+
+namespace kdpc {
+
+struct Options {
+  // strict: every misuse stops with the Verifier's parameters. checked: as a checked build (0x9, 0xA). free: as a free build, unchecked.
+  enum class IrqlChecks : std::uint8_t { Strict, Checked, Free } irql_checks = IrqlChecks::Strict;
+  enum class DepthCompare : std::uint8_t { GreaterOrEqual, Greater } depth_compare = DepthCompare::GreaterOrEqual;      // TAB-2
+  enum class RemoteIpi : std::uint8_t { Microsoft, IdleOnly, ReactOs } remote_ipi = RemoteIpi::Microsoft;               // TAB-1
+  enum class MediumHighRemote : std::uint8_t { Immediate, AsMedium } medium_high_remote = MediumHighRemote::Immediate;  // TAB-3
+  enum class IdleLowMedium : std::uint8_t { Wake, Wait } idle_low_medium = IdleLowMedium::Wake;                         // TAB-1
+  enum class TimerDpc : std::uint8_t { Direct, Queued } timer_dpc = TimerDpc::Direct;                                   // TIM-15
+  enum class UntargetedTimer : std::uint8_t { Current, ProcessorZero } untargeted_timer = UntargetedTimer::Current;     // TIM-13
+  enum class LatchedChain : std::uint8_t { FullPass, LastClaims } latched_chain = LatchedChain::FullPass;               // INT-15
+  enum class WaitCheck : std::uint8_t { Entry, Late } wait_check = WaitCheck::Entry;                                    // WAIT-3
+
+  // Session Manager\Kernel tunables; the numbers are NT's as far as they are known (SEMANTICS 3.3).
+  std::int32_t dpc_queue_depth = 4;
+  std::uint32_t minimum_dpc_rate = 3;
+  std::uint32_t adjust_dpc_threshold = 20;
+  std::uint32_t ideal_dpc_rate = 20;
+
+  std::uint32_t dpc_time_limit = 1280;         // ticks one DPC or ISR may run, 20 s; 0: no limit (SEMANTICS 9.2)
+  std::uint32_t dpc_watchdog_period = 7680;    // ticks away from threads in a row, 120 s; 0: no limit
+  std::uint32_t storm_dispatches = 30000;      // of one vector whose line stays asserted …
+  std::uint32_t storm_ticks = 55;              // … within so many ticks: a storm (INT-18); 0 dispatches: never
+  std::int8_t quantum_reset = 6;               // units; a tick takes 3: two ticks, NT's client default
+};
+
+// NT's numbers, in units of 100 ns.
+inline constexpr std::uint64_t kClockIncrement = 156250;           // 15.625 ms, the full tick (SEMANTICS 0.4)
+inline constexpr std::uint64_t kNanosecondsPer100 = 100;
+inline constexpr std::uint64_t kClockIncrementNanoseconds = kClockIncrement * kNanosecondsPer100;
+
+}  // namespace kdpc

@@ -1,0 +1,154 @@
+#include "kernel/pool.h"
+
+#include <bit>
+#include <cstring>
+
+#include "kernel/bugcheck.h"
+#include "kernel/scheduler.h"
+#include "kernel/system.h"
+#include "this_machine.h"
+
+namespace kdpc {
+
+namespace {
+
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kGuard = 16;
+constexpr unsigned char kGuardByte = 0xF5;
+constexpr unsigned char kFreshByte = 0xA5;   // what a driver reads that forgot to initialise
+constexpr unsigned char kStaleByte = 0xDD;   // what a driver reads through a stale pointer
+constexpr std::uint32_t kFiller = ~0u;       // size class of a gap before a page-aligned block
+
+// 32, 48, 64, 96, 128, … : two classes to each power of two, so that no more than a third is wasted.
+constexpr std::size_t class_size(unsigned index) { return (index & 1) != 0 ? std::size_t{48} << (index / 2) : std::size_t{32} << (index / 2); }
+
+unsigned class_for(std::size_t size) {
+  unsigned index = 0;
+  while (class_size(index) < size) ++index;
+  return index;
+}
+
+unsigned char* payload_of(PoolBlock& block) { return reinterpret_cast<unsigned char*>(&block + 1); }
+
+}  // namespace
+
+void Pool::initialize(std::byte* base, std::size_t size) {
+  lock_.initialize();
+  base_ = base;
+  size_ = size;
+  used_ = 0;
+  sequence_ = 0;
+  live_ = 0;
+  for (unsigned index = 0; index < kClasses; ++index) free_first_[index] = free_last_[index] = nullptr;
+}
+
+std::size_t Pool::span_of(const PoolBlock& block) {
+  return sizeof(PoolBlock) + (block.size_class == kFiller ? block.size : class_size(block.size_class));
+}
+
+void* Pool::allocate(std::size_t size, std::uint32_t tag, PoolType type, std::uintptr_t caller) {
+  if (size > size_ / 2) return nullptr;
+  const unsigned index = class_for(size + kGuard);
+  PoolBlock* block;
+  {
+    Locked<Irql::High> locked(lock_, LockKind::Dispatcher);
+    block = free_first_[index];
+    if (block != nullptr) {
+      free_first_[index] = block->next_free;
+      if (free_first_[index] == nullptr) free_last_[index] = nullptr;
+    } else {
+      std::size_t gap = 0;
+      if (size >= kPage) {
+        gap = (kPage - (reinterpret_cast<std::uintptr_t>(base_) + used_ + sizeof(PoolBlock)) % kPage) % kPage;
+        if (gap != 0 && gap < sizeof(PoolBlock)) gap += kPage;
+      }
+      if (used_ + gap + sizeof(PoolBlock) + class_size(index) > size_) return nullptr;
+      if (gap != 0) {
+        auto* filler = reinterpret_cast<PoolBlock*>(base_ + used_);
+        *filler = PoolBlock{kFree, 0, gap - sizeof(PoolBlock), nullptr, kFiller, type, {}, 0, 0};
+        used_ += gap;
+      }
+      block = reinterpret_cast<PoolBlock*>(base_ + used_);
+      used_ += sizeof(PoolBlock) + class_size(index);
+    }
+    *block = PoolBlock{kAllocated, tag, size, nullptr, index, type, {}, caller, ++sequence_};
+    ++live_;
+  }
+  std::memset(payload_of(*block), kFreshByte, size);
+  std::memset(payload_of(*block) + size, kGuardByte, kGuard);
+  Machine::observe(PoolAllocated{payload_of(*block), size, tag});
+  return payload_of(*block);
+}
+
+void Pool::free(void* memory, std::uint32_t tag, std::uintptr_t caller) {
+  auto* block = static_cast<PoolBlock*>(memory) - 1;
+  if (!contains(memory) || reinterpret_cast<std::uintptr_t>(memory) % 16 != 0 || (block->magic != kAllocated && block->magic != kFree))
+    bug_check(stop::BadPoolCaller, {0x46, as_parameter(memory), 0, 0}, "Memory was freed that the pool never handed out.", "IRQL-7");
+  if (block->magic == kFree)
+    bug_check(stop::BadPoolCaller, {7, 0, as_parameter(block), as_parameter(memory)}, "A pool block was freed twice.", "IRQL-7");
+  if (tag != 0 && tag != block->tag)
+    bug_check(stop::BadPoolCaller, {0xA, as_parameter(memory), block->tag, tag}, "A pool block was freed with another tag than it was allocated with.", "IRQL-7");
+  const unsigned char* guard = payload_of(*block) + block->size;
+  for (std::size_t index = 0; index < kGuard; ++index)
+    if (guard[index] != kGuardByte)
+      bug_check(stop::BadPoolHeader, {0x20, as_parameter(memory), as_parameter(guard + index), block->size},
+                "Something wrote past the end of a pool block.", "IRQL-7");
+  Machine::observe(PoolFreed{memory, block->size, block->tag});
+  std::memset(memory, kStaleByte, block->size);
+  Locked<Irql::High> locked(lock_, LockKind::Dispatcher);
+  block->magic = kFree;
+  block->caller = caller;
+  block->next_free = nullptr;
+  if (free_last_[block->size_class] != nullptr) {
+    free_last_[block->size_class]->next_free = block;
+  } else {
+    free_first_[block->size_class] = block;
+  }
+  free_last_[block->size_class] = block;
+  --live_;
+}
+
+const PoolBlock* Pool::find(const void* address) const {
+  const PoolBlock* found = nullptr;
+  for_each_live([&](const PoolBlock& block, const std::byte* payload) {
+    if (address >= payload && address < payload + block.size) found = &block;
+  });
+  return found;
+}
+
+void audit_range(const void* start, std::size_t size) {
+  const auto* low = static_cast<const std::byte*>(start);
+  const std::byte* high = low + size;
+  const auto inside = [&](const void* object) { return object >= low && object < high; };
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  for (unsigned number = 0; number < sys().processor_count; ++number) {
+    Processor& where = processor(number);
+    for (Link* link = where.timers.timers().first(); link != nullptr; link = where.timers.timers().after(link)) {
+      const Timer* timer = owner_of<&Timer::link>(link);
+      if (inside(timer))
+        bug_check(stop::TimerOrDpcInvalid, {0, as_parameter(timer), as_parameter(low), as_parameter(high)},
+                  "Memory that holds an active timer is being freed.", "PNP-3");
+    }
+    const Irql level = raise_here(Irql::High);
+    where.dpcs.lock().acquire_here(LockKind::Dispatcher);
+    for (Link* link = where.dpcs.dpcs().first(); link != nullptr; link = where.dpcs.dpcs().after(link)) {
+      const Dpc* dpc = owner_of<&Dpc::link>(link);
+      if (inside(dpc))
+        bug_check(stop::TimerOrDpcInvalid, {1, as_parameter(dpc), as_parameter(low), as_parameter(high)},
+                  "Memory that holds a queued KDPC is being freed.", "PNP-3");
+    }
+    where.dpcs.lock().release_here(LockKind::Dispatcher);
+    lower_here(level);
+  }
+  for (WorkerPool& pool : sys().workers) {
+    pool.lock.acquire_here(LockKind::Dispatcher);
+    for (Link* link = pool.items.first(); link != nullptr; link = pool.items.after(link))
+      if (inside(link))
+        bug_check(stop::WorkerInvalid, {0, as_parameter(link), as_parameter(low), as_parameter(high)},
+                  "Memory that holds a queued work item is being freed.", "WI-2");
+    pool.lock.release_here(LockKind::Dispatcher);
+  }
+  scheduler::release_dispatcher_lock(previous);
+}
+
+}  // namespace kdpc

@@ -1,0 +1,76 @@
+// Kernel pool: memory for drivers and for the kernel's own objects, inside the World, never the host's.
+//
+// Size classes with free lists above a bump pointer. Every block has a header with size, tag and state, and a guard behind the last byte;
+// freeing checks both. Freed memory is filled so that a stale pointer is seen.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernel/spinlock.h"
+
+namespace kdpc {
+
+enum class PoolType : std::uint8_t { NonPaged = 0, Paged = 1 };
+
+struct PoolBlock {
+  std::uint32_t magic;       // kAllocated or kFree
+  std::uint32_t tag;
+  std::uint64_t size;        // as asked for
+  PoolBlock* next_free;      // P  while free
+  std::uint32_t size_class;
+  PoolType type;
+  std::uint8_t unused[3];
+  std::uintptr_t caller;     // who allocated, then who freed
+  std::uint64_t sequence;    // the how many-th allocation; free blocks are reused oldest first
+};
+static_assert(sizeof(PoolBlock) % 16 == 0);
+
+class Pool {
+ public:
+  void initialize(std::byte* base, std::size_t size);
+  std::byte* base() const { return base_; }
+  std::size_t used() const { return used_; }     // bytes from base() that were ever handed out
+
+  // At most Dispatch. 16-byte aligned; page aligned from a page up. Null: no memory.
+  void* allocate(std::size_t size, std::uint32_t tag, PoolType type = PoolType::NonPaged, std::uintptr_t caller = 0);
+  // Bug checks 0xC2 for a double free, a wrong tag (0: any), a block that is none, a trampled guard.
+  void free(void* memory, std::uint32_t tag = 0, std::uintptr_t caller = 0);
+  // The live block that contains `address`, or null.
+  const PoolBlock* find(const void* address) const;
+  bool contains(const void* address) const { return address >= base_ && address < base_ + size_; }
+  std::uint64_t live_blocks() const { return live_; }
+
+  template <class Visit>
+  void for_each_live(Visit&& visit) const {
+    for (std::byte* at = base_; at < base_ + used_;) {
+      const auto* block = reinterpret_cast<const PoolBlock*>(at);
+      if (block->magic == kAllocated) visit(*block, at + sizeof(PoolBlock));
+      at += span_of(*block);
+    }
+  }
+
+  static constexpr std::uint32_t kAllocated = 0x4c4f4f50;  // "POOL"
+  static constexpr std::uint32_t kFree = 0x45455246;       // "FREE"
+
+ private:
+  static constexpr unsigned kClasses = 48;
+  static std::size_t span_of(const PoolBlock& block);
+  SpinLock lock_;
+  std::byte* base_;
+  std::size_t size_;
+  std::size_t used_;
+  std::uint64_t sequence_;
+  std::uint64_t live_;
+  PoolBlock* free_first_[kClasses];
+  PoolBlock* free_last_[kClasses];
+};
+
+constexpr std::uint32_t pool_tag(const char (&text)[5]) {
+  return static_cast<std::uint32_t>(text[0]) | static_cast<std::uint32_t>(text[1]) << 8 | static_cast<std::uint32_t>(text[2]) << 16 |
+         static_cast<std::uint32_t>(text[3]) << 24;
+}
+
+// A range is about to be freed or unmapped: queued DPCs, active timers and queued work items inside it are bug checks (PNP-3, WI-2).
+void audit_range(const void* start, std::size_t size);
+
+}  // namespace kdpc

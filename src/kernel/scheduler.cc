@@ -1,0 +1,364 @@
+#include "kernel/scheduler.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+
+#include "kernel/bugcheck.h"
+#include "kernel/clock.h"
+#include "kernel/dpc.h"
+#include "kernel/ipi.h"
+#include "kernel/system.h"
+#include "this_machine.h"
+
+namespace kdpc {
+
+void ReadyQueues::initialize() {
+  for (List& list : lists) list.initialize();
+  summary = 0;
+}
+
+void ReadyQueues::insert(Thread& thread, bool at_head) {
+  List& list = lists[thread.priority];
+  if (at_head) {
+    list.push_front(thread.queue_link);
+  } else {
+    list.push_back(thread.queue_link);
+  }
+  summary |= 1u << thread.priority;
+}
+
+void ReadyQueues::remove(Thread& thread) {
+  List::remove(thread.queue_link);
+  if (lists[thread.priority].empty()) summary &= ~(1u << thread.priority);
+}
+
+Thread* ReadyQueues::best(std::uint32_t minimum_priority) const {
+  const std::uint32_t candidates = summary & (~std::uint32_t{0} << minimum_priority);
+  if (candidates == 0) return nullptr;
+  return owner_of<&Thread::queue_link>(lists[31 - std::countl_zero(candidates)].first());
+}
+
+namespace scheduler {
+
+namespace {
+
+constexpr std::uint8_t kHighestVariablePriority = 15;
+constexpr std::uint8_t kNoBoostFrom = 14;  // BOOST-1 (a)
+
+void decay_one_step(Thread& thread) {
+  if (thread.priority >= kLowRealtimePriority || thread.priority <= thread.base_priority) return;
+  thread.priority = static_cast<std::uint8_t>(thread.priority - 1);
+}
+
+void boost(Thread& thread, std::int32_t increment) {
+  if (thread.priority >= kLowRealtimePriority || thread.base_priority >= kNoBoostFrom) {
+    thread.quantum = thread.quantum_reset;
+    return;
+  }
+  if (increment > 0) thread.quantum = thread.quantum_reset;
+  thread.quantum = static_cast<std::int8_t>(thread.quantum - 1);
+  if (thread.quantum <= 0) {
+    thread.quantum = thread.quantum_reset;
+    decay_one_step(thread);
+  }
+  const std::int32_t boosted = std::min<std::int32_t>(thread.base_priority + increment, kHighestVariablePriority);
+  if (boosted > thread.priority) thread.priority = static_cast<std::uint8_t>(boosted);
+}
+
+Processor& choose_processor(const Thread& thread) {
+  const ProcessorSet allowed = thread.affinity & active_processors();
+  const ProcessorSet idle = allowed & sys().idle_processors;
+  if (idle.has(thread.ideal_processor)) return processor(thread.ideal_processor);
+  if (idle.has(thread.processor)) return processor(thread.processor);
+  if (!idle.empty()) return processor(idle.lowest());
+  if (allowed.has(thread.ideal_processor)) return processor(thread.ideal_processor);
+  if (allowed.has(thread.processor)) return processor(thread.processor);
+  return processor(allowed.lowest());
+}
+
+void stand_by(Thread& thread, Processor& target) {
+  thread.state = ThreadState::Standby;
+  thread.processor = target.number;
+  target.next_thread = &thread;
+}
+
+// Best of the other processors' ready threads that may run here: an idle processor helps.
+Thread* steal_for(const Processor& self) {
+  Thread* best = nullptr;
+  for (unsigned number = 0; number < sys().processor_count; ++number) {
+    const Processor& other = processor(number);
+    if (other.number == self.number) continue;
+    for (unsigned priority = 32; priority-- > (best != nullptr ? best->priority + 1u : 0u);) {
+      if ((other.ready.summary >> priority & 1) == 0) continue;
+      const List& list = other.ready.lists[priority];
+      for (Link* link = list.first(); link != nullptr; link = list.after(link)) {
+        Thread* thread = owner_of<&Thread::queue_link>(link);
+        if (!thread->affinity.has(self.number)) continue;
+        best = thread;
+        break;
+      }
+      if (best != nullptr && best->priority == priority) break;
+    }
+  }
+  if (best != nullptr) processor(best->processor).ready.remove(*best);
+  return best;
+}
+
+// Whom this processor runs when its current thread stops: NextThread, the best ready one, another processor's, or its idle thread.
+Thread& take_next(Processor& self) {
+  if (Thread* next = self.next_thread; next != nullptr) {
+    self.next_thread = nullptr;
+    return *next;
+  }
+  if (Thread* ready = self.ready.best(0); ready != nullptr) {
+    self.ready.remove(*ready);
+    return *ready;
+  }
+  if (Thread* stolen = steal_for(self); stolen != nullptr) return *stolen;
+  return *self.idle_thread;
+}
+
+void set_idle(Processor& self, bool idle) {
+  self.idle = idle;
+  if (idle) {
+    sys().idle_processors.add(self.number);
+  } else {
+    sys().idle_processors.remove(self.number);
+  }
+}
+
+// The dispatcher lock is held by this processor, before and after; `old` may come back on another one.
+void switch_locked(Thread& old, Thread& next, WaitReason why) {
+  Processor& self = Machine::here();
+  if (self.dpc_routine_active)
+    bug_check(stop::AttemptedSwitchFromDpc, {as_parameter(&old), as_parameter(&next), old.machine.stack_high, 0},
+              "A wait, or another attempt to switch threads, was made from within a DPC routine.", "RET-10");
+  self.current_thread = &next;
+  next.state = ThreadState::Running;
+  next.processor = self.number;
+  set_idle(self, next.is_idle);
+  if (next.quantum <= 0) next.quantum = next.quantum_reset;
+  Machine::observe(ThreadSwitched{old.id, next.id, why});
+  Machine::switch_to(old, next);
+  thread::finish_switch_locked();
+}
+
+// The running thread gives way to `next`, stays runnable, and finds its place again.
+void give_way_locked(Thread& next, WaitReason why) {
+  Processor& self = Machine::here();
+  Thread& old = *self.current_thread;
+  self.current_thread = &next;   // so that `old` is compared with who really runs here now
+  next.processor = self.number;
+  if (!old.is_idle) {
+    set_idle(self, next.is_idle);
+    ready_locked(old);
+  }
+  self.current_thread = &old;
+  switch_locked(old, next, why);
+}
+
+}  // namespace
+
+Irql acquire_dispatcher_lock() NO_PERMISSION_CHECK {
+  const Irql previous = raise_here(Irql::Synch);
+  sys().dispatcher_lock.acquire_here(LockKind::Dispatcher);
+  return previous;
+}
+
+void release_dispatcher_lock(Irql previous) NO_PERMISSION_CHECK {
+  Processor& self = Machine::here();
+  bool ask = false;
+  if (self.next_thread != nullptr) {
+    if (previous < Irql::Dispatch) {
+      Thread& next = *self.next_thread;
+      self.next_thread = nullptr;
+      give_way_locked(next, WaitReason::Preempted);
+    } else {
+      ask = !self.dpc_routine_active;  // a drain looks at NextThread itself when it is done
+    }
+  }
+  sys().dispatcher_lock.release_here(LockKind::Dispatcher);
+  if (ask) Machine::request_here(kDispatchRequest);
+  lower_here(previous);
+}
+
+void ready_locked(Thread& thread) {
+  Processor& target = choose_processor(thread);
+  Machine::observe(ThreadReadied{thread.id, target.number, thread.priority});
+  const bool at_head = thread.preempted;
+  thread.preempted = false;
+  if (sys().idle_processors.has(target.number)) {
+    sys().idle_processors.remove(target.number);
+    stand_by(thread, target);
+    ipi::request_dispatch(target);
+    return;
+  }
+  Thread* rival = target.next_thread != nullptr ? target.next_thread : target.current_thread;
+  if (thread.priority > rival->priority || rival->is_idle) {
+    if (Thread* displaced = target.next_thread; displaced != nullptr) {
+      stand_by(thread, target);
+      displaced->preempted = true;
+      displaced->state = ThreadState::Ready;
+      ready_locked(*displaced);
+    } else {
+      target.current_thread->preempted = true;
+      stand_by(thread, target);
+    }
+    if (&target != &Machine::here()) ipi::request_dispatch(target);
+    return;
+  }
+  thread.state = ThreadState::Ready;
+  thread.processor = target.number;
+  target.ready.insert(thread, at_head);
+}
+
+void unwait_locked(Thread& thread, std::int32_t increment, std::int32_t result) {
+  if (thread.wait_block.object != nullptr) List::remove(thread.wait_block.link);
+  if (thread.timer_block.object != nullptr) {
+    List::remove(thread.timer_block.link);
+    if (thread.timer.header.inserted != 0) timer::remove_locked(thread.timer);
+  }
+  Machine::observe(WaitEnded{thread.id, thread.waiting_for, result});
+  thread.wait_block.object = nullptr;
+  thread.timer_block.object = nullptr;
+  thread.waiting_for = nullptr;
+  thread.wait_result = result;
+  boost(thread, increment);
+  ready_locked(thread);
+}
+
+void block_current_locked(WaitReason why) {
+  Processor& self = Machine::here();
+  Thread& old = *self.current_thread;
+  old.wait_reason = why;
+  old.preempted = false;
+  if (self.dpc_routine_active) switch_locked(old, self.next_thread != nullptr ? *self.next_thread : *self.idle_thread, why);  // RET-10
+  switch_locked(old, take_next(self), why);
+}
+
+namespace {
+
+// SEMANTICS 6.4: the reset, one step of decay, and a ready thread of at least the same priority.
+void end_quantum_locked(Processor& self) {
+  Thread& thread = *self.current_thread;
+  if (thread.is_idle || thread.quantum > 0) return;
+  thread.quantum = thread.quantum_reset;
+  decay_one_step(thread);
+  if (self.next_thread != nullptr) return;
+  Thread* ready = self.ready.best(thread.priority);
+  if (ready == nullptr) return;
+  self.ready.remove(*ready);
+  stand_by(*ready, self);
+}
+
+void retire_on_dpc_stack(void*) { dpc::retire_here(); }
+
+}  // namespace
+
+bool take_dispatch_request(Irql level) {
+  Machine::set_irql(Irql::High);
+  const Requests taken = Machine::take_requests();
+  if ((taken & ~kDispatchRequest) != 0) Machine::request_here(taken & ~kDispatchRequest);
+  const bool asked = (taken & kDispatchRequest) != 0;
+  Machine::set_irql(asked ? Irql::Dispatch : level);
+  return asked;
+}
+
+void dispatch_interrupt() NO_PERMISSION_CHECK {
+  Machine::set_irql(Irql::High);
+  if (dpc::has_work(Machine::here())) {
+    Machine::call_on(StackKind::Dpc, retire_on_dpc_stack, nullptr);
+  } else {
+    Machine::here().dpc_interrupt_requested = false;
+  }
+  lower_here(Irql::Dispatch);
+
+  Processor& self = Machine::here();
+  if (!self.quantum_end && self.next_thread == nullptr) return;
+  const Irql previous = acquire_dispatcher_lock();
+  WaitReason why = WaitReason::Preempted;
+  if (self.quantum_end) {
+    self.quantum_end = false;
+    why = WaitReason::QuantumEnd;
+    end_quantum_locked(self);
+  }
+  if (Thread* next = self.next_thread; next != nullptr) {
+    self.next_thread = nullptr;
+    give_way_locked(*next, why);
+  }
+  sys().dispatcher_lock.release_here(LockKind::Dispatcher);
+  lower_here(previous);
+}
+
+void idle_loop() NO_PERMISSION_CHECK {
+  Processor* self = &Machine::here();
+  clock::start_here(*self);
+  for (;;) {
+    Machine::set_irql(Irql::High);
+    const Requests others = Machine::take_requests() & ~kDispatchRequest;
+    if (others != 0) Machine::request_here(others);
+    if (dpc::has_work(*self)) {
+      dpc::retire_here();  // RET-11: on the idle stack
+      lower_here(Irql::Dispatch);
+      continue;
+    }
+    self->dpc_interrupt_requested = false;
+    if (self->next_thread == nullptr && self->ready.summary == 0) {
+      // The flag first, then a last look: an inserter either sees the flag and sends an IPI, or we see its work (RET-3b).
+      self->halted = true;
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+      if (!dpc::has_work(*self) && self->next_thread == nullptr) Machine::idle();
+      self->halted = false;
+      lower_here(Irql::Dispatch);
+      continue;
+    }
+    lower_here(Irql::Dispatch);
+    const Irql previous = acquire_dispatcher_lock();
+    Thread& next = take_next(*self);
+    if (!next.is_idle) switch_locked(*self->idle_thread, next, WaitReason::Executive);
+    sys().dispatcher_lock.release_here(LockKind::Dispatcher);
+    lower_here(previous);
+  }
+}
+
+void change_priority_locked(Thread& thread, std::uint8_t priority) {
+  const std::uint8_t old = thread.priority;
+  thread.base_priority = priority;
+  if (old == priority) return;
+  switch (thread.state) {
+    case ThreadState::Ready: {
+      processor(thread.processor).ready.remove(thread);
+      thread.priority = priority;
+      ready_locked(thread);
+      return;
+    }
+    case ThreadState::Running: {
+      thread.priority = priority;
+      Processor& where = processor(thread.processor);
+      if (priority > old || where.next_thread != nullptr) return;
+      Thread* better = where.ready.best(priority + 1u);
+      if (better == nullptr) return;
+      where.ready.remove(*better);
+      thread.preempted = true;
+      stand_by(*better, where);
+      if (&where != &Machine::here()) ipi::request_dispatch(where);
+      return;
+    }
+    default:
+      thread.priority = priority;
+  }
+}
+
+void change_affinity_locked(Thread& thread, ProcessorSet affinity) {
+  thread.affinity = affinity;
+  if (!affinity.has(thread.ideal_processor)) thread.ideal_processor = static_cast<std::uint16_t>(affinity.lowest());
+  Processor& self = Machine::here();
+  if (self.current_thread != &thread || affinity.has(self.number)) return;
+  // It must leave: whoever comes next runs here, and the thread goes where it may.
+  Thread& next = take_next(self);
+  give_way_locked(next, WaitReason::Yield);
+}
+
+}  // namespace scheduler
+}  // namespace kdpc

@@ -1,0 +1,50 @@
+// Which thread runs where: 32 priorities, ready lists per processor, preemption by NextThread and the DISPATCH interrupt.
+//
+// Everything here runs with the dispatcher lock held at Synch. The lock stays held across a switch: the thread that goes on releases it.
+#pragma once
+#include <cstdint>
+
+#include "kernel/thread.h"
+
+namespace kdpc {
+
+struct Processor;
+
+struct ReadyQueues {
+  List lists[32];            // D  oldest first
+  std::uint32_t summary;     // D  bit n: lists[n] is not empty
+
+  void initialize();
+  void insert(Thread& thread, bool at_head);
+  void remove(Thread& thread);
+  Thread* best(std::uint32_t minimum_priority) const;   // null: none of that priority or higher
+};
+
+namespace scheduler {
+
+Irql acquire_dispatcher_lock();
+// Also the dispatcher's exit: if a better thread was chosen for this processor meanwhile, it switches before lowering, or asks for the DISPATCH
+// interrupt when the caller is too high for a switch (WAIT-2, WAIT-6).
+void release_dispatcher_lock(Irql previous);
+
+// A waiting or new thread may run again: chooses its processor, and asks that one to preempt or to wake (WAIT-7).
+void ready_locked(Thread& thread);
+// Ends a wait with `result`: BOOST-1, then ready_locked().
+void unwait_locked(Thread& thread, std::int32_t increment, std::int32_t result);
+// The current thread stops being runnable for `why` (its state is set already); another runs. Returns when it has been switched to again.
+void block_current_locked(WaitReason why);
+
+// The DISPATCH interrupt, at Dispatch on the interrupted thread's stack: the DPC list, then quantum end, then the next thread (RET-1).
+void dispatch_interrupt();
+// Takes a pending DISPATCH request of this processor, leaving others; raises to Dispatch if there was one. `level` is the current one.
+bool take_dispatch_request(Irql level);
+
+// An idle thread's life: DPCs, timers, the next thread, else Machine::idle() (RET-2).
+[[noreturn]] void idle_loop();
+
+// With the dispatcher lock.
+void change_priority_locked(Thread& thread, std::uint8_t priority);
+void change_affinity_locked(Thread& thread, ProcessorSet affinity);
+
+}  // namespace scheduler
+}  // namespace kdpc

@@ -1,0 +1,52 @@
+// What all processors share, and the one mutable variable of the kernel: where it is.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "base/processor_set.h"
+#include "kernel/job.h"
+#include "kernel/options.h"
+#include "kernel/pool.h"
+#include "kernel/processor.h"
+#include "kernel/workitem.h"
+
+namespace kdpc {
+
+struct System {
+  Options options;                            // I
+  std::uint32_t processor_count;              // I
+  SpinLock dispatcher_lock;
+  SpinLock vector_lock;
+
+  volatile std::uint64_t interrupt_time;      // X  100 ns; processor 0's clock interrupt moves it (TIME-1)
+  std::int64_t system_time_offset;            // X  system time - interrupt time, 100 ns since 1601
+  volatile std::uint64_t tick_count;          // X  full ticks
+  volatile std::uint64_t last_tick;           // X  when the last tick was due, ns
+
+  List threads;                               // D  all that have not been freed
+  std::uint32_t next_thread_id;               // D
+  ProcessorSet idle_processors;               // D
+  WorkerPool workers[kWorkQueues];
+  JobTable jobs;
+  Pool pool;
+  Processor processors[kMaxProcessors];       //    the last member: only `processor_count` of them are in use
+};
+
+extern System* system_pointer;
+inline System& sys() { return *system_pointer; }
+inline Processor& processor(unsigned number) { return sys().processors[number]; }
+inline ProcessorSet active_processors() { return ProcessorSet::first(sys().processor_count); }
+
+struct BootParameters {
+  unsigned processors = 1;
+  Options options;
+  std::byte* memory = nullptr;                // zeroed; System first, the pool behind it
+  std::size_t size = 0;
+  std::int64_t system_time = 132223104000000000;  // 2020-01-01, 100 ns since 1601
+};
+
+// By the machine, before any processor runs: lays out System, processors and idle threads. After it each processor is started with
+// its idle thread as current_thread, at High, on that thread's stack: entry::thread_begins(idle thread).
+void boot(const BootParameters& parameters);
+
+}  // namespace kdpc

@@ -1,0 +1,126 @@
+#include "kernel/thread.h"
+
+#include <cstring>
+
+#include "base/invariant.h"
+#include "kernel/bugcheck.h"
+#include "kernel/scheduler.h"
+#include "kernel/system.h"
+#include "this_machine.h"
+
+namespace kdpc::thread {
+
+namespace {
+
+constexpr std::uint32_t kThreadTag = pool_tag("Thre");
+
+void set_name(Thread& thread, const char* name) {
+  std::strncpy(thread.name, name, sizeof thread.name - 1);
+}
+
+// Thread objects are kept until nobody refers to them.
+void drop_locked(Thread& thread) {
+  if (--thread.references != 0) return;
+  List::remove(thread.all_link);
+  sys().pool.free(&thread, kThreadTag);
+}
+
+}  // namespace
+
+Thread* create(const char* name, ThreadRoutine* routine, void* context, std::uint8_t priority, ProcessorSet affinity) {
+  auto* thread = static_cast<Thread*>(sys().pool.allocate(sizeof(Thread), kThreadTag));
+  if (thread == nullptr) return nullptr;
+  std::memset(static_cast<void*>(thread), 0, sizeof *thread);
+  thread->header.type = static_cast<std::uint8_t>(ObjectType::Thread);
+  thread->header.waiters.initialize();
+  thread->state = ThreadState::Initialized;
+  thread->priority = thread->base_priority = priority;
+  thread->quantum = thread->quantum_reset = sys().options.quantum_reset;
+  thread->affinity = thread->user_affinity = affinity;
+  thread->routine = routine;
+  thread->context = context;
+  thread->references = 2;  // the caller's, and the running thread's own
+  timer::initialize(thread->timer, timer::Kind::Notification);
+  set_name(*thread, name);
+  if (!Machine::make_stack(*thread)) {
+    sys().pool.free(thread, kThreadTag);
+    return nullptr;
+  }
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  thread->id = ++sys().next_thread_id;
+  const ProcessorSet allowed = affinity & active_processors();
+  thread->ideal_processor = thread->processor = static_cast<std::uint16_t>(allowed.has(thread->id % sys().processor_count) ? thread->id % sys().processor_count : allowed.lowest());
+  sys().threads.push_back(thread->all_link);
+  Machine::observe(ThreadCreated{thread->id, routine, priority});
+  scheduler::release_dispatcher_lock(previous);
+  return thread;
+}
+
+void start(Thread& thread) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  Machine::observe(OrderReleased{&thread});
+  scheduler::ready_locked(thread);
+  scheduler::release_dispatcher_lock(previous);
+}
+
+void end_current() {
+  scheduler::acquire_dispatcher_lock();
+  Processor& self = Machine::here();
+  Thread& thread = *self.current_thread;
+  Machine::observe(ThreadEnded{thread.id});
+  thread.state = ThreadState::Terminated;
+  thread.header.signal_state = 1;
+  wait::signal_locked(thread.header, 0);
+  self.ended_thread = &thread;
+  scheduler::block_current_locked(WaitReason::Ended);
+  KDPC_INVARIANT("K.THREAD-1", !"an ended thread was switched to");
+  __builtin_unreachable();
+}
+
+void finish_switch_locked() {
+  Processor& self = Machine::here();
+  Thread* ended = self.ended_thread;
+  if (ended == nullptr) return;
+  self.ended_thread = nullptr;
+  Machine::free_stack(*ended);
+  drop_locked(*ended);
+}
+
+void reference(Thread& thread) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  ++thread.references;
+  scheduler::release_dispatcher_lock(previous);
+}
+
+void release(Thread& thread) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  drop_locked(thread);
+  scheduler::release_dispatcher_lock(previous);
+}
+
+Thread& current() {
+  const Irql level = Machine::irql();
+  if (level < Irql::Dispatch) Machine::set_irql(Irql::Dispatch);
+  Thread& thread = *Machine::here().current_thread;
+  if (level < Irql::Dispatch) lower_here(level);
+  return thread;
+}
+
+std::uint8_t set_priority(Thread& thread, std::uint8_t priority) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  const std::uint8_t old = thread.priority;
+  scheduler::change_priority_locked(thread, priority);
+  scheduler::release_dispatcher_lock(previous);
+  return old;
+}
+
+ProcessorSet set_affinity_of_current(ProcessorSet affinity) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  Thread& self = *Machine::here().current_thread;
+  const ProcessorSet old = self.affinity;
+  scheduler::change_affinity_locked(self, affinity);
+  scheduler::release_dispatcher_lock(previous);
+  return old;
+}
+
+}  // namespace kdpc::thread

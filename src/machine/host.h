@@ -1,0 +1,78 @@
+// The outside of a machine: what the lab and the bus routines ask of it. Each machine implements these functions; they are called on the host
+// context, except where a line says otherwise.
+#pragma once
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "kdpc/device.h"
+#include "kernel/bugcheck.h"
+#include "kernel/options.h"
+#include "machine/sink.h"
+
+namespace kdpc::host {
+
+struct Config {
+  unsigned processors = 1;
+  Options options;
+  std::map<std::string, std::uint64_t> costs;   // names of machine/sim/costs.h, in nanoseconds; the live machine has none
+  std::size_t memory = std::size_t{256} << 20;  // of the World, reserved, not used
+};
+
+enum class Ended : std::uint8_t {
+  ConditionMet,
+  TimeLimit,     // the virtual (live: real) time limit passed first
+  Bugcheck,      // `report` says which
+  Deadlock,      // nobody can ever go on, or processors wait for each other's locks; `text` explains
+  Quiescent,     // nothing will ever happen again and the condition is not met
+  NoProgress,    // code without interrupt points used up the host-time guard
+  HostFailure,   // a board failed; `text` says what
+};
+
+struct Outcome {
+  Ended how = Ended::ConditionMet;
+  std::string text;
+  std::optional<BugcheckReport> report;
+};
+
+// One machine at a time in a process; a second create() before destroy() is an error.
+Result<void> create(const Config& config);
+void destroy();
+bool exists();
+
+// Runs until the condition holds (it is asked between steps, on the host context), the limit has passed, or the run has ended. After a run has
+// ended for good (Bugcheck, Deadlock, NoProgress, HostFailure) every further call returns the same outcome.
+Outcome run_until(const std::function<bool()>& condition, Nanoseconds limit);
+Nanoseconds now();                     // the time the whole machine has reached
+
+void add_sink(EventSink& sink);
+void remove_sink(EventSink& sink);
+
+// A job (kernel/job.h) has been posted: the job vector goes to `processor`.
+void job_posted(unsigned processor);
+
+// Boards and their lines. attach() returns the machine's number of the board's line 0; the board must outlive the machine.
+unsigned attach(Board& board);
+void set_line(unsigned line, bool asserted);                      // for tests: a line that belongs to no board; host or any context
+unsigned add_line(bool level);                                    // such a line
+// The line interrupts with this vector on the lowest processor whose Machine::route() lets the vector through.
+void assign_line(unsigned line, std::uint8_t vector, bool level);
+void raise_message(std::uint8_t vector, unsigned processor);      // an edge, without a line; host or any context
+
+// The register bus, called by a processor (any level): advances the board, charges the cost, and does the access. False: no such address.
+bool bus_read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value);
+bool bus_write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value);
+
+// Memory of the run that a driver's image owns: its writable sections become spans of the World.
+void add_span(void* base, std::size_t size);
+
+// State (simulated machine only; elsewhere an error that says so). Spans, stacks and sinks; boards that can_rewind() only.
+struct Checkpoint;
+Result<Checkpoint*> checkpoint();
+void restore(const Checkpoint& checkpoint);
+void discard(Checkpoint* checkpoint);
+std::size_t size_of(const Checkpoint& checkpoint);   // bytes copied
+
+}  // namespace kdpc::host

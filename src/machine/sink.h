@@ -1,0 +1,28 @@
+// Whom a machine hands its events to. The kernel never sees a sink; a sink never calls back.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernel/events.h"
+
+namespace kdpc {
+
+// When and where a fact was stated.
+struct Stamp {
+  std::uint64_t time;        // nanoseconds since start, of that processor
+  std::uint16_t processor;
+  std::uint8_t irql;
+  std::uint32_t thread;      // the thread that runs or is interrupted there
+};
+
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void event(const Stamp& stamp, const Event& event) = 0;
+
+  // Sinks live outside the World. mark() names the present state, rewind(m) returns to it when the World is restored.
+  virtual std::size_t mark() { return 0; }
+  virtual void rewind(std::size_t) {}
+};
+
+}  // namespace kdpc
