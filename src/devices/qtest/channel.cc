@@ -5,6 +5,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -49,6 +50,7 @@ void Descriptor::reset() {
 
 Channel::Channel(Descriptor socket, std::chrono::milliseconds reply_timeout, LineChanged on_line)
     : socket_(std::move(socket)), on_line_(std::move(on_line)) {
+  reply_timeout = std::max(reply_timeout, std::chrono::milliseconds(1));  // 0 would mean for ever
   timeval limit{};
   limit.tv_sec = static_cast<time_t>(reply_timeout.count() / 1000);
   limit.tv_usec = static_cast<suseconds_t>(reply_timeout.count() % 1000 * 1000);

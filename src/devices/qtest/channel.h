@@ -64,9 +64,9 @@ class Channel {
 
   Descriptor socket_;
   LineChanged on_line_;
-  std::string queue_;          // commands not yet sent
-  std::size_t awaited_ = 0;    // replies outstanding, for queued and sent commands together
-  std::uint64_t value_ = 0;    // of the newest reply
+  std::string queue_;        // commands not yet sent
+  std::size_t awaited_ = 0;  // replies outstanding, for queued and sent commands together
+  std::uint64_t value_ = 0;  // of the newest reply
   std::string failure_;
   bool timed_out_ = false;
   std::array<char, 4096> inbox_;

@@ -96,13 +96,13 @@ void OneProcessor::leave() {
   thread_ = 0;
 }
 
-Result<Child> Child::start(const std::string& program, const std::vector<std::string>& arguments, const SharedMemory& memory,
-                           Descriptor& socket) {
+Result<Child> Child::start(const std::string& program, const std::vector<std::string>& arguments, const SharedMemory& memory, Descriptor& socket) {
   struct stat found {};
   if (::stat(program.c_str(), &found) != 0 || !S_ISREG(found.st_mode) || ::access(program.c_str(), X_OK) != 0) {
-    return Error{fmt::format("QEMU is needed for this device, but there is no program {}: install the Debian package qemu-system-xen "
-                             "(the package qemu-system-x86 will not do, it lacks the qtest accelerator)",
-                             program)};
+    return Error{
+        fmt::format("QEMU is needed for this device, but there is no program {}: install the Debian package qemu-system-xen "
+                    "(the package qemu-system-x86 will not do, it lacks the qtest accelerator)",
+                    program)};
   }
 
   Child child;

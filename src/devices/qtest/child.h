@@ -59,17 +59,16 @@ class OneProcessor {
 class Child {
  public:
   // `arguments` without the program's own name. On success `socket` is our end of the qtest connection.
-  static Result<Child> start(const std::string& program, const std::vector<std::string>& arguments, const SharedMemory& memory,
-                             Descriptor& socket);
+  static Result<Child> start(const std::string& program, const std::vector<std::string>& arguments, const SharedMemory& memory, Descriptor& socket);
   Child() = default;
   Child(Child&& other) noexcept;
   Child& operator=(Child&& other) noexcept;
   ~Child() { end(); }
 
-  pid_t pid() const { return pid_; }         // 0: never started, or ended and reaped
+  pid_t pid() const { return pid_; }           // 0: never started, or ended and reaped
   bool wait(std::chrono::milliseconds limit);  // true: it has ended, and how() says how
-  void end();                                // Q.CP-3; returns when it is gone
-  void kill();                               // for one that no longer answers; returns when it is gone
+  void end();                                  // Q.CP-3; returns when it is gone
+  void kill();                                 // for one that no longer answers; returns when it is gone
 
   std::string how() const;         // "killed by signal 9 (Killed)", "exit status 1", "still running"
   bool ended_well() const;         // exit status 0
@@ -77,9 +76,9 @@ class Child {
 
  private:
   pid_t pid_ = 0;
-  int status_ = -1;          // as from waitpid; -1: not ended
-  Descriptor process_;       // pidfd
-  Descriptor diagnostics_;   // memfd: its stdout and stderr. A pipe would stop QEMU once full.
+  int status_ = -1;         // as from waitpid; -1: not ended
+  Descriptor process_;      // pidfd
+  Descriptor diagnostics_;  // memfd: its stdout and stderr. A pipe would stop QEMU once full.
 };
 
 }  // namespace kdpc::qtest

@@ -28,9 +28,9 @@ class Clock {
   void place_sentinel(std::uint64_t until);
 
   Channel& channel_;
-  std::uint64_t qemu_ = 0;     // what QEMU's clock shows
-  std::uint64_t reached_ = 0;  // what we told
-  std::uint64_t sentinel_ = 0; // when the comparator will fire, in QEMU's time; not after qemu_: it has fired
+  std::uint64_t qemu_ = 0;      // what QEMU's clock shows
+  std::uint64_t reached_ = 0;   // what we told
+  std::uint64_t sentinel_ = 0;  // when the comparator will fire, in QEMU's time; not after qemu_: it has fired
 };
 
 }  // namespace kdpc::qtest

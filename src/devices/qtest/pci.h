@@ -6,8 +6,8 @@
 // A PciFunction is the Device a driver owns. Its registers lie behind its base addresses; its configuration space is reached through
 // read_config and write_config, which a host offers to drivers as bus data.
 #pragma once
-#include <cstdint>
 #include <kdpc/device.h>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>

@@ -1,8 +1,11 @@
 #include "devices/qtest/qemu_board.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace kdpc::qtest {
@@ -19,8 +22,15 @@ std::string quoted(std::string_view text) {
 }
 
 std::string audio_option(const WavOutput& output) {
-  return fmt::format("wav,id={},path={},timer-period={},out.frequency={},out.channels={},out.format={}", quoted(output.id),
-                     quoted(output.path), output.timer_period.count(), output.frequency, output.channels, quoted(output.format));
+  return fmt::format("wav,id={},path={},timer-period={},out.frequency={},out.channels={},out.format={}", quoted(output.id), quoted(output.path),
+                     output.timer_period.count(), output.frequency, output.channels, quoted(output.format));
+}
+
+// QEMU itself would go on without a file it cannot write, and with it without sound.
+Result<void> check_writable(const WavOutput& output) {
+  const Descriptor file(::open(output.path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+  if (file.valid()) return {};
+  return Error{fmt::format("the sound file {} cannot be written: {}", output.path, std::strerror(errno))};
 }
 
 // One slot per device of the configuration, 0 for accessories.
@@ -31,8 +41,8 @@ Result<std::vector<unsigned>> choose_slots(const std::vector<QemuDevice>& device
     const unsigned wish = devices[i].slot;
     if (wish == 0 || devices[i].name.empty()) continue;
     if (wish < PciBus::kFirstSlot || wish > PciBus::kLastSlot || taken[wish]) {
-      return Error{fmt::format("PCI slot {} for the QEMU device \"{}\" is taken or not one of {}…{}", wish, devices[i].name,
-                               PciBus::kFirstSlot, PciBus::kLastSlot)};
+      return Error{fmt::format("PCI slot {} for the QEMU device \"{}\" is taken or not one of {}…{}", wish, devices[i].name, PciBus::kFirstSlot,
+                               PciBus::kLastSlot)};
     }
     slots[i] = wish;
     taken[wish] = true;
@@ -50,14 +60,24 @@ Result<std::vector<unsigned>> choose_slots(const std::vector<QemuDevice>& device
 std::vector<std::string> command_line(const QemuConfig& config, const std::vector<unsigned>& slots) {
   // pit=off: its ticks would stop the clock every 27 ms. clock=vm: the time of day is virtual time, too.
   std::vector<std::string> line{
-      "-machine", "q35,pit=off,smbus=off,sata=off,memory-backend=ram",
-      "-accel", "qtest",
-      "-m", fmt::format("{}", config.memory_megabytes),
-      "-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path=/proc/self/fd/{},share=on", config.memory_megabytes, kMemoryDescriptor),
-      "-nodefaults", "-no-user-config", "-display", "none",
-      "-rtc", "clock=vm,base=2020-01-01",
-      "-chardev", fmt::format("socket,id=qt,fd={}", kSocketDescriptor),
-      "-object", "qtest,id=qtest0,chardev=qt,log=none"};
+      "-machine",
+      "q35,pit=off,smbus=off,sata=off,memory-backend=ram",
+      "-accel",
+      "qtest",
+      "-m",
+      fmt::format("{}", config.memory_megabytes),
+      "-object",
+      fmt::format("memory-backend-file,id=ram,size={}M,mem-path=/proc/self/fd/{},share=on", config.memory_megabytes, kMemoryDescriptor),
+      "-nodefaults",
+      "-no-user-config",
+      "-display",
+      "none",
+      "-rtc",
+      "clock=vm,base=2020-01-01",
+      "-chardev",
+      fmt::format("socket,id=qt,fd={}", kSocketDescriptor),
+      "-object",
+      "qtest,id=qtest0,chardev=qt,log=none"};
   for (const WavOutput& output : config.outputs) line.insert(line.end(), {"-audiodev", audio_option(output)});
   line.insert(line.end(), config.arguments.begin(), config.arguments.end());
   for (std::size_t i = 0; i < config.devices.size(); ++i) {
@@ -88,6 +108,9 @@ QemuBoard::~QemuBoard() { static_cast<void>(end()); }
 Result<void> QemuBoard::launch(const QemuConfig& config) {
   Result<std::vector<unsigned>> slots = choose_slots(config.devices);
   if (!slots) return slots.error();
+  for (const WavOutput& output : config.outputs) {
+    if (Result<void> writable = check_writable(output); !writable) return writable;
+  }
   Result<SharedMemory> memory = SharedMemory::create(std::size_t{config.memory_megabytes} << 20);
   if (!memory) return memory.error();
   memory_ = std::move(memory).value();
@@ -195,6 +218,7 @@ void QemuBoard::report_failure() {
 
 Result<void> QemuBoard::end() {
   if (ended_) return {};
+  host_ = nullptr;  // it may be half destroyed, when this is our destructor
   const bool was_well = channel_ != nullptr && !channel_->broken() && channel_->flush();
   ended_ = true;
   if (channel_ != nullptr) channel_->close();

@@ -3,18 +3,20 @@
 // The child is /usr/libexec/xen-qemu-system-i386 (Debian package qemu-system-xen) with the qtest accelerator: a PC without a processor.
 // Guest memory is shared, so drivers and devices see each other's data without copies.
 //
-//   Q.B-1  advance_to() stops at the first line change and returns its time. It may return without progress, when a posted write changed a line.
+//   Q.B-1  advance_to() stops at the first line change, which it has told by set_line when it returns the time of it. It may return without
+//          progress, when a posted write changed a line.
 //   Q.B-2  Lines also change inside register accesses; set_line is called before the access returns. It must not call the board back.
 //   Q.B-3  A write is posted while no line is asserted: it takes effect in order, at the latest before the next read or advance. While a line is
 //          asserted a write is waited for, so that an interrupt routine's acknowledgement lowers the line before the routine returns.
+//          What a device reads from memory because of a write, it may read as late as the write takes effect.
 //   Q.B-4  Equal calls give equal answers, lines and sound: nothing but these calls and the configuration goes in (QEMU's disks, random number
 //          generator and network work in real time and are outside this promise).
 //   Q.B-5  When QEMU dies or does not answer, BoardHost::fail is called once with its last words; then reads are all ones and time runs freely.
 //   Q.B-6  The thread that starts the board must live as long as the board: the operating system ends the child with that thread.
 #pragma once
+#include <kdpc/device.h>
 #include <array>
 #include <chrono>
-#include <kdpc/device.h>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,30 +31,31 @@ namespace kdpc::qtest {
 
 // One -device option.
 struct QemuDevice {
-  std::string driver;         // QEMU's name: "AC97", "edu", "e1000e"
-  std::string name;           // ours, as in scenarios; empty: not a PCI function but an accessory, such as a codec
-  std::string options;        // further properties: "audiodev=sound"
-  unsigned slot = 0;          // PCI slot, PciBus::kFirstSlot…kLastSlot; 0: the next free one
+  std::string driver;   // QEMU's name: "AC97", "edu", "e1000e"
+  std::string name;     // ours, as in scenarios; empty: not a PCI function but an accessory, such as a codec
+  std::string options;  // further properties: "audiodev=sound"
+  unsigned slot = 0;    // PCI slot, PciBus::kFirstSlot…kLastSlot; 0: the next free one
 };
 
-// An audio back end that writes what a sound card plays to a WAV file, in virtual time.
+// An audio back end that writes what one sound card plays to a WAV file, in virtual time. The file grows while the card's channel runs, with silence
+// where the card has no data. The card reads some 21 ms ahead of what is written; stopping its channel earlier loses that end.
 struct WavOutput {
-  std::string id;                        // for the card's audiodev= property
-  std::string path;                      // complete once the board has ended
+  std::string id;    // for the card's audiodev= property
+  std::string path;  // complete once the board has ended
   unsigned frequency = 48000;
   unsigned channels = 2;
-  std::string format = "s16";            // QEMU's names of sample formats
+  std::string format = "s16";  // QEMU's names of sample formats
   // How often the card takes samples from memory; interrupts and underruns are exact to this. QEMU's own default of 10 ms blurs them too much.
   std::chrono::microseconds timer_period{500};
 };
 
 struct QemuConfig {
   std::string program = "/usr/libexec/xen-qemu-system-i386";
-  unsigned memory_megabytes = 64;            // 2…2048
+  unsigned memory_megabytes = 64;  // 2…2048
   std::vector<QemuDevice> devices;
   std::vector<WavOutput> outputs;
-  std::vector<std::string> arguments;        // anything else for QEMU's command line: "-netdev", "…"
-  bool one_processor = true;                 // see OneProcessor; speed only, never results
+  std::vector<std::string> arguments;              // anything else for QEMU's command line: "-netdev", "…"
+  bool one_processor = true;                       // see OneProcessor; speed only, never results
   std::chrono::milliseconds reply_timeout{30000};  // host time; a healthy QEMU answers in microseconds
 };
 
@@ -74,7 +77,8 @@ class QemuBoard final : public Board, private Bridge {
   const std::vector<std::unique_ptr<PciFunction>>& functions() const { return functions_; }
   PciFunction* find(std::string_view name);
 
-  // Ends QEMU and waits for it, so that its WAV files are complete. Afterwards the board behaves as a failed one, silently.
+  // Ends QEMU and waits for it, so that its WAV files are complete. Afterwards the board behaves as a failed one, silently. The destructor does
+  // the same, but cannot tell whether QEMU ended in order.
   Result<void> end();
   pid_t child_pid() const { return child_.pid(); }
 
@@ -101,10 +105,10 @@ class QemuBoard final : public Board, private Bridge {
   BoardHost* host_ = nullptr;
   std::chrono::milliseconds reply_timeout_;
   std::array<bool, kLines> levels_{};
-  unsigned asserted_ = 0;      // number of true levels_
-  bool changed_ = false;       // a level changed since advance_to() began
-  bool ended_ = false;         // by end()
-  bool reported_ = false;      // to host_->fail
+  unsigned asserted_ = 0;  // number of true levels_
+  bool changed_ = false;   // a level changed since advance_to() began
+  bool ended_ = false;     // by end()
+  bool reported_ = false;  // to host_->fail
 };
 
 }  // namespace kdpc::qtest
