@@ -78,7 +78,7 @@ std::string_view name_of(Ended how);
 // A place in code, as far as debug information tells.
 struct Place {
   std::uintptr_t address = 0;
-  std::string image;         // "nic", "libkdpc-sim.so.0", "dpc_test.sim"
+  std::string image;         // "nic", "libkdpc-sim", "dpc_test.sim"
   std::string function;      // empty: unknown
   std::uintptr_t offset = 0; // from the start of the function, or else of the image
   std::string file;          // empty: no debug information
@@ -235,7 +235,6 @@ class Machine {
  private:
   struct Parts;
   explicit Machine(std::unique_ptr<Parts> parts);
-  bool finish(bool met);
   std::unique_ptr<Parts> parts_;
 };
 

@@ -1,0 +1,291 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "kdpc/lab.h"
+#include "kernel/job.h"
+#include "kernel/system.h"
+#include "lab/running.h"
+#include "lab/settings.h"
+#include "machine/host.h"
+#include "trace/event_log.h"
+#include "trace/symbols.h"
+#include "trace/text_trace.h"
+#include "trace/trace_hash.h"
+
+namespace kdpc::lab {
+
+namespace {
+
+Machine* the_machine = nullptr;
+
+Place place_of_symbol(const Symbol& symbol) {
+  return {symbol.address, symbol.image, symbol.function, symbol.offset, symbol.file, symbol.line};
+}
+
+// Ours: the place to show is where somebody called us.
+bool is_our_library(const std::string& image) { return image.starts_with("libkdpc"); }
+
+}  // namespace
+
+struct Task::State {
+  std::function<void()> body;
+  Irql level = Irql::Passive;
+  std::string name;
+  std::atomic<bool> done{false};
+
+  // On the thread's own stack, in the machine.
+  static void KDPC_NTAPI run(void* context) {
+    State& state = *static_cast<State*>(context);
+    const Irql before = state.level == Irql::Passive ? Irql::Passive : raise_for_driver(state.level);
+    try {
+      state.body();
+    } catch (...) {
+      leave_note({.expression = "an exception left a lambda that was given to on() or start()", .file = "lab", .line = 0});
+    }
+    const Irql after = current_irql();
+    if (after != state.level)
+      leave_note({.expression = "a lambda that was given to on() or start() returned at another IRQL than it was called at", .file = "lab", .line = 0,
+                  .values = {static_cast<unsigned>(after), static_cast<unsigned>(state.level)}});
+    if (after > before) lower_for_driver(before);
+    state.done = true;
+  }
+};
+
+bool Task::done() const { return state_ != nullptr && state_->done; }
+
+struct Machine::Parts {
+  Config config;
+  Options options;
+  Symbols symbols;
+  EventText text{symbols};
+  EventLog log;
+  TraceHash hash;
+  Outcome outcome;
+  std::vector<std::shared_ptr<Task::State>> tasks;  // a thread may still be inside one after nobody holds its handle
+
+  Parts(const Config& its_config, const Options& its_options) : config(its_config), options(its_options), log(its_config.remember_events) {}
+
+  Bugcheck describe(const BugcheckReport& report) {
+    Bugcheck stop;
+    stop.code = report.code;
+    stop.name = name_of_stop(report.code);
+    stop.parameters[0] = report.parameters.p1;
+    stop.parameters[1] = report.parameters.p2;
+    stop.parameters[2] = report.parameters.p3;
+    stop.parameters[3] = report.parameters.p4;
+    stop.sentence = report.sentence == nullptr ? "" : report.sentence;
+    stop.rule = report.rule == nullptr ? "" : report.rule;
+    stop.processor = report.processor;
+    stop.irql = static_cast<unsigned>(report.irql);
+    stop.thread = report.thread;
+    for (const std::uintptr_t frame : report.frames) {
+      if (frame == 0) break;
+      stop.stack.push_back(place_of_symbol(symbols.find(frame, Symbols::Meaning::ReturnAddress)));
+    }
+    for (const Place& place : stop.stack) {
+      if (is_our_library(place.image)) continue;
+      stop.place = place;
+      break;
+    }
+    if (stop.place.address == 0 && !stop.stack.empty()) stop.place = stop.stack.front();
+    return stop;
+  }
+};
+
+std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why) {
+  if (the_machine != nullptr || host::exists()) {
+    why = "there is a machine in this process already; a process has one at a time";
+    return nullptr;
+  }
+  if (config.processors < 1 || config.processors > kMaxProcessors) {
+    why = fmt::format("a machine has 1 to {} processors, not {}", kMaxProcessors, config.processors);
+    return nullptr;
+  }
+  auto options = options_from(config.options);
+  auto costs = costs_from(config.costs);
+  if (!options || !costs) {
+    why = options ? costs.error().what : options.error().what;
+    return nullptr;
+  }
+  auto parts = std::make_unique<Parts>(config, *options);
+  const auto created = host::create({.processors = config.processors, .options = *options, .costs = *costs, .memory = config.memory});
+  if (!created) {
+    why = created.error().what;
+    return nullptr;
+  }
+  if (config.remember_events != 0) host::add_sink(parts->log);
+  if (config.hash) host::add_sink(parts->hash);
+  return std::unique_ptr<Machine>(new Machine(std::move(parts)));
+}
+
+Machine::Machine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) { the_machine = this; }
+
+Machine::~Machine() {
+  host::remove_sink(parts_->hash);
+  host::remove_sink(parts_->log);
+  host::destroy();
+  the_machine = nullptr;
+}
+
+Machine* Machine::current() { return the_machine; }
+
+bool Machine::run_until(const std::function<bool()>& condition, Duration limit) {
+  if (parts_->outcome.over()) return false;
+  host::Outcome ended;
+  {
+    const Running running;
+    ended = host::run_until(condition, limit.nanoseconds);
+  }
+  Outcome& outcome = parts_->outcome;
+  outcome.how = static_cast<Ended>(ended.how);
+  outcome.text = std::move(ended.text);
+  if (ended.report) outcome.bugcheck = parts_->describe(*ended.report);
+  return ended.how == host::Ended::ConditionMet;
+}
+
+static_assert(static_cast<int>(Ended::HostFailure) == static_cast<int>(host::Ended::HostFailure) &&
+              static_cast<int>(Ended::Bugcheck) == static_cast<int>(host::Ended::Bugcheck) &&
+              static_cast<int>(Ended::Quiescent) == static_cast<int>(host::Ended::Quiescent));
+
+bool Machine::run_for(Duration time) {
+  run_until([] { return false; }, time);
+  return !parts_->outcome.over();
+}
+
+Task Machine::start(unsigned processor, Level irql, std::function<void()> body, const ThreadOptions& options) {
+  Task task;
+  task.state_ = std::make_shared<Task::State>();
+  Task::State& state = *task.state_;
+  state.body = std::move(body);
+  state.level = static_cast<Irql>(irql.value);
+  state.name = options.name;
+  if (processor >= processors() || irql.value > static_cast<unsigned>(Irql::High) || options.priority < 1 || options.priority > kHighPriority) {
+    leave_note({.expression = "on() or start() was asked for a processor, level or priority that does not exist", .file = "lab", .line = 0,
+                .values = {processor, unsigned{irql.value}}});
+    return task;
+  }
+  parts_->tasks.push_back(task.state_);
+  const auto post = [&] {
+    return job::post(state.name.c_str(), &Task::State::run, &state, ProcessorSet::only(processor), static_cast<std::uint8_t>(options.priority));
+  };
+  // All slots are taken: earlier tasks get the time they need to leave theirs.
+  bool posted = post();
+  if (!posted) run_until([&] { return posted = post(); }, options.limit);
+  if (posted) host::job_posted(processor);
+  return task;
+}
+
+bool Machine::on(unsigned processor, Level irql, std::function<void()> body, const ThreadOptions& options) {
+  if (parts_->outcome.over()) return false;
+  const Task task = start(processor, irql, std::move(body), options);
+  run_until([&] { return task.done(); }, options.limit);
+  if (!task.done() && !parts_->outcome.over())
+    leave_note({.expression = "on(): the lambda has not returned, and the limit has passed or nothing is left to happen", .file = "lab", .line = 0});
+  return task.done();
+}
+
+Nanoseconds Machine::now() const { return host::now(); }
+const Outcome& Machine::outcome() const { return parts_->outcome; }
+const Config& Machine::config() const { return parts_->config; }
+Settings Machine::options() const { return settings_of(parts_->options); }
+
+unsigned Machine::attach(Board& board) { return host::attach(board); }
+unsigned Machine::add_line(bool level) { return host::add_line(level); }
+void Machine::assign_line(unsigned line, unsigned vector, bool level) { host::assign_line(line, static_cast<std::uint8_t>(vector), level); }
+void Machine::assert_line(unsigned line) { host::set_line(line, true); }
+void Machine::deassert_line(unsigned line) { host::set_line(line, false); }
+void Machine::send_message(unsigned vector, unsigned processor) { host::raise_message(static_cast<std::uint8_t>(vector), processor); }
+
+namespace {
+
+bool passes(const Event& event, std::string_view name, const Machine::Filter& filter) {
+  if (!name.empty() && name_of(event) != name) return false;
+  std::size_t matched = 0;
+  if (!filter.empty())
+    each_field(event, [&](std::string_view field, const FieldValue& value) {
+      const auto wanted = filter.find(std::string(field));
+      if (wanted != filter.end() && wanted->second == value.bits) ++matched;
+    });
+  return matched == filter.size();
+}
+
+}  // namespace
+
+std::vector<EventRecord> Machine::events(std::string_view name, const Filter& filter) const {
+  std::vector<EventRecord> records;
+  parts_->log.for_each([&](const EventLog::Entry& entry) {
+    if (!passes(entry.event, name, filter)) return;
+    const std::string_view event_name = name_of(entry.event);
+    EventRecord record{entry.stamp.time, entry.stamp.processor, entry.stamp.irql, entry.stamp.thread, std::string(event_name), {}};
+    each_field(entry.event, [&](std::string_view field, const FieldValue& value) {
+      record.fields.push_back({std::string(field), value.bits, parts_->text.field(event_name, field, value)});
+    });
+    records.push_back(std::move(record));
+  });
+  return records;
+}
+
+std::size_t Machine::count(std::string_view name, const Filter& filter) const {
+  std::size_t count = 0;
+  parts_->log.for_each([&](const EventLog::Entry& entry) { count += passes(entry.event, name, filter) ? 1 : 0; });
+  return count;
+}
+
+std::uint64_t Machine::events_forgotten() const { return parts_->log.first(); }
+void Machine::forget_events() { parts_->log.forget(); }
+
+std::vector<DebugLine> Machine::debug_lines() const {
+  std::vector<DebugLine> lines;
+  parts_->log.each<DebugPrinted>([&](const Stamp& stamp, const DebugPrinted& printed) {
+    std::string text(printed.text, printed.length);
+    while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+    lines.push_back({stamp.time, stamp.processor, stamp.irql, std::move(text)});
+  });
+  return lines;
+}
+
+ProcessorState Machine::processor_state(unsigned number) const {
+  const Processor& its = processor(number);
+  ProcessorState state;
+  state.number = number;
+  state.irql = static_cast<unsigned>(host::irql_of_processor(number));
+  state.thread = its.current_thread->id;
+  state.thread_name.assign(its.current_thread->name, ::strnlen(its.current_thread->name, sizeof its.current_thread->name));
+  state.idle = its.idle;
+  state.dpc_routine_active = its.dpc_routine_active;
+  state.dpc_depth = its.dpcs.depth();
+  state.dpc_count = its.dpcs.inserted();
+  state.maximum_dpc_queue_depth = its.maximum_dpc_queue_depth;
+  state.dpc_request_rate = its.dpc_request_rate;
+  state.interrupts = its.interrupt_count;
+  state.unexpected_interrupts = its.unexpected_interrupts;
+  state.kernel_ticks = its.kernel_ticks;
+  state.dpc_ticks = its.dpc_ticks;
+  state.interrupt_ticks = its.interrupt_ticks;
+  state.idle_ticks = its.idle_ticks;
+  return state;
+}
+
+unsigned Machine::processors() const { return parts_->config.processors; }
+
+std::vector<std::string> Machine::last_events(std::size_t count) const {
+  std::vector<std::string> lines;
+  const EventLog& log = parts_->log;
+  const std::uint64_t remembered = log.end() - log.first();
+  for (std::uint64_t number = log.end() - std::min<std::uint64_t>(count, remembered); number < log.end(); ++number)
+    lines.push_back(parts_->text.line(log[number].stamp, log[number].event));
+  return lines;
+}
+
+std::uint64_t Machine::trace_hash() const { return parts_->hash.value(); }
+Place Machine::place_of(std::uintptr_t address) const { return place_of_symbol(parts_->symbols.find(address)); }
+
+void Machine::add_sink(EventSink& sink) { host::add_sink(sink); }
+void Machine::remove_sink(EventSink& sink) { host::remove_sink(sink); }
+const EventLog& Machine::log() const { return parts_->log; }
+Symbols& Machine::symbols() const { return parts_->symbols; }
+
+}  // namespace kdpc::lab

@@ -1,0 +1,79 @@
+// How the lab's answers read.
+#include <fmt/format.h>
+
+#include "kdpc/lab.h"
+#include "trace/symbols.h"
+#include "trace/text_trace.h"
+
+namespace kdpc::lab {
+
+std::string_view name_of(Ended how) {
+  switch (how) {
+    case Ended::ConditionMet: return "condition met";
+    case Ended::TimeLimit: return "time limit";
+    case Ended::Bugcheck: return "bug check";
+    case Ended::Deadlock: return "deadlock";
+    case Ended::Quiescent: return "nothing left to happen";
+    case Ended::NoProgress: return "no progress";
+    case Ended::HostFailure: return "host failure";
+  }
+  return "?";
+}
+
+bool Outcome::over() const {
+  return how == Ended::Bugcheck || how == Ended::Deadlock || how == Ended::NoProgress || how == Ended::HostFailure;
+}
+
+std::string Place::text() const {
+  Symbol symbol;
+  symbol.address = address;
+  symbol.image = image;
+  symbol.function = function;
+  symbol.offset = offset;
+  symbol.file = file;
+  symbol.line = line;
+  return symbol.text();
+}
+
+std::string Outcome::report() const {
+  if (!bugcheck) {
+    std::string report(name_of(how));
+    if (!text.empty()) report += ": " + text;
+    return report + '\n';
+  }
+  const Bugcheck& stop = *bugcheck;
+  std::string report = fmt::format("bug check {:#x} {} ({:#x}, {:#x}, {:#x}, {:#x})\n", stop.code, stop.name, stop.parameters[0], stop.parameters[1],
+                                   stop.parameters[2], stop.parameters[3]);
+  report += fmt::format("  {}  [{}]\n", stop.sentence, stop.rule);
+  report += fmt::format("  at {}, processor {}, IRQL {} ({}), thread {}\n", stop.place.text(), stop.processor, stop.irql, short_name_of_irql(stop.irql),
+                        stop.thread);
+  for (std::size_t i = 0; i < stop.stack.size(); ++i) report += fmt::format("    #{:<2} {}\n", i, stop.stack[i].text());
+  if (!text.empty()) report += "  " + text + '\n';
+  return report;
+}
+
+bool EventRecord::has(std::string_view field) const {
+  for (const Field& candidate : fields)
+    if (candidate.name == field) return true;
+  return false;
+}
+
+std::uint64_t EventRecord::operator[](std::string_view field) const {
+  for (const Field& candidate : fields)
+    if (candidate.name == field) return candidate.value;
+  return 0;
+}
+
+std::string Machine::processor_table() const {
+  std::string table = "  p   IRQL         thread           DPCs queued/inserted/limit  rate  interrupts  unexpected\n";
+  for (unsigned number = 0; number < processors(); ++number) {
+    const ProcessorState state = processor_state(number);
+    table += fmt::format("  {:<3} {:>2} {:<9} {:<16} {:>11}/{}/{:<11} {:>5} {:>11} {:>11}{}{}\n", number, state.irql, short_name_of_irql(state.irql),
+                         fmt::format("{} {}", state.thread, state.thread_name), state.dpc_depth, state.dpc_count, state.maximum_dpc_queue_depth,
+                         state.dpc_request_rate, state.interrupts, state.unexpected_interrupts, state.idle ? "  idle" : "",
+                         state.dpc_routine_active ? "  draining DPCs" : "");
+  }
+  return table;
+}
+
+}  // namespace kdpc::lab

@@ -1,0 +1,46 @@
+#include "trace/fields.h"
+
+namespace kdpc {
+
+std::string_view name_of(ActivityKind kind) {
+  switch (kind) {
+    case ActivityKind::Isr: return "isr";
+    case ActivityKind::Dpc: return "dpc";
+    case ActivityKind::TimerDpc: return "timer-dpc";
+    case ActivityKind::SynchronizedRoutine: return "synchronized-routine";
+    case ActivityKind::ClockInterrupt: return "clock-interrupt";
+    case ActivityKind::IpiInterrupt: return "ipi-interrupt";
+    case ActivityKind::WorkItem: return "work-item";
+    case ActivityKind::DriverRoutine: return "driver-routine";
+  }
+  return "?";
+}
+
+std::string_view name_of(LockKind kind) {
+  switch (kind) {
+    case LockKind::Spin: return "spin";
+    case LockKind::Interrupt: return "interrupt";
+    case LockKind::Cancel: return "cancel";
+    case LockKind::Dispatcher: return "dispatcher";
+  }
+  return "?";
+}
+
+std::string_view name_of(WaitReason reason) {
+  switch (reason) {
+    case WaitReason::Executive: return "executive";
+    case WaitReason::Delay: return "delay";
+    case WaitReason::QuantumEnd: return "quantum-end";
+    case WaitReason::Preempted: return "preempted";
+    case WaitReason::Ended: return "ended";
+    case WaitReason::Worker: return "worker";
+    case WaitReason::Yield: return "yield";
+  }
+  return "?";
+}
+
+std::string_view name_of(const Event& event) {
+  return std::visit([](const auto& fact) { return std::string_view(fact.name); }, event);
+}
+
+}  // namespace kdpc

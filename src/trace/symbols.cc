@@ -1,0 +1,144 @@
+#include "trace/symbols.h"
+
+#include <cxxabi.h>
+#include <elfutils/libdwfl.h>
+#include <fmt/format.h>
+#include <link.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace kdpc {
+
+namespace {
+
+// Separate debug files are not looked for: that may ask a server on the network.
+int no_separate_debug_file(Dwfl_Module*, void**, const char*, Dwarf_Addr, const char*, const char*, GElf_Word, char**) { return -1; }
+
+const Dwfl_Callbacks kCallbacks = {.find_elf = dwfl_linux_proc_find_elf, .find_debuginfo = no_separate_debug_file, .section_address = nullptr, .debuginfo_path = nullptr};
+
+unsigned long long images_loaded_ever() {
+  unsigned long long count = 0;
+  ::dl_iterate_phdr([](dl_phdr_info* info, size_t, void* result) { *static_cast<unsigned long long*>(result) = info->dlpi_adds; return 1; }, &count);
+  return count;
+}
+
+std::string image_name(const char* path) {
+  std::string name = path == nullptr ? "" : path;
+  name.erase(0, name.rfind('/') + 1);
+  if (const auto library = name.find(".so"); library != std::string::npos) name.resize(library);
+  if (name.ends_with(".drv")) name.resize(name.size() - 4);
+  return name;
+}
+
+// "kdpc::dpc::insert(kdpc::Dpc*, void*)" -> "kdpc::dpc::insert"
+std::string without_parameters(std::string name) {
+  for (const char* suffix : {" const", " volatile"})
+    if (name.ends_with(suffix)) name.resize(name.size() - std::char_traits<char>::length(suffix));
+  if (!name.ends_with(')')) return name;
+  int depth = 0;
+  for (std::size_t at = name.size(); at-- > 0;) {
+    if (name[at] == ')') ++depth;
+    if (name[at] == '(' && --depth == 0) {
+      if (at != 0) name.resize(at);
+      break;
+    }
+  }
+  return name;
+}
+
+std::string demangled(const char* name) {
+  int failed = 0;
+  char* text = abi::__cxa_demangle(name, nullptr, nullptr, &failed);
+  if (text == nullptr) return name;
+  std::string result = without_parameters(text);
+  std::free(text);
+  return result;
+}
+
+}  // namespace
+
+std::string short_path(const std::string& path) {
+  auto slash = path.rfind('/');
+  if (slash != std::string::npos && slash != 0) slash = path.rfind('/', slash - 1);
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+std::string Symbol::short_text() const {
+  if (image.empty()) return fmt::format("{:#x}", address);
+  if (function.empty()) return fmt::format("{}+{:#x}", image, offset);
+  if (offset == 0) return fmt::format("{}!{}", image, function);
+  return fmt::format("{}!{}+{:#x}", image, function, offset);
+}
+
+std::string Symbol::text() const {
+  if (file.empty()) return short_text();
+  return fmt::format("{} ({}:{})", short_text(), short_path(file), line);
+}
+
+struct Symbols::Modules {
+  Dwfl* dwfl = nullptr;
+  unsigned long long seen = 0;
+
+  Modules() = default;
+  Modules(const Modules&) = delete;
+  Modules& operator=(const Modules&) = delete;
+  ~Modules() { dwfl_end(dwfl); }
+
+  // Reads the list of mapped files if an image was loaded since the last time.
+  void refresh() {
+    const unsigned long long loaded = images_loaded_ever();
+    if (dwfl != nullptr && loaded == seen) return;
+    if (dwfl == nullptr) dwfl = dwfl_begin(&kCallbacks);
+    if (dwfl == nullptr) return;
+    dwfl_report_begin(dwfl);
+    dwfl_linux_proc_report(dwfl, ::getpid());
+    dwfl_report_end(dwfl, nullptr, nullptr);
+    seen = loaded;
+  }
+};
+
+Symbols::Symbols() : modules_(std::make_unique<Modules>()) {}
+Symbols::~Symbols() = default;
+
+Symbol Symbols::look_up(std::uintptr_t address, std::uintptr_t inside) {
+  Symbol symbol;
+  symbol.address = address;
+  symbol.offset = address;
+  modules_->refresh();
+  Dwfl_Module* module = modules_->dwfl == nullptr ? nullptr : dwfl_addrmodule(modules_->dwfl, inside);
+  if (module == nullptr) return symbol;
+
+  Dwarf_Addr base = 0;
+  const char* path = nullptr;
+  const char* name = dwfl_module_info(module, nullptr, &base, nullptr, nullptr, nullptr, &path, nullptr);
+  GElf_Off offset = 0;
+  GElf_Sym entry;
+  const char* function = dwfl_module_addrinfo(module, inside, &offset, &entry, nullptr, nullptr, nullptr);
+  if (path == nullptr) path = name;
+  if (path == nullptr || *path == '[') return symbol;  // [heap], [stack], [vdso]
+  symbol.image = image_name(path);
+  symbol.offset = address - base;
+  if (function != nullptr && *function != '\0') {
+    symbol.function = demangled(function);
+    symbol.offset = offset + (address - inside);
+  }
+  if (Dwfl_Line* line = dwfl_module_getsrc(module, inside)) {
+    int number = 0;
+    if (const char* file = dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr)) {
+      symbol.file = file;
+      symbol.line = number;
+    }
+  }
+  return symbol;
+}
+
+const Symbol& Symbols::find(std::uintptr_t address, Meaning meaning) {
+  auto& known = known_[static_cast<std::size_t>(meaning)];
+  const auto at = known.find(address);
+  if (at != known.end()) return at->second;
+  const bool is_return = meaning == Meaning::ReturnAddress && address != 0;
+  return known.emplace(address, look_up(address, is_return ? address - 1 : address)).first->second;
+}
+
+}  // namespace kdpc

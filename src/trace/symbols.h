@@ -1,0 +1,46 @@
+// What lies at an address: image, function, file and line, of drivers, of this library and of the executable.
+//
+// Names come from the symbol tables and DWARF of the files mapped into this process. Drivers that are loaded later are found too; what was asked once
+// is remembered, so an answer survives the unloading of its image.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+namespace kdpc {
+
+struct Symbol {
+  std::uintptr_t address = 0;
+  std::string image;          // "nic" for nic.drv, "libkdpc-sim", "dpc_test.sim"; empty: in no image
+  std::string function;       // or object; demangled, without parameters; empty: unknown
+  std::uintptr_t offset = 0;  // from the start of the function, or of the image
+  std::string file;           // as the compiler was given it; empty: no debug information
+  int line = 0;
+
+  std::string text() const;        // nic!NicDpc+0x1c (nic/dpc.c:88)
+  std::string short_text() const;  // nic!NicDpc+0x1c
+};
+
+class Symbols {
+ public:
+  Symbols();
+  ~Symbols();
+  Symbols(const Symbols&) = delete;
+  Symbols& operator=(const Symbols&) = delete;
+
+  // A return address belongs to the call before it.
+  enum class Meaning : std::uint8_t { Exact, ReturnAddress };
+  const Symbol& find(std::uintptr_t address, Meaning meaning = Meaning::Exact);
+
+ private:
+  struct Modules;
+  Symbol look_up(std::uintptr_t address, std::uintptr_t inside);
+  std::unique_ptr<Modules> modules_;
+  std::unordered_map<std::uintptr_t, Symbol> known_[2];
+};
+
+// The last two parts of a path: what a person needs of it.
+std::string short_path(const std::string& path);
+
+}  // namespace kdpc
