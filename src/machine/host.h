@@ -46,6 +46,7 @@ bool exists();
 // ended for good (Bugcheck, Deadlock, NoProgress, HostFailure) every further call returns the same outcome.
 Outcome run_until(const std::function<bool()>& condition, Nanoseconds limit);
 Nanoseconds now();                     // the time the whole machine has reached
+Irql irql_of_processor(unsigned processor);  // now, between steps
 
 void add_sink(EventSink& sink);
 void remove_sink(EventSink& sink);
