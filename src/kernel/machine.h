@@ -22,6 +22,7 @@
 //  stack_limits()           The stack in use now.
 //  idle()                   Entered and left at High: waits, open to every interrupt above Dispatch, until one was taken.
 //  stall(ns)                At least that long passes; interrupts above the current level are taken meanwhile.
+//  edge()                   Driver code has used up the edge budget it counts down: time passes, a window is opened, the budget is refilled.
 //  stop(report)             The end of this run. Unwinds nothing, never returns.
 //
 // An ISR of the live machine runs inside a signal handler. Therefore kernel/ allocates nothing from the host, throws nothing, and has no
@@ -84,6 +85,7 @@ concept MachineContract = requires(Irql level, Requests requests, std::uint64_t 
   { M::stack_limits() } -> std::same_as<StackLimits>;
   { M::idle() } -> std::same_as<void>;
   { M::stall(nanoseconds) } -> std::same_as<void>;
+  { M::edge() } -> std::same_as<void>;
   { M::stop(report) } -> std::same_as<void>;
 };
 

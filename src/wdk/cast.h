@@ -1,0 +1,47 @@
+// The only place where a driver's objects become the kernel's and back. They are the same bytes: every equality is asserted here.
+#pragma once
+#include <wdm.h>
+
+#include <cstddef>
+
+#include "kernel/dpc.h"
+#include "kernel/interrupt.h"
+#include "kernel/thread.h"
+#include "kernel/timer.h"
+#include "kernel/wait.h"
+#include "kernel/workitem.h"
+
+namespace kdpc::wdk {
+
+static_assert(sizeof(KDPC) == sizeof(Dpc) && offsetof(KDPC, DeferredRoutine) == offsetof(Dpc, routine) && offsetof(KDPC, DeferredContext) == offsetof(Dpc, context) &&
+              offsetof(KDPC, SystemArgument1) == offsetof(Dpc, argument1) && offsetof(KDPC, SystemArgument2) == offsetof(Dpc, argument2) &&
+              offsetof(KDPC, DpcData) == offsetof(Dpc, queue) && offsetof(KDPC, Number) == offsetof(Dpc, number) && offsetof(KDPC, Importance) == offsetof(Dpc, importance));
+static_assert(sizeof(KTIMER) == sizeof(Timer) && offsetof(KTIMER, DueTime) == offsetof(Timer, due_time) && offsetof(KTIMER, TimerListEntry) == offsetof(Timer, link) &&
+              offsetof(KTIMER, Dpc) == offsetof(Timer, dpc) && offsetof(KTIMER, Processor) == offsetof(Timer, processor) && offsetof(KTIMER, Period) == offsetof(Timer, period));
+static_assert(sizeof(DISPATCHER_HEADER) == sizeof(DispatcherHeader) && offsetof(DISPATCHER_HEADER, SignalState) == offsetof(DispatcherHeader, signal_state) &&
+              offsetof(DISPATCHER_HEADER, WaitListHead) == offsetof(DispatcherHeader, waiters));
+static_assert(sizeof(KEVENT) == sizeof(EventObject));
+static_assert(sizeof(KSEMAPHORE) == sizeof(Semaphore) && offsetof(KSEMAPHORE, Limit) == offsetof(Semaphore, limit));
+static_assert(sizeof(KSPIN_LOCK) == sizeof(SpinLock));
+static_assert(sizeof(WORK_QUEUE_ITEM) == sizeof(WorkItem) && offsetof(WORK_QUEUE_ITEM, WorkerRoutine) == offsetof(WorkItem, routine) &&
+              offsetof(WORK_QUEUE_ITEM, Parameter) == offsetof(WorkItem, parameter));
+static_assert(LowImportance == static_cast<int>(Importance::Low) && MediumImportance == static_cast<int>(Importance::Medium) &&
+              HighImportance == static_cast<int>(Importance::High) && MediumHighImportance == static_cast<int>(Importance::MediumHigh));
+
+inline Dpc* as_dpc(KDPC* dpc) { return reinterpret_cast<Dpc*>(dpc); }
+inline Timer& as_timer(KTIMER* timer) { return *reinterpret_cast<Timer*>(timer); }
+inline EventObject& as_event(KEVENT* event) { return *reinterpret_cast<EventObject*>(event); }
+inline Semaphore& as_semaphore(KSEMAPHORE* semaphore) { return *reinterpret_cast<Semaphore*>(semaphore); }
+inline SpinLock& as_lock(KSPIN_LOCK* lock) { return *reinterpret_cast<SpinLock*>(const_cast<ULONG_PTR*>(lock)); }
+inline DispatcherHeader& as_object(void* object) { return *static_cast<DispatcherHeader*>(object); }
+inline Thread& as_thread(void* thread) { return *static_cast<Thread*>(thread); }
+inline PKTHREAD as_kthread(Thread& thread) { return reinterpret_cast<PKTHREAD>(&thread); }
+inline Interrupt& as_interrupt(PKINTERRUPT interrupt) { return *reinterpret_cast<Interrupt*>(interrupt); }
+inline PKINTERRUPT as_kinterrupt(Interrupt* interrupt) { return reinterpret_cast<PKINTERRUPT>(interrupt); }
+inline WorkItem& as_work_item(WORK_QUEUE_ITEM* item) { return *reinterpret_cast<WorkItem*>(item); }
+
+// Routines of drivers have the same calling convention and, but for the names of the objects, the same types.
+inline DpcRoutine* as_routine(PKDEFERRED_ROUTINE routine) { return reinterpret_cast<DpcRoutine*>(routine); }
+inline ServiceRoutine* as_routine(PKSERVICE_ROUTINE routine) { return reinterpret_cast<ServiceRoutine*>(routine); }
+
+}  // namespace kdpc::wdk

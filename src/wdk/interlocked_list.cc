@@ -1,0 +1,47 @@
+// Lists that bring their own lock: any IRQL, because they are touched with every interrupt held off (LCK-5).
+#include "kernel/spinlock.h"
+#include "wdk/cast.h"
+#include "wdk/routine.h"
+
+using namespace kdpc;
+using namespace kdpc::wdk;
+
+extern "C" {
+
+PLIST_ENTRY NTAPI ExInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock) {
+  KDPC_ROUTINE(ExInterlockedInsertHeadList);
+  Locked<Irql::High> locked(as_lock(Lock));
+  const PLIST_ENTRY first = IsListEmpty(ListHead) ? nullptr : ListHead->Flink;
+  InsertHeadList(ListHead, ListEntry);
+  return first;
+}
+
+PLIST_ENTRY NTAPI ExInterlockedInsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock) {
+  KDPC_ROUTINE(ExInterlockedInsertTailList);
+  Locked<Irql::High> locked(as_lock(Lock));
+  const PLIST_ENTRY last = IsListEmpty(ListHead) ? nullptr : ListHead->Blink;
+  InsertTailList(ListHead, ListEntry);
+  return last;
+}
+
+PLIST_ENTRY NTAPI ExInterlockedRemoveHeadList(PLIST_ENTRY ListHead, PKSPIN_LOCK Lock) {
+  KDPC_ROUTINE(ExInterlockedRemoveHeadList);
+  Locked<Irql::High> locked(as_lock(Lock));
+  return IsListEmpty(ListHead) ? nullptr : RemoveHeadList(ListHead);
+}
+
+PSINGLE_LIST_ENTRY NTAPI ExInterlockedPushEntryList(PSINGLE_LIST_ENTRY ListHead, PSINGLE_LIST_ENTRY ListEntry, PKSPIN_LOCK Lock) {
+  KDPC_ROUTINE(ExInterlockedPushEntryList);
+  Locked<Irql::High> locked(as_lock(Lock));
+  const PSINGLE_LIST_ENTRY first = ListHead->Next;
+  PushEntryList(ListHead, ListEntry);
+  return first;
+}
+
+PSINGLE_LIST_ENTRY NTAPI ExInterlockedPopEntryList(PSINGLE_LIST_ENTRY ListHead, PKSPIN_LOCK Lock) {
+  KDPC_ROUTINE(ExInterlockedPopEntryList);
+  Locked<Irql::High> locked(as_lock(Lock));
+  return PopEntryList(ListHead);
+}
+
+}  // extern "C"

@@ -1,0 +1,72 @@
+#include "kernel/pool.h"
+
+#include <cstring>
+
+#include "kernel/bugcheck.h"
+#include "kernel/system.h"
+#include "wdk/cast.h"
+#include "wdk/routine.h"
+
+using namespace kdpc;
+
+namespace {
+
+constexpr ULONG kUntagged = pool_tag("None");
+
+// Paged pool may be touched below DISPATCH_LEVEL only; asking for it there is already the mistake (IRQL-7).
+void check_paged(PoolType type, SIZE_T size) {
+  if (const Irql level = current_irql(); type == PoolType::Paged && level > Irql::Apc)
+    bug_check(stop::BadPoolCaller, {8, as_parameter(level), static_cast<std::uint64_t>(type), size}, "Paged pool was asked for above APC_LEVEL.", "IRQL-2");
+}
+
+void* allocate(PoolType type, SIZE_T size, ULONG tag, void* caller) {
+  check_paged(type, size);
+  return sys().pool.allocate(size, tag, type, reinterpret_cast<std::uintptr_t>(caller));
+}
+
+PoolType type_of(POOL_TYPE type) { return (type & 1) != 0 ? PoolType::Paged : PoolType::NonPaged; }
+
+void free_block(void* memory, ULONG tag, void* caller) {
+  if (sys().pool.contains(memory)) {
+    const PoolBlock& block = static_cast<const PoolBlock*>(memory)[-1];
+    if (const Irql level = current_irql(); block.magic == Pool::kAllocated && block.type == PoolType::Paged && level > Irql::Apc)
+      bug_check(stop::BadPoolCaller, {9, as_parameter(level), static_cast<std::uint64_t>(block.type), as_parameter(memory)},
+                "Paged pool was freed above APC_LEVEL.", "IRQL-2");
+    if (block.magic == Pool::kAllocated) audit_range(memory, block.size);
+  }
+  sys().pool.free(memory, tag, reinterpret_cast<std::uintptr_t>(caller));
+}
+
+}  // namespace
+
+extern "C" {
+
+PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag) {
+  KDPC_ROUTINE(ExAllocatePool2);
+  const PoolType type = (Flags & POOL_FLAG_PAGED) != 0 ? PoolType::Paged : PoolType::NonPaged;
+  void* memory = allocate(type, NumberOfBytes, Tag, __builtin_return_address(0));
+  if (memory != nullptr && (Flags & POOL_FLAG_UNINITIALIZED) == 0) std::memset(memory, 0, NumberOfBytes);
+  return memory;
+}
+
+PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag) {
+  KDPC_ROUTINE(ExAllocatePoolWithTag);
+  return allocate(type_of(PoolType), NumberOfBytes, Tag, __builtin_return_address(0));
+}
+
+PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes) {
+  KDPC_ROUTINE(ExAllocatePool);
+  return allocate(type_of(PoolType), NumberOfBytes, kUntagged, __builtin_return_address(0));
+}
+
+VOID NTAPI ExFreePool(PVOID P) {
+  KDPC_ROUTINE(ExFreePool);
+  free_block(P, 0, __builtin_return_address(0));
+}
+
+VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag) {
+  KDPC_ROUTINE(ExFreePoolWithTag);
+  free_block(P, Tag, __builtin_return_address(0));
+}
+
+}  // extern "C"
