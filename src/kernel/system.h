@@ -28,6 +28,7 @@ struct System {
   ProcessorSet idle_processors;               // D
   WorkerPool workers[kWorkQueues];
   JobTable jobs;
+  void* volatile io_manager;                  // X  the I/O manager's root, in the pool; null until it is first used
   Pool pool;
   Processor processors[kMaxProcessors];       //    the last member: only `processor_count` of them are in use
 };
