@@ -12,6 +12,7 @@ const char* name_of_stop(std::uint32_t code) {
     case stop::SpinLockAlreadyOwned: return "SPIN_LOCK_ALREADY_OWNED";
     case stop::SpinLockNotOwned: return "SPIN_LOCK_NOT_OWNED";
     case stop::BadPoolHeader: return "BAD_POOL_HEADER";
+    case stop::KmodeExceptionNotHandled: return "KMODE_EXCEPTION_NOT_HANDLED";
     case stop::NoMoreIrpStackLocations: return "NO_MORE_IRP_STACK_LOCATIONS";
     case stop::InterruptExceptionNotHandled: return "INTERRUPT_EXCEPTION_NOT_HANDLED";
     case stop::MultipleIrpCompleteRequests: return "MULTIPLE_IRP_COMPLETE_REQUESTS";

@@ -13,6 +13,7 @@ enum Code : std::uint32_t {
   SpinLockAlreadyOwned = 0x0F,
   SpinLockNotOwned = 0x10,
   BadPoolHeader = 0x19,
+  KmodeExceptionNotHandled = 0x1E,
   NoMoreIrpStackLocations = 0x35,
   InterruptExceptionNotHandled = 0x3D,
   MultipleIrpCompleteRequests = 0x44,

@@ -64,7 +64,7 @@ LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG 
   const LONG previous = wait::release_semaphore(as_semaphore(Semaphore), Adjustment, Increment, ok);
   // NT raises STATUS_SEMAPHORE_LIMIT_EXCEEDED, which a driver without a handler meets as a bug check 0x1E.
   if (!ok)
-    bug_check(0x1E, {static_cast<ULONG>(STATUS_SEMAPHORE_LIMIT_EXCEEDED), as_parameter(Semaphore), static_cast<std::uint64_t>(previous), static_cast<std::uint64_t>(Adjustment)},
+    bug_check(stop::KmodeExceptionNotHandled, {static_cast<ULONG>(STATUS_SEMAPHORE_LIMIT_EXCEEDED), as_parameter(Semaphore), static_cast<std::uint64_t>(previous), static_cast<std::uint64_t>(Adjustment)},
               "KeReleaseSemaphore would pass the semaphore's limit; NT raises STATUS_SEMAPHORE_LIMIT_EXCEEDED.", "WAIT-4");
   return previous;
 }
