@@ -1,0 +1,74 @@
+// Addresses get names, files and lines: in this program, in libraries, and in drivers that are loaded later.
+#include "trace/symbols.h"
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+
+using namespace kdpc;
+
+extern "C" int a_function_with_a_line(int x) { return x + 1; }
+int the_line_before = __LINE__ - 1;
+
+namespace somewhere {
+struct Thing {
+  int method(const char*) const { return 4; }
+};
+}  // namespace somewhere
+
+TEST(Symbols, NamesAFunctionOfThisProgramWithFileAndLine) {
+  Symbols symbols;
+  const Symbol& symbol = symbols.find(reinterpret_cast<std::uintptr_t>(&a_function_with_a_line));
+  EXPECT_EQ(symbol.function, "a_function_with_a_line");
+  EXPECT_EQ(symbol.offset, 0u);
+  EXPECT_TRUE(symbol.image.starts_with("symbols_test")) << symbol.image;
+  EXPECT_TRUE(symbol.file.ends_with("symbols_test.cc")) << symbol.file;
+  EXPECT_EQ(symbol.line, the_line_before);
+  EXPECT_NE(symbol.text().find("!a_function_with_a_line (trace/symbols_test.cc:"), std::string::npos) << symbol.text();
+}
+
+TEST(Symbols, DemanglesWithoutParameters) {
+  Symbols symbols;
+  int (somewhere::Thing::*method)(const char*) const = &somewhere::Thing::method;
+  std::uintptr_t address = 0;
+  std::memcpy(&address, &method, sizeof address);
+  EXPECT_EQ(symbols.find(address).function, "somewhere::Thing::method");
+}
+
+TEST(Symbols, AReturnAddressBelongsToTheCallBeforeIt) {
+  Symbols symbols;
+  const auto start = reinterpret_cast<std::uintptr_t>(&a_function_with_a_line);
+  EXPECT_EQ(symbols.find(start + 1, Symbols::Meaning::ReturnAddress).function, "a_function_with_a_line");
+  EXPECT_EQ(symbols.find(start + 1, Symbols::Meaning::ReturnAddress).offset, 1u);
+  EXPECT_NE(symbols.find(start, Symbols::Meaning::ReturnAddress).function, "a_function_with_a_line");
+}
+
+TEST(Symbols, NamesData) {
+  Symbols symbols;
+  EXPECT_EQ(symbols.find(reinterpret_cast<std::uintptr_t>(&the_line_before)).function, "the_line_before");
+}
+
+TEST(Symbols, KnowsWhatItDoesNotKnow) {
+  Symbols symbols;
+  const auto heap = std::make_unique<int>();
+  EXPECT_TRUE(symbols.find(reinterpret_cast<std::uintptr_t>(heap.get())).image.empty());
+  EXPECT_TRUE(symbols.find(0).image.empty());
+  EXPECT_EQ(symbols.find(0x1234).text(), "0x1234");
+}
+
+TEST(Symbols, FindsADriverThatIsLoadedLater) {
+  Symbols symbols;
+  symbols.find(reinterpret_cast<std::uintptr_t>(&a_function_with_a_line));  // the list of images has been read
+  void* driver = ::dlopen(KDPC_TEST_DRIVERS "/image_good.drv", RTLD_LAZY | RTLD_LOCAL);
+  if (driver == nullptr) GTEST_SKIP() << ::dlerror();
+  const auto entry = reinterpret_cast<std::uintptr_t>(::dlsym(driver, "DriverEntry"));
+  const Symbol& symbol = symbols.find(entry);
+  EXPECT_EQ(symbol.image, "image_good");
+  EXPECT_EQ(symbol.function, "DriverEntry");
+  EXPECT_TRUE(symbol.file.ends_with("image_good.c")) << symbol.file;
+  EXPECT_GT(symbol.line, 0);
+  ::dlclose(driver);
+  EXPECT_EQ(symbols.find(entry).function, "DriverEntry");  // remembered
+}
