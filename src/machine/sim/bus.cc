@@ -1,0 +1,171 @@
+#include "machine/sim/bus.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/invariant.h"
+#include "machine/host.h"
+#include "machine/sim/controller.h"
+#include "machine/sim/run.h"
+#include "machine/sim/sim_machine.h"
+
+namespace kdpc::sim::bus {
+
+namespace {
+
+// What a board has said while it advanced: at which time it happened is known when it has stopped.
+struct Saying {
+  enum class Kind : std::uint8_t { Line, Message } kind;
+  unsigned number;
+  bool asserted;
+};
+
+class Attachment : public BoardHost {
+ public:
+  Attachment(Board& board, unsigned number) : board_(board), number_(number) {}
+
+  void attach() {
+    board_.attach(*this);
+    for (unsigned line = 0; line < board_.lines(); ++line) {
+      const unsigned of_machine = controller::add_line(number_, line, board_.line_is_level(line));
+      if (line == 0) first_line_ = of_machine;
+    }
+    collecting_ = false;
+    say_all(controller::time_here());
+  }
+
+  Nanoseconds now() const override { return collecting_ ? target_ : controller::time_here(); }
+  void set_line(unsigned line, bool asserted) override { say({Saying::Kind::Line, line, asserted}); }
+  void send_message(std::uint16_t vector) override { say({Saying::Kind::Message, vector, true}); }
+  void fail(std::string what) override { run::finish({host::Ended::HostFailure, std::move(what), {}}); }
+
+  void advance(Nanoseconds until) {
+    Nanoseconds& reached = state().reached[number_];
+    collecting_ = true;
+    target_ = until;
+    const Nanoseconds got = board_.advance_to(until);
+    collecting_ = false;
+    if (got > reached) reached = got;
+    say_all(reached);
+  }
+
+  Board& board() { return board_; }
+  unsigned first_line() const { return first_line_; }
+
+ private:
+  void say(Saying saying) {
+    if (collecting_) {
+      said_.push_back(saying);
+    } else {
+      take_effect(saying, controller::time_here());
+    }
+  }
+  void take_effect(const Saying& saying, Nanoseconds when) {
+    if (saying.kind == Saying::Kind::Line) {
+      controller::set_line(first_line_ + saying.number, saying.asserted, when);
+    } else {
+      controller::send_message(static_cast<std::uint8_t>(saying.number), when);
+    }
+  }
+  void say_all(Nanoseconds when) {
+    for (const Saying& saying : said_) take_effect(saying, when);
+    said_.clear();
+  }
+
+  Board& board_;
+  unsigned number_;
+  unsigned first_line_ = 0;
+  bool collecting_ = true;  // until it is attached its lines have no numbers
+  Nanoseconds target_ = 0;
+  std::vector<Saying> said_;
+};
+
+struct Mapping {
+  RegisterRange range;
+  Device* device;
+  unsigned range_number;
+  unsigned board;
+};
+
+std::vector<std::unique_ptr<Attachment>> attachments;
+std::vector<Mapping> mappings;
+
+const Mapping* find(BusSpace space, std::uint64_t address, unsigned width) {
+  for (const Mapping& mapping : mappings)
+    if (mapping.range.space == space && address >= mapping.range.base && address - mapping.range.base + width <= mapping.range.size) return &mapping;
+  return nullptr;
+}
+
+// Brings the board to the time of this access. An interrupt that it raises on the way comes first, here and on other processors.
+void bring_up(unsigned number) {
+  for (;;) {
+    Machine::window();
+    const std::uint64_t time = Machine::now();
+    if (state().reached[number] >= time) return;
+    attachments[number]->advance(time);
+    if (run::ended()) return;
+  }
+}
+
+std::uint64_t cost_of(BusSpace space) { return space == BusSpace::Port ? state().costs.register_port : state().costs.register_memory; }
+
+}  // namespace
+
+unsigned attach(Board& board) {
+  const auto number = static_cast<unsigned>(attachments.size());
+  KDPC_INVARIANT("K.BUS-3", number < kMaxBoards);
+  attachments.push_back(std::make_unique<Attachment>(board, number));
+  state().boards_used = number + 1;
+  state().reached[number] = state().time;
+  attachments.back()->attach();
+  for (Device* device : board.devices()) {
+    unsigned range_number = 0;
+    for (const RegisterRange& range : device->registers()) mappings.push_back({range, device, range_number++, number});
+  }
+  return attachments.back()->first_line();
+}
+
+void forget_boards() {
+  attachments.clear();
+  mappings.clear();
+}
+
+Board& board(unsigned number) { return attachments[number]->board(); }
+
+bool cannot_look_ahead(unsigned number) { return board(number).next_event() == Board::kUnknown; }
+
+std::uint64_t due(unsigned number, bool busy) {
+  const Nanoseconds next = board(number).next_event();
+  if (next == kNever) return kForever;
+  if (next != Board::kUnknown) return next;
+  return busy ? state().reached[number] + state().costs.board_poll : kForever;
+}
+
+void advance(unsigned number, std::uint64_t until) { attachments[number]->advance(until); }
+
+bool read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value) {
+  const Mapping* mapping = find(space, address, width);
+  if (mapping == nullptr) return false;
+  Machine::charge(cost_of(space));
+  bring_up(mapping->board);
+  value = mapping->device->read(mapping->range_number, address - mapping->range.base, width);
+  Machine::observe(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), false});
+  Machine::refresh_limit();
+  Machine::window();
+  return true;
+}
+
+bool write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value) {
+  const Mapping* mapping = find(space, address, width);
+  if (mapping == nullptr) return false;
+  Machine::charge(cost_of(space));
+  bring_up(mapping->board);
+  Machine::observe(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), true});
+  mapping->device->write(mapping->range_number, address - mapping->range.base, width, value);
+  Machine::refresh_limit();
+  Machine::window();
+  return true;
+}
+
+}  // namespace kdpc::sim::bus

@@ -1,0 +1,165 @@
+#include "machine/sim/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "base/invariant.h"
+#include "kernel/system.h"
+#include "machine/host.h"
+#include "machine/sim/bus.h"
+#include "machine/sim/run.h"
+#include "machine/sim/sanitizer.h"
+#include "machine/sim/world.h"
+
+namespace kdpc::host {
+
+// One copy: the spans as they were, one behind the other in `bytes`.
+struct Checkpoint {
+  struct Piece {
+    std::byte* base;
+    std::size_t size;
+  };
+  std::vector<Piece> pieces;
+  std::vector<std::byte> bytes;
+  std::byte* pool_end;               // behind what the pool had handed out
+  std::vector<std::size_t> marks;    // of the sinks
+};
+
+}  // namespace kdpc::host
+
+namespace kdpc::sim {
+
+const std::vector<EventSink*>& all_sinks();
+
+namespace checkpoint {
+
+namespace {
+
+using Piece = host::Checkpoint::Piece;
+
+std::vector<Piece> driver_spans;
+
+Piece between(std::uintptr_t low, std::uintptr_t high) { return {reinterpret_cast<std::byte*>(low), high - low}; }
+
+template <class T>
+Piece all_of(T& object) {
+  return {reinterpret_cast<std::byte*>(&object), sizeof object};
+}
+
+// The part of the stack under a processor that is in use: from where it was left for the one above, or from where the processor stopped.
+void add_stacks_of(const Slot& slot, std::vector<Piece>& pieces) {
+  const world::Bounds bounds[] = {{slot.thread->machine.stack_low, slot.thread->machine.stack_high}, world::dpc_stack(slot.number), world::isr_stack(slot.number)};
+  for (const StackKind kind : {StackKind::Isr, StackKind::Dpc, StackKind::Thread}) {
+    const auto index = static_cast<unsigned>(kind);
+    const std::uintptr_t pointer = slot.stack == kind ? reinterpret_cast<std::uintptr_t>(slot.context) : slot.saved_pointers[index];
+    if (pointer == 0) continue;
+    KDPC_INVARIANT("K.CHECK-2", pointer >= bounds[index].low && pointer <= bounds[index].high);
+    pieces.push_back(between(pointer, bounds[index].high));
+  }
+}
+
+bool is_under_a_processor(const Thread& thread) {
+  for (unsigned number = 0; number < state().processors; ++number)
+    if (state().slots[number].thread == &thread) return true;
+  return false;
+}
+
+// Hot first.
+void list_pieces(std::vector<Piece>& pieces) {
+  State& all = state();
+  pieces.push_back(all_of(fixed().edge_budget));
+  pieces.push_back(between(reinterpret_cast<std::uintptr_t>(&all), reinterpret_cast<std::uintptr_t>(&all.slots[all.processors])));
+  pieces.push_back(between(reinterpret_cast<std::uintptr_t>(&all.stacks[0]), reinterpret_cast<std::uintptr_t>(&all.stacks[all.stacks_used])));
+  pieces.push_back(between(reinterpret_cast<std::uintptr_t>(system_pointer), reinterpret_cast<std::uintptr_t>(&system_pointer->processors[all.processors])));
+  for (unsigned number = 0; number < all.processors; ++number) add_stacks_of(all.slots[number], pieces);
+  for (unsigned index = 0; index < all.stacks_used; ++index) {
+    const Thread* thread = all.stacks[index].owner;
+    if (thread == nullptr || is_under_a_processor(*thread)) continue;
+    pieces.push_back(between(reinterpret_cast<std::uintptr_t>(thread->machine.resume), thread->machine.stack_high));
+  }
+  pieces.push_back({sys().pool.base(), sys().pool.used()});
+  pieces.insert(pieces.end(), driver_spans.begin(), driver_spans.end());
+  for (unsigned number = 0; number < all.boards_used; ++number)
+    if (const auto bytes = bus::board(number).state(); !bytes.empty()) pieces.push_back({bytes.data(), bytes.size()});
+}
+
+// What abandoned or restored frames have left in the sanitizer's shadow.
+void unpoison_stacks() {
+#ifdef KDPC_ASAN
+  for (unsigned number = 0; number < state().processors; ++number) {
+    sanitizer::unpoison(reinterpret_cast<void*>(world::isr_stack(number).low), world::kStackSize);
+    sanitizer::unpoison(reinterpret_cast<void*>(world::dpc_stack(number).low), world::kStackSize);
+  }
+  for (unsigned index = 0; index < state().stacks_used; ++index)
+    sanitizer::unpoison(reinterpret_cast<void*>(world::thread_stack(index).low), world::kStackSize);
+#endif
+}
+
+KDPC_NO_ASAN std::uint64_t hash_bytes(const std::byte* bytes, std::size_t size, std::uint64_t hash) {
+  constexpr std::uint64_t kPrime = 0x100000001b3;  // FNV-1a
+  for (std::size_t index = 0; index < size; ++index) hash = (hash ^ static_cast<std::uint64_t>(bytes[index])) * kPrime;
+  return hash;
+}
+
+}  // namespace
+
+void add_span(void* base, std::size_t size) { driver_spans.push_back({static_cast<std::byte*>(base), size}); }
+void forget_spans() { driver_spans.clear(); }
+
+std::uint64_t hash_of_world() {
+  std::vector<Piece> pieces;
+  list_pieces(pieces);
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const Piece& piece : pieces) hash = hash_bytes(piece.base, piece.size, hash);
+  return hash;
+}
+
+}  // namespace checkpoint
+}  // namespace kdpc::sim
+
+namespace kdpc::host {
+
+using namespace sim;
+
+Result<Checkpoint*> checkpoint() {
+  KDPC_INVARIANT("K.CHECK-1", !fixed().inside);
+  for (unsigned number = 0; number < state().boards_used; ++number)
+    if (!bus::board(number).can_rewind())
+      return Error{"board " + std::to_string(number) + " keeps its state outside this process's memory, so the run cannot be checkpointed"};
+  if (run::ended()) return Error{"the run has ended; there is nothing to go on from"};
+  auto* made = new Checkpoint;
+  checkpoint::list_pieces(made->pieces);
+  std::size_t total = 0;
+  for (const auto& piece : made->pieces) total += piece.size;
+  made->bytes.resize(total);
+  std::byte* to = made->bytes.data();
+  for (const auto& piece : made->pieces) {
+    sanitizer::copy(to, piece.base, piece.size);
+    to += piece.size;
+  }
+  made->pool_end = sys().pool.base() + sys().pool.used();
+  for (EventSink* sink : all_sinks()) made->marks.push_back(sink->mark());
+  return made;
+}
+
+void restore(const Checkpoint& checkpoint) {
+  KDPC_INVARIANT("K.CHECK-1", !fixed().inside);
+  KDPC_INVARIANT("K.CHECK-3", checkpoint.marks.size() == all_sinks().size());
+  checkpoint::unpoison_stacks();
+  std::byte* const pool_end_now = sys().pool.base() + sys().pool.used();
+  const std::byte* from = checkpoint.bytes.data();
+  for (const auto& piece : checkpoint.pieces) {
+    sanitizer::copy(piece.base, from, piece.size);
+    from += piece.size;
+  }
+  // What the pool has handed out since was zero before.
+  if (pool_end_now > checkpoint.pool_end) std::memset(checkpoint.pool_end, 0, static_cast<std::size_t>(pool_end_now - checkpoint.pool_end));
+  for (std::size_t index = 0; index < checkpoint.marks.size(); ++index) all_sinks()[index]->rewind(checkpoint.marks[index]);
+  run::forget_end();
+}
+
+void discard(Checkpoint* checkpoint) { delete checkpoint; }
+std::size_t size_of(const Checkpoint& checkpoint) { return checkpoint.bytes.size(); }
+
+}  // namespace kdpc::host

@@ -1,0 +1,171 @@
+#include "machine/sim/explain.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <unwind.h>
+
+#include <iterator>
+
+#include "kernel/bugcheck.h"
+#include "kernel/system.h"
+#include "machine/sim/fiber.h"
+#include "machine/sim/run.h"
+
+namespace kdpc::sim::explain {
+
+namespace {
+
+struct Collection {
+  std::uintptr_t* frames;
+  unsigned count;
+  std::uintptr_t from;  // skip what lies above this instruction; 0: skip nothing
+};
+
+_Unwind_Reason_Code collect(_Unwind_Context* context, void* argument) {
+  auto& collection = *static_cast<Collection*>(argument);
+  const std::uintptr_t instruction = _Unwind_GetIP(context);
+  if (instruction == 0) return _URC_END_OF_STACK;
+  if (collection.from != 0 && instruction == collection.from) collection.from = 0;
+  if (collection.from == 0) collection.frames[collection.count++] = instruction;
+  return collection.count == kMaxFrames - 1 ? _URC_END_OF_STACK : _URC_NO_REASON;
+}
+
+const char* verb_of(Doing doing) {
+  switch (doing) {
+    case Doing::Running: return "runs";
+    case Doing::Halted: return "is idle";
+    case Doing::Stalled: return "stalls";
+    case Doing::Spinning: return "spins";
+  }
+  return "";
+}
+
+const char* name_of(WaitReason reason) {
+  switch (reason) {
+    case WaitReason::Executive: return "waits";
+    case WaitReason::Delay: return "delays its execution";
+    case WaitReason::QuantumEnd: return "has used up its quantum";
+    case WaitReason::Preempted: return "was preempted";
+    case WaitReason::Ended: return "has ended";
+    case WaitReason::Worker: return "waits for work";
+    case WaitReason::Yield: return "has yielded";
+  }
+  return "";
+}
+
+const char* name_of(std::uint8_t object_type) {
+  switch (static_cast<ObjectType>(object_type)) {
+    case ObjectType::NotificationEvent: return "notification event";
+    case ObjectType::SynchronizationEvent: return "synchronization event";
+    case ObjectType::Semaphore: return "semaphore";
+    case ObjectType::Thread: return "thread";
+    case ObjectType::NotificationTimer: return "notification timer";
+    case ObjectType::SynchronizationTimer: return "synchronization timer";
+  }
+  return "object";
+}
+
+std::string thread_text(const Thread& thread) { return fmt::format("thread {} \"{}\"", thread.id, thread.name); }
+
+// A system worker without work is no clue.
+bool waits_for_work(const Thread& thread) {
+  if (thread.wait_reason == WaitReason::Worker) return true;
+  for (const WorkerPool& pool : sys().workers)
+    if (thread.waiting_for == &pool.available.header) return true;
+  return false;
+}
+
+const HeldLock* find_held(const Slot& slot, const void* lock) {
+  for (std::uint32_t index = 0; index < slot.held_count && index < kMaxHeldLocks; ++index)
+    if (slot.held[index].lock == lock) return &slot.held[index];
+  return nullptr;
+}
+
+}  // namespace
+
+void fill_frames(std::uintptr_t* frames) {
+  Collection collection{frames, 0, 0};
+  _Unwind_Backtrace(collect, &collection);
+  frames[collection.count] = 0;
+}
+
+void fill_frames_of_signal(std::uintptr_t* frames, std::uintptr_t instruction, std::uintptr_t frame, std::uintptr_t stack_pointer) {
+  Collection collection{frames, 0, instruction};
+  _Unwind_Backtrace(collect, &collection);
+  if (collection.count > 1) {
+    frames[collection.count] = 0;
+    return;
+  }
+  // A call to nowhere leaves only its return address.
+  unsigned count = 0;
+  frames[count++] = instruction != 0 ? instruction : *reinterpret_cast<const std::uintptr_t*>(stack_pointer);
+  count += fiber::walk(frame, frames + count, kMaxFrames - 1 - count);
+  frames[count] = 0;
+}
+
+std::string place(std::uintptr_t address) {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(address), &info) == 0 || info.dli_fname == nullptr) return fmt::format("{:#x}", address);
+  const std::string path = info.dli_fname;
+  const std::string image = path.substr(path.rfind('/') + 1);
+  const std::uintptr_t offset = address - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
+  if (info.dli_sname == nullptr) return fmt::format("{}+{:#x}", image, offset);
+  return fmt::format("{}+{:#x} ({}+{:#x})", image, offset, info.dli_sname, address - reinterpret_cast<std::uintptr_t>(info.dli_saddr));
+}
+
+std::string processor(const Slot& slot) {
+  std::string text = fmt::format("processor {} {} at {} in {}", slot.number, verb_of(slot.doing), kdpc::name_of(slot.irql),
+                                 thread_text(*slot.processor->current_thread));
+  if (slot.doing == Doing::Spinning) text += fmt::format(", waiting for the word at {}", fmt::ptr(const_cast<const std::uintptr_t*>(slot.spin_word)));
+  for (std::uint32_t index = 0; index < slot.held_count && index < kMaxHeldLocks; ++index)
+    text += fmt::format("\n  holds the lock at {} since {} ns (taken by thread {})", fmt::ptr(slot.held[index].lock), slot.held[index].since,
+                        slot.held[index].thread);
+  std::uintptr_t frames[kMaxFrames];
+  const unsigned count = fiber::walk(slot.frame, frames, kMaxFrames);
+  for (unsigned index = 0; index < count; ++index) text += "\n  at " + place(frames[index]);
+  return text;
+}
+
+std::string circle_of_locks(const Slot& first) {
+  std::string text = "deadlock: processors spin for locks that each other hold, so none of them can ever go on.";
+  const Slot* slot = &first;
+  do {
+    const void* wanted = const_cast<const std::uintptr_t*>(slot->spin_word);
+    const Slot* owner = nullptr;
+    const HeldLock* held = nullptr;
+    for (unsigned number = 0; number < state().processors && owner == nullptr; ++number) {
+      held = find_held(state().slots[number], wanted);
+      if (held != nullptr) owner = &state().slots[number];
+    }
+    if (owner == nullptr) break;
+    text += fmt::format("\nprocessor {} waits for the lock at {}, which processor {} has held since {} ns", slot->number, fmt::ptr(wanted), owner->number,
+                        held->since);
+    slot = owner;
+  } while (slot != &first);
+  return text + "\n" + everybody();
+}
+
+std::string everybody() {
+  std::string text;
+  for (unsigned number = 0; number < state().processors; ++number) text += (number == 0 ? "" : "\n") + processor(state().slots[number]);
+  return text;
+}
+
+std::string quiescence() {
+  std::string text =
+      "nothing will ever happen again: every processor is idle, no DPC is queued, no timer is set, no device has anything to do, and no thread is ready.";
+  const List& threads = sys().threads;
+  for (Link* link = threads.first(); link != nullptr; link = threads.after(link)) {
+    const Thread& thread = *owner_of<&Thread::all_link>(link);
+    if (thread.state != ThreadState::Waiting || waits_for_work(thread)) continue;
+    text += fmt::format("\n{} {}", thread_text(thread), name_of(thread.wait_reason));
+    if (thread.waiting_for != nullptr) text += fmt::format(" for the {} at {}", name_of(thread.waiting_for->type), fmt::ptr(const_cast<const DispatcherHeader*>(thread.waiting_for)));
+    const auto* stopped = static_cast<const Stopped*>(thread.machine.extra);
+    std::uintptr_t frames[kMaxFrames];
+    const unsigned count = stopped == nullptr ? 0 : fiber::walk(stopped->frame, frames, kMaxFrames);
+    for (unsigned index = 0; index < count; ++index) text += "\n  at " + place(frames[index]);
+  }
+  return text;
+}
+
+}  // namespace kdpc::sim::explain

@@ -1,0 +1,147 @@
+// The outside of the simulated machine (machine/host.h).
+#include "machine/host.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/invariant.h"
+#include "kernel/system.h"
+#include "machine/sim/bus.h"
+#include "machine/sim/checkpoint.h"
+#include "machine/sim/controller.h"
+#include "machine/sim/fiber.h"
+#include "machine/sim/guard.h"
+#include "machine/sim/run.h"
+#include "machine/sim/sim_machine.h"
+#include "machine/sim/world.h"
+
+namespace kdpc {
+
+namespace sim {
+
+namespace {
+
+std::vector<EventSink*> sinks;
+
+// Idle threads stand at the entrance of their processors.
+void start_processors() {
+  State& all = state();
+  for (unsigned number = 0; number < all.processors; ++number) {
+    Slot& slot = all.slots[number];
+    Thread& idle = *kdpc::processor(number).idle_thread;
+    slot.time = 0;
+    slot.held_count = 0;
+    slot.irql = Irql::High;
+    slot.doing = Doing::Running;
+    slot.thread = &idle;
+    slot.stack = StackKind::Thread;
+    slot.stack_low = idle.machine.stack_low;
+    slot.stack_high = idle.machine.stack_high;
+    slot.context = idle.machine.resume;
+  }
+  std::fill(std::begin(all.orders), std::end(all.orders), Order{});
+}
+
+void prepare_for_boot(unsigned processors, const Costs& costs, System* system) {
+  State& all = state();
+  all.processors = processors;
+  all.costs = costs;
+  all.quiet_since = kForever;
+  for (unsigned number = 0; number < processors; ++number) {
+    Slot& slot = all.slots[number];
+    slot.number = static_cast<std::uint16_t>(number);
+    slot.processor = &system->processors[number];
+    slot.irql = Irql::Dispatch;  // boot runs on processor 0 and must not be entered by what it asks for
+    slot.limit = slot.clock = slot.ipi = kForever;
+  }
+  fixed().current = &all.slots[0];
+}
+
+}  // namespace
+
+void tell_at(const Slot& slot, std::uint64_t when, const Event& event) {
+  if (!fixed().observed) return;
+  const Thread* thread = slot.processor->current_thread;
+  const Stamp stamp{when, slot.number, static_cast<std::uint8_t>(slot.irql), thread == nullptr ? 0 : thread->id};
+  fixed().in_sink = true;
+  for (EventSink* sink : sinks) sink->event(stamp, event);
+  fixed().in_sink = false;
+}
+
+const std::vector<EventSink*>& all_sinks() { return sinks; }
+
+}  // namespace sim
+
+namespace host {
+
+using namespace sim;
+
+Result<void> create(const Config& config) {
+  if (exists()) return Error{"a machine exists already in this process; only one at a time is possible"};
+  if (config.processors < 1 || config.processors > kMaxProcessors)
+    return Error{"a machine has 1 to " + std::to_string(kMaxProcessors) + " processors, not " + std::to_string(config.processors)};
+  auto costs = costs_with(config.costs);
+  if (!costs) return costs.error();
+  constexpr std::size_t kLeast = sizeof(System) + (std::size_t{1} << 20);
+  if (config.memory < kLeast) return Error{"a machine needs at least " + std::to_string(kLeast) + " bytes of memory"};
+  if (auto mapped = world::map(config.processors, config.memory); !mapped) return mapped.error();
+  auto* memory = reinterpret_cast<std::byte*>(world::kMemory);
+  prepare_for_boot(config.processors, *costs, reinterpret_cast<System*>(memory));
+  BootParameters parameters;
+  parameters.processors = config.processors;
+  parameters.options = config.options;
+  parameters.memory = memory;
+  parameters.size = world::memory_size();
+  boot(parameters);
+  start_processors();
+  run::forget_end();
+  guard::install();
+  return {};
+}
+
+void destroy() {
+  if (!exists()) return;
+  KDPC_INVARIANT("K.SIM-10", !fixed().inside);
+  guard::remove();
+  run::forget_end();
+  run::set_oracle(nullptr);
+  bus::forget_boards();
+  checkpoint::forget_spans();
+  sinks.clear();
+  system_pointer = nullptr;
+  world::unmap();
+}
+
+bool exists() { return world::is_mapped(); }
+
+Outcome run_until(const std::function<bool()>& condition, Nanoseconds limit) { return run::until(condition, limit); }
+Nanoseconds now() { return controller::time_here(); }
+
+void add_sink(EventSink& sink) {
+  sinks.push_back(&sink);
+  fixed().observed = true;
+}
+void remove_sink(EventSink& sink) {
+  std::erase(sinks, &sink);
+  fixed().observed = !sinks.empty();
+}
+
+void job_posted(unsigned processor) { controller::pend(processor, kJobVector, controller::time_here()); }
+
+unsigned attach(Board& board) { return bus::attach(board); }
+void set_line(unsigned line, bool asserted) { controller::set_line(line, asserted, controller::time_here()); }
+unsigned add_line(bool level) { return controller::add_line(kMaxBoards, 0, level); }
+void assign_line(unsigned line, std::uint8_t vector, bool level) { controller::assign(line, vector, level, controller::time_here()); }
+void raise_message(std::uint8_t vector, unsigned processor) {
+  const std::uint64_t when = controller::time_here();
+  tell_at(state().slots[processor], when, InterruptRequested{vector, static_cast<std::uint16_t>(processor)});
+  controller::pend(processor, vector, when);
+}
+
+bool bus_read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value) { return bus::read(space, address, width, value); }
+bool bus_write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value) { return bus::write(space, address, width, value); }
+
+void add_span(void* base, std::size_t size) { checkpoint::add_span(base, size); }
+
+}  // namespace host
+}  // namespace kdpc

@@ -1,0 +1,233 @@
+#include "machine/sim/run.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "kernel/entry.h"
+#include "kernel/system.h"
+#include "machine/sim/bus.h"
+#include "machine/sim/controller.h"
+#include "machine/sim/explain.h"
+#include "machine/sim/fiber.h"
+#include "machine/sink.h"
+
+namespace kdpc::sim::run {
+
+namespace {
+
+std::optional<host::Outcome> the_end;
+Oracle* the_oracle = nullptr;
+
+// So many steps at one time are no accident: even a storm of interrupts costs time.
+constexpr std::uint64_t kLivelockSteps = 5'000'000;
+// For so long only the clock must have been possible: two full ticks, as whatever a tick brings about has happened by the next one.
+constexpr std::uint64_t kQuietTime = 2 * kClockIncrementNanoseconds;
+
+struct Next {
+  enum class Kind : std::uint8_t { Nothing, Board, Clock, Ipi, Processor } kind = Kind::Nothing;
+  std::uint64_t time = kForever;
+  unsigned number = 0;
+
+  void consider(Kind other, std::uint64_t when, unsigned which) {
+    if (when >= time) return;
+    kind = other;
+    time = when;
+    number = which;
+  }
+};
+
+// When this processor could act by itself.
+std::uint64_t runnable_at(const Slot& slot) {
+  switch (slot.doing) {
+    case Doing::Running: return slot.time;
+    case Doing::Stalled: return slot.wake;
+    case Doing::Halted:
+    case Doing::Spinning: return kForever;
+  }
+  return kForever;
+}
+
+bool is_busy() {
+  for (unsigned number = 0; number < state().processors; ++number)
+    if (state().slots[number].doing == Doing::Running) return true;
+  return false;
+}
+
+Next find_next(std::uint64_t deadline) {
+  const State& all = state();
+  Next next;
+  const bool busy = all.boards_used != 0 && is_busy();
+  for (unsigned number = 0; number < all.boards_used; ++number) next.consider(Next::Kind::Board, bus::due(number, busy), number);
+  for (unsigned number = 0; number < all.processors; ++number) {
+    next.consider(Next::Kind::Clock, all.slots[number].clock, number);
+    next.consider(Next::Kind::Ipi, all.slots[number].ipi, number);
+  }
+  for (unsigned number = 0; number < all.processors; ++number) next.consider(Next::Kind::Processor, runnable_at(all.slots[number]), number);
+  if (all.boards_used == 0 || busy) return next;
+  // Nobody runs: boards that cannot look ahead go straight to the next thing that is known, and stop by themselves if they interrupt before.
+  std::uint64_t until = std::min(next.time, deadline);
+  unsigned blind = 0;
+  for (unsigned number = 0; number < all.boards_used; ++number) blind += bus::cannot_look_ahead(number) ? 1 : 0;
+  for (unsigned number = 0; number < all.boards_used; ++number)
+    if (blind > 1 && bus::cannot_look_ahead(number)) until = std::min(until, all.reached[number] + all.costs.board_poll);
+  for (unsigned number = 0; number < all.boards_used; ++number) {
+    if (!bus::cannot_look_ahead(number) || all.reached[number] >= until) continue;
+    next.kind = Next::Kind::Board;
+    next.time = until;
+    next.number = number;
+    break;
+  }
+  return next;
+}
+
+void check_spinners(const Slot& ran) {
+  for (unsigned number = 0; number < state().processors; ++number) {
+    Slot& slot = state().slots[number];
+    if (slot.doing != Doing::Spinning || *slot.spin_word == slot.spin_expected) continue;
+    // A lock says when it was released; of other words it is known that it was not later than this.
+    const Order& order = order_of(const_cast<const std::uintptr_t*>(slot.spin_word));
+    const bool is_known = order.object == const_cast<const std::uintptr_t*>(slot.spin_word) && order.time >= slot.time;
+    wake(slot, is_known ? order.time : ran.time);
+  }
+}
+
+void go_on(Slot& slot) {
+  if (slot.doing == Doing::Stalled) {
+    slot.time = std::max(slot.time, slot.wake);
+    slot.doing = Doing::Running;
+  }
+  set_limit(slot);
+  fiber::enter(slot);
+  if (state().spinners != 0) check_spinners(slot);
+}
+
+// Nothing but the clock can ever interrupt again. Asked while all processors are halted.
+bool is_quiet() {
+  for (unsigned number = 0; number < state().processors; ++number) {
+    const Slot& slot = state().slots[number];
+    if (slot.ipi != kForever || slot.pending_levels != 0) return false;
+    const Processor& processor = *slot.processor;
+    if (processor.dpcs.depth() != 0 || !processor.timers.timers().empty() || processor.ready.summary != 0 || processor.next_thread != nullptr) return false;
+  }
+  for (unsigned number = 0; number < state().boards_used; ++number)
+    if (bus::board(number).next_event() != kNever) return false;
+  return true;
+}
+
+bool all_halted() {
+  for (unsigned number = 0; number < state().processors; ++number)
+    if (state().slots[number].doing != Doing::Halted) return false;
+  return true;
+}
+
+void clock_comes(Slot& slot, std::uint64_t when) {
+  if (all_halted()) state().quiet_since = is_quiet() ? std::min(state().quiet_since, when) : kForever;
+  slot.clock = kForever;
+  controller::pend(slot.number, entry::kClockVector, when);
+}
+
+void perform(const Next& next) {
+  Slot& slot = state().slots[next.number];
+  switch (next.kind) {
+    case Next::Kind::Nothing: return;
+    case Next::Kind::Board: bus::advance(next.number, next.time); return;
+    case Next::Kind::Clock: clock_comes(slot, next.time); return;
+    case Next::Kind::Ipi:
+      slot.ipi = kForever;
+      controller::pend(next.number, entry::kIpiVector, next.time);
+      return;
+    case Next::Kind::Processor: go_on(slot); return;
+  }
+}
+
+void watch_for_livelock(std::uint64_t time) {
+  State& all = state();
+  if (time > all.time) {
+    all.time = time;
+    all.same_time_steps = 0;
+    return;
+  }
+  if (++all.same_time_steps >= kLivelockSteps)
+    finish({host::Ended::Deadlock, "livelock: virtual time no longer passes, though something keeps happening.\n" + explain::everybody(), {}});
+}
+
+std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) { return a + b < a ? kForever - 1 : std::min(a + b, kForever - 1); }
+
+std::uint64_t run_limit = kForever - 1;  // of the call of until() that is under way
+
+}  // namespace
+
+void wake(Slot& slot, std::uint64_t when) {
+  if (slot.doing == Doing::Spinning) --state().spinners;
+  slot.doing = Doing::Running;
+  slot.time = std::max(slot.time, when);
+  if (!fixed().inside) return;
+  bound_current(saturating_sum(slot.time, state().costs.slack) + (current().number < slot.number ? 1 : 0));
+}
+
+void begin_spinning(Slot& slot, const volatile std::uintptr_t* word) {
+  slot.doing = Doing::Spinning;
+  slot.spin_word = word;
+  slot.spin_expected = *word;
+  slot.frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  ++state().spinners;
+  const Slot* waiting = &slot;
+  for (unsigned steps = 0; steps < state().processors; ++steps) {
+    const Slot* owner = nullptr;
+    for (unsigned number = 0; number < state().processors && owner == nullptr; ++number) {
+      const Slot& candidate = state().slots[number];
+      for (std::uint32_t index = 0; index < candidate.held_count && index < kMaxHeldLocks; ++index)
+        if (candidate.held[index].lock == const_cast<const std::uintptr_t*>(waiting->spin_word)) owner = &candidate;
+    }
+    if (owner == nullptr || owner->doing != Doing::Spinning) return;
+    if (owner == &slot) {
+      finish({host::Ended::Deadlock, explain::circle_of_locks(slot), {}});
+      return;
+    }
+    waiting = owner;
+  }
+}
+
+void set_limit(Slot& slot) {
+  const State& all = state();
+  std::uint64_t first = saturating_sum(run_limit, 1);  // the first moment at which this processor must not act
+  for (unsigned number = 0; number < all.processors; ++number) {
+    const Slot& other = all.slots[number];
+    first = std::min({first, other.clock, other.ipi});
+    if (&other == &slot) continue;
+    const std::uint64_t runnable = runnable_at(other);
+    if (runnable != kForever) first = std::min(first, saturating_sum(runnable, all.costs.slack) + (slot.number < number ? 1 : 0));
+  }
+  for (unsigned number = 0; number < all.boards_used; ++number) first = std::min(first, bus::due(number, true));
+  if (fixed().inside) settle(slot);
+  if (all.spinners != 0) first = std::min(first, saturating_sum(slot.time, all.costs.spin_turn));
+  slot.limit = first == 0 ? 0 : first - 1;
+  if (fixed().inside) give_edges(slot);
+}
+
+host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
+  run_limit = saturating_sum(state().time, limit);
+  for (;;) {
+    if (the_end) return *the_end;
+    if (condition && condition()) return {host::Ended::ConditionMet, {}, {}};
+    if (condition && state().quiet_since < state().time && state().time - state().quiet_since >= kQuietTime) return {host::Ended::Quiescent, explain::quiescence(), {}};
+    const Next next = find_next(run_limit);
+    if (next.time > run_limit) {
+      state().time = std::max(state().time, run_limit);
+      return {host::Ended::TimeLimit, {}, {}};
+    }
+    watch_for_livelock(next.time);
+    perform(next);
+  }
+}
+
+void finish(host::Outcome outcome) {
+  if (!the_end) the_end = std::move(outcome);
+  if (fixed().inside) current().limit = 0;
+}
+
+const std::optional<host::Outcome>& ended() { return the_end; }
+void forget_end() { the_end.reset(); }
+void set_oracle(Oracle* oracle) { the_oracle = oracle; }
+
+}  // namespace kdpc::sim::run

@@ -1,0 +1,191 @@
+#include "machine/sim/sim_machine.h"
+
+#include "base/invariant.h"
+#include "kernel/bugcheck.h"
+#include "kernel/entry.h"
+#include "kernel/system.h"
+#include "machine/sim/controller.h"
+#include "machine/sim/explain.h"
+#include "machine/sim/fiber.h"
+#include "machine/sim/run.h"
+#include "machine/sim/world.h"
+
+namespace kdpc::sim {
+
+namespace {
+
+// Every interrupt above the current level that is pending. May return on another processor.
+bool take_interrupts() {
+  bool any = false;
+  while (has_deliverable(current())) {
+    entry::interrupt(controller::take(current()));
+    any = true;
+  }
+  return any;
+}
+
+void wait_as(Doing doing) {
+  current().doing = doing;
+  fiber::leave(Departure::Yield);
+}
+
+}  // namespace
+
+void Machine::window_slow() {
+  if (!fixed().inside) return;  // at boot
+  for (;;) {
+    Slot& slot = current();
+    settle(slot);
+    if (slot.time > slot.limit) {
+      fiber::leave(Departure::Yield);
+    } else if (has_deliverable(slot)) {
+      entry::interrupt(controller::take(slot));
+    } else {
+      return;
+    }
+  }
+}
+
+void edge_exhausted() {
+  if (!fixed().inside) {
+    // A driver's static constructors run on the host while it is loaded.
+    fixed().edge_budget = std::int64_t{1} << 62;
+    return;
+  }
+  Slot& slot = current();
+  settle(slot);
+  Machine::window();
+  give_edges(current());
+}
+
+void Machine::released_slow(Slot& slot, const void* lock) {
+  for (std::uint32_t index = slot.held_count < kMaxHeldLocks ? slot.held_count : kMaxHeldLocks; index-- > 0;) {
+    if (slot.held[index].lock != lock) continue;
+    for (std::uint32_t later = index + 1; later < slot.held_count && later < kMaxHeldLocks; ++later) slot.held[later - 1] = slot.held[later];
+    break;
+  }
+  if (slot.held_count != 0) --slot.held_count;
+  // Whoever spins for it goes on at this time: leave at the next window.
+  if (state().spinners != 0) slot.limit = 0;
+}
+
+void Machine::spin_pause(const volatile std::uintptr_t* word) {
+  settle(current());
+  if (take_interrupts()) return;
+  run::begin_spinning(current(), word);
+  fiber::leave(Departure::Yield);
+  window();
+}
+
+void Machine::arm_clock(std::uint64_t when) {
+  current().clock = when;
+  bound_current(when);
+}
+
+void Machine::send_ipi(ProcessorSet targets) {
+  Slot& sender = current();
+  settle(sender);
+  const std::uint64_t arrival = sender.time + state().costs.ipi;
+  for (const unsigned number : targets) {
+    Slot& target = state().slots[number];
+    if (arrival < target.ipi) target.ipi = arrival;  // one that is still under way serves both
+  }
+  bound_current(arrival);
+}
+
+void Machine::refresh_limit() {
+  if (fixed().inside) run::set_limit(current());
+}
+
+void Machine::route(Routing routing) { controller::route(routing, controller::time_here()); }
+
+bool Machine::end_of_interrupt(std::uint8_t vector) { return controller::end(current(), vector); }
+
+bool Machine::make_stack(Thread& thread) { return world::take_stack(thread); }
+void Machine::free_stack(Thread& thread) { world::give_stack(thread); }
+
+void Machine::switch_to(Thread& from, Thread& to) {
+  Slot& slot = current();
+  KDPC_INVARIANT("K.SIM-6", slot.stack == StackKind::Thread && slot.thread == &from);
+  settle(slot);
+  Stopped stopped{slot.time, reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))};
+  from.machine.extra = &stopped;
+  fixed().leaving = &from;
+  fixed().entering = &to;
+  fiber::leave(Departure::Switch);
+  // Perhaps on another processor, whose own time may lie before the moment at which this thread stopped.
+  Slot& now = current();
+  if (now.time < stopped.time) now.time = stopped.time;
+  from.machine.extra = nullptr;
+}
+
+void Machine::call_on(StackKind stack, void (*function)(void*), void* argument) {
+  Slot& slot = current();
+  if (slot.stack == stack || slot.stack == StackKind::Isr) {
+    function(argument);
+    return;
+  }
+  const StackKind outer = slot.stack;
+  const std::uintptr_t low = slot.stack_low;
+  const std::uintptr_t high = slot.stack_high;
+  const world::Bounds bounds = stack == StackKind::Isr ? world::isr_stack(slot.number) : world::dpc_stack(slot.number);
+  slot.stack = stack;
+  slot.stack_low = bounds.low;
+  slot.stack_high = bounds.high;
+  fiber::call_on_stack(bounds.low, bounds.high, function, argument, &slot.saved_pointers[static_cast<unsigned>(outer)]);
+  // Nobody switches threads on these stacks, so this is the same processor.
+  slot.saved_pointers[static_cast<unsigned>(outer)] = 0;
+  slot.stack = outer;
+  slot.stack_low = low;
+  slot.stack_high = high;
+}
+
+StackLimits Machine::stack_limits() {
+  const Slot& slot = current();
+  return {slot.stack_low, slot.stack_high, slot.stack};
+}
+
+void Machine::idle() {
+  settle(current());
+  set_irql(Irql::Dispatch);
+  while (!take_interrupts()) wait_as(Doing::Halted);
+  set_irql(Irql::High);
+}
+
+void Machine::stall(std::uint64_t nanoseconds) {
+  const std::uint64_t target = now() + nanoseconds;
+  observe(Stalled{nanoseconds});
+  for (;;) {
+    window();
+    Slot& slot = current();
+    if (slot.time >= target) return;
+    if (target <= slot.limit) {  // nothing can happen before
+      slot.time = target;
+      give_edges(slot);
+      return;
+    }
+    slot.wake = target;
+    wait_as(Doing::Stalled);
+  }
+}
+
+void Machine::stop(const BugcheckReport& report) {
+  KDPC_INVARIANT("K.SIM-7", fixed().inside);
+  BugcheckReport complete = report;
+  explain::fill_frames(complete.frames);
+  run::finish({host::Ended::Bugcheck, {}, complete});
+  fiber::abandon();
+}
+
+std::uint32_t Machine::thread_of(const Slot& slot) {
+  const Thread* thread = slot.processor == nullptr ? nullptr : slot.processor->current_thread;
+  return thread == nullptr ? 0 : thread->id;
+}
+
+void Machine::tell(const Event& event) {
+  Slot& slot = current();
+  settle(slot);
+  tell_at(slot, slot.time, event);
+}
+
+}  // namespace kdpc::sim

@@ -1,0 +1,106 @@
+// The deterministic simulated machine: every processor in one host thread, virtual time, and the World.
+//
+// It keeps the contract of kernel/machine.h; the operations that run at every call of a driver are here, the others in sim_machine.cc.
+#pragma once
+#include <type_traits>
+
+#include "kernel/machine.h"
+#include "machine/sim/state.h"
+
+namespace kdpc::sim {
+
+class Machine {
+ public:
+  static Irql irql() { return current().irql; }
+  static void set_irql(Irql level) { current().irql = level; }
+  static void request_here(Requests requests) { current().requests |= requests; }
+  static Requests take_requests() {
+    Slot& slot = current();
+    const Requests taken = slot.requests;
+    slot.requests = 0;
+    return taken;
+  }
+  static Processor& here() { return *current().processor; }
+
+  static void window() {
+    Slot& slot = current();
+    settle(slot);
+    if (slot.time > slot.limit || has_deliverable(slot)) [[unlikely]] window_slow();
+  }
+
+  // What the fact costs is charged before anything that follows from it.
+  template <class E>
+  static void observe(const E& event) {
+    Slot& slot = current();
+    slot.time += cost_of(state().costs, event);
+    if constexpr (std::is_same_v<E, LockAcquired>) acquired(slot, event.lock);
+    if constexpr (std::is_same_v<E, LockReleased>) released(slot, event.lock);
+    if constexpr (std::is_same_v<E, OrderAcquired>) receive(slot, event.object);
+    if constexpr (std::is_same_v<E, OrderReleased>) hand_over(slot, event.object);
+    if (fixed().observed) [[unlikely]] tell(event);
+  }
+
+  static void spin_pause(const volatile std::uintptr_t* word);
+  static std::uint64_t now() {
+    Slot& slot = current();
+    settle(slot);
+    return slot.time;
+  }
+  static void arm_clock(std::uint64_t when);
+  static void send_ipi(ProcessorSet targets);
+  static void route(Routing routing);
+  static bool end_of_interrupt(std::uint8_t vector);
+  static bool make_stack(Thread& thread);
+  static void free_stack(Thread& thread);
+  static void switch_to(Thread& from, Thread& to);
+  static void call_on(StackKind stack, void (*function)(void*), void* argument);
+  static StackLimits stack_limits();
+  static void idle();
+  static void stall(std::uint64_t nanoseconds);
+  static void edge();
+  [[noreturn]] static void stop(const BugcheckReport& report);
+
+  // The machine's own: what is not stated as a fact costs time too, and what was done to a board may have brought its next event nearer.
+  static void charge(std::uint64_t nanoseconds) { current().time += nanoseconds; }
+  static void refresh_limit();
+
+ private:
+  static void window_slow();
+  static void tell(const Event& event);
+
+  // Whoever takes over what another processor handed over cannot be earlier than it.
+  static void hand_over(Slot& slot, Address object) {
+    settle(slot);
+    order_of(pointer(object)) = {pointer(object), slot.time};
+  }
+  static void receive(Slot& slot, Address object) {
+    const Order& order = order_of(pointer(object));
+    if (order.object != pointer(object)) return;
+    settle(slot);
+    if (slot.time < order.time) slot.time = order.time;
+  }
+  static void acquired(Slot& slot, Address lock) {
+    receive(slot, lock);
+    if (slot.held_count < kMaxHeldLocks) slot.held[slot.held_count] = {pointer(lock), slot.time, thread_of(slot)};
+    ++slot.held_count;
+  }
+  static void released(Slot& slot, Address lock) {
+    hand_over(slot, lock);
+    const std::uint32_t top = slot.held_count - 1;
+    if (top < kMaxHeldLocks && slot.held[top].lock == pointer(lock) && state().spinners == 0) [[likely]] {
+      slot.held_count = top;
+    } else {
+      released_slow(slot, pointer(lock));
+    }
+  }
+  static void released_slow(Slot& slot, const void* lock);
+
+  static std::uint32_t thread_of(const Slot& slot);
+  static const void* pointer(Address address) { return reinterpret_cast<const void*>(address.value); }
+};
+
+// Driver code has used up its edge budget: time passes, interrupts are taken, the budget is filled up to the next event.
+void edge_exhausted();
+inline void Machine::edge() { edge_exhausted(); }
+
+}  // namespace kdpc::sim

@@ -1,0 +1,185 @@
+// The simulated machine's own state, at fixed addresses in the World: plain data, copied as bytes by a checkpoint.
+//
+//   kWorldBase           Fixed: the edge budget that driver code counts down, and the host's own words
+//   kWorldBase + 4 KiB   State: time, processors, interrupt controller, stacks in use
+//
+//   K.SIM-1  Nothing in State points to the host's heap.
+//   K.SIM-2  On the host context every processor is suspended, and its Slot says where.
+#pragma once
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/processor_set.h"
+#include "kernel/irql.h"
+#include "kernel/machine.h"
+#include "machine/sim/costs.h"
+
+namespace kdpc::sim {
+
+inline constexpr std::uintptr_t kWorldBase = 0x400000000000;
+inline constexpr std::size_t kPage = 4096;
+inline constexpr std::uint64_t kForever = ~std::uint64_t{0};
+
+inline constexpr unsigned kMaxThreads = 4096;
+inline constexpr unsigned kMaxLines = 256;
+inline constexpr unsigned kMaxBoards = 16;
+inline constexpr unsigned kMaxHeldLocks = 16;  // per processor, for explanations; what is deeper is not explained
+inline constexpr unsigned kOrders = 256;
+inline constexpr unsigned kNoLine = ~0u;
+
+enum class Doing : std::uint8_t {
+  Running,   // may go on at `time`
+  Halted,    // until an interrupt above Dispatch
+  Stalled,   // until `wake`, or an interrupt above its level
+  Spinning,  // until *spin_word is no longer spin_expected, or an interrupt above its level
+};
+
+// A set of vectors.
+struct VectorSet {
+  std::uint64_t words[4];
+  bool has(std::uint8_t vector) const { return ((words[vector >> 6] >> (vector & 63)) & 1) != 0; }
+  void add(std::uint8_t vector) { words[vector >> 6] |= std::uint64_t{1} << (vector & 63); }
+  void remove(std::uint8_t vector) { words[vector >> 6] &= ~(std::uint64_t{1} << (vector & 63)); }
+  // Of the sixteen vectors of one level.
+  std::uint16_t at_level(unsigned level) const { return static_cast<std::uint16_t>(words[level >> 2] >> ((level & 3) * 16)); }
+};
+
+struct HeldLock {
+  const void* lock;
+  std::uint64_t since;
+  std::uint32_t thread;
+};
+
+// One processor, as the machine sees it.
+struct alignas(64) Slot {
+  std::uint64_t time;             // ns; without the edges not yet settled
+  std::uint64_t limit;            // window() leaves for the host when time has passed it
+  std::uint32_t pending_levels;   // bit n: a vector of level n is pending
+  Requests requests;
+  Irql irql;
+  Doing doing;
+  StackKind stack;                // in use now
+  std::uint16_t number;
+  std::int64_t edges_given;       // the budget at the last settlement
+
+  Processor* processor;
+  Thread* thread;                 // whose stack lies under everything here
+  std::uintptr_t stack_low, stack_high;    // of the stack in use
+  std::uintptr_t saved_pointers[3];        // by StackKind: where a stack was left for the one above it
+  void* context;                  // while suspended
+  std::uintptr_t frame;           // its innermost frame pointer while suspended
+
+  std::uint64_t wake;
+  const volatile std::uintptr_t* spin_word;
+  std::uintptr_t spin_expected;
+  std::uint64_t clock;            // when the clock interrupts here
+  std::uint64_t ipi;              // when an IPI arrives here
+  std::uint64_t steps;            // how often the run loop has resumed this processor
+  VectorSet pending;
+  VectorSet in_service;           // taken and not yet ended at the controller
+
+  std::uint32_t held_count;
+  HeldLock held[kMaxHeldLocks];
+};
+
+struct Line {
+  std::uint16_t board;            // kMaxBoards: of no board
+  std::uint16_t of_board;         // the board's own number for it
+  std::uint8_t vector;            // 0: not assigned
+  bool level;
+  bool asserted;
+};
+
+// The time at which something was last handed over, by address; a newer entry replaces an older one with the same hash.
+struct Order {
+  const void* object;
+  std::uint64_t time;
+};
+
+struct StackSlot {
+  Thread* owner;                  // null: free
+};
+
+struct State {
+  std::uint64_t time;             // what the whole machine has reached
+  std::uint32_t processors;
+  std::uint32_t spinners;         // how many are Spinning
+  std::uint32_t lines_used;
+  std::uint32_t boards_used;
+  std::uint32_t stacks_used;      // slots below this were used at some time
+  std::uint64_t quiet_since;      // nothing but the clock has been possible since then; kForever: something is
+  std::uint64_t same_time_steps;  // steps since `time` last moved
+  Costs costs;
+  std::uint64_t reached[kMaxBoards];       // each board's own time
+  Line lines[kMaxLines];
+  ProcessorSet routes[256];       // by vector: whom it is let through to
+  Order orders[kOrders];
+  Slot slots[kMaxProcessors];     // `processors` of them are in use
+  StackSlot stacks[kMaxThreads];  // `stacks_used`
+};
+
+// Where and when a thread stopped; on its own stack, found through MachineContext::extra.
+struct Stopped {
+  std::uint64_t time;
+  std::uintptr_t frame;
+};
+
+enum class Departure : std::uint8_t { Yield, Switch, Stop };
+
+// The first page. Only `edge_budget` belongs to the run; the rest is the host's and is not copied.
+struct Fixed {
+  std::int64_t edge_budget;       // driver code's hook decrements it
+  std::uint64_t unused[7];
+  Slot* current;
+  void* host_context;             // where to go from inside; new at every switch
+  bool inside;                    // a processor runs, not the host
+  bool observed;                  // there are sinks
+  bool in_sink;
+  Departure departure;
+  Thread* leaving;
+  Thread* entering;
+  std::uint64_t switches;         // ever; the host-time guard looks at it
+};
+static_assert(offsetof(Fixed, edge_budget) == 0 && sizeof(Fixed) <= kPage);
+
+inline Fixed& fixed() { return *reinterpret_cast<Fixed*>(kWorldBase); }
+inline State& state() { return *reinterpret_cast<State*>(kWorldBase + kPage); }
+inline Slot& current() { return *fixed().current; }
+
+// Edges that driver code has run since the last settlement become time.
+inline void settle(Slot& slot) {
+  const std::int64_t left = fixed().edge_budget;
+  if (left == slot.edges_given) return;
+  slot.time += static_cast<std::uint64_t>(slot.edges_given - left) * state().costs.edge;
+  slot.edges_given = left;
+}
+
+// As many edges as fit before the limit.
+inline void give_edges(Slot& slot) {
+  const std::uint64_t room = slot.limit > slot.time ? slot.limit - slot.time : 0;
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 62;
+  const std::uint64_t edges = state().costs.edge == 1 ? room : room / state().costs.edge;
+  slot.edges_given = fixed().edge_budget = static_cast<std::int64_t>(edges < kMost ? edges : kMost);
+}
+
+// Something will happen at `when`: the running processor must not act at or after it before the host has looked.
+inline void bound_current(std::uint64_t when) {
+  if (!fixed().inside) return;
+  Slot& slot = current();
+  const std::uint64_t last = when == 0 ? 0 : when - 1;
+  if (slot.limit <= last) return;
+  settle(slot);
+  slot.limit = last;
+  give_edges(slot);
+}
+
+// A vector above the processor's level is pending.
+inline bool has_deliverable(const Slot& slot) { return (slot.pending_levels >> (static_cast<unsigned>(slot.irql) + 1)) != 0; }
+
+inline Order& order_of(const void* object) {
+  const auto bits = reinterpret_cast<std::uintptr_t>(object);
+  return state().orders[(bits >> 3 ^ bits >> 11 ^ bits >> 20) % kOrders];
+}
+
+}  // namespace kdpc::sim

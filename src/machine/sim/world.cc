@@ -1,0 +1,106 @@
+#include "machine/sim/world.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/invariant.h"
+#include "kernel/thread.h"
+#include "machine/sim/fiber.h"
+
+namespace kdpc::sim::world {
+
+namespace {
+
+bool mapped = false;
+bool first_page_mapped = false;
+std::size_t mapped_memory = 0;
+unsigned opened_stacks = 0;  // of threads; those below are readable and writable, whatever a restored State says
+
+Result<void> reserve(std::uintptr_t at, std::size_t size, int protection) {
+  void* wanted = reinterpret_cast<void*>(at);
+  void* got = ::mmap(wanted, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (got == wanted) return {};
+  const std::string why = got == MAP_FAILED ? std::strerror(errno) : "the kernel chose another place";
+  if (got != MAP_FAILED) ::munmap(got, size);
+  return Error{"the World could not be mapped at its fixed address: " + why +
+               "; another mapping is in its way, or the address space of this process is limited (ulimit -v)"};
+}
+
+void open_stack(Bounds stack) {
+  const int refused = ::mprotect(reinterpret_cast<void*>(stack.low), kStackSize, PROT_READ | PROT_WRITE);
+  KDPC_INVARIANT("K.WORLD-2", refused == 0);
+}
+
+}  // namespace
+
+Result<void> map(unsigned processors, std::size_t memory) {
+  memory = (memory + kPage - 1) / kPage * kPage;
+  if (!first_page_mapped) {
+    if (auto first = reserve(kWorldBase, kPage, PROT_READ | PROT_WRITE); !first) return first;
+    first_page_mapped = true;
+  }
+  // Without access to begin with: guards need nothing more, stacks are opened when they are first used.
+  if (auto rest = reserve(kWorldBase + kPage, kMemory + memory - kWorldBase - kPage, PROT_NONE); !rest) return rest;
+  ::mprotect(reinterpret_cast<void*>(kWorldBase + kPage), kStateEnd - kWorldBase - kPage, PROT_READ | PROT_WRITE);
+  ::mprotect(reinterpret_cast<void*>(kMemory), memory, PROT_READ | PROT_WRITE);
+  for (unsigned number = 0; number < processors; ++number) {
+    open_stack(isr_stack(number));
+    open_stack(dpc_stack(number));
+  }
+  mapped = true;
+  mapped_memory = memory;
+  opened_stacks = 0;
+  std::memset(&fixed(), 0, sizeof(Fixed));
+  return {};
+}
+
+void unmap() {
+  const std::size_t size = kMemory + mapped_memory - kWorldBase - kPage;
+  sanitizer::unpoison(reinterpret_cast<void*>(kIsrStacks), kThreadStacks + opened_stacks * kStackPitch - kIsrStacks);
+  ::munmap(reinterpret_cast<void*>(kWorldBase + kPage), size);
+  mapped = false;
+  std::memset(&fixed(), 0, sizeof(Fixed));
+  fixed().edge_budget = std::int64_t{1} << 62;
+}
+
+bool is_mapped() { return mapped; }
+std::size_t memory_size() { return mapped_memory; }
+
+bool take_stack(Thread& thread) {
+  State& all = state();
+  unsigned index = 0;
+  while (index < all.stacks_used && all.stacks[index].owner != nullptr) ++index;
+  if (index == kMaxThreads) return false;
+  const Bounds stack = thread_stack(index);
+  if (index == all.stacks_used) ++all.stacks_used;
+  if (index == opened_stacks) {
+    open_stack(stack);
+    ++opened_stacks;
+  }
+  all.stacks[index].owner = &thread;
+  sanitizer::unpoison(reinterpret_cast<void*>(stack.low), kStackSize);
+  thread.machine.stack_low = stack.low;
+  thread.machine.stack_high = stack.high;
+  thread.machine.resume = fiber::make(stack.low, stack.high);
+  thread.machine.extra = nullptr;
+  return true;
+}
+
+void give_stack(Thread& thread) {
+  const auto index = static_cast<unsigned>((thread.machine.stack_low - kThreadStacks) / kStackPitch);
+  KDPC_INVARIANT("K.WORLD-3", index < state().stacks_used && state().stacks[index].owner == &thread);
+  state().stacks[index].owner = nullptr;
+  thread.machine = {};
+}
+
+Overflow overflow_at(std::uintptr_t address) {
+  if (address < kIsrStacks || address >= kMemory || is_on_stack(address)) return {false, StackKind::Thread, 0};
+  const auto index = static_cast<unsigned>((address - kIsrStacks) / kStackPitch);
+  if (index < kMaxProcessors) return {true, StackKind::Isr, index};
+  if (index < 2 * kMaxProcessors) return {true, StackKind::Dpc, index - kMaxProcessors};
+  return {true, StackKind::Thread, index - 2 * kMaxProcessors};
+}
+
+}  // namespace kdpc::sim::world
