@@ -126,6 +126,8 @@ void remove_sink(EventSink& sink) {
   fixed().observed = !sinks.empty();
 }
 
+Irql irql_of_processor(unsigned processor) { return state().slots[processor].irql; }
+
 void job_posted(unsigned processor) { controller::pend(processor, kJobVector, controller::time_here()); }
 
 unsigned attach(Board& board) { return bus::attach(board); }

@@ -46,7 +46,7 @@ void Machine::window_slow() {
   }
 }
 
-void edge_exhausted() {
+void Machine::edge() {
   if (!fixed().inside) {
     // A driver's static constructors run on the host while it is loaded.
     fixed().edge_budget = std::int64_t{1} << 62;
@@ -54,7 +54,7 @@ void edge_exhausted() {
   }
   Slot& slot = current();
   settle(slot);
-  Machine::window();
+  window();
   give_edges(current());
 }
 

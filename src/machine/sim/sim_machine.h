@@ -59,6 +59,8 @@ class Machine {
   static void stall(std::uint64_t nanoseconds);
   static void edge();
   [[noreturn]] static void stop(const BugcheckReport& report);
+  // Driver code has used up its edge budget: time passes, interrupts are taken, the budget is filled up to the next event.
+  static void edge();
 
   // The machine's own: what is not stated as a fact costs time too, and what was done to a board may have brought its next event nearer.
   static void charge(std::uint64_t nanoseconds) { current().time += nanoseconds; }
