@@ -24,6 +24,8 @@ const char* name_of_stop(std::uint32_t code) {
     case stop::DriverVerifierDetectedViolation: return "DRIVER_VERIFIER_DETECTED_VIOLATION";
     case stop::TimerOrDpcInvalid: return "TIMER_OR_DPC_INVALID";
     case stop::IrqlUnexpectedValue: return "IRQL_UNEXPECTED_VALUE";
+    case stop::DriverVerifierIoManagerViolation: return "DRIVER_VERIFIER_IOMANAGER_VIOLATION";
+    case stop::DriverUnloadedWithoutCancellingPendingOperations: return "DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS";
     case stop::DriverIrqlNotLessOrEqual: return "DRIVER_IRQL_NOT_LESS_OR_EQUAL";
     case stop::WorkerThreadReturnedAtBadIrql: return "WORKER_THREAD_RETURNED_AT_BAD_IRQL";
     case stop::WorkerInvalid: return "WORKER_INVALID";

@@ -25,6 +25,8 @@ enum Code : std::uint32_t {
   DriverVerifierDetectedViolation = 0xC4,
   TimerOrDpcInvalid = 0xC7,
   IrqlUnexpectedValue = 0xC8,
+  DriverVerifierIoManagerViolation = 0xC9,
+  DriverUnloadedWithoutCancellingPendingOperations = 0xCE,
   DriverIrqlNotLessOrEqual = 0xD1,
   WorkerThreadReturnedAtBadIrql = 0xE1,
   WorkerInvalid = 0xE4,
