@@ -80,7 +80,7 @@ function(kdpc_add_driver name)
   endforeach()
   list(TRANSFORM driver_DEFINES PREPEND -D)
   # __FILE__ is the same wherever the tree lies, and so is every address behind it.
-  list(APPEND options ${driver_DEFINES} -isystem ${KDPC_WDK_INCLUDES} -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= ${driver_OPTIONS})
+  list(APPEND options ${driver_DEFINES} -isystem ${KDPC_WDK_INCLUDES} -isystem ${KDPC_WDK_INCLUDES}/crt -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= ${driver_OPTIONS})
 
   set(objects "")
   foreach(source IN LISTS driver_SOURCES)

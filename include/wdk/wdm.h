@@ -12,6 +12,9 @@
 #include "ntdef.h"
 #include "ntstatus.h"
 
+#if defined(_WIN32)
+#include "crt/string.h"
+#endif
 #include "nt/interlocked.h"
 #include "nt/rtl.h"
 #include "nt/ke.h"

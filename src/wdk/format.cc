@@ -27,25 +27,28 @@ class Arguments {
 };
 
 // Text with an end. Whole characters only: after the first that does not fit, nothing more is taken.
+template <class Unit>
 class Output {
  public:
-  Output(char* to, std::size_t capacity) : to_(to), room_(capacity - 1) {}
-  void byte(char c) { append(&c, 1); }
+  Output(Unit* to, std::size_t capacity) : to_(to), room_(capacity - 1) {}
+  void one(Unit c) { append(&c, 1); }
   void repeat(char c, int count) {
-    for (; count > 0; --count) byte(c);
+    for (; count > 0 && !full_; --count) one(static_cast<Unit>(c));
   }
-  void append(const char* bytes, std::size_t count) {
+  void append(const Unit* units, std::size_t count) {
     if (full_ || length_ + count > room_) {
       full_ = true;
       return;
     }
-    std::memcpy(to_ + length_, bytes, count);
+    std::memcpy(to_ + length_, units, count * sizeof(Unit));
     length_ += count;
   }
   // One code point as UTF-8; lone surrogates become U+FFFD.
-  void code_point(char32_t c) {
+  void code_point(char32_t c)
+    requires(sizeof(Unit) == 1)
+  {
     char utf8[4];
-    if (c < 0x80) return byte(static_cast<char>(c));
+    if (c < 0x80) return one(static_cast<char>(c));
     if (c >= 0xD800 && c < 0xE000) c = 0xFFFD;
     const int extra = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
     utf8[0] = static_cast<char>((0xFF00 >> (extra + 1)) | (c >> (6 * extra)));
@@ -53,13 +56,13 @@ class Output {
     append(utf8, static_cast<std::size_t>(extra) + 1);
   }
   std::size_t finish() {
-    to_[length_] = '\0';
+    to_[length_] = 0;
     return length_;
   }
   bool full() const { return full_; }
 
  private:
-  char* to_;
+  Unit* to_;
   std::size_t room_;
   std::size_t length_ = 0;
   bool full_ = false;
@@ -72,19 +75,21 @@ struct Conversion {
   int width = 0;
   int precision = -1;
   Size size = Size::None;
-  char letter = '\0';
+  char16_t letter = 0;
 };
 
-int number(const char*& at) {
+template <class Unit>
+int number(const Unit*& at) {
   constexpr int kEnough = 1 << 20;  // longer than any output; keeps the sum from overflowing
   int value = 0;
   for (; *at >= '0' && *at <= '9'; ++at)
-    if (value < kEnough) value = value * 10 + (*at - '0');
+    if (value < kEnough) value = value * 10 + static_cast<int>(*at - '0');
   return value;
 }
 
 // `at` stands behind the percent sign; afterwards, behind the conversion's letter.
-Conversion parse(const char*& at, Arguments& arguments) {
+template <class Unit>
+Conversion parse(const Unit*& at, Arguments& arguments) {
   Conversion c;
   for (;; ++at) {
     if (*at == '-') c.left = true;
@@ -132,14 +137,16 @@ Conversion parse(const char*& at, Arguments& arguments) {
   return c;
 }
 
+// Unit is the width of both the format and what comes out.
+template <class Unit>
 class Formatter {
  public:
-  Formatter(char* to, std::size_t capacity, __builtin_ms_va_list arguments) : out_(to, capacity), arguments_(arguments) {}
+  Formatter(Unit* to, std::size_t capacity, __builtin_ms_va_list arguments) : out_(to, capacity), arguments_(arguments) {}
 
-  Formatted run(const char* text) {
+  Formatted run(const Unit* text) {
     while (*text != '\0' && !out_.full()) {
       if (*text != '%') {
-        out_.byte(*text++);
+        out_.one(*text++);
         continue;
       }
       ++text;
@@ -164,9 +171,9 @@ class Formatter {
       case 'e': case 'E': case 'f': case 'g': case 'G': case 'a': case 'A':
         result_.floating_point = true;
         arguments_.next<std::uint64_t>();
-        return out_.byte(c.letter);
-      case '\0': return;  // the format ends within a conversion
-      default: return out_.byte(c.letter);
+        return out_.one(static_cast<Unit>(c.letter));
+      case 0: return;  // the format ends within a conversion
+      default: return out_.one(static_cast<Unit>(c.letter));
     }
   }
 
@@ -213,17 +220,22 @@ class Formatter {
     int padding = c.width - sign_length - zeros - count;
     const bool pad_with_zeros = c.zero && !c.left && c.precision < 0;
     if (!c.left && !pad_with_zeros) out_.repeat(' ', padding);
-    out_.append(sign, static_cast<std::size_t>(sign_length));
+    ascii(sign);
     if (pad_with_zeros) out_.repeat('0', padding);
     out_.repeat('0', zeros);
-    while (count > 0) out_.byte(reversed[--count]);
+    while (count > 0) out_.one(static_cast<Unit>(reversed[--count]));
     if (c.left) out_.repeat(' ', padding);
   }
 
-  // In printf's family small letters are narrow, capital ones wide, and h, l, w override that.
-  bool is_wide(const Conversion& c) const {
+  void ascii(const char* text) {
+    for (; *text != '\0'; ++text) out_.one(static_cast<Unit>(*text));
+  }
+
+  // Small letters are as wide as the format, capital ones the other width, and h, l, w override that.
+  static bool is_wide(const Conversion& c) {
     if (c.size == Size::Short) return false;
-    return c.size == Size::Long || c.size == Size::Wide || c.letter == 'C' || c.letter == 'S';
+    if (c.size == Size::Long || c.size == Size::Wide) return true;
+    return (c.letter == 'C' || c.letter == 'S') != (sizeof(Unit) == sizeof(WCHAR));
   }
 
   void character(const Conversion& c) {
@@ -269,7 +281,7 @@ class Formatter {
 
   void narrow_text(const Conversion& c, const char* text, std::size_t length) {
     before(c, length);
-    for (std::size_t i = 0; i < length && !out_.full(); ++i) out_.byte(text[i]);
+    for (std::size_t i = 0; i < length && !out_.full(); ++i) out_.one(static_cast<Unit>(static_cast<unsigned char>(text[i])));
     after(c, length);
   }
 
@@ -277,12 +289,17 @@ class Formatter {
     result_.wide = true;
     before(c, length);
     for (std::size_t i = 0; i < length && !out_.full(); ++i) {
-      char32_t point = text[i];
-      if (point >= 0xD800 && point < 0xDC00 && i + 1 < length && text[i + 1] >= 0xDC00 && text[i + 1] < 0xE000)
-        point = 0x10000 + ((point - 0xD800) << 10) + (text[++i] - 0xDC00u);
-      out_.code_point(point);
+      if constexpr (sizeof(Unit) == sizeof(WCHAR)) out_.one(text[i]);
+      else i += utf8(text + i, length - i);
     }
     after(c, length);
+  }
+
+  // Writes the code point at `text`; returns 1 if it took a second unit.
+  std::size_t utf8(const WCHAR* text, std::size_t length) {
+    const bool pair = text[0] >= 0xD800 && text[0] < 0xDC00 && length > 1 && text[1] >= 0xDC00 && text[1] < 0xE000;
+    out_.code_point(pair ? 0x10000 + ((text[0] - 0xD800u) << 10) + (text[1] - 0xDC00u) : text[0]);
+    return pair ? 1 : 0;
   }
 
   // Width counts characters of the source.
@@ -296,7 +313,7 @@ class Formatter {
     return static_cast<std::size_t>(c.width) > length ? c.width - static_cast<int>(length) : 0;
   }
 
-  Output out_;
+  Output<Unit> out_;
   Arguments arguments_;
   Formatted result_;
 };
@@ -304,7 +321,11 @@ class Formatter {
 }  // namespace
 
 Formatted format(char* to, std::size_t capacity, const char* text, __builtin_ms_va_list arguments) {
-  return Formatter(to, capacity, arguments).run(text);
+  return Formatter<char>(to, capacity, arguments).run(text);
+}
+
+Formatted format_wide(char16_t* to, std::size_t capacity, const char16_t* text, __builtin_ms_va_list arguments) {
+  return Formatter<char16_t>(to, capacity, arguments).run(text);
 }
 
 }  // namespace kdpc::wdk

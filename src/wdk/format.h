@@ -23,5 +23,7 @@ struct Formatted {
 // Writes at most `capacity - 1` bytes and a terminating zero; a multi-byte character is never cut. `capacity` is at least 1.
 // The arguments are those of a Win64 variadic call.
 Formatted format(char* to, std::size_t capacity, const char* text, __builtin_ms_va_list arguments);
+// The same with a wide format and wide output: %s is wide text, %S narrow; lengths and capacity count characters.
+Formatted format_wide(char16_t* to, std::size_t capacity, const char16_t* text, __builtin_ms_va_list arguments);
 
 }  // namespace kdpc::wdk

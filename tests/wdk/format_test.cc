@@ -129,4 +129,20 @@ TEST(Format, NoCharacterIsCut) {
   EXPECT_TRUE(last.truncated);
 }
 
+std::u16string NTAPI wide_text_of(const char16_t* format, ...) {
+  char16_t buffer[32];
+  __builtin_ms_va_list arguments;
+  __builtin_ms_va_start(arguments, format);
+  last = kdpc::wdk::format_wide(buffer, std::size(buffer), format, arguments);
+  __builtin_ms_va_end(arguments);
+  return buffer;
+}
+
+TEST(Format, AWideFormatTakesWideText) {
+  EXPECT_EQ(wide_text_of(u"\\Device\\%s%02u", u"Gerät", 7), u"\\Device\\Gerät07");
+  EXPECT_EQ(wide_text_of(u"[%S][%hs][%c][%4x]", "narrow", "n", u'€', 0xab), u"[narrow][n][€][  ab]");
+  EXPECT_EQ(wide_text_of(u"%040d", 1).size(), 31u);
+  EXPECT_TRUE(last.truncated);
+}
+
 }  // namespace

@@ -1,0 +1,1 @@
+/* Lists routines that a static checker should complain about. There is no such checker here. */

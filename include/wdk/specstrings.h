@@ -1,0 +1,2 @@
+/* The annotations are in sal.h. */
+#include "sal.h"
