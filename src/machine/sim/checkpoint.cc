@@ -9,7 +9,7 @@
 #include "machine/host.h"
 #include "machine/sim/bus.h"
 #include "machine/sim/run.h"
-#include "machine/sim/sanitizer.h"
+#include "machine/sanitizer.h"
 #include "machine/sim/world.h"
 
 namespace kdpc::host {

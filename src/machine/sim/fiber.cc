@@ -1,38 +1,13 @@
 #include "machine/sim/fiber.h"
 
 #include <boost/context/detail/fcontext.hpp>
-#include <cxxabi.h>
 
 #include "base/invariant.h"
 #include "kernel/entry.h"
 #include "kernel/thread.h"
-#include "machine/sim/sanitizer.h"
+#include "machine/sanitizer.h"
 #include "machine/sim/world.h"
-
-// Keeps rbp as the frame pointer of its own frame on the old stack, so that both kinds of unwinding lead from the new stack to the old one.
-asm(R"(
-  .text
-  .p2align 4
-  .type kdpc_sim_call_on_stack, @function
-kdpc_sim_call_on_stack:
-  .cfi_startproc
-  pushq %rbp
-  .cfi_def_cfa_offset 16
-  .cfi_offset %rbp, -16
-  movq %rsp, %rbp
-  .cfi_def_cfa_register %rbp
-  movq %rsp, (%rcx)
-  movq %rdi, %rsp
-  movq %rdx, %rdi
-  callq *%rsi
-  leave
-  .cfi_def_cfa %rsp, 8
-  ret
-  .cfi_endproc
-  .size kdpc_sim_call_on_stack, .-kdpc_sim_call_on_stack
-)");
-
-extern "C" void kdpc_sim_call_on_stack(std::uintptr_t stack_high, void (*function)(void*), void* argument, std::uintptr_t* saved_pointer);
+#include "machine/stack_switch.h"
 
 namespace kdpc::sim::fiber {
 
@@ -45,13 +20,6 @@ using boost::context::detail::transfer_t;
 // Bounds of the host's own stack, as ASan saw them when the host last left it.
 const void* host_stack_low = nullptr;
 std::size_t host_stack_size = 0;
-
-// The C++ runtime keeps the exceptions being handled per host thread; every fiber has its own.
-struct ExceptionState {
-  void* caught;
-  unsigned int uncaught;
-};
-ExceptionState& exception_state() { return *reinterpret_cast<ExceptionState*>(__cxxabiv1::__cxa_get_globals()); }
 
 void begin(transfer_t from) {
   sanitizer::arrived(nullptr, &host_stack_low, &host_stack_size);
@@ -86,6 +54,7 @@ Departure enter(Slot& slot) {
     words.leaving->machine.resume = back.fctx;
     Thread& next = *words.entering;
     slot.thread = &next;
+    slot.thread_id = next.id;
     slot.context = next.machine.resume;
     slot.stack_low = next.machine.stack_low;
     slot.stack_high = next.machine.stack_high;
@@ -118,43 +87,6 @@ void abandon() {
   KDPC_INVARIANT("K.SIM-3", false && "an abandoned fiber was entered again");
   __builtin_unreachable();
 }
-
-#ifdef KDPC_ASAN
-
-namespace {
-
-// Told on both ends of the way there and back.
-struct Crossing {
-  void (*function)(void*);
-  void* argument;
-  const void* from_low;
-  std::size_t from_size;
-};
-
-void cross(void* pointer) {
-  auto& crossing = *static_cast<Crossing*>(pointer);
-  sanitizer::arrived(nullptr, &crossing.from_low, &crossing.from_size);
-  crossing.function(crossing.argument);
-  sanitizer::leaving(nullptr, crossing.from_low, crossing.from_size);
-}
-
-}  // namespace
-
-void call_on_stack(std::uintptr_t stack_low, std::uintptr_t stack_high, void (*function)(void*), void* argument, std::uintptr_t* saved_pointer) {
-  Crossing crossing{function, argument, nullptr, 0};
-  void* fake = nullptr;
-  sanitizer::leaving(&fake, reinterpret_cast<const void*>(stack_low), stack_high - stack_low);
-  kdpc_sim_call_on_stack(stack_high, cross, &crossing, saved_pointer);
-  sanitizer::arrived(fake);
-}
-
-#else
-
-void call_on_stack(std::uintptr_t, std::uintptr_t stack_high, void (*function)(void*), void* argument, std::uintptr_t* saved_pointer) {
-  kdpc_sim_call_on_stack(stack_high, function, argument, saved_pointer);
-}
-
-#endif
 
 KDPC_NO_ASAN unsigned walk(std::uintptr_t frame, std::uintptr_t* frames, unsigned room) {
   unsigned count = 0;

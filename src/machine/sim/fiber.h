@@ -24,10 +24,6 @@ void leave(Departure why);
 // … for good.
 [[noreturn]] void abandon();
 
-// Calls function(argument) on the stack that ends at `stack_high`. The frame-pointer chain and the unwinder pass through. The stack pointer
-// that was left is in *saved_pointer meanwhile.
-void call_on_stack(std::uintptr_t stack_low, std::uintptr_t stack_high, void (*function)(void*), void* argument, std::uintptr_t* saved_pointer);
-
 // Return addresses from a frame pointer on, innermost first, as long as the frames lie on this machine's stacks.
 unsigned walk(std::uintptr_t frame, std::uintptr_t* frames, unsigned room);
 

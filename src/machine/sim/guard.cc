@@ -17,7 +17,7 @@
 #include "machine/sim/explain.h"
 #include "machine/sim/fiber.h"
 #include "machine/sim/run.h"
-#include "machine/sim/sanitizer.h"
+#include "machine/sanitizer.h"
 #include "machine/sim/sim_machine.h"
 #include "machine/sim/world.h"
 

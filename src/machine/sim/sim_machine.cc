@@ -9,6 +9,7 @@
 #include "machine/sim/fiber.h"
 #include "machine/sim/run.h"
 #include "machine/sim/world.h"
+#include "machine/stack_switch.h"
 
 namespace kdpc::sim {
 
@@ -132,7 +133,7 @@ void Machine::call_on(StackKind stack, void (*function)(void*), void* argument) 
   slot.stack = stack;
   slot.stack_low = bounds.low;
   slot.stack_high = bounds.high;
-  fiber::call_on_stack(bounds.low, bounds.high, function, argument, &slot.saved_pointers[static_cast<unsigned>(outer)]);
+  call_on_stack(bounds.low, bounds.high, function, argument, &slot.saved_pointers[static_cast<unsigned>(outer)]);
   // Nobody switches threads on these stacks, so this is the same processor.
   slot.saved_pointers[static_cast<unsigned>(outer)] = 0;
   slot.stack = outer;
@@ -159,12 +160,7 @@ void Machine::stall(std::uint64_t nanoseconds) {
     window();
     Slot& slot = current();
     if (slot.time >= target) return;
-    if (target <= slot.limit) {  // nothing can happen before
-      slot.time = target;
-      give_edges(slot);
-      return;
-    }
-    slot.wake = target;
+    slot.wake = target;  // even if nothing can happen before: a stall is a step, in which the host's condition is asked
     wait_as(Doing::Stalled);
   }
 }
@@ -175,11 +171,6 @@ void Machine::stop(const BugcheckReport& report) {
   explain::fill_frames(complete.frames);
   run::finish({host::Ended::Bugcheck, {}, complete});
   fiber::abandon();
-}
-
-std::uint32_t Machine::thread_of(const Slot& slot) {
-  const Thread* thread = slot.processor == nullptr ? nullptr : slot.processor->current_thread;
-  return thread == nullptr ? 0 : thread->id;
 }
 
 void Machine::tell(const Event& event) {

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "base/result.h"
-#include "machine/sim/sanitizer.h"
+#include "machine/sanitizer.h"
 #include "machine/sim/state.h"
 
 namespace kdpc::sim::world {

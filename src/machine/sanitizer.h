@@ -18,7 +18,7 @@
 #define KDPC_NO_ASAN
 #endif
 
-namespace kdpc::sim::sanitizer {
+namespace kdpc::sanitizer {
 
 // Around every change of stack: leaving() on the old one, arrived() on the new one. `fake` null: the old stack will not be used again.
 inline void leaving([[maybe_unused]] void** fake, [[maybe_unused]] const void* to_low, [[maybe_unused]] std::size_t to_size) {
@@ -44,4 +44,4 @@ inline void copy(void* to, const void* from, std::size_t size) {
   asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
 }
 
-}  // namespace kdpc::sim::sanitizer
+}  // namespace kdpc::sanitizer
