@@ -34,6 +34,7 @@ void start_processors() {
     slot.irql = Irql::High;
     slot.doing = Doing::Running;
     slot.thread = &idle;
+    slot.thread_id = idle.id;
     slot.stack = StackKind::Thread;
     slot.stack_low = idle.machine.stack_low;
     slot.stack_high = idle.machine.stack_high;

@@ -57,7 +57,6 @@ class Machine {
   static StackLimits stack_limits();
   static void idle();
   static void stall(std::uint64_t nanoseconds);
-  static void edge();
   [[noreturn]] static void stop(const BugcheckReport& report);
   // Driver code has used up its edge budget: time passes, interrupts are taken, the budget is filled up to the next event.
   static void edge();
@@ -83,7 +82,7 @@ class Machine {
   }
   static void acquired(Slot& slot, Address lock) {
     receive(slot, lock);
-    if (slot.held_count < kMaxHeldLocks) slot.held[slot.held_count] = {pointer(lock), slot.time, thread_of(slot)};
+    if (slot.held_count < kMaxHeldLocks) slot.held[slot.held_count] = {pointer(lock), slot.time, slot.thread_id};
     ++slot.held_count;
   }
   static void released(Slot& slot, Address lock) {
@@ -97,12 +96,7 @@ class Machine {
   }
   static void released_slow(Slot& slot, const void* lock);
 
-  static std::uint32_t thread_of(const Slot& slot);
   static const void* pointer(Address address) { return reinterpret_cast<const void*>(address.value); }
 };
-
-// Driver code has used up its edge budget: time passes, interrupts are taken, the budget is filled up to the next event.
-void edge_exhausted();
-inline void Machine::edge() { edge_exhausted(); }
 
 }  // namespace kdpc::sim

@@ -65,6 +65,7 @@ struct alignas(64) Slot {
 
   Processor* processor;
   Thread* thread;                 // whose stack lies under everything here
+  std::uint32_t thread_id;
   std::uintptr_t stack_low, stack_high;    // of the stack in use
   std::uintptr_t saved_pointers[3];        // by StackKind: where a stack was left for the one above it
   void* context;                  // while suspended
