@@ -25,5 +25,8 @@
 #include "nt/hal.h"
 #include "nt/io.h"
 #include "nt/po.h"
+#include "nt/pci.h"
+#include "nt/csq.h"
+#include "nt/lookaside.h"
 
 #endif

@@ -1,4 +1,4 @@
-/* Ex: pool, work items, interlocked lists, fast mutexes, lookaside-free helpers, and high-resolution timers. */
+/* Ex: pool, work items, interlocked lists, fast mutexes, and high-resolution timers. */
 #ifndef _WDK_EX_H
 #define _WDK_EX_H
 

@@ -1,0 +1,2 @@
+/* Cancel-safe queues; see nt/csq.h. */
+#include "nt/csq.h"
