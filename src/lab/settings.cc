@@ -67,6 +67,7 @@ const std::vector<Setting>& all_settings() {
       number("adjust_dpc_threshold", &Options::adjust_dpc_threshold),
       number("ideal_dpc_rate", &Options::ideal_dpc_rate),
       number("dpc_time_limit", &Options::dpc_time_limit),
+      number("dpc_watchdog_period", &Options::dpc_watchdog_period),
       number("storm_dispatches", &Options::storm_dispatches),
       number("storm_ticks", &Options::storm_ticks),
       number("quantum_reset", &Options::quantum_reset, std::int8_t{1}),

@@ -19,7 +19,6 @@ extern "C" {
 
 VOID NTAPI KeStallExecutionProcessor(ULONG MicroSeconds) {
   KDPC_ROUTINE(KeStallExecutionProcessor);
-  Machine::observe(Stalled{MicroSeconds * kNanosecondsPerMicrosecond});
   Machine::stall(MicroSeconds * kNanosecondsPerMicrosecond);
 }
 

@@ -1,0 +1,468 @@
+// The KDPC routines: SEMANTICS section 4.
+#include <wdm.h>
+
+#include <cstring>
+#include <string>
+
+#include "kdpc/test.h"
+
+namespace {
+
+struct Call {
+  PKDPC dpc;
+  PVOID context, argument1, argument2;
+  KIRQL irql;
+  ULONG processor;
+  bool still_queued;
+};
+Call calls[64];
+int runs = 0;
+std::string order;
+
+VOID NTAPI record(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  calls[runs++ % 64] = {Dpc, Context, Argument1, Argument2, KeGetCurrentIrql(), KeGetCurrentProcessorNumber(), Dpc->DpcData != nullptr};
+}
+
+// Context: the letter or name to append.
+VOID NTAPI append(PKDPC, PVOID Context, PVOID, PVOID) {
+  ++runs;
+  order += static_cast<const char*>(Context);
+  order += ' ';
+}
+
+void reset() {
+  runs = 0;
+  order.clear();
+  order.reserve(4096);
+}
+
+PVOID value(ULONG_PTR number) { return reinterpret_cast<PVOID>(number); }
+
+KDPC_TEST(DpcInitialize, WritesWhatTheDocumentationSaysAndNothingElse) {
+  RULE("INI-1");
+  static KDPC dpc;
+  std::memset(&dpc, 0x55, sizeof dpc);
+  m.on(0, HIGH_LEVEL, [] { KeInitializeDpc(&dpc, record, value(7)); });
+  EXPECT_EQ(dpc.Type, 19);
+  EXPECT_EQ(dpc.Number, 0);
+  EXPECT_EQ(dpc.Importance, MediumImportance);
+  EXPECT_EQ(dpc.DeferredRoutine, &record);
+  EXPECT_EQ(dpc.DeferredContext, value(7));
+  EXPECT_EQ(dpc.DpcData, nullptr);
+  EXPECT_EQ(dpc.SystemArgument1, value(0x5555555555555555));
+  EXPECT_EQ(dpc.SystemArgument2, value(0x5555555555555555));
+  EXPECT_EQ(dpc.DpcListEntry.Next, value(0x5555555555555555));
+}
+
+KDPC_TEST(DpcInitialize, ANullRoutineAndContextAreAccepted) {
+  RULE("INI-2");
+  static KDPC dpc;
+  m.on(0, PASSIVE_LEVEL, [] { KeInitializeDpc(&dpc, nullptr, nullptr); });
+  EXPECT_NO_FINDINGS();
+  EXPECT_EQ(dpc.DeferredRoutine, nullptr);
+}
+
+KDPC_TEST(DpcInitialize, TheStorageIsTheCallersAndNothingIsAllocated) {
+  RULE("INI-3");
+  static KDPC dpc;
+  reset();
+  m.forget_events();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(calls[0].dpc, &dpc);                                    // the very object, no copy
+  const auto queued = m.events("dpc-queued", {{"dpc", m.address_of(&dpc)}});
+  ASSERT_EQ(queued.size(), 1u);
+  for (const auto& allocated : m.events("pool-allocated")) EXPECT_LT(allocated.time, queued[0].time);
+}
+
+KDPC_TEST(DpcInitialize, InitialisingAQueuedDpcIsDiagnosedAtOnce) {
+  RULE("INI-4");
+  static KDPC dpc;
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+    KeInitializeDpc(&dpc, record, nullptr);
+  });
+  EXPECT_BUGCHECK(0x139, 3, &dpc);
+}
+
+KDPC_TEST(DpcInsert, SecondInsertIsRefusedAndChangesNothing) {
+  RULE("INS-1");
+  RULE("V-1");
+  static KDPC dpc;
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, value(1));
+    KDPC_EXPECT(KeInsertQueueDpc(&dpc, value(0xabc123), value(0x5678)) == TRUE);
+    KDPC_EXPECT(KeInsertQueueDpc(&dpc, value(0xdef), value(0x123)) == FALSE);
+  });
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(calls[0].argument1, value(0xabc123));
+  EXPECT_EQ(calls[0].argument2, value(0x5678));
+  EXPECT_EQ(calls[0].context, value(1));
+}
+
+KDPC_TEST(DpcInsert, CountsDepthAndTotalAndRequestsADrainInOneStep) {
+  RULE("INS-2");
+  static KDPC dpc;
+  reset();
+  const auto before = m.processor_state(0);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    KDPC_EXPECT(dpc.DpcData == nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+    KDPC_EXPECT(dpc.DpcData != nullptr);
+    KDPC_EXPECT(KeGetCurrentIrql() == DISPATCH_LEVEL);
+  });
+  const auto queued = m.events("dpc-queued", {{"dpc", m.address_of(&dpc)}});
+  ASSERT_EQ(queued.size(), 1u);
+  EXPECT_EQ(queued[0]["depth"], 1u);
+  EXPECT_EQ(queued[0]["drain_requested"], 1u);
+  EXPECT_EQ(queued[0].irql, unsigned{HIGH_LEVEL});
+  EXPECT_GE(m.processor_state(0).dpc_count, before.dpc_count + 1);
+  EXPECT_EQ(m.processor_state(0).dpc_depth, 0);
+}
+
+KDPC_TEST(DpcInsert, IsLegalAtEveryLevel) {
+  RULE("INS-3");
+  static KDPC dpc;
+  reset();
+  for (unsigned level = PASSIVE_LEVEL; level <= HIGH_LEVEL; ++level) {
+    m.on(0, level, [] {
+      KeInitializeDpc(&dpc, record, nullptr);
+      KDPC_EXPECT(KeInsertQueueDpc(&dpc, nullptr, nullptr) == TRUE);
+    });
+    EXPECT_EQ(runs, static_cast<int>(level) + 1);
+    EXPECT_EQ(calls[level].irql, DISPATCH_LEVEL);
+  }
+}
+
+KDPC_TEST(DpcInsert, AnUntargetedDpcRunsWhereItWasInserted, .processors = 4) {
+  RULE("INS-4");
+  static KDPC dpc;
+  reset();
+  for (unsigned processor = 0; processor < 4; ++processor) {
+    m.on(processor, DISPATCH_LEVEL, [] {
+      KeInitializeDpc(&dpc, record, nullptr);
+      KeInsertQueueDpc(&dpc, nullptr, nullptr);
+    });
+    EXPECT_EQ(calls[processor].processor, processor);
+  }
+}
+
+int requeue_left = 0;
+VOID NTAPI requeue(PKDPC Dpc, PVOID, PVOID, PVOID) {
+  ++runs;
+  if (requeue_left-- > 0) KDPC_EXPECT(KeInsertQueueDpc(Dpc, nullptr, nullptr) == TRUE);
+}
+
+KDPC_TEST(DpcInsert, ARoutineMayRequeueItselfAndRunsAgainInTheSameDrain) {
+  RULE("INS-5");
+  RULE("V-7");
+  static KDPC dpc;
+  reset();
+  requeue_left = 3;
+  m.on(0, DISPATCH_LEVEL, [] { KeInitializeDpc(&dpc, requeue, nullptr); });
+  m.forget_events();
+  m.on(0, DISPATCH_LEVEL, [] { KeInsertQueueDpc(&dpc, nullptr, nullptr); });
+  EXPECT_EQ(runs, 4);
+  const auto began = m.events("activity-began", {{"object", m.address_of(&dpc)}});
+  ASSERT_EQ(began.size(), 4u);
+  int drains = 0;
+  for (const auto& drain : m.events("drain-began"))
+    if (drain.time >= began.front().time && drain.time <= began.back().time) ++drains;
+  EXPECT_EQ(drains, 0) << "the four runs were not one drain";
+}
+
+KDPC_TEST(DpcInsert, ADpcThatAlwaysRequeuesItselfMeetsTheCumulativeWatchdog, .options = {{"dpc_watchdog_period", "20"}}) {
+  RULE("INS-5");
+  RULE("V-7");
+  static KDPC dpc;
+  reset();
+  requeue_left = 0x7fffffff;
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpc, requeue, nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_BUGCHECK(0x133, 1, 20);
+}
+
+// The second run, on the other processor, begins while the first is still in its routine.
+volatile int inside = 0;
+int most_inside = 0;
+KDPC shared;
+VOID NTAPI overlap(PKDPC, PVOID, PVOID, PVOID) {
+  ++runs;
+  inside = inside + 1;
+  if (inside > most_inside) most_inside = inside;
+  KeStallExecutionProcessor(200);
+  inside = inside - 1;
+}
+
+KDPC_TEST(DpcInsert, ReinsertedOnAnotherProcessorItRunsConcurrently, .processors = 2) {
+  RULE("INS-5");
+  reset();
+  inside = most_inside = 0;
+  m.on(0, PASSIVE_LEVEL, [] { KeInitializeDpc(&shared, overlap, nullptr); });
+  auto first = m.start(0, PASSIVE_LEVEL, [] { KDPC_EXPECT(KeInsertQueueDpc(&shared, nullptr, nullptr) == TRUE); });
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, std::chrono::seconds(1)));
+  m.on(1, PASSIVE_LEVEL, [] { KDPC_EXPECT(KeInsertQueueDpc(&shared, nullptr, nullptr) == TRUE); });
+  EXPECT_TRUE(m.run_until([&] { return first.done(); }, std::chrono::seconds(1)));
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(most_inside, 2);
+}
+
+VOID NTAPI free_itself(PKDPC Dpc, PVOID, PVOID, PVOID) {
+  ++runs;
+  ExFreePoolWithTag(Dpc, 'cpD1');
+}
+
+KDPC_TEST(DpcInsert, TheRoutineMayFreeItsOwnObject) {
+  RULE("INS-6");
+  RULE("RET-6");
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    auto* dpc = static_cast<PKDPC>(ExAllocatePoolWithTag(NonPagedPool, sizeof(KDPC), 'cpD1'));
+    KeInitializeDpc(dpc, free_itself, nullptr);
+    KeInsertQueueDpc(dpc, nullptr, nullptr);
+  });
+  EXPECT_EQ(runs, 1);
+  EXPECT_NO_FINDINGS();
+}
+
+KDPC_TEST(DpcInsert, ANonsensicalProcessorNumberIsABugCheck, .processors = 2) {
+  RULE("INS-7");
+  static KDPC dpc;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    dpc.Number = 5000;
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_BUGCHECK(0xC7, 3, &dpc, 5000, 2);
+}
+
+KDPC_TEST(DpcInsert, ANullDpcFaultsAtHighLevel) {
+  RULE("INS-8");
+  m.on(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(nullptr, nullptr, nullptr); });
+  EXPECT_BUGCHECK(0xA, 0, HIGH_LEVEL);
+}
+
+KDPC_TEST(DpcInsert, AnObjectThatWasNeverInitialisedIsDiagnosed) {
+  RULE("INS-8");
+  static KDPC dpc;
+  dpc = {};
+  m.on(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&dpc, nullptr, nullptr); });
+  EXPECT_BUGCHECK(0xA, &dpc, HIGH_LEVEL);
+}
+
+VOID NTAPI remove_itself(PKDPC Dpc, PVOID, PVOID, PVOID) {
+  ++runs;
+  KDPC_EXPECT(KeRemoveQueueDpc(Dpc) == FALSE);
+}
+
+KDPC_TEST(DpcRemove, IsTrueExactlyOnceForAQueuedDpcAndItNeverRuns) {
+  RULE("REM-1");
+  RULE("V-3");
+  static KDPC dpc, running;
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == FALSE);   // never queued
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+    KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == TRUE);
+    KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == FALSE);
+  });
+  EXPECT_EQ(runs, 0);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&running, remove_itself, nullptr);
+    KeInsertQueueDpc(&running, nullptr, nullptr);
+    KDPC_EXPECT(KeRemoveQueueDpc(&running) == FALSE);   // finished
+  });
+  EXPECT_EQ(runs, 1);
+}
+
+KDPC_TEST(DpcRemove, DoesNotWaitForARunningRoutine, .processors = 2) {
+  RULE("REM-2");
+  reset();
+  inside = 0;
+  m.on(0, PASSIVE_LEVEL, [] { KeInitializeDpc(&shared, overlap, nullptr); });
+  auto first = m.start(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, std::chrono::seconds(1)));
+  m.on(1, PASSIVE_LEVEL, [] {
+    KDPC_EXPECT(KeRemoveQueueDpc(&shared) == FALSE);
+    KDPC_EXPECT(inside == 1);                         // back while it still runs
+  });
+  EXPECT_TRUE(m.run_until([&] { return first.done(); }, std::chrono::seconds(1)));
+  EXPECT_EQ(runs, 1);
+}
+
+KDPC_TEST(DpcRemove, LowersTheDepthButNotTheCountAndLeavesTheDrainRequested) {
+  RULE("REM-3");
+  static KDPC dpc;
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+    KeRemoveQueueDpc(&dpc);
+    KDPC_EXPECT(dpc.DpcData == nullptr);
+  });
+  const auto removed = m.events("dpc-removed", {{"dpc", m.address_of(&dpc)}});
+  ASSERT_EQ(removed.size(), 1u);
+  EXPECT_EQ(m.processor_state(0).dpc_depth, 0);
+  EXPECT_GE(m.processor_state(0).dpc_count, 1u);
+  bool requested = false;
+  for (const auto& event : m.events("drain-requested")) requested = requested || event.time <= removed[0].time;
+  EXPECT_TRUE(requested);
+  EXPECT_EQ(runs, 0);
+}
+
+KDPC_TEST(DpcImportance, TakesEffectAtTheNextInsertionOnly) {
+  RULE("IMP-1");
+  static KDPC first, second;
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    static char a[] = "a", b[] = "b";
+    KeInitializeDpc(&first, append, a);
+    KeInitializeDpc(&second, append, b);
+    KeInsertQueueDpc(&first, nullptr, nullptr);
+    KeInsertQueueDpc(&second, nullptr, nullptr);
+    KeSetImportanceDpc(&second, HighImportance);   // queued already: not moved
+  });
+  EXPECT_EQ(order, "a b ");
+  order.clear();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInsertQueueDpc(&first, nullptr, nullptr);
+    KeInsertQueueDpc(&second, nullptr, nullptr);
+  });
+  EXPECT_EQ(order, "b a ");
+}
+
+KDPC_TEST(DpcTarget, HasNoEffectOnAQueuedInstance, .processors = 2) {
+  RULE("TGT-1");
+  static KDPC dpc;
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+    KeSetTargetProcessorDpc(&dpc, 1);
+  });
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(calls[0].processor, 0u);
+}
+
+KDPC_TEST(DpcTarget, AnInvalidProcessorChangesNothing, .processors = 2) {
+  RULE("TGT-2");
+  static KDPC dpc;
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    KeSetTargetProcessorDpc(&dpc, 1);
+    KeSetTargetProcessorDpc(&dpc, 2);      // out of range: void, unchanged
+    PROCESSOR_NUMBER number = {0, 2, 0};
+    KDPC_EXPECT(KeSetTargetProcessorDpcEx(&dpc, &number) == STATUS_INVALID_PARAMETER);
+    number = {1, 0, 0};
+    KDPC_EXPECT(KeSetTargetProcessorDpcEx(&dpc, &number) == STATUS_INVALID_PARAMETER);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, std::chrono::seconds(1)));
+  EXPECT_EQ(calls[0].processor, 1u);
+  m.on(0, DISPATCH_LEVEL, [] {
+    PROCESSOR_NUMBER number = {0, 0, 0};
+    KDPC_EXPECT(KeSetTargetProcessorDpcEx(&dpc, &number) == STATUS_SUCCESS);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(calls[1].processor, 0u);
+}
+
+KDPC_TEST(DpcTarget, PersistsAcrossInsertions, .processors = 2) {
+  RULE("TGT-3");
+  static KDPC dpc;
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    KeSetTargetProcessorDpc(&dpc, 1);
+  });
+  for (int round = 1; round <= 3; ++round) {
+    m.on(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&dpc, nullptr, nullptr); });
+    EXPECT_TRUE(m.run_until([&] { return runs == round; }, std::chrono::seconds(1)));
+    EXPECT_EQ(calls[round - 1].processor, 1u);
+  }
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);   // only this makes it untargeted again
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_EQ(calls[3].processor, 0u);
+}
+
+KDPC_TEST(DpcFlush, ReturnsWhenEverythingQueuedBeforeHasRunEverywhere, .processors = 4) {
+  RULE("FLU-1");
+  static KDPC dpcs[4];
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    KIRQL old;
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
+    for (int processor = 0; processor < 4; ++processor) {
+      KeInitializeDpc(&dpcs[processor], overlap, nullptr);
+      KeSetTargetProcessorDpc(&dpcs[processor], static_cast<CCHAR>(processor));
+      KeSetImportanceDpc(&dpcs[processor], LowImportance);
+      KeInsertQueueDpc(&dpcs[processor], nullptr, nullptr);
+    }
+    KeLowerIrql(old);
+    KeFlushQueuedDpcs();
+    KDPC_EXPECT(runs == 4);
+    KDPC_EXPECT(inside == 0);
+  });
+}
+
+KDPC_TEST(DpcFlush, WaitsForARoutineThatIsAlreadyRunningElsewhere, .processors = 2) {
+  RULE("FLU-2");
+  reset();
+  inside = 0;
+  m.on(1, PASSIVE_LEVEL, [] { KeInitializeDpc(&shared, overlap, nullptr); });
+  auto first = m.start(1, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, std::chrono::seconds(1)));
+  m.on(0, PASSIVE_LEVEL, [] {
+    KDPC_EXPECT(inside == 1);
+    KeFlushQueuedDpcs();
+    KDPC_EXPECT(inside == 0);
+  });
+  EXPECT_TRUE(m.run_until([&] { return first.done(); }, std::chrono::seconds(1)));
+}
+
+KDPC_TEST(DpcFlush, ForcesDeferredLowDpcsToRun, .processors = 2, .options = {{"minimum_dpc_rate", "0"}}) {
+  RULE("FLU-2");
+  static KDPC dpc;
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    KeSetImportanceDpc(&dpc, LowImportance);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+    KDPC_EXPECT(runs == 0);                  // deferred
+    KeFlushQueuedDpcs();
+    KDPC_EXPECT(runs == 1);
+  });
+}
+
+VOID NTAPI flush_in_dpc(PKDPC, PVOID, PVOID, PVOID) { KeFlushQueuedDpcs(); }
+
+KDPC_TEST(DpcFlush, FromADpcItIsDiagnosedInsteadOfDeadlocking) {
+  RULE("FLU-4");
+  static KDPC dpc;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&dpc, flush_in_dpc, nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_BUGCHECK(0xC4, 0xE5, DISPATCH_LEVEL);
+}
+
+KDPC_TEST(DpcFlush, AboveDispatchItIsDiagnosedInEveryProfile, .options = {{"irql_checks", "free"}}) {
+  RULE("FLU-4");
+  m.on(0, DISPATCH_LEVEL, [] { KeFlushQueuedDpcs(); });
+  EXPECT_BUGCHECK(0xC4, 0xE5, DISPATCH_LEVEL);
+}
+
+}  // namespace

@@ -1,0 +1,530 @@
+// Who is drained when: importance and target, the adaptive thresholds, and the retire loop. SEMANTICS sections 3.4, 5 and 6.
+#include <wdm.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "kdpc/test.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr unsigned kVector = 0x51;
+constexpr auto kTick = 15625us;
+
+int runs = 0;
+std::string order;
+KDPC dpcs[16];
+volatile bool release_it = false;
+
+VOID NTAPI append(PKDPC, PVOID Context, PVOID, PVOID) {
+  ++runs;
+  order += static_cast<const char*>(Context);
+  order += ' ';
+}
+VOID NTAPI nothing(PKDPC, PVOID, PVOID, PVOID) { ++runs; }
+
+void reset() {
+  runs = 0;
+  order.clear();
+  order.reserve(4096);
+  release_it = false;
+}
+
+void prepare(PKDPC dpc, const char* name, KDPC_IMPORTANCE importance, int target = -1) {
+  KeInitializeDpc(dpc, append, const_cast<char*>(name));
+  KeSetImportanceDpc(dpc, importance);
+  if (target >= 0) KeSetTargetProcessorDpc(dpc, static_cast<CCHAR>(target));
+}
+
+// Keeps a processor busy in a thread below DISPATCH_LEVEL: neither idle nor draining.
+kdpc::lab::Task keep_busy(kdpc::lab::Machine& m, unsigned processor) {
+  auto task = m.start(processor, PASSIVE_LEVEL, [] {
+    while (!release_it) KeStallExecutionProcessor(50);
+  });
+  m.run_for(2ms);
+  return task;
+}
+
+KDPC_TEST(DpcQueue, HighGoesToTheHeadAllOthersToTheTail) {
+  RULE("V-4");
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    prepare(&dpcs[0], "L1", LowImportance);
+    prepare(&dpcs[1], "M1", MediumImportance);
+    prepare(&dpcs[2], "H1", HighImportance);
+    prepare(&dpcs[3], "M2", MediumHighImportance);
+    prepare(&dpcs[4], "H2", HighImportance);
+    for (int i = 0; i < 5; ++i) KeInsertQueueDpc(&dpcs[i], nullptr, nullptr);
+  });
+  EXPECT_EQ(order, "H2 H1 L1 M1 M2 ");
+}
+
+// For a busy target: which importance asks for an IPI with one DPC queued?
+void expect_remote_request(kdpc::lab::Machine& m, KDPC_IMPORTANCE importance, bool wanted) {
+  reset();
+  auto busy = keep_busy(m, 1);
+  m.forget_events();
+  m.on(0, PASSIVE_LEVEL, [importance] {
+    prepare(&dpcs[0], "x", importance, 1);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+  });
+  const auto queued = m.events("dpc-queued", {{"dpc", m.address_of(&dpcs[0])}});
+  ASSERT_EQ(queued.size(), 1u);
+  EXPECT_EQ(queued[0]["drain_requested"], wanted ? 1u : 0u) << "importance " << importance;
+  EXPECT_EQ(queued[0]["target"], 1u);
+  release_it = true;
+  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, 1s));
+}
+
+KDPC_TEST(DpcRemote, ABusyTargetIsInterruptedForMediumHighAndHighOnly, .processors = 2) {
+  RULE("TAB-1");
+  RULE("TAB-3");
+  expect_remote_request(m, LowImportance, false);
+  expect_remote_request(m, MediumImportance, false);
+  expect_remote_request(m, MediumHighImportance, true);
+  expect_remote_request(m, HighImportance, true);
+}
+
+KDPC_TEST(DpcRemote, AnIdleTargetIsWokenForEveryImportance, .processors = 2) {
+  RULE("TAB-1");
+  for (const KDPC_IMPORTANCE importance : {LowImportance, MediumImportance, MediumHighImportance, HighImportance}) {
+    reset();
+    m.run_for(1ms);
+    m.forget_events();
+    m.on(0, PASSIVE_LEVEL, [importance] {
+      prepare(&dpcs[0], "x", importance, 1);
+      KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+      KeStallExecutionProcessor(100);
+      KDPC_EXPECT(runs == 1);
+    });
+    EXPECT_GE(m.count("ipi-sent", {{"targets", 2}}), 1u);
+  }
+}
+
+KDPC_TEST(DpcRemote, UnderTheOldRuleABusyTargetIsNotInterrupted, .processors = 2, .options = {{"remote_ipi", "idle_only"}}) {
+  RULE("TAB-1");
+  expect_remote_request(m, HighImportance, false);
+}
+
+KDPC_TEST(DpcRemote, MediumHighAsMediumIsAnOption, .processors = 2, .options = {{"medium_high_remote", "as_medium"}}) {
+  RULE("TAB-3");
+  expect_remote_request(m, MediumHighImportance, false);
+  expect_remote_request(m, HighImportance, true);
+}
+
+// Queues Low DPCs to a busy processor within one tick; returns how many were queued when the IPI was asked for.
+int low_dpcs_until_request(kdpc::lab::Machine& m) {
+  reset();
+  auto busy = keep_busy(m, 1);
+  m.forget_events();
+  m.on(0, PASSIVE_LEVEL, [] {
+    static char names[8][2] = {"0", "1", "2", "3", "4", "5", "6", "7"};
+    for (int i = 0; i < 7; ++i) {
+      prepare(&dpcs[i], names[i], LowImportance, 1);
+      KeInsertQueueDpc(&dpcs[i], nullptr, nullptr);
+    }
+  });
+  int until = 0;
+  for (const auto& queued : m.events("dpc-queued", {{"target", 1}})) {
+    ++until;
+    if (queued["drain_requested"] != 0) break;
+  }
+  release_it = true;
+  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 7; }, 1s));
+  return until;
+}
+
+KDPC_TEST(DpcRemote, TheFourthLowDpcReachesTheDefaultDepth, .processors = 2) {
+  RULE("TAB-2");
+  RULE("TAB-4");
+  RULE("V-5");
+  EXPECT_EQ(low_dpcs_until_request(m), 4);
+}
+
+KDPC_TEST(DpcRemote, WithTheOtherReadingTheFifthExceedsIt, .processors = 2, .options = {{"depth_compare", "greater"}}) {
+  RULE("TAB-2");
+  RULE("V-5");
+  EXPECT_EQ(low_dpcs_until_request(m), 5);
+}
+
+VOID NTAPI queue_another(PKDPC, PVOID, PVOID, PVOID) {
+  ++runs;
+  prepare(&dpcs[1], "again", HighImportance);
+  KeInsertQueueDpc(&dpcs[1], nullptr, nullptr);
+}
+
+KDPC_TEST(DpcDrain, NoRequestIsMadeWhileADrainRunsOrIsRequested) {
+  RULE("TAB-5");
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] { KeInitializeDpc(&dpcs[0], queue_another, nullptr); });
+  m.forget_events();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+    prepare(&dpcs[2], "second", MediumImportance);
+    KeInsertQueueDpc(&dpcs[2], nullptr, nullptr);   // a drain is already requested
+  });
+  EXPECT_EQ(m.events("dpc-queued", {{"dpc", m.address_of(&dpcs[0])}}).at(0)["drain_requested"], 1u);
+  EXPECT_EQ(m.events("dpc-queued", {{"dpc", m.address_of(&dpcs[2])}}).at(0)["drain_requested"], 0u);
+  EXPECT_EQ(m.events("dpc-queued", {{"dpc", m.address_of(&dpcs[1])}}).at(0)["drain_requested"], 0u);   // the drain is running
+  EXPECT_EQ(order, "again second ");
+}
+
+KDPC_TEST(DpcDrain, AnIdleProcessorDrainsItsDeferredDpcs, .options = {{"minimum_dpc_rate", "0"}}) {
+  RULE("TAB-7");
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    prepare(&dpcs[0], "low", LowImportance);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+  });
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1ms));   // long before the next tick: the idle loop did it
+}
+
+KDPC_TEST(DpcDrain, AnotherDpcsDrainTakesTheDeferredOnesToo, .options = {{"minimum_dpc_rate", "0"}}) {
+  RULE("TAB-7");
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    prepare(&dpcs[0], "low", LowImportance);
+    prepare(&dpcs[1], "medium", MediumImportance);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+    KDPC_EXPECT(runs == 0);
+    KeInsertQueueDpc(&dpcs[1], nullptr, nullptr);
+    KDPC_EXPECT(runs == 2);
+  });
+  EXPECT_EQ(order, "low medium ");
+}
+
+KDPC_TEST(DpcDrain, LoweringBelowDispatchAloneDoesNotDrain, .options = {{"minimum_dpc_rate", "0"}}) {
+  RULE("TAB-8");
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    KIRQL old;
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
+    prepare(&dpcs[0], "low", LowImportance);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+    KeLowerIrql(old);
+    KDPC_EXPECT(runs == 0);   // nobody asked for a DISPATCH interrupt
+  });
+}
+
+KDPC_TEST(DpcIpi, TheIpiOnlyRequestsTheDispatchInterrupt, .processors = 2) {
+  RULE("IPI-1");
+  reset();
+  auto busy = m.start(1, DISPATCH_LEVEL, [] { KeStallExecutionProcessor(2000); });
+  m.run_for(500us);
+  m.forget_events();
+  m.on(0, PASSIVE_LEVEL, [] {
+    prepare(&dpcs[0], "x", HighImportance, 1);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+    KeStallExecutionProcessor(200);
+    KDPC_EXPECT(runs == 0);   // the IPI has come, but its target is at DISPATCH_LEVEL
+  });
+  EXPECT_EQ(m.count("activity-began", {{"kind", 5}}), 1u) << "exactly one IPI interrupt";
+  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, 1s));
+}
+
+KDPC_TEST(DpcAdaptation, ALowDpcOnABusyProcessorWaitsAtMostOneTick, .processors = 2) {
+  RULE("ADP-1");
+  reset();
+  auto busy = keep_busy(m, 1);
+  const auto begin = m.now();
+  m.on(0, PASSIVE_LEVEL, [] {
+    prepare(&dpcs[0], "low", LowImportance, 1);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+    KDPC_EXPECT(runs == 0);
+  });
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
+  EXPECT_LE(m.now() - begin, static_cast<std::uint64_t>(std::chrono::nanoseconds(kTick).count()) + 100'000);
+  release_it = true;
+  m.run_until([&] { return busy.done(); }, 1s);
+}
+
+// One Low DPC per tick to a busy processor for `ticks` ticks; after each tick, its maximum depth.
+std::vector<int> depths_with_one_low_dpc_per_tick(kdpc::lab::Machine& m, int ticks, int with_dpc) {
+  reset();
+  auto busy = keep_busy(m, 1);
+  std::vector<int> depths;
+  m.on(0, PASSIVE_LEVEL, [] { prepare(&dpcs[0], "low", LowImportance, 1); });
+  for (int tick = 0; tick < ticks; ++tick) {
+    if (tick < with_dpc) m.on(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&dpcs[0], nullptr, nullptr); });
+    const auto next = (m.now() / std::chrono::nanoseconds(kTick).count() + 1) * std::chrono::nanoseconds(kTick).count() + 1'000'000;
+    m.run_for(next - m.now());
+    depths.push_back(m.processor_state(1).maximum_dpc_queue_depth);
+  }
+  release_it = true;
+  m.run_until([&] { return busy.done(); }, 1s);
+  return depths;
+}
+
+KDPC_TEST(DpcAdaptation, QuietTicksRaiseWhatLeftoversHaveLowered, .processors = 2) {
+  RULE("ADP-2");
+  RULE("V-6");
+  const std::vector<int> depths = depths_with_one_low_dpc_per_tick(m, 64, 3);
+  EXPECT_EQ(depths[0], 3);
+  EXPECT_EQ(depths[1], 2);
+  EXPECT_EQ(depths[2], 1);
+  EXPECT_EQ(depths[21], 1);
+  EXPECT_EQ(depths[22], 2);   // 20 quiet ticks after the third
+  EXPECT_EQ(depths[41], 2);
+  EXPECT_EQ(depths[42], 3);
+  EXPECT_EQ(depths[61], 3);
+  EXPECT_EQ(depths[62], 4);
+}
+
+KDPC_TEST(DpcAdaptation, AColdProcessorDrainsLowDpcsAtOnce) {
+  RULE("ADP-3");
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    prepare(&dpcs[0], "low", LowImportance);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+    KDPC_EXPECT(runs == 1);   // the rate is 0, below the minimum of 3
+  });
+}
+
+KDPC_TEST(DpcAdaptation, FourDpcsPerTickReachTheMinimumRateAndThenLowWaits) {
+  RULE("ADP-3");
+  reset();
+  for (int tick = 0; tick < 12; ++tick) {
+    for (int i = 0; i < 4; ++i)
+      m.on(0, DISPATCH_LEVEL, [] {
+        prepare(&dpcs[0], "m", MediumImportance);
+        KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+      });
+    const auto tick_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(kTick).count());
+    m.run_for((m.now() / tick_ns + 1) * tick_ns + 100'000 - m.now());
+  }
+  EXPECT_GE(m.processor_state(0).dpc_request_rate, 3u);
+  m.on(0, PASSIVE_LEVEL, [] {
+    runs = 0;
+    prepare(&dpcs[1], "low", LowImportance);
+    KeInsertQueueDpc(&dpcs[1], nullptr, nullptr);
+    KDPC_EXPECT(runs == 0);
+  });
+}
+
+// -- the retire loop ------------------------------------------------------------------------------------------------------------------------
+
+KTIMER timer;
+KDPC timer_dpc;
+VOID NTAPI in_timer(PKDPC, PVOID, PVOID, PVOID) { order += "timer "; }
+
+VOID NTAPI spend_a_tick(PKDPC, PVOID Context, PVOID, PVOID) {
+  order += static_cast<const char*>(Context);
+  order += ' ';
+  KeStallExecutionProcessor(20000);
+}
+
+KDPC_TEST(DpcRetire, TimersComeFirstAndARequestMadeMeanwhileWaitsForTheWholeList) {
+  RULE("RET-3");
+  RULE("RET-3a");
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeTimer(&timer);
+    KeInitializeDpc(&timer_dpc, in_timer, nullptr);
+    LARGE_INTEGER due;
+    due.QuadPart = -1;                                  // due at the next tick, which falls into the first DPC
+    KeSetTimer(&timer, due, &timer_dpc);
+    KeInitializeDpc(&dpcs[0], spend_a_tick, const_cast<char*>("long"));
+    prepare(&dpcs[1], "next", MediumImportance);
+    prepare(&dpcs[2], "last", MediumImportance);
+    for (int i = 0; i < 3; ++i) KeInsertQueueDpc(&dpcs[i], nullptr, nullptr);
+  });
+  EXPECT_EQ(order, "long next last timer ");
+  // The request was made while the drain was running, and delivered as a drain of its own right after it.
+  EXPECT_GE(m.count("drain-began"), 2u);
+}
+
+KDPC_TEST(DpcRetire, ADueTimerRunsBeforeTheQueuedDpcs) {
+  RULE("RET-3");
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeTimer(&timer);
+    KeInitializeDpc(&timer_dpc, in_timer, nullptr);
+    LARGE_INTEGER due;
+    due.QuadPart = -1;
+    KeSetTimer(&timer, due, &timer_dpc);
+    prepare(&dpcs[0], "dpc", MediumImportance);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+    KeStallExecutionProcessor(20000);                  // the tick comes while both wait for the IRQL to fall
+  });
+  EXPECT_EQ(order, "timer dpc ");
+}
+
+KDPC_TEST(DpcRetire, NothingIsForgottenBetweenTheEndOfADrainAndAnInsertion, .processors = 2) {
+  RULE("RET-3b");
+  // Many insertions from one processor at shifting distances to the drains of the other: each runs within a millisecond, without the tick.
+  static int inserted;
+  inserted = 0;
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&dpcs[0], nothing, nullptr);
+    KeSetImportanceDpc(&dpcs[0], HighImportance);
+    KeSetTargetProcessorDpc(&dpcs[0], 1);
+  });
+  for (int i = 0; i < 200; ++i) {
+    m.on(0, PASSIVE_LEVEL, [i] {
+      for (int turn = 0; turn < 3; ++turn) {
+        if (KeInsertQueueDpc(&dpcs[0], nullptr, nullptr)) ++inserted;
+        KeStallExecutionProcessor(static_cast<ULONG>(1 + i % 7));
+      }
+    });
+    EXPECT_TRUE(m.run_until([] { return runs == inserted; }, 1ms));
+  }
+  EXPECT_EQ(runs, inserted);
+}
+
+PKINTERRUPT interrupt;
+BOOLEAN NTAPI insert_from_isr(PKINTERRUPT, PVOID) {
+  prepare(&dpcs[5], "from-isr", MediumImportance);
+  KeInsertQueueDpc(&dpcs[5], nullptr, nullptr);
+  return TRUE;
+}
+VOID NTAPI be_interrupted(PKDPC, PVOID, PVOID, PVOID) {
+  order += "begin ";
+  KeStallExecutionProcessor(1000);
+  order += "end ";
+}
+
+KDPC_TEST(DpcRetire, AnInterruptPreemptsADpcAndItsDpcRunsInTheSameDrain) {
+  RULE("RET-4");
+  RULE("RET-9");
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    IoConnectInterrupt(&interrupt, insert_from_isr, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 1, FALSE);
+    KeInitializeDpc(&dpcs[0], be_interrupted, nullptr);
+  });
+  auto task = m.start(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&dpcs[0], nullptr, nullptr); });
+  EXPECT_TRUE(m.run_until([] { return order == "begin "; }, 1s));
+  m.forget_events();
+  m.send_message(kVector);
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+  EXPECT_EQ(order, "begin end from-isr ");
+  EXPECT_EQ(m.count("activity-began", {{"kind", 0}}), 1u);
+  EXPECT_EQ(m.count("drain-began"), 0u) << "the interrupt must not have ended the drain";
+}
+
+struct Inside {
+  KIRQL irql;
+  bool released, successor_first, executing;
+  ULONG_PTR stack;
+};
+Inside inside;
+VOID NTAPI look(PKDPC Dpc, PVOID, PVOID, PVOID) {
+  inside.irql = KeGetCurrentIrql();
+  inside.released = Dpc->DpcData == nullptr;
+  inside.successor_first = dpcs[1].DpcData != nullptr;
+  inside.executing = KeIsExecutingDpc() != 0;
+  inside.stack = reinterpret_cast<ULONG_PTR>(__builtin_frame_address(0));
+}
+
+KDPC_TEST(DpcRetire, TheRoutineRunsAtDispatchReleasedAndOnTheDpcStack) {
+  RULE("RET-5");
+  RULE("RET-11");
+  static ULONG_PTR thread_stack, idle_dpc_stack;
+  reset();
+  inside = {};
+  m.on(0, DISPATCH_LEVEL, [] {
+    thread_stack = reinterpret_cast<ULONG_PTR>(__builtin_frame_address(0));
+    KeInitializeDpc(&dpcs[0], look, nullptr);
+    prepare(&dpcs[1], "next", MediumImportance);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+    KeInsertQueueDpc(&dpcs[1], nullptr, nullptr);
+  });
+  EXPECT_EQ(inside.irql, DISPATCH_LEVEL);
+  EXPECT_TRUE(inside.released);
+  EXPECT_TRUE(inside.successor_first);
+  EXPECT_TRUE(inside.executing);
+  const auto distance = inside.stack > thread_stack ? inside.stack - thread_stack : thread_stack - inside.stack;
+  EXPECT_GT(distance, 24u * 1024) << "the DPC ran on the interrupted thread's stack";
+  // From the idle loop there is no thread to protect: the routine runs on the idle thread's own stack.
+  idle_dpc_stack = inside.stack;
+  inside = {};
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeTimer(&timer);
+    LARGE_INTEGER due;
+    due.QuadPart = -1;
+    KeSetTimer(&timer, due, &dpcs[0]);
+  });
+  EXPECT_TRUE(m.run_until([] { return inside.stack != 0; }, 1s));
+  const auto other = inside.stack > idle_dpc_stack ? inside.stack - idle_dpc_stack : idle_dpc_stack - inside.stack;
+  EXPECT_GT(other, 24u * 1024);
+}
+
+VOID NTAPI insert_high(PKDPC, PVOID, PVOID, PVOID) {
+  order += "first-begins ";
+  prepare(&dpcs[2], "high", HighImportance);
+  KeInsertQueueDpc(&dpcs[2], nullptr, nullptr);
+  KeStallExecutionProcessor(10);
+  order += "first-ends ";
+}
+
+KDPC_TEST(DpcRetire, AHighDpcRunsNextButNeverPreemptsTheRunningOne) {
+  RULE("RET-8");
+  reset();
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpcs[0], insert_high, nullptr);
+    prepare(&dpcs[1], "queued-before", MediumImportance);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+    KeInsertQueueDpc(&dpcs[1], nullptr, nullptr);
+  });
+  EXPECT_EQ(order, "first-begins first-ends high queued-before ");
+}
+
+KEVENT never;
+VOID NTAPI wait_in_dpc(PKDPC, PVOID, PVOID, PVOID) { KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, nullptr); }
+
+KDPC_TEST(DpcRetire, ASwitchAttemptedFromADpcIsABugCheck, .options = {{"wait_check", "late"}}) {
+  RULE("RET-10");
+  static PKTHREAD thread;
+  m.on(0, PASSIVE_LEVEL, [] {
+    thread = KeGetCurrentThread();
+    KeInitializeEvent(&never, NotificationEvent, FALSE);
+    KeInitializeDpc(&dpcs[0], wait_in_dpc, nullptr);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+  });
+  EXPECT_BUGCHECK(0xB8, thread, kdpc::test::any, kdpc::test::any, 0);
+}
+
+KDPC_TEST(DpcRetire, TheIdleLoopDrainsWithoutADispatchInterrupt) {
+  RULE("RET-2");
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] { IoConnectInterrupt(&interrupt, insert_from_isr, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 1, FALSE); });
+  m.run_for(1ms);
+  m.send_message(kVector);
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1ms));
+  const auto ran = m.events("activity-began", {{"object", m.address_of(&dpcs[5])}});
+  ASSERT_EQ(ran.size(), 1u);
+  EXPECT_EQ(ran[0].thread, m.processor_state(0).thread) << "it borrowed the idle thread";
+  EXPECT_TRUE(m.processor_state(0).idle);
+}
+
+// A thread and a DPC are both due when the level falls: first the whole DPC list, then the switch.
+KEVENT go;
+VOID NTAPI signal_then(PKDPC, PVOID, PVOID, PVOID) {
+  order += "dpc1 ";
+  KeSetEvent(&go, 0, FALSE);
+}
+
+KDPC_TEST(DpcRetire, TheNextThreadRunsAfterTheWholeDpcList) {
+  RULE("RET-1");
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] { KeInitializeEvent(&go, SynchronizationEvent, FALSE); });
+  auto waiter = m.start(0, PASSIVE_LEVEL, [] {
+    KeWaitForSingleObject(&go, Executive, KernelMode, FALSE, nullptr);
+    order += "thread ";
+  }, {.name = "waiter", .priority = 12});
+  m.run_for(1ms);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpcs[0], signal_then, nullptr);
+    prepare(&dpcs[1], "dpc2", MediumImportance);
+    KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+    KeInsertQueueDpc(&dpcs[1], nullptr, nullptr);
+  });
+  EXPECT_TRUE(m.run_until([&] { return waiter.done(); }, 1s));
+  EXPECT_EQ(order, "dpc1 dpc2 thread ");
+}
+
+}  // namespace
