@@ -25,6 +25,7 @@
 #include "nt/hal.h"
 #include "nt/io.h"
 #include "nt/po.h"
+#include "nt/registry.h"
 #include "nt/pci.h"
 #include "nt/csq.h"
 #include "nt/lookaside.h"

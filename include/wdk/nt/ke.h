@@ -121,8 +121,15 @@ _IRQL_requires_max_(APC_LEVEL) NTKERNELAPI VOID NTAPI KeRevertToUserAffinityThre
 _IRQL_requires_max_(APC_LEVEL)
 NTKERNELAPI VOID NTAPI KeSetSystemGroupAffinityThread(_In_ PGROUP_AFFINITY Affinity, _Out_opt_ PGROUP_AFFINITY PreviousAffinity);
 _IRQL_requires_max_(APC_LEVEL) NTKERNELAPI VOID NTAPI KeRevertToUserGroupAffinityThread(_In_ PGROUP_AFFINITY PreviousAffinity);
-_IRQL_requires_max_(DISPATCH_LEVEL) NTKERNELAPI NTSTATUS NTAPI KeSaveFloatingPointState(_Out_ PKFLOATING_SAVE FloatSave);
-_IRQL_requires_max_(DISPATCH_LEVEL) NTKERNELAPI NTSTATUS NTAPI KeRestoreFloatingPointState(_In_ PKFLOATING_SAVE FloatSave);
+/* On x64 the kernel may use floating point as it likes; nothing is to be saved. */
+WDK_INLINE NTSTATUS KeSaveFloatingPointState(PKFLOATING_SAVE FloatSave) {
+  FloatSave->Dummy = 0;
+  return 0;
+}
+WDK_INLINE NTSTATUS KeRestoreFloatingPointState(PKFLOATING_SAVE FloatSave) {
+  UNREFERENCED_PARAMETER(FloatSave);
+  return 0;
+}
 
 /* Time. Interrupt time, system time and tick count stand still between clock interrupts; the performance counter never does. */
 NTHALAPI VOID NTAPI KeStallExecutionProcessor(_In_ ULONG MicroSeconds);
