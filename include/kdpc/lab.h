@@ -222,9 +222,10 @@ class Machine {
   std::vector<std::string> last_events(std::size_t count) const;  // as lines of the text trace
   std::uint64_t trace_hash() const;                 // equal whenever the same run is repeated
   Place place_of(std::uintptr_t address) const;
-  template <class R, class... A>
-  static std::uint64_t address_of(R (*function)(A...)) { return reinterpret_cast<std::uint64_t>(function); }
-  static std::uint64_t address_of(const volatile void* object) { return reinterpret_cast<std::uint64_t>(object); }
+  // As it stands in an event's field; of objects and routines.
+  template <class Pointer>
+    requires std::is_pointer_v<Pointer>
+  static std::uint64_t address_of(Pointer pointer) { return reinterpret_cast<std::uint64_t>(pointer); }
 
   // Listeners of one's own (src/machine/sink.h), and the ones inside.
   void add_sink(EventSink& sink);

@@ -35,9 +35,9 @@ struct Expected {
   template <class T>
     requires(std::is_integral_v<T> || std::is_enum_v<T>)
   Expected(T number) : value(static_cast<std::uint64_t>(number)) {}                            // NOLINT(google-explicit-constructor)
-  Expected(const volatile void* pointer) : value(reinterpret_cast<std::uint64_t>(pointer)) {}  // NOLINT(google-explicit-constructor)
-  template <class R, class... A>
-  Expected(R (*function)(A...)) : value(reinterpret_cast<std::uint64_t>(function)) {}          // NOLINT(google-explicit-constructor)
+  template <class T>
+    requires std::is_pointer_v<T>  // an object or a routine
+  Expected(T pointer) : value(reinterpret_cast<std::uint64_t>(pointer)) {}                     // NOLINT(google-explicit-constructor)
   static Expected anything() { Expected expected{0}; expected.any = true; return expected; }
   bool fits(std::uint64_t actual) const { return any || actual == value; }
 };
@@ -59,7 +59,10 @@ class Session {
     settle();
     const lab::Outcome& outcome = machine_->outcome();
     if (outcome.over() && !expected_) ADD_FAILURE() << outcome.report();
-    if (::testing::Test::HasFailure()) explain();
+    if (::testing::Test::HasFailure()) {
+      std::fputs(explanation().c_str(), stdout);
+      std::fflush(stdout);
+    }
     current() = nullptr;
   }
   Session(const Session&) = delete;
@@ -115,8 +118,8 @@ class Session {
     ADD_FAILURE_AT(file, line) << machine_->outcome().report();
   }
 
- private:
-  void explain() const {
+  // What a failing test prints.
+  std::string explanation() const {
     std::string text;
     const auto add = [&text](const std::string& line) { text += line + '\n'; };
     const auto lines = machine_->debug_lines();
@@ -134,10 +137,10 @@ class Session {
     std::snprintf(prefix, sizeof prefix, "%016" PRIx64, machine_->trace_hash());
     add(std::string("To see it again: --gtest_filter=") + info->test_suite_name() + "." + info->name() +
         " (a simulated run has no seed: the same program gives the same run; trace hash " + prefix + ")");
-    std::fputs(text.c_str(), stdout);
-    std::fflush(stdout);
+    return text;
   }
 
+ private:
   std::string why_;
   std::unique_ptr<lab::Machine> machine_;
   bool expected_ = false;

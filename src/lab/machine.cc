@@ -14,6 +14,7 @@
 #include "trace/symbols.h"
 #include "trace/text_trace.h"
 #include "trace/trace_hash.h"
+#include "wdk/routine.h"
 
 namespace kdpc::lab {
 
@@ -66,7 +67,11 @@ struct Machine::Parts {
   Outcome outcome;
   std::vector<std::shared_ptr<Task::State>> tasks;  // a thread may still be inside one after nobody holds its handle
 
-  Parts(const Config& its_config, const Options& its_options) : config(its_config), options(its_options), log(its_config.remember_events) {}
+  Parts(const Config& its_config, const Options& its_options) : config(its_config), options(its_options), log(its_config.remember_events) {
+    text.name_routines([](std::uint16_t routine) -> const char* {
+      return routine < wdk::kRoutineCount ? wdk::row_of(static_cast<wdk::RoutineId>(routine)).name : nullptr;
+    });
+  }
 
   Bugcheck describe(const BugcheckReport& report) {
     Bugcheck stop;
@@ -151,7 +156,7 @@ static_assert(static_cast<int>(Ended::HostFailure) == static_cast<int>(host::End
               static_cast<int>(Ended::Quiescent) == static_cast<int>(host::Ended::Quiescent));
 
 bool Machine::run_for(Duration time) {
-  run_until([] { return false; }, time);
+  run_until({}, time);  // no condition: time passes even when nothing is left to happen
   return !parts_->outcome.over();
 }
 

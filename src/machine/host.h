@@ -42,8 +42,9 @@ Result<void> create(const Config& config);
 void destroy();
 bool exists();
 
-// Runs until the condition holds (it is asked between steps, on the host context), the limit has passed, or the run has ended. After a run has
-// ended for good (Bugcheck, Deadlock, NoProgress, HostFailure) every further call returns the same outcome.
+// Runs until the condition holds (it is asked between steps, on the host context), the limit has passed, or the run has ended. Without a
+// condition: until the limit, quiescent or not. After a run has ended for good (Bugcheck, Deadlock, NoProgress, HostFailure) every further call
+// returns the same outcome.
 Outcome run_until(const std::function<bool()>& condition, Nanoseconds limit);
 Nanoseconds now();                     // the time the whole machine has reached
 Irql irql_of_processor(unsigned processor);  // now, between steps

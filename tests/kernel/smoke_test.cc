@@ -1,5 +1,6 @@
 // The machine starts, runs what the host sends into it, and stops.
 #include "kdpc/test.h"
+#include "kernel/bugcheck.h"
 #include "kernel/dpc.h"
 #include "kernel/system.h"
 #include "kernel/timer.h"
