@@ -11,7 +11,7 @@
 namespace kdpc {
 
 struct Job {
-  enum class State : std::uint8_t { Free, Posted };
+  enum class State : std::uint8_t { Free, Posted, Starting };
   State state;
   std::uint8_t priority;
   ProcessorSet affinity;
