@@ -1,0 +1,220 @@
+#include "io/irp.h"
+
+#include "io/mdl.h"
+#include "io/requests.h"
+#include "this_machine.h"
+#include "wdk/routine.h"
+
+namespace kdpc::io::irp {
+
+namespace {
+
+constexpr std::uint32_t kIrpTag = pool_tag("Irp ");
+
+std::size_t size_of(CCHAR stack_size) { return sizeof(IRP) + static_cast<std::size_t>(stack_size) * sizeof(IO_STACK_LOCATION); }
+
+bool is_strict() { return sys().options.irql_checks == Options::IrqlChecks::Strict; }
+
+void check_sent(const DEVICE_OBJECT* device, const IRP* irp) {
+  if (irp->Type != IO_TYPE_IRP)
+    bug_check(stop::DriverVerifierIoManagerViolation, {3, as_parameter(irp), 0, 0}, "IoCallDriver was given something that is not an IRP.", "IRP-2");
+  if (device == nullptr || device->Type != IO_TYPE_DEVICE)
+    bug_check(stop::DriverVerifierIoManagerViolation, {4, as_parameter(device), 0, 0}, "IoCallDriver was given something that is not a device object.",
+              "IRP-2");
+  if (irp->CurrentLocation <= 1)
+    bug_check(stop::NoMoreIrpStackLocations, {as_parameter(irp), 0, 0, 0}, "An IRP was sent down although it has no stack location left.", "IRP-2");
+}
+
+void check_completed(const IRP* irp) {
+  if (irp->Type != IO_TYPE_IRP || irp->CurrentLocation > irp->StackCount + 1)
+    bug_check(stop::MultipleIrpCompleteRequests, {as_parameter(irp), 0, 0, 0}, "An IRP was completed twice.", "IRP-2");
+  if (irp->CancelRoutine != nullptr)
+    bug_check(stop::CancelStateInCompletedIrp, {as_parameter(irp), 0, 0, 0}, "An IRP was completed while its cancel routine is still set.", "IRP-2");
+  if (const NTSTATUS status = irp->IoStatus.Status; is_strict() && (status == STATUS_PENDING || status == -1))
+    bug_check(stop::DriverVerifierIoManagerViolation, {6, static_cast<ULONG>(status), as_parameter(irp), 0},
+              "An IRP was completed with STATUS_PENDING, which is no result.", "IRP-1");
+}
+
+// NT's rule for the Control bits of IoSetCompletionRoutine.
+bool is_wanted(UCHAR control, const IRP* irp) {
+  if (NT_SUCCESS(irp->IoStatus.Status) && (control & SL_INVOKE_ON_SUCCESS) != 0) return true;
+  if (!NT_SUCCESS(irp->IoStatus.Status) && (control & SL_INVOKE_ON_ERROR) != 0) return true;
+  return irp->Cancel && (control & SL_INVOKE_ON_CANCEL) != 0;
+}
+
+// What a driver above must not find there.
+void clear(IO_STACK_LOCATION& location) {
+  location.MinorFunction = 0;
+  location.Flags = 0;
+  location.Control = 0;
+  std::memset(&location.Parameters, 0, sizeof location.Parameters);
+  location.FileObject = nullptr;
+}
+
+// The final stage (IRP-1). An application's thread does the rest itself, when it runs.
+void finish(IRP* irp, CCHAR boost) {
+  irp->CurrentLocation = static_cast<CHAR>(irp->StackCount + 2);
+  IrpState* state = state_of(irp);
+  if (state != nullptr && state->request != nullptr) {
+    requests::completed(*state->request, boost);
+    return;
+  }
+  KEVENT* const event = irp->UserEvent;
+  const bool automatic = state != nullptr && state->automatic;
+  if (automatic) take_buffers(irp);
+  if (irp->UserIosb != nullptr) {
+    *irp->UserIosb = irp->IoStatus;
+    Machine::observe(KernelAccess{irp->UserIosb, sizeof(IO_STATUS_BLOCK)});
+  }
+  if (automatic) free(irp);
+  if (event != nullptr) wait::set_event(wdk::as_event(event), boost);
+}
+
+}  // namespace
+
+IRP* allocate(CCHAR stack_size) {
+  auto* irp = make<IRP>(size_of(stack_size) + sizeof(IrpState), kIrpTag);
+  if (irp == nullptr) return nullptr;
+  initialize(*irp, size_of(stack_size), stack_size);
+  irp->AllocationFlags = kHasState;
+  return irp;
+}
+
+void initialize(IRP& irp, std::size_t size, CCHAR stack_size) {
+  std::memset(&irp, 0, size);
+  irp.Type = IO_TYPE_IRP;
+  irp.Size = static_cast<USHORT>(size);
+  irp.StackCount = static_cast<CHAR>(stack_size);
+  irp.CurrentLocation = static_cast<CHAR>(stack_size + 1);
+  irp.ThreadListEntry.Flink = irp.ThreadListEntry.Blink = &irp.ThreadListEntry;
+  irp.Tail.Overlay.CurrentStackLocation = reinterpret_cast<IO_STACK_LOCATION*>(&irp + 1) + stack_size;
+}
+
+void free(IRP* irp) {
+  irp->Type = 0;
+  discard(irp, kIrpTag);
+}
+
+IrpState* state_of(IRP* irp) {
+  if ((irp->AllocationFlags & kHasState) == 0) return nullptr;
+  return reinterpret_cast<IrpState*>(reinterpret_cast<std::byte*>(irp) + size_of(irp->StackCount));
+}
+
+NTSTATUS call(DEVICE_OBJECT* device, IRP* irp) {
+  check_sent(device, irp);
+  --irp->CurrentLocation;
+  IO_STACK_LOCATION* location = --irp->Tail.Overlay.CurrentStackLocation;
+  location->DeviceObject = device;
+  PDRIVER_DISPATCH routine = device->DriverObject->MajorFunction[location->MajorFunction];
+  const Irql before = Machine::irql();
+  Machine::observe(IrpSent{irp, routine, location->MajorFunction, location->MinorFunction});
+  const NTSTATUS status = routine(device, irp);
+  if (const Irql after = Machine::irql(); after != before && is_strict())
+    bug_check(stop::DriverVerifierIoManagerViolation, {5, as_parameter(device), as_parameter(before), as_parameter(after)},
+              "A dispatch routine returned at another IRQL than it was called at.", "IRQL-7");
+  return status;
+}
+
+void complete(IRP* irp, CCHAR boost) {
+  check_completed(irp);
+  Machine::observe(IrpCompleted{irp, irp->IoStatus.Status, irp->IoStatus.Information});
+  while (irp->CurrentLocation <= irp->StackCount) {
+    IO_STACK_LOCATION& location = *irp->Tail.Overlay.CurrentStackLocation;
+    const UCHAR control = location.Control;
+    ++irp->CurrentLocation;
+    ++irp->Tail.Overlay.CurrentStackLocation;
+    irp->PendingReturned = (control & SL_PENDING_RETURNED) != 0;
+    const bool at_top = irp->CurrentLocation > irp->StackCount;
+    if (!is_wanted(control, irp)) {
+      clear(location);
+      if (irp->PendingReturned && !at_top) irp->Tail.Overlay.CurrentStackLocation->Control |= SL_PENDING_RETURNED;
+      continue;
+    }
+    PIO_COMPLETION_ROUTINE const routine = location.CompletionRoutine;
+    void* const context = location.Context;
+    clear(location);
+    const Irql before = Machine::irql();
+    const NTSTATUS verdict = routine(at_top ? nullptr : irp->Tail.Overlay.CurrentStackLocation->DeviceObject, irp, context);
+    if (const Irql after = Machine::irql(); after != before && is_strict())
+      bug_check(stop::DriverVerifierDetectedViolation, {0xFA, as_parameter(routine), as_parameter(before), as_parameter(after)},
+                "A completion routine returned at another IRQL than it was called at.", "IRQL-7");
+    if (verdict == STATUS_MORE_PROCESSING_REQUIRED) return;  // the IRP is that driver's again, or gone
+  }
+  finish(irp, boost);
+}
+
+NTSTATUS complete(IRP* irp, NTSTATUS status) {
+  irp->IoStatus.Status = status;
+  complete(irp, static_cast<CCHAR>(IO_NO_INCREMENT));
+  return status;
+}
+
+}  // namespace kdpc::io::irp
+
+using namespace kdpc;
+using namespace kdpc::io;
+
+namespace {
+
+NTSTATUS NTAPI wake_sender(DEVICE_OBJECT*, IRP* irp, void* context) {
+  if (irp->PendingReturned) wait::set_event(*static_cast<EventObject*>(context), IO_NO_INCREMENT);
+  return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+}  // namespace
+
+extern "C" {
+
+PIRP NTAPI IoAllocateIrp(CCHAR StackSize, BOOLEAN) {
+  KDPC_ROUTINE(IoAllocateIrp);
+  return StackSize > 0 ? irp::allocate(StackSize) : nullptr;
+}
+
+VOID NTAPI IoFreeIrp(PIRP Irp) {
+  KDPC_ROUTINE_ON(IoFreeIrp, Irp);
+  if (Irp->Type != IO_TYPE_IRP)
+    bug_check(stop::DriverVerifierIoManagerViolation, {1, as_parameter(Irp), 0, 0}, "IoFreeIrp was given something that is not an IRP, or one that is freed already.",
+              "IRP-2");
+  if (const IrpState* state = irp::state_of(Irp); state != nullptr && (state->automatic || state->request != nullptr))
+    bug_check(stop::DriverVerifierIoManagerViolation, {2, as_parameter(Irp), 0, 0},
+              "IoFreeIrp was given an IRP that belongs to the thread that requested it; completing it frees it.", "IRP-1");
+  irp::free(Irp);
+}
+
+VOID NTAPI IoInitializeIrp(PIRP Irp, USHORT PacketSize, CCHAR StackSize) {
+  KDPC_ROUTINE_ON(IoInitializeIrp, Irp);
+  const UCHAR flags = sys().pool.contains(Irp) && Irp->Type == IO_TYPE_IRP ? Irp->AllocationFlags & irp::kHasState : 0;
+  irp::initialize(*Irp, PacketSize, StackSize);
+  Irp->AllocationFlags = flags;
+}
+
+VOID NTAPI IoReuseIrp(PIRP Irp, NTSTATUS Iostatus) {
+  KDPC_ROUTINE_ON(IoReuseIrp, Irp);
+  const UCHAR flags = Irp->AllocationFlags;
+  irp::initialize(*Irp, Irp->Size, Irp->StackCount);
+  Irp->AllocationFlags = flags;
+  Irp->IoStatus.Status = Iostatus;
+}
+
+NTSTATUS NTAPI IofCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
+  KDPC_ROUTINE_ON(IofCallDriver, Irp);
+  return irp::call(DeviceObject, Irp);
+}
+
+VOID NTAPI IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost) {
+  KDPC_ROUTINE_ON(IofCompleteRequest, Irp);
+  irp::complete(Irp, PriorityBoost);
+}
+
+BOOLEAN NTAPI IoForwardIrpSynchronously(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
+  KDPC_ROUTINE_ON(IoForwardIrpSynchronously, Irp);
+  if (Irp->CurrentLocation <= 1) return FALSE;
+  EventObject event;
+  wait::initialize_event(event, ObjectType::SynchronizationEvent, false);
+  IoCopyCurrentIrpStackLocationToNext(Irp);
+  IoSetCompletionRoutine(Irp, wake_sender, &event, TRUE, TRUE, TRUE);
+  if (irp::call(DeviceObject, Irp) == STATUS_PENDING) wait::for_object(event.header, nullptr);
+  return TRUE;
+}
+
+}  // extern "C"

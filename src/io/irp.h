@@ -1,0 +1,48 @@
+// I/O request packets: their life from allocation to the final stage.
+//
+//    allocate --call()--> driver --call()--> lower driver … complete() --completion routines, lowest first--> final stage --> freed
+//
+//   K.IRP-1  CurrentLocation is StackCount + 1 before the first call(), falls with each, rises during complete(), and is StackCount + 2 from
+//            the final stage on; so a second completion is seen (IRP-2).
+#pragma once
+#include "io/objects.h"
+
+namespace kdpc::io {
+
+struct Request;
+
+// Behind the stack locations of every IRP that the I/O manager allocated.
+struct IrpState {
+  Request* request;            // I  of an application that waits; null: a driver's
+  bool automatic;              // I  the final stage frees it: built by IoBuild…Request
+  std::uint64_t output_size;   // I  bytes at UserBuffer
+};
+
+namespace irp {
+
+inline constexpr UCHAR kHasState = 0x80;  // in IRP::AllocationFlags
+
+// At most Dispatch. Null: no memory.
+IRP* allocate(CCHAR stack_size);
+void initialize(IRP& irp, std::size_t size, CCHAR stack_size);
+void free(IRP* irp);
+// Null: the driver's own memory.
+IrpState* state_of(IRP* irp);
+
+NTSTATUS call(DEVICE_OBJECT* device, IRP* irp);
+void complete(IRP* irp, CCHAR boost);
+// For our own drivers: sets the status and completes. Returns the status.
+NTSTATUS complete(IRP* irp, NTSTATUS status);
+
+// The buffers of a request as the device's flags or the control code ask for them. `memory` is of the World. STATUS_INSUFFICIENT_RESOURCES.
+NTSTATUS give_read_buffers(IRP* irp, const DEVICE_OBJECT* device, void* memory, std::size_t size);
+NTSTATUS give_write_buffers(IRP* irp, const DEVICE_OBJECT* device, void* memory, std::size_t size);
+NTSTATUS give_control_buffers(IRP* irp, IO_STACK_LOCATION* location, void* input, std::size_t input_size, void* output, std::size_t output_size);
+// Copies out what a buffered request returned, and frees what the others gave.
+void take_buffers(IRP* irp);
+
+// At most Dispatch. True: a cancel routine was called (IRP-3).
+bool cancel(IRP* irp);
+
+}  // namespace irp
+}  // namespace kdpc::io

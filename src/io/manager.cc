@@ -1,0 +1,30 @@
+#include "io/manager.h"
+
+#include <cstdarg>
+#include <cstdio>
+
+#include "this_machine.h"
+
+namespace kdpc::io {
+
+Manager& manager() {
+  if (sys().io_manager == nullptr) {
+    auto* created = make<Manager>();
+    if (created == nullptr) bug_check(stop::BadPoolCaller, {0x46, 0, 0, 0}, "There is no memory for the I/O manager.", "K.IO-1");
+    void* expected = nullptr;
+    if (!__atomic_compare_exchange_n(&sys().io_manager, &expected, static_cast<void*>(created), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+      discard(created);
+  }
+  return *static_cast<Manager*>(sys().io_manager);
+}
+
+void remark(const char* format, ...) {
+  char text[512];
+  va_list arguments;
+  va_start(arguments, format);
+  const int length = std::vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  Machine::observe(DebugPrinted{text, static_cast<std::uint32_t>(length < 0 ? 0 : length < static_cast<int>(sizeof text) ? length : static_cast<int>(sizeof text) - 1)});
+}
+
+}  // namespace kdpc::io

@@ -1,0 +1,161 @@
+#include "io/mdl.h"
+
+#include "io/dma.h"
+#include "io/registers.h"
+#include "wdk/routine.h"
+
+namespace kdpc::io::mdl {
+
+namespace {
+
+constexpr std::uint32_t kMdlTag = pool_tag("Mdl ");
+
+void fill_pages(MDL* mdl) {
+  PFN_NUMBER* pages = MmGetMdlPfnArray(mdl);
+  const ULONG count = ADDRESS_AND_SIZE_TO_SPAN_PAGES(MmGetMdlVirtualAddress(mdl), mdl->ByteCount);
+  for (ULONG page = 0; page < count; ++page) pages[page] = physical_address(static_cast<const char*>(mdl->StartVa) + page * PAGE_SIZE) >> PAGE_SHIFT;
+}
+
+}  // namespace
+
+MDL* allocate(void* address, std::size_t size) {
+  const std::size_t bytes = MmSizeOfMdl(address, size);
+  auto* mdl = make<MDL>(bytes, kMdlTag);
+  if (mdl == nullptr) return nullptr;
+  MmInitializeMdl(mdl, address, size);
+  mdl->MdlFlags = MDL_ALLOCATED_FIXED_SIZE;
+  return mdl;
+}
+
+void free(MDL* mdl) { discard(mdl, kMdlTag); }
+
+void lock(MDL* mdl) {
+  fill_pages(mdl);
+  mdl->MdlFlags = static_cast<CSHORT>(mdl->MdlFlags | MDL_PAGES_LOCKED);
+}
+
+void unlock(MDL* mdl) {
+  mdl->MdlFlags = static_cast<CSHORT>(mdl->MdlFlags & ~(MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_WRITE_OPERATION));
+  mdl->MappedSystemVa = nullptr;
+}
+
+void free_chain(MDL* mdl) {
+  while (mdl != nullptr) {
+    MDL* next = mdl->Next;
+    if ((mdl->MdlFlags & MDL_PAGES_LOCKED) != 0) unlock(mdl);
+    free(mdl);
+    mdl = next;
+  }
+}
+
+std::uint64_t physical_address(const void* address) {
+  std::uint64_t physical = 0;
+  if (dma::physical_address(address, physical) || registers::physical_address(address, physical)) return physical;
+  return reinterpret_cast<std::uintptr_t>(address);
+}
+
+}  // namespace kdpc::io::mdl
+
+using namespace kdpc;
+using namespace kdpc::io;
+
+namespace {
+
+constexpr std::uint32_t kContiguousTag = pool_tag("Cont");
+
+LARGE_INTEGER as_physical(std::uint64_t address) {
+  LARGE_INTEGER physical;
+  physical.QuadPart = static_cast<LONGLONG>(address);
+  return physical;
+}
+
+}  // namespace
+
+extern "C" {
+
+PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer, BOOLEAN, PIRP Irp) {
+  KDPC_ROUTINE(IoAllocateMdl);
+  MDL* created = mdl::allocate(VirtualAddress, Length);
+  if (created == nullptr || Irp == nullptr) return created;
+  PMDL* slot = &Irp->MdlAddress;
+  if (SecondaryBuffer != 0)
+    while (*slot != nullptr) slot = &(*slot)->Next;
+  *slot = created;
+  return created;
+}
+
+VOID NTAPI IoFreeMdl(PMDL Mdl) {
+  KDPC_ROUTINE_ON(IoFreeMdl, Mdl);
+  mdl::free(Mdl);
+}
+
+VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddress, ULONG Length) {
+  KDPC_ROUTINE(IoBuildPartialMdl);
+  const char* start = static_cast<const char*>(VirtualAddress);
+  const char* source = static_cast<const char*>(MmGetMdlVirtualAddress(SourceMdl));
+  const ULONG size = Length != 0 ? Length : SourceMdl->ByteCount - static_cast<ULONG>(start - source);
+  TargetMdl->StartVa = PAGE_ALIGN(VirtualAddress);
+  TargetMdl->ByteOffset = BYTE_OFFSET(VirtualAddress);
+  TargetMdl->ByteCount = size;
+  TargetMdl->MdlFlags = static_cast<CSHORT>((TargetMdl->MdlFlags & MDL_ALLOCATED_FIXED_SIZE) | MDL_PARTIAL | (SourceMdl->MdlFlags & (MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA)));
+  TargetMdl->MappedSystemVa = SourceMdl->MappedSystemVa != nullptr ? static_cast<char*>(SourceMdl->MappedSystemVa) + (start - source) : nullptr;
+  const PFN_NUMBER* from = MmGetMdlPfnArray(SourceMdl) + (static_cast<const char*>(TargetMdl->StartVa) - static_cast<const char*>(SourceMdl->StartVa)) / PAGE_SIZE;
+  std::memcpy(MmGetMdlPfnArray(TargetMdl), from, sizeof(PFN_NUMBER) * ADDRESS_AND_SIZE_TO_SPAN_PAGES(VirtualAddress, size));
+}
+
+VOID NTAPI MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList) {
+  KDPC_ROUTINE(MmBuildMdlForNonPagedPool);
+  mdl::lock(MemoryDescriptorList);
+  MemoryDescriptorList->MdlFlags = static_cast<CSHORT>((MemoryDescriptorList->MdlFlags & ~MDL_PAGES_LOCKED) | MDL_SOURCE_IS_NONPAGED_POOL);
+  MemoryDescriptorList->MappedSystemVa = MmGetMdlVirtualAddress(MemoryDescriptorList);
+}
+
+VOID NTAPI MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE, LOCK_OPERATION Operation) {
+  KDPC_ROUTINE(MmProbeAndLockPages);
+  mdl::lock(MemoryDescriptorList);
+  if (Operation != IoReadAccess) MemoryDescriptorList->MdlFlags = static_cast<CSHORT>(MemoryDescriptorList->MdlFlags | MDL_WRITE_OPERATION);
+}
+
+VOID NTAPI MmUnlockPages(PMDL MemoryDescriptorList) {
+  KDPC_ROUTINE(MmUnlockPages);
+  mdl::unlock(MemoryDescriptorList);
+}
+
+PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE, MEMORY_CACHING_TYPE, PVOID, ULONG, ULONG) {
+  KDPC_ROUTINE(MmMapLockedPagesSpecifyCache);
+  MemoryDescriptorList->MappedSystemVa = MmGetMdlVirtualAddress(MemoryDescriptorList);
+  MemoryDescriptorList->MdlFlags = static_cast<CSHORT>(MemoryDescriptorList->MdlFlags | MDL_MAPPED_TO_SYSTEM_VA);
+  return MemoryDescriptorList->MappedSystemVa;
+}
+
+VOID NTAPI MmUnmapLockedPages(PVOID, PMDL MemoryDescriptorList) {
+  KDPC_ROUTINE(MmUnmapLockedPages);
+  MemoryDescriptorList->MdlFlags = static_cast<CSHORT>(MemoryDescriptorList->MdlFlags & ~MDL_MAPPED_TO_SYSTEM_VA);
+  MemoryDescriptorList->MappedSystemVa = nullptr;
+}
+
+PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID BaseAddress) {
+  KDPC_ROUTINE(MmGetPhysicalAddress);
+  return as_physical(mdl::physical_address(BaseAddress));
+}
+
+PVOID NTAPI MmAllocateContiguousMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS HighestAcceptableAddress) {
+  KDPC_ROUTINE(MmAllocateContiguousMemory);
+  // The pool's memory has high bus addresses only; a device that cannot reach them is served by its DMA adapter's common buffers.
+  if (static_cast<std::uint64_t>(HighestAcceptableAddress.QuadPart) < reinterpret_cast<std::uintptr_t>(sys().pool.base())) return nullptr;
+  return sys().pool.allocate(ROUND_TO_PAGES(NumberOfBytes), kContiguousTag);
+}
+
+VOID NTAPI MmFreeContiguousMemory(PVOID BaseAddress) {
+  KDPC_ROUTINE(MmFreeContiguousMemory);
+  sys().pool.free(BaseAddress, kContiguousTag);
+}
+
+PVOID NTAPI MmLockPagableDataSection(PVOID AddressWithinSection) {
+  KDPC_ROUTINE(MmLockPagableDataSection);
+  return AddressWithinSection;  // nothing is ever paged out
+}
+
+VOID NTAPI MmUnlockPagableImageSection(PVOID) { KDPC_ROUTINE(MmUnlockPagableImageSection); }
+
+}  // extern "C"

@@ -1,0 +1,64 @@
+// Driver, device and file objects: what a driver sees of them comes first in each, what belongs to the I/O manager lies behind.
+#pragma once
+#include "io/names.h"
+
+namespace kdpc::io {
+
+struct PhysicalDevice;
+struct IoTimer;
+
+struct ClientExtension {
+  ClientExtension* next;      // R
+  const void* client;         // I  the address by which the driver finds it again
+  std::size_t size;           // I
+  std::byte memory[];
+};
+
+struct Driver {
+  DRIVER_OBJECT object;       // what the driver was given
+  DRIVER_EXTENSION extension;
+  Driver* next;               // R
+  UNICODE_STRING registry_path;  // I
+  ClientExtension* client_extensions;  // R
+};
+
+// Follows the driver's device extension in the same block.
+struct DeviceState {
+  DEVOBJ_EXTENSION header;       // device.DeviceObjectExtension points here
+  DEVICE_OBJECT* attached_to;    // R  the device below
+  std::uint32_t references;      // R  beside the open files, which DEVICE_OBJECT::ReferenceCount counts
+  bool delete_pending;           // R  IoDeleteDevice was called; the last reference frees it
+  POWER_STATE power_state;       // X  what PoSetPowerState said last
+  PhysicalDevice* physical;      // I  of a device the root bus has found, else null
+  IoTimer* timer;                // I  after IoInitializeTimer
+};
+inline DeviceState& state_of(const DEVICE_OBJECT* device) { return *reinterpret_cast<DeviceState*>(device->DeviceObjectExtension); }
+inline Driver& driver_of(const DEVICE_OBJECT* device) { return *reinterpret_cast<Driver*>(device->DriverObject); }
+
+namespace driver {
+
+// An object with NT's defaults: every MajorFunction answers STATUS_INVALID_DEVICE_REQUEST. Null: no memory.
+Driver* create(std::u16string_view name, DRIVER_INITIALIZE* entry, void* image, std::size_t size);
+// The last act of unloading. Devices that are left are a mistake of the driver's, said as a remark.
+void destroy(Driver& driver);
+// \Driver\<name>; null: not loaded.
+Driver* find(std::u16string_view name);
+
+}  // namespace driver
+
+namespace device {
+
+NTSTATUS create(Driver& driver, std::size_t extension_size, std::u16string_view name, DEVICE_TYPE type, ULONG characteristics, bool exclusive,
+                DEVICE_OBJECT*& created);
+// Frees now, or with the last reference.
+void remove(DEVICE_OBJECT* device);
+void reference(DEVICE_OBJECT* device);
+void dereference(DEVICE_OBJECT* device);
+// The uppermost device of the stack.
+DEVICE_OBJECT* top_of(DEVICE_OBJECT* device);
+// An open file keeps its device. False: the device may not be opened.
+NTSTATUS count_open(DEVICE_OBJECT* device);
+void count_close(DEVICE_OBJECT* device);
+
+}  // namespace device
+}  // namespace kdpc::io

@@ -1,0 +1,71 @@
+// The root bus: every device of a board becomes a physical device object here, is given its resources, and is started, stopped and removed by
+// sending PnP requests down its stack.
+//
+//    announced --start()--> AddDevice, IRP_MN_START_DEVICE --> started --remove()--> announced
+//                                                                 '--surprise_remove()--> gone
+#pragma once
+#include <span>
+#include <string_view>
+
+#include "io/dma.h"
+#include "io/objects.h"
+
+namespace kdpc::io {
+
+// What the host knows of a device, told once.
+struct DeviceFacts {
+  std::string_view name;
+  std::span<const RegisterRange> registers;
+  int line = -1;                       // the machine's number; -1: no interrupt
+  std::uint8_t vector = 0;             // that the line was assigned
+  bool level = true;
+  bool shared = false;                 // others may be on the line
+  DmaMemory dma;
+};
+
+enum class PnpState : std::uint8_t { Announced, Started, Gone };
+
+struct PhysicalDevice {
+  static constexpr unsigned kMostRanges = 8;
+  PhysicalDevice* next;                // R
+  DEVICE_OBJECT* object;               // I
+  UNICODE_STRING name;                 // I
+  RegisterRange ranges[kMostRanges];   // I
+  unsigned range_count;                // I
+  int line;                            // I
+  std::uint8_t vector;                 // I
+  bool level, shared;                  // I
+  DmaArena* arena;                     // I
+  Driver* function_driver;             // T
+  PnpState state;                      // T  the thread that starts and removes devices
+  CM_RESOURCE_LIST* raw;               // I
+  CM_RESOURCE_LIST* translated;        // I
+};
+
+// How a line gets its vector: NT's levels for devices in turn, from the highest down. 0: there are no more vectors.
+constexpr std::uint8_t vector_of_line(unsigned line) {
+  constexpr unsigned kLowest = 3, kHighest = 11, kLevels = kHighest - kLowest + 1, kVectorsPerLevel = 16;
+  if (line >= kLevels * kVectorsPerLevel) return 0;
+  return static_cast<std::uint8_t>((kHighest - line % kLevels) * kVectorsPerLevel + line / kLevels);
+}
+
+namespace pnp {
+
+// What was done last, and how it ended.
+struct Step {
+  NTSTATUS status = STATUS_SUCCESS;
+  const char* what = "";
+  bool ok() const { return NT_SUCCESS(status); }
+};
+
+// All in a thread at Passive.
+Step announce(const DeviceFacts& facts);
+PhysicalDevice* find(std::u16string_view name);
+Step start(PhysicalDevice& device, Driver& driver);
+Step remove(PhysicalDevice& device);
+Step surprise_remove(PhysicalDevice& device);
+// Its devices are removed, DriverUnload is called, queued DPCs are flushed (FLU-3), and what would have been left behind is looked for (PNP-3).
+Step unload(Driver& driver);
+
+}  // namespace pnp
+}  // namespace kdpc::io

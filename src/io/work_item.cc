@@ -1,0 +1,104 @@
+// IoWorkItems: a system work item with a device object that stays for as long as the routine may run (WI-1).
+#include "io/objects.h"
+#include "kernel/workitem.h"
+#include "wdk/routine.h"
+
+struct _IO_WORKITEM {
+  WORK_QUEUE_ITEM item;             // first: bug checks name it by the same address
+  PVOID object;                     // I  a device or driver object
+  PIO_WORKITEM_ROUTINE routine;     //    one of the two, from queueing until it runs
+  PIO_WORKITEM_ROUTINE_EX routine_with_item;
+  PVOID context;
+};
+
+using namespace kdpc;
+using namespace kdpc::io;
+
+namespace {
+
+constexpr std::uint32_t kItemTag = pool_tag("IoWi");
+
+void keep(void* object) {
+  if (static_cast<DEVICE_OBJECT*>(object)->Type == IO_TYPE_DEVICE) device::reference(static_cast<DEVICE_OBJECT*>(object));
+}
+void let_go(void* object) {
+  if (static_cast<DEVICE_OBJECT*>(object)->Type == IO_TYPE_DEVICE) device::dereference(static_cast<DEVICE_OBJECT*>(object));
+}
+
+// In a worker. The item is off its queue; from the call on it may be gone or queued again (WI-2).
+void KDPC_NTAPI run(void* parameter) {
+  auto* item = static_cast<PIO_WORKITEM>(parameter);
+  void* const object = item->object;
+  if (PIO_WORKITEM_ROUTINE const routine = item->routine) {
+    routine(static_cast<DEVICE_OBJECT*>(object), item->context);
+  } else {
+    item->routine_with_item(object, item->context, item);
+  }
+  let_go(object);
+}
+
+void initialize(PIO_WORKITEM item, void* object) {
+  work::initialize(wdk::as_work_item(&item->item), run, item);
+  item->object = object;
+}
+
+void queue(PIO_WORKITEM item, PIO_WORKITEM_ROUTINE routine, PIO_WORKITEM_ROUTINE_EX routine_with_item, WORK_QUEUE_TYPE type, void* context) {
+  WorkItem& system_item = wdk::as_work_item(&item->item);
+  if (routine == nullptr && routine_with_item == nullptr)
+    bug_check(stop::WorkerInvalid, {7, as_parameter(item), static_cast<std::uint64_t>(type), 0}, "A work item without a routine was queued.", "WI-2");
+  if (!work::is_queued(system_item)) {
+    item->routine = routine;
+    item->routine_with_item = routine_with_item;
+    item->context = context;
+    keep(item->object);
+  }
+  work::queue(system_item, static_cast<std::uint32_t>(type));
+}
+
+}  // namespace
+
+extern "C" {
+
+PIO_WORKITEM NTAPI IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject) {
+  KDPC_ROUTINE(IoAllocateWorkItem);
+  auto* item = make<_IO_WORKITEM>(sizeof(_IO_WORKITEM), kItemTag);
+  if (item != nullptr) initialize(item, DeviceObject);
+  return item;
+}
+
+VOID NTAPI IoFreeWorkItem(PIO_WORKITEM IoWorkItem) {
+  KDPC_ROUTINE(IoFreeWorkItem);
+  if (work::is_queued(wdk::as_work_item(&IoWorkItem->item)))
+    bug_check(stop::WorkerInvalid, {2, as_parameter(IoWorkItem), reinterpret_cast<std::uintptr_t>(IoWorkItem->routine != nullptr ? reinterpret_cast<void*>(IoWorkItem->routine) : reinterpret_cast<void*>(IoWorkItem->routine_with_item)), 0},
+              "A work item was freed while it is queued.", "WI-2");
+  discard(IoWorkItem, kItemTag);
+}
+
+VOID NTAPI IoQueueWorkItem(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE WorkerRoutine, WORK_QUEUE_TYPE QueueType, PVOID Context) {
+  KDPC_ROUTINE(IoQueueWorkItem);
+  queue(IoWorkItem, WorkerRoutine, nullptr, QueueType, Context);
+}
+
+VOID NTAPI IoQueueWorkItemEx(PIO_WORKITEM IoWorkItem, PIO_WORKITEM_ROUTINE_EX WorkerRoutine, WORK_QUEUE_TYPE QueueType, PVOID Context) {
+  KDPC_ROUTINE(IoQueueWorkItemEx);
+  queue(IoWorkItem, nullptr, WorkerRoutine, QueueType, Context);
+}
+
+ULONG NTAPI IoSizeofWorkItem() {
+  KDPC_ROUTINE(IoSizeofWorkItem);
+  return sizeof(_IO_WORKITEM);
+}
+
+VOID NTAPI IoInitializeWorkItem(PVOID IoObject, PIO_WORKITEM IoWorkItem) {
+  KDPC_ROUTINE(IoInitializeWorkItem);
+  *IoWorkItem = {};
+  initialize(IoWorkItem, IoObject);
+}
+
+VOID NTAPI IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem) {
+  KDPC_ROUTINE(IoUninitializeWorkItem);
+  if (work::is_queued(wdk::as_work_item(&IoWorkItem->item)))
+    bug_check(stop::WorkerInvalid, {2, as_parameter(IoWorkItem), 0, 0}, "A work item was uninitialised while it is queued.", "WI-2");
+}
+
+}  // extern "C"
