@@ -1,5 +1,6 @@
 #include "kernel/job.h"
 
+#include <atomic>
 #include <cstring>
 
 #include "base/invariant.h"
@@ -14,10 +15,10 @@ void KDPC_NTAPI start_posted(Dpc*, void*, void*, void*) {
   for (Job& job : sys().jobs.slots) {
     // The DPC may run on two processors at once, and each job has one thread.
     Job::State posted = Job::State::Posted;
-    if (!__atomic_compare_exchange_n(&job.state, &posted, Job::State::Starting, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) continue;
+    if (!std::atomic_ref(job.state).compare_exchange_strong(posted, Job::State::Starting, std::memory_order_acq_rel)) continue;
     Thread* thread = thread::create(job.name, job.routine, job.context, job.priority, job.affinity);
     KDPC_INVARIANT("K.JOB-1", thread != nullptr);
-    __atomic_store_n(&job.state, Job::State::Free, __ATOMIC_RELEASE);
+    std::atomic_ref(job.state).store(Job::State::Free, std::memory_order_release);
     thread::start(*thread);
     thread::release(*thread);
   }
