@@ -22,6 +22,8 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "kdpc/device.h"
@@ -153,6 +155,14 @@ struct ThreadOptions {
   Duration limit = std::chrono::seconds(30);   // on() gives up after this much virtual time
 };
 
+// How a driver is loaded. Its settings are the values of its registry key, \Registry\Machine\System\CurrentControlSet\Services\<name>, and of
+// that key's subkey Parameters: numbers are REG_DWORD (REG_QWORD if they need it), texts REG_SZ.
+using DriverSettings = std::vector<std::pair<std::string, std::variant<std::uint64_t, std::string>>>;
+struct DriverOptions {
+  std::string name = {};                       // its service's; empty: the file's name without .drv
+  DriverSettings settings = {};
+};
+
 // A lambda that start() has sent into the machine. Copies name the same one.
 class Task {
  public:
@@ -207,6 +217,22 @@ class Machine {
   void deassert_line(unsigned line);
   void send_message(unsigned vector, unsigned processor = 0);  // an edge without a line
 
+  // -- drivers ------------------------------------------------------------------------------------------------------------------------------
+  // Each of these runs the machine until it is done. False: `why` says what failed, in words and as NTSTATUS; or the run is over, see outcome().
+
+  // Loads a .drv file and calls DriverEntry. A file that is no driver, or that needs routines which do not exist (all are named), is refused.
+  bool load_driver(const std::string& path, std::string& why, const DriverOptions& options = {});
+  // Gives a device of an attached board to a loaded driver: its line gets a vector, AddDevice is called, IRP_MN_START_DEVICE sent.
+  bool start_device(std::string_view device, std::string_view driver, std::string& why);
+  bool remove_device(std::string_view device, std::string& why);           // as by the device manager
+  bool surprise_remove_device(std::string_view device, std::string& why);  // as by pulling it out
+  // Removes its devices, calls DriverUnload, and looks for what it leaves behind (PNP-3).
+  bool unload_driver(std::string_view driver, std::string& why);
+  // The names of a loaded driver's device objects: what DeviceFile::open() takes. Also those of interfaces it has enabled.
+  std::vector<std::string> device_names(std::string_view driver) const;
+  // The vector that interrupts for an attached device; 0: it has none, or has not been started.
+  unsigned vector_of(std::string_view device) const;
+
   // -- questions ----------------------------------------------------------------------------------------------------------------------------
 
   // In the order in which they were stated. Both: only those of this name whose fields have these values; no name: all.
@@ -237,6 +263,8 @@ class Machine {
   struct Parts;
   explicit Machine(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
+  struct Devices;                      // boards and vectors (lab/drivers.cc)
+  std::shared_ptr<Devices> devices_;
 };
 
 // -- inside ---------------------------------------------------------------------------------------------------------------------------------
@@ -270,6 +298,49 @@ struct Note {
   const char* rule = nullptr;
   Value values[2];
 };
+
+// What an application does with a device, in a lambda given to on() at Passive. The handles are plain: close() and finish() must be called, and
+// destruction does nothing, because a run may end at any moment.
+struct IoResult {
+  std::int32_t status = 0;             // NTSTATUS
+  std::uint64_t information = 0;       // bytes
+  bool ok() const { return status >= 0; }
+};
+
+// A request on its way.
+class PendingIo {
+ public:
+  bool valid() const { return request_ != nullptr; }           // false: there was no memory for it
+  bool wait(std::optional<Duration> limit = {}) const;         // false: the limit has passed
+  bool cancel() const;                                         // true: a cancel routine of the driver was called
+  IoResult finish();                                           // waits, hands over what was read; the handle is invalid then
+
+ private:
+  friend class DeviceFile;
+  void* request_ = nullptr;
+};
+
+class DeviceFile {
+ public:
+  // \Device\Name, \??\Name, \\.\Name. NTSTATUS of the open.
+  std::int32_t open(std::string_view name);
+  void close();
+  bool is_open() const { return file_ != nullptr; }
+
+  IoResult read(void* buffer, std::size_t size, std::uint64_t offset = 0);
+  IoResult write(const void* data, std::size_t size, std::uint64_t offset = 0);
+  IoResult control(std::uint32_t code, const void* input = nullptr, std::size_t input_size = 0, void* output = nullptr, std::size_t output_size = 0);
+  // The buffers must live until finish().
+  PendingIo begin_read(void* buffer, std::size_t size, std::uint64_t offset = 0);
+  PendingIo begin_write(const void* data, std::size_t size, std::uint64_t offset = 0);
+  PendingIo begin_control(std::uint32_t code, const void* input = nullptr, std::size_t input_size = 0, void* output = nullptr, std::size_t output_size = 0);
+
+ private:
+  void* file_ = nullptr;
+};
+
+// STATUS_NO_SUCH_DEVICE (0xC000000E); anywhere.
+std::string status_text(std::int32_t status);
 
 void leave_note(const Note& note);
 bool is_running();                     // the machine runs: this may be inside

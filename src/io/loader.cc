@@ -96,8 +96,9 @@ bool set_all(RegistryKey* key, const std::vector<Setting>& settings) {
   for (const Setting& setting : settings) {
     const Name name(setting.first);
     bool done = false;
-    if (const auto* number = std::get_if<std::uint32_t>(&setting.second)) {
-      done = registry::set(*key, name.view(), REG_DWORD, number, sizeof *number);
+    if (const auto* number = std::get_if<std::uint64_t>(&setting.second)) {
+      const bool small = *number <= MAXULONG;
+      done = registry::set(*key, name.view(), small ? REG_DWORD : REG_QWORD, number, small ? sizeof(ULONG) : sizeof *number);
     } else {
       const Name text(std::string_view(std::get<std::string>(setting.second)));
       char16_t terminated[Name::kRoom + 1] = {};

@@ -16,7 +16,7 @@
 namespace kdpc::io {
 
 // A driver's settings: what it finds in its registry key.
-using Setting = std::pair<std::string, std::variant<std::uint32_t, std::string>>;
+using Setting = std::pair<std::string, std::variant<std::uint64_t, std::string>>;
 
 // A mapped driver file; the process keeps it.
 struct Image {

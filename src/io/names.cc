@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "io/objects.h"
+
 namespace kdpc::io {
 
 namespace {
@@ -159,6 +161,35 @@ Name name_of(const DEVICE_OBJECT* device) {
   for (const NameEntry* entry = manager().names; entry != nullptr; entry = entry->next)
     if (entry->device == device) return Name(view(entry->name));
   return {};
+}
+
+namespace {
+
+std::string narrow(std::u16string_view text) {
+  std::string result;
+  for (const char16_t character : text) result += character < 0x80 ? static_cast<char>(character) : '?';
+  return result;
+}
+
+bool belongs_to(const DEVICE_OBJECT* device, std::u16string_view driver) { return equal(view(driver_of(device).extension.ServiceKeyName), driver); }
+
+}  // namespace
+
+std::vector<std::string> of_driver(std::string_view driver) {
+  const Name wanted(driver);
+  std::vector<std::string> found;
+  const auto* root = static_cast<const Manager*>(sys().io_manager);
+  if (root == nullptr) return found;
+  for (const NameEntry* entry = root->names; entry != nullptr; entry = entry->next)
+    if (entry->device != nullptr && belongs_to(entry->device, wanted.view())) found.push_back(narrow(view(entry->name)));
+  for (const NameEntry* entry = root->names; entry != nullptr; entry = entry->next) {
+    if (entry->device != nullptr) continue;
+    for (const NameEntry* target = root->names; target != nullptr; target = target->next)
+      if (target->device != nullptr && target->device->AttachedDevice != nullptr && equal(view(target->name), view(entry->target)) &&
+          belongs_to(target->device->AttachedDevice, wanted.view()))
+        found.push_back(narrow(view(entry->name)));
+  }
+  return found;
 }
 
 }  // namespace names

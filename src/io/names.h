@@ -1,6 +1,8 @@
 // The object name table: \Device\… names and the symbolic links that lead to them. Names are compared without regard to case.
 #pragma once
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "io/manager.h"
 
@@ -54,6 +56,8 @@ void remove_device(DEVICE_OBJECT* device);
 DEVICE_OBJECT* find(std::u16string_view name, Name& rest);
 // The device's own name, or empty.
 Name name_of(const DEVICE_OBJECT* device);
+// On the host, between steps: the names of a driver's devices, and the links to physical devices that such a device stands on.
+std::vector<std::string> of_driver(std::string_view driver);
 
 }  // namespace names
 }  // namespace kdpc::io

@@ -170,7 +170,7 @@ Task Machine::start(unsigned processor, Level irql, std::function<void()> body, 
   if (processor >= processors() || irql.value > static_cast<unsigned>(Irql::High) || options.priority < 1 || options.priority > kHighPriority) {
     leave_note({.expression = "on() or start() was asked for a processor, level or priority that does not exist", .file = "lab", .line = 0,
                 .values = {processor, unsigned{irql.value}}});
-    return task;
+    return {};
   }
   parts_->tasks.push_back(task.state_);
   const auto post = [&] {
@@ -186,6 +186,7 @@ Task Machine::start(unsigned processor, Level irql, std::function<void()> body, 
 bool Machine::on(unsigned processor, Level irql, std::function<void()> body, const ThreadOptions& options) {
   if (parts_->outcome.over()) return false;
   const Task task = start(processor, irql, std::move(body), options);
+  if (task.state_ == nullptr) return false;
   run_until([&] { return task.done(); }, options.limit);
   if (!task.done() && !parts_->outcome.over())
     leave_note({.expression = "on(): the lambda has not returned, and the limit has passed or nothing is left to happen", .file = "lab", .line = 0});
@@ -197,9 +198,7 @@ const Outcome& Machine::outcome() const { return parts_->outcome; }
 const Config& Machine::config() const { return parts_->config; }
 Settings Machine::options() const { return settings_of(parts_->options); }
 
-unsigned Machine::attach(Board& board) { return host::attach(board); }
 unsigned Machine::add_line(bool level) { return host::add_line(level); }
-void Machine::assign_line(unsigned line, unsigned vector, bool level) { host::assign_line(line, static_cast<std::uint8_t>(vector), level); }
 void Machine::assert_line(unsigned line) { host::set_line(line, true); }
 void Machine::deassert_line(unsigned line) { host::set_line(line, false); }
 void Machine::send_message(unsigned vector, unsigned processor) { host::raise_message(static_cast<std::uint8_t>(vector), processor); }

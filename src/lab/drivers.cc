@@ -1,0 +1,176 @@
+// Drivers and their devices, from the host's side. What is done inside is done in a system thread of its own, on processor 0.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "io/loader.h"
+#include "io/pnp.h"
+#include "kdpc/lab.h"
+#include "machine/host.h"
+
+namespace kdpc::lab {
+
+struct Machine::Devices {
+  struct Attached {
+    Board* board;
+    unsigned first_line;
+  };
+  std::vector<Attached> boards;
+  std::map<unsigned, std::uint8_t> vectors;   // by line
+
+  struct Found {
+    const Attached* of = nullptr;
+    Device* device = nullptr;
+    int line() const { return device->line() < 0 ? -1 : static_cast<int>(of->first_line) + device->line(); }
+    bool shares_its_line() const {
+      const auto devices = of->board->devices();
+      return std::count_if(devices.begin(), devices.end(), [&](Device* other) { return other->line() == device->line(); }) > 1;
+    }
+  };
+  Found find(std::string_view name) const {
+    for (const Attached& attached : boards)
+      for (Device* device : attached.board->devices())
+        if (device->name() == name) return {&attached, device};
+    return {};
+  }
+  std::string names() const {
+    std::string all;
+    for (const Attached& attached : boards)
+      for (const Device* device : attached.board->devices()) all += (all.empty() ? "" : ", ") + std::string(device->name());
+    return all.empty() ? "none" : all;
+  }
+};
+
+namespace {
+
+std::string failure(std::string_view subject, const io::pnp::Step& step) { return fmt::format("{}: {} failed with {}", subject, step.what, io::loader::text_of(step.status)); }
+
+std::string not_loaded(std::string_view driver) { return fmt::format("{}: no driver of this name is loaded", driver); }
+
+}  // namespace
+
+unsigned Machine::attach(Board& board) {
+  if (devices_ == nullptr) devices_ = std::make_shared<Devices>();
+  const unsigned first_line = host::attach(board);
+  devices_->boards.push_back({&board, first_line});
+  return first_line;
+}
+
+void Machine::assign_line(unsigned line, unsigned vector, bool level) {
+  if (devices_ == nullptr) devices_ = std::make_shared<Devices>();
+  devices_->vectors[line] = static_cast<std::uint8_t>(vector);
+  host::assign_line(line, static_cast<std::uint8_t>(vector), level);
+}
+
+namespace {
+
+// What a thread inside does and leaves; it may still be at it when nobody waits any more.
+struct Work {
+  std::string subject;                 // what messages begin with
+  io::pnp::Step step;
+  std::string wrong;                   // set by the thread: instead of the step
+};
+
+bool perform(Machine& machine, const std::shared_ptr<Work>& work, std::string_view name, std::function<void()> body, std::string& why) {
+  if (!machine.on(0, PASSIVE_LEVEL, std::move(body), {.name = std::string(name)})) {
+    why = fmt::format("{}: this did not end: {}", work->subject, name);
+    return false;
+  }
+  why = !work->wrong.empty() ? work->wrong : work->step.ok() ? "" : failure(work->subject, work->step);
+  return why.empty();
+}
+
+// Does something with a device that was announced.
+template <class Action>
+bool change(Machine& machine, std::string_view device, const char* name, Action action, std::string& why) {
+  auto work = std::make_shared<Work>(Work{std::string(device), {}, {}});
+  const auto body = [work, action] {
+    io::PhysicalDevice* its = io::pnp::find(io::Name(std::string_view(work->subject)).view());
+    work->step = its != nullptr ? action(*its) : io::pnp::Step{STATUS_NO_SUCH_DEVICE, "looking for a device that was started"};
+  };
+  return perform(machine, work, name, body, why);
+}
+
+}  // namespace
+
+bool Machine::load_driver(const std::string& path, std::string& why, const DriverOptions& options) {
+  const auto mapped = io::loader::map(path);
+  if (!mapped) return why = mapped.error().what, false;
+  auto work = std::make_shared<Work>();
+  work->subject = options.name.empty() ? std::filesystem::path(path).stem().string() : options.name;
+  const auto load = [work, image = *mapped, settings = options.settings] {
+    io::Driver* driver = nullptr;
+    work->step = {io::loader::start(*image, work->subject, settings, driver), "DriverEntry"};
+  };
+  return perform(*this, work, "load " + work->subject, load, why);
+}
+
+bool Machine::start_device(std::string_view device, std::string_view driver, std::string& why) {
+  const Devices::Found found = devices_ != nullptr ? devices_->find(device) : Devices::Found{};
+  if (found.device == nullptr) {
+    why = fmt::format("{}: no board has a device of this name; there are: {}", device, devices_ != nullptr ? devices_->names() : "none");
+    return false;
+  }
+  const int line = found.line();
+  const bool level = line < 0 || found.of->board->line_is_level(static_cast<unsigned>(found.device->line()));
+  if (line >= 0 && !devices_->vectors.contains(static_cast<unsigned>(line))) {
+    const std::uint8_t vector = io::vector_of_line(static_cast<unsigned>(line));
+    if (vector == 0) return why = fmt::format("{}: there is no interrupt vector left for line {}", device, line), false;
+    assign_line(static_cast<unsigned>(line), vector, level);
+  }
+  auto work = std::make_shared<Work>(Work{std::string(device), {}, {}});
+  const io::DeviceFacts facts = {work->subject,
+                                 found.device->registers(),
+                                 line,
+                                 line >= 0 ? devices_->vectors[static_cast<unsigned>(line)] : std::uint8_t{0},
+                                 level,
+                                 level || (line >= 0 && found.shares_its_line()),
+                                 found.of->board->dma()};
+  const auto start = [work, facts, driver_name = std::string(driver)] {
+    io::Driver* its = io::driver::find(io::Name(std::string_view(driver_name)).view());
+    if (its == nullptr) {
+      work->wrong = not_loaded(driver_name);
+      return;
+    }
+    const io::Name device_name(facts.name);
+    if (io::pnp::find(device_name.view()) == nullptr) work->step = io::pnp::announce(facts);
+    if (work->step.ok()) work->step = io::pnp::start(*io::pnp::find(device_name.view()), *its);
+  };
+  return perform(*this, work, "start device", start, why);
+}
+
+bool Machine::remove_device(std::string_view device, std::string& why) {
+  return change(*this, device, "remove device", [](io::PhysicalDevice& its) { return io::pnp::remove(its); }, why);
+}
+
+bool Machine::surprise_remove_device(std::string_view device, std::string& why) {
+  return change(*this, device, "pull out device", [](io::PhysicalDevice& its) { return io::pnp::surprise_remove(its); }, why);
+}
+
+bool Machine::unload_driver(std::string_view driver, std::string& why) {
+  auto work = std::make_shared<Work>(Work{std::string(driver), {}, {}});
+  const auto unload = [work] {
+    io::Driver* its = io::driver::find(io::Name(std::string_view(work->subject)).view());
+    if (its != nullptr) {
+      work->step = io::pnp::unload(*its);
+    } else {
+      work->wrong = not_loaded(work->subject);
+    }
+  };
+  return perform(*this, work, "unload", unload, why);
+}
+
+std::vector<std::string> Machine::device_names(std::string_view driver) const { return io::names::of_driver(driver); }
+
+unsigned Machine::vector_of(std::string_view device) const {
+  if (devices_ == nullptr) return 0;
+  const Devices::Found found = devices_->find(device);
+  if (found.device == nullptr || found.line() < 0) return 0;
+  const auto vector = devices_->vectors.find(static_cast<unsigned>(found.line()));
+  return vector != devices_->vectors.end() ? vector->second : 0;
+}
+
+std::string status_text(std::int32_t status) { return io::loader::text_of(status); }
+
+}  // namespace kdpc::lab
