@@ -1,5 +1,7 @@
 #include "kernel/wait.h"
 
+#include <algorithm>
+
 #include "kernel/bugcheck.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
@@ -71,7 +73,7 @@ std::int32_t block_locked(DispatcherHeader* object, const std::uint64_t* due_tim
 }
 
 std::uint64_t relative(std::uint64_t base, std::int64_t timeout) {
-  if (timeout < 0) return base + static_cast<std::uint64_t>(-timeout);
+  if (timeout < 0) return base + (0 - static_cast<std::uint64_t>(timeout));
   const std::int64_t until = timeout - static_cast<std::int64_t>(timer::system_time());
   return until > 0 ? timer::interrupt_time() + static_cast<std::uint64_t>(until) : timer::interrupt_time();
 }
@@ -168,7 +170,9 @@ std::int32_t delay(std::int64_t interval) {
   check_level(thread::current().timer.header, &blocking);
   const Irql previous = scheduler::acquire_dispatcher_lock();
   // From the exact time, not from the last tick: expiry at a tick is then never early (TIM-6).
-  const std::uint64_t since_tick = (Machine::now() - sys().last_tick + kNanosecondsPer100 - 1) / kNanosecondsPer100;
+  const std::uint64_t last_tick = sys().last_tick;
+  const std::uint64_t now = std::max(Machine::now(), last_tick);
+  const std::uint64_t since_tick = (now - last_tick + kNanosecondsPer100 - 1) / kNanosecondsPer100;
   const std::uint64_t due_time = relative(timer::interrupt_time() + since_tick, interval);
   const std::int32_t result = block_locked(nullptr, &due_time, WaitReason::Delay);
   scheduler::release_dispatcher_lock(previous);

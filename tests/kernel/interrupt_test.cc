@@ -66,6 +66,11 @@ KDPC_TEST(Interrupt, ConnectingAboveApcLevelIsABugCheck) {
 
 // One ISR of a set never runs on two processors at once, because the set shares one lock.
 volatile int in_isr = 0, most_in_isr = 0, isr_runs = 0;
+void forget_isrs() {
+  in_isr = 0;
+  most_in_isr = 0;
+  isr_runs = 0;
+}
 BOOLEAN NTAPI overlap(PKINTERRUPT, PVOID) {
   in_isr = in_isr + 1;
   if (in_isr > most_in_isr) most_in_isr = in_isr;
@@ -78,7 +83,7 @@ BOOLEAN NTAPI overlap(PKINTERRUPT, PVOID) {
 KDPC_TEST(Interrupt, TheObjectIsASetWithOneLockForAllProcessors, .processors = 2) {
   RULE("INT-2");
   RULE("INT-17");
-  in_isr = most_in_isr = isr_runs = 0;
+  forget_isrs();
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT(IoConnectInterrupt(&first, overlap, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 3, FALSE) == STATUS_SUCCESS);
   });
@@ -93,7 +98,7 @@ KDPC_TEST(Interrupt, TheObjectIsASetWithOneLockForAllProcessors, .processors = 2
 KDPC_TEST(Interrupt, ADriversOwnLockIsSharedByItsInterrupts, .processors = 2) {
   RULE("INT-2");
   static KSPIN_LOCK lock;
-  in_isr = most_in_isr = isr_runs = 0;
+  forget_isrs();
   m.on(0, PASSIVE_LEVEL, [] {
     KeInitializeSpinLock(&lock);
     KDPC_EXPECT(IoConnectInterrupt(&first, overlap, nullptr, &lock, 0x51, 5, 6, Latched, FALSE, 1, FALSE) == STATUS_SUCCESS);
@@ -304,7 +309,7 @@ BOOLEAN NTAPI synchronized(PVOID Context) {
 
 KDPC_TEST(Interrupt, KeSynchronizeExecutionRunsAtSynchronizeIrqlUnderTheLockAndReturnsTheAnswer, .processors = 2) {
   RULE("INT-21");
-  in_isr = most_in_isr = isr_runs = 0;
+  forget_isrs();
   m.on(0, PASSIVE_LEVEL, [] {
     IoConnectInterrupt(&first, overlap, nullptr, nullptr, kVector, 5, 7, Latched, FALSE, 2, FALSE);
     for (const BOOLEAN answer : {BOOLEAN{TRUE}, BOOLEAN{FALSE}}) {

@@ -8,7 +8,6 @@
 namespace {
 
 constexpr unsigned kVector = 0x51;   // DIRQL 5
-constexpr unsigned kHigherVector = 0x91;
 
 struct Seen {
   std::vector<KIRQL> levels;

@@ -68,8 +68,11 @@ typedef struct _WORK_QUEUE_ITEM {
   volatile PVOID Parameter;
 } WORK_QUEUE_ITEM, *PWORK_QUEUE_ITEM;
 
-#define ExInitializeWorkItem(Item, Routine, Context) \
-  ((Item)->WorkerRoutine = (Routine), (Item)->Parameter = (Context), (Item)->List.Flink = NULL)
+WDK_INLINE VOID ExInitializeWorkItem(PWORK_QUEUE_ITEM Item, PWORKER_THREAD_ROUTINE Routine, PVOID Context) {
+  Item->WorkerRoutine = Routine;
+  Item->Parameter = Context;
+  Item->List.Flink = NULL;
+}
 _IRQL_requires_max_(DISPATCH_LEVEL) NTKERNELAPI VOID NTAPI ExQueueWorkItem(_Inout_ PWORK_QUEUE_ITEM WorkItem, _In_ WORK_QUEUE_TYPE QueueType);
 
 /* Lists with a lock of their own: any IRQL. They return the former first (or last) entry, or NULL for an empty list. */
