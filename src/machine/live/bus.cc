@@ -1,0 +1,141 @@
+#include "machine/live/bus.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "machine/live/lines.h"
+#include "machine/live/live_machine.h"
+#include "machine/live/run.h"
+
+namespace kdpc::live::bus {
+
+namespace {
+
+// How far a board that cannot look ahead may lag: asking QEMU how things stand takes some 50 µs by itself.
+constexpr std::uint64_t kBlindLag = 200'000;
+
+class Attachment : public BoardHost {
+ public:
+  explicit Attachment(Board& board) : board_(board), reached_(Machine::now()) {
+    board.attach(*this);
+    for (unsigned line = 0; line < board.lines(); ++line) {
+      const unsigned of_machine = lines::add(board.line_is_level(line));
+      if (line == 0) first_line_ = of_machine;
+    }
+    attached_ = true;
+    for (const auto& [line, asserted] : said_early_) set_line(line, asserted);
+  }
+
+  Nanoseconds now() const override { return Machine::now(); }
+  void set_line(unsigned line, bool asserted) override {
+    if (attached_) {
+      lines::set(first_line_ + line, asserted);
+    } else {
+      said_early_.emplace_back(line, asserted);
+    }
+  }
+  void send_message(std::uint16_t vector) override { lines::send_message(static_cast<std::uint8_t>(vector)); }
+  void fail(std::string what) override { run::finish({host::Ended::HostFailure, std::move(what), {}}); }
+
+  // Stops early when the board interrupts.
+  void step(std::uint64_t until) {
+    if (reached_ < until) reached_ = std::max(reached_, board_.advance_to(until));
+  }
+  // By the processor: what the board interrupts for on the way comes first.
+  void bring_up() {
+    for (const std::uint64_t until = Machine::now(); reached_ < until && !run::ended();) {
+      step(until);
+      Machine::window();
+    }
+  }
+
+  std::uint64_t due() const {
+    const Nanoseconds next = board_.next_event();
+    if (next == kNever) return kForever;
+    return next == Board::kUnknown ? reached_ + kBlindLag : next;
+  }
+  unsigned first_line() const { return first_line_; }
+
+ private:
+  Board& board_;
+  std::uint64_t reached_;
+  unsigned first_line_ = 0;
+  bool attached_ = false;    // until then its lines have no numbers
+  std::vector<std::pair<unsigned, bool>> said_early_;
+};
+
+struct Mapping {
+  RegisterRange range;
+  Device* device;
+  unsigned range_number;
+  Attachment* board;
+};
+
+std::vector<std::unique_ptr<Attachment>> attachments;
+std::vector<Mapping> mappings;
+
+const Mapping* find(BusSpace space, std::uint64_t address, unsigned width) {
+  for (const Mapping& mapping : mappings)
+    if (mapping.range.space == space && address >= mapping.range.base && address - mapping.range.base + width <= mapping.range.size) return &mapping;
+  return nullptr;
+}
+
+// An access may have brought a board's next event nearer.
+void expect_events() { state().leave_at = std::min(state().leave_at, due()); }
+
+}  // namespace
+
+unsigned attach(Board& board) {
+  attachments.push_back(std::make_unique<Attachment>(board));
+  Attachment& attachment = *attachments.back();
+  for (Device* device : board.devices()) {
+    unsigned range_number = 0;
+    for (const RegisterRange& range : device->registers()) mappings.push_back({range, device, range_number++, &attachment});
+  }
+  return attachment.first_line();
+}
+
+void forget() {
+  mappings.clear();
+  attachments.clear();
+}
+
+void advance(std::uint64_t now) {
+  for (const auto& attachment : attachments)
+    if (attachment->due() <= now) attachment->step(now);
+}
+
+std::uint64_t due() {
+  std::uint64_t first = kForever;
+  for (const auto& attachment : attachments) first = std::min(first, attachment->due());
+  return first;
+}
+
+bool is_quiet() { return due() == kForever; }
+
+bool read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value) {
+  const Mapping* mapping = find(space, address, width);
+  if (mapping == nullptr) return false;
+  mapping->board->bring_up();
+  value = mapping->device->read(mapping->range_number, address - mapping->range.base, width);
+  Machine::observe(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), false});
+  expect_events();
+  Machine::window();
+  return true;
+}
+
+bool write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value) {
+  const Mapping* mapping = find(space, address, width);
+  if (mapping == nullptr) return false;
+  mapping->board->bring_up();
+  Machine::observe(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), true});
+  mapping->device->write(mapping->range_number, address - mapping->range.base, width, value);
+  expect_events();
+  Machine::window();
+  return true;
+}
+
+}  // namespace kdpc::live::bus

@@ -1,0 +1,22 @@
+// The register bus and the boards on it, in real time. A board may lag behind, but not behind an access to its registers.
+#pragma once
+#include <cstdint>
+
+#include "kdpc/device.h"
+
+namespace kdpc::live::bus {
+
+unsigned attach(Board& board);
+void forget();
+
+// On the host context: brings every board for which it is time to `now`.
+void advance(std::uint64_t now);
+// When that is to be done next; kForever: not before a register is accessed.
+std::uint64_t due();
+bool is_quiet();   // no board will do anything by itself
+
+// By the processor, at any level. False: no such address.
+bool read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value);
+bool write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value);
+
+}  // namespace kdpc::live::bus

@@ -1,0 +1,113 @@
+// The outside of the live machine (machine/host.h).
+#include "machine/host.h"
+
+#include <vector>
+
+#include "base/invariant.h"
+#include "kernel/system.h"
+#include "machine/live/bus.h"
+#include "machine/live/fiber.h"
+#include "machine/live/lines.h"
+#include "machine/live/live_machine.h"
+#include "machine/live/run.h"
+
+namespace kdpc {
+
+namespace live {
+
+namespace {
+
+std::vector<EventSink*> sinks;
+
+}  // namespace
+
+void tell(const Event& event) {
+  const State& all = state();
+  if (!all.observed) return;
+  const Thread* thread = all.processor->current_thread;
+  const Stamp stamp{Machine::now(), 0, static_cast<std::uint8_t>(all.irql), thread == nullptr ? 0 : thread->id};
+  for (EventSink* sink : sinks) sink->event(stamp, event);
+}
+
+}  // namespace live
+
+namespace host {
+
+using namespace live;
+
+Result<void> create(const Config& config) {
+  if (exists()) return Error{"a machine exists already in this process; only one at a time is possible"};
+  if (config.processors != 1)
+    return Error{"the live machine has one processor so far, not " + std::to_string(config.processors) + "; more of them are simulated (libkdpc-sim)"};
+  if (!config.costs.empty()) return Error{"the live machine runs in real time: it has no cost named '" + config.costs.begin()->first + "', nor any other"};
+  constexpr std::size_t kLeast = sizeof(System) + (std::size_t{1} << 20);
+  if (config.memory < kLeast) return Error{"a machine needs at least " + std::to_string(kLeast) + " bytes of memory"};
+  auto memory = fiber::map(config.memory);
+  if (!memory) return memory.error();
+
+  State& all = state();
+  all.processor = &reinterpret_cast<System*>(*memory)->processors[0];
+  all.irql = Irql::Dispatch;  // boot must not be entered by what it asks for
+  all.clock = kForever;
+  boot({.processors = 1, .options = config.options, .memory = *memory, .size = config.memory});
+
+  // The idle thread stands at the entrance.
+  const Thread& idle = *all.processor->idle_thread;
+  all.irql = Irql::High;
+  all.stack = StackKind::Thread;
+  all.stack_low = idle.machine.stack_low;
+  all.stack_high = idle.machine.stack_high;
+  all.processor_context = idle.machine.resume;
+  all.departure = Departure::Yield;
+  run::forget_end();
+  return {};
+}
+
+void destroy() {
+  if (!exists()) return;
+  KDPC_INVARIANT("K.LIVE-5", !state().inside);
+  run::forget_end();
+  bus::forget();
+  lines::forget();
+  sinks.clear();
+  system_pointer = nullptr;
+  fiber::unmap();
+}
+
+bool exists() { return fiber::is_mapped(); }
+
+Outcome run_until(const std::function<bool()>& condition, Nanoseconds limit) { return run::until(condition, limit); }
+Nanoseconds now() { return Machine::now(); }
+Irql irql_of_processor(unsigned) { return state().irql; }
+
+void add_sink(EventSink& sink) {
+  sinks.push_back(&sink);
+  state().observed = true;
+}
+void remove_sink(EventSink& sink) {
+  std::erase(sinks, &sink);
+  state().observed = !sinks.empty();
+}
+
+void job_posted(unsigned) { lines::pend(kJobVector); }
+
+unsigned attach(Board& board) { return bus::attach(board); }
+void set_line(unsigned line, bool asserted) { lines::set(line, asserted); }
+unsigned add_line(bool level) { return lines::add(level); }
+void assign_line(unsigned line, std::uint8_t vector, bool level) { lines::assign(line, vector, level); }
+void raise_message(std::uint8_t vector, unsigned) { lines::send_message(vector); }
+
+bool bus_read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value) { return bus::read(space, address, width, value); }
+bool bus_write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value) { return bus::write(space, address, width, value); }
+
+void add_span(void*, std::size_t) {}  // spans are for checkpoints
+
+// Real time cannot be taken back.
+struct Checkpoint {};
+Result<Checkpoint*> checkpoint() { return Error{"the live machine cannot be checkpointed: real time has passed and does not come back; use the simulated machine"}; }
+void restore(const Checkpoint&) { KDPC_INVARIANT("K.LIVE-6", !"there are no checkpoints of the live machine"); }
+void discard(Checkpoint* checkpoint) { delete checkpoint; }
+std::size_t size_of(const Checkpoint&) { return 0; }
+
+}  // namespace host
+}  // namespace kdpc
