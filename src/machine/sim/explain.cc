@@ -10,6 +10,7 @@
 #include "kernel/system.h"
 #include "machine/sim/fiber.h"
 #include "machine/sim/run.h"
+#include "machine/sim/world.h"
 
 namespace kdpc::sim::explain {
 
@@ -28,6 +29,11 @@ _Unwind_Reason_Code collect(_Unwind_Context* context, void* argument) {
   if (collection.from != 0 && instruction == collection.from) collection.from = 0;
   if (collection.from == 0) collection.frames[collection.count++] = instruction;
   return collection.count == kMaxFrames - 1 ? _URC_END_OF_STACK : _URC_NO_REASON;
+}
+
+bool is_code(std::uintptr_t address) {
+  Dl_info info{};
+  return ::dladdr(reinterpret_cast<void*>(address), &info) != 0;
 }
 
 const char* verb_of(Doing doing) {
@@ -90,15 +96,16 @@ void fill_frames(std::uintptr_t* frames) {
 }
 
 void fill_frames_of_signal(std::uintptr_t* frames, std::uintptr_t instruction, std::uintptr_t frame, std::uintptr_t stack_pointer) {
-  Collection collection{frames, 0, instruction};
-  _Unwind_Backtrace(collect, &collection);
-  if (collection.count > 1) {
+  if (is_code(instruction)) {
+    Collection collection{frames, 0, instruction};
+    _Unwind_Backtrace(collect, &collection);
     frames[collection.count] = 0;
-    return;
+    if (collection.count > 1) return;
   }
-  // A call to nowhere leaves only its return address.
   unsigned count = 0;
-  frames[count++] = instruction != 0 ? instruction : *reinterpret_cast<const std::uintptr_t*>(stack_pointer);
+  if (instruction != 0) frames[count++] = instruction;
+  // A call to nowhere leaves only its return address.
+  if (!is_code(instruction) && world::is_on_stack(stack_pointer)) frames[count++] = *reinterpret_cast<const std::uintptr_t*>(stack_pointer);
   count += fiber::walk(frame, frames + count, kMaxFrames - 1 - count);
   frames[count] = 0;
 }

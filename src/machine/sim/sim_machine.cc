@@ -116,7 +116,7 @@ void Machine::switch_to(Thread& from, Thread& to) {
   fiber::leave(Departure::Switch);
   // Perhaps on another processor, whose own time may lie before the moment at which this thread stopped.
   Slot& now = current();
-  if (now.time < stopped.time) now.time = stopped.time;
+  if (now.time < stopped.time) pass(now, stopped.time - now.time);
   from.machine.extra = nullptr;
 }
 

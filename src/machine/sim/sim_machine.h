@@ -32,7 +32,7 @@ class Machine {
   template <class E>
   static void observe(const E& event) {
     Slot& slot = current();
-    slot.time += cost_of(state().costs, event);
+    if (const std::uint64_t cost = cost_of(state().costs, event); cost != 0) pass(slot, cost);
     if constexpr (std::is_same_v<E, LockAcquired>) acquired(slot, event.lock);
     if constexpr (std::is_same_v<E, LockReleased>) released(slot, event.lock);
     if constexpr (std::is_same_v<E, OrderAcquired>) receive(slot, event.object);
@@ -62,7 +62,7 @@ class Machine {
   static void edge();
 
   // The machine's own: what is not stated as a fact costs time too, and what was done to a board may have brought its next event nearer.
-  static void charge(std::uint64_t nanoseconds) { current().time += nanoseconds; }
+  static void charge(std::uint64_t nanoseconds) { pass(current(), nanoseconds); }
   static void refresh_limit();
 
  private:
@@ -78,7 +78,7 @@ class Machine {
     const Order& order = order_of(pointer(object));
     if (order.object != pointer(object)) return;
     settle(slot);
-    if (slot.time < order.time) slot.time = order.time;
+    if (slot.time < order.time) pass(slot, order.time - slot.time);
   }
   static void acquired(Slot& slot, Address lock) {
     receive(slot, lock);

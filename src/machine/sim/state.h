@@ -164,6 +164,14 @@ inline void give_edges(Slot& slot) {
   slot.edges_given = fixed().edge_budget = static_cast<std::int64_t>(edges < kMost ? edges : kMost);
 }
 
+// Time passes on the running processor. The edges left until the limit become fewer by as many as would take that long, or more: then the budget is
+// used up early, and given anew.
+inline void pass(Slot& slot, std::uint64_t nanoseconds) {
+  slot.time += nanoseconds;
+  fixed().edge_budget -= static_cast<std::int64_t>(nanoseconds);
+  slot.edges_given -= static_cast<std::int64_t>(nanoseconds);
+}
+
 // Something will happen at `when`: the running processor must not act at or after it before the host has looked.
 inline void bound_current(std::uint64_t when) {
   if (!fixed().inside) return;
