@@ -1,0 +1,100 @@
+// A board for tests: devices that do nothing but interrupt.
+//
+// Registers of each, 32 bits: 0 status (bit 0: it interrupts; writing 1 ends that), 4 enable, 8 trigger, 12 how often it was triggered.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kdpc/device.h"
+
+namespace kdpc::test {
+
+class PulseBoard : public Board {
+ public:
+  static constexpr std::uint64_t kFirstBase = 0xF000'0000;
+
+  struct Wish {
+    std::string name;
+    int line = 0;
+    std::uint64_t pulse_after = kNever;   // triggers itself once, so long after it was enabled
+  };
+  explicit PulseBoard(const std::vector<Wish>& wishes, bool level = true) : level_(level) {
+    for (const Wish& wish : wishes) {
+      pulses_.push_back(std::make_unique<Pulse>(*this, wish, kFirstBase + 0x1000 * pulses_.size()));
+      devices_.push_back(pulses_.back().get());
+      if (wish.line >= static_cast<int>(lines_)) lines_ = static_cast<unsigned>(wish.line) + 1;
+    }
+  }
+
+  void attach(BoardHost& host) override { host_ = &host; }
+  std::span<Device* const> devices() override { return devices_; }
+  unsigned lines() const override { return lines_; }
+  bool line_is_level(unsigned) const override { return level_; }
+  Nanoseconds next_event() const override {
+    Nanoseconds earliest = kNever;
+    for (const auto& pulse : pulses_)
+      if (pulse->due < earliest) earliest = pulse->due;
+    return earliest;
+  }
+  Nanoseconds advance_to(Nanoseconds until) override {
+    const Nanoseconds next = next_event();
+    if (next > until) return until;
+    for (const auto& pulse : pulses_)
+      if (pulse->due == next) pulse->due = kNever, pulse->trigger();
+    return next;
+  }
+  DmaMemory dma() const override { return dma_; }
+  void use_memory(DmaMemory memory) { dma_ = memory; }
+
+  // As if the hardware did it.
+  void trigger(unsigned device) { pulses_[device]->trigger(); }
+  bool is_enabled(unsigned device) const { return pulses_[device]->enabled; }
+
+ private:
+  struct Pulse : Device {
+    Pulse(PulseBoard& its_board, const Wish& its_wish, std::uint64_t base) : board(its_board), wish(its_wish), range{BusSpace::Memory, base, 16} {}
+    std::string_view name() const override { return wish.name; }
+    std::span<const RegisterRange> registers() const override { return {&range, 1}; }
+    int line() const override { return wish.line; }
+    std::uint64_t read(unsigned, std::uint64_t offset, unsigned) override {
+      return offset == 0 ? status : offset == 4 ? enabled : offset == 12 ? triggers : 0;
+    }
+    void write(unsigned, std::uint64_t offset, unsigned, std::uint64_t value) override {
+      if (offset == 0 && (value & 1) != 0) status = false;
+      if (offset == 4) {
+        enabled = (value & 1) != 0;
+        if (enabled && wish.pulse_after != kNever) due = board.host_->now() + wish.pulse_after;
+      }
+      board.settle(wish.line);
+      if (offset == 8) trigger();
+    }
+    void trigger() {
+      ++triggers;
+      status = true;
+      board.settle(wish.line);
+    }
+    PulseBoard& board;
+    Wish wish;
+    RegisterRange range;
+    bool status = false, enabled = false;
+    std::uint64_t triggers = 0;
+    Nanoseconds due = kNever;
+  };
+
+  // A line is asserted while any of its devices interrupts.
+  void settle(int line) {
+    bool asserted = false;
+    for (const auto& pulse : pulses_) asserted = asserted || (pulse->wish.line == line && pulse->status && pulse->enabled);
+    if (line >= 0) host_->set_line(static_cast<unsigned>(line), asserted);
+  }
+
+  bool level_;
+  BoardHost* host_ = nullptr;
+  std::vector<std::unique_ptr<Pulse>> pulses_;
+  std::vector<Device*> devices_;
+  unsigned lines_ = 0;
+  DmaMemory dma_;
+};
+
+}  // namespace kdpc::test
