@@ -56,6 +56,29 @@ std::string demangled(const char* name) {
   return result;
 }
 
+// File and line, from the unit that says it covers the address.
+void find_line(Dwfl_Module* module, std::uintptr_t address, Symbol& symbol) {
+  if (Dwfl_Line* line = dwfl_module_getsrc(module, address)) {
+    int number = 0;
+    if (const char* file = dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr)) {
+      symbol.file = file;
+      symbol.line = number;
+    }
+    return;
+  }
+  // clang writes no table of address ranges, so each unit is asked.
+  Dwarf_Addr bias = 0;
+  for (Dwarf_Die* unit = nullptr; (unit = dwfl_module_nextcu(module, unit, &bias)) != nullptr;) {
+    if (dwarf_haspc(unit, address - bias) <= 0) continue;
+    Dwarf_Line* line = dwarf_getsrc_die(unit, address - bias);
+    const char* file = line == nullptr ? nullptr : dwarf_linesrc(line, nullptr, nullptr);
+    if (file == nullptr) return;
+    symbol.file = file;
+    dwarf_lineno(line, &symbol.line);
+    return;
+  }
+}
+
 }  // namespace
 
 std::string short_path(const std::string& path) {
@@ -123,13 +146,7 @@ Symbol Symbols::look_up(std::uintptr_t address, std::uintptr_t inside) {
     symbol.function = demangled(function);
     symbol.offset = offset + (address - inside);
   }
-  if (Dwfl_Line* line = dwfl_module_getsrc(module, inside)) {
-    int number = 0;
-    if (const char* file = dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr)) {
-      symbol.file = file;
-      symbol.line = number;
-    }
-  }
+  find_line(module, inside, symbol);
   return symbol;
 }
 
