@@ -66,22 +66,26 @@ bool is_under_a_processor(const Thread& thread) {
 }
 
 // Hot first.
-void list_pieces(std::vector<Piece>& pieces) {
+void list_data(std::vector<Piece>& pieces) {
   State& all = state();
   pieces.push_back(all_of(fixed().edge_budget));
   pieces.push_back(between(reinterpret_cast<std::uintptr_t>(&all), reinterpret_cast<std::uintptr_t>(&all.slots[all.processors])));
   pieces.push_back(between(reinterpret_cast<std::uintptr_t>(&all.stacks[0]), reinterpret_cast<std::uintptr_t>(&all.stacks[all.stacks_used])));
   pieces.push_back(between(reinterpret_cast<std::uintptr_t>(system_pointer), reinterpret_cast<std::uintptr_t>(&system_pointer->processors[all.processors])));
+  pieces.push_back({sys().pool.base(), sys().pool.used()});
+  pieces.insert(pieces.end(), driver_spans.begin(), driver_spans.end());
+  for (unsigned number = 0; number < all.boards_used; ++number)
+    if (const auto bytes = bus::board(number).state(); !bytes.empty()) pieces.push_back({bytes.data(), bytes.size()});
+}
+
+void list_stacks(std::vector<Piece>& pieces) {
+  State& all = state();
   for (unsigned number = 0; number < all.processors; ++number) add_stacks_of(all.slots[number], pieces);
   for (unsigned index = 0; index < all.stacks_used; ++index) {
     const Thread* thread = all.stacks[index].owner;
     if (thread == nullptr || is_under_a_processor(*thread)) continue;
     pieces.push_back(between(reinterpret_cast<std::uintptr_t>(thread->machine.resume), thread->machine.stack_high));
   }
-  pieces.push_back({sys().pool.base(), sys().pool.used()});
-  pieces.insert(pieces.end(), driver_spans.begin(), driver_spans.end());
-  for (unsigned number = 0; number < all.boards_used; ++number)
-    if (const auto bytes = bus::board(number).state(); !bytes.empty()) pieces.push_back({bytes.data(), bytes.size()});
 }
 
 // What abandoned or restored frames have left in the sanitizer's shadow.
@@ -109,7 +113,7 @@ void forget_spans() { driver_spans.clear(); }
 
 std::uint64_t hash_of_world() {
   std::vector<Piece> pieces;
-  list_pieces(pieces);
+  list_data(pieces);
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const Piece& piece : pieces) hash = hash_bytes(piece.base, piece.size, hash);
   return hash;
@@ -129,7 +133,8 @@ Result<Checkpoint*> checkpoint() {
       return Error{"board " + std::to_string(number) + " keeps its state outside this process's memory, so the run cannot be checkpointed"};
   if (run::ended()) return Error{"the run has ended; there is nothing to go on from"};
   auto* made = new Checkpoint;
-  checkpoint::list_pieces(made->pieces);
+  checkpoint::list_data(made->pieces);
+  checkpoint::list_stacks(made->pieces);
   std::size_t total = 0;
   for (const auto& piece : made->pieces) total += piece.size;
   made->bytes.resize(total);

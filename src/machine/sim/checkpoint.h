@@ -10,7 +10,8 @@ namespace kdpc::sim::checkpoint {
 void add_span(void* base, std::size_t size);
 void forget_spans();
 
-// A number that is equal when everything a checkpoint would copy is equal. For tests.
+// A number that is equal when everything a checkpoint would copy is equal, except for the stacks: their frames have gaps in which the remains of
+// earlier calls stand. For tests.
 std::uint64_t hash_of_world();
 
 }  // namespace kdpc::sim::checkpoint
