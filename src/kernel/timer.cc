@@ -59,7 +59,7 @@ struct CapturedDpc {
 bool is_due(std::int64_t due, std::uint64_t& due_time) {
   const std::uint64_t now = sys().interrupt_time;
   if (due < 0) {
-    due_time = now + static_cast<std::uint64_t>(-due);
+    due_time = now + (0 - static_cast<std::uint64_t>(due));  // the most negative one has no positive counterpart
     return false;
   }
   const std::int64_t until = due - static_cast<std::int64_t>(system_time());
@@ -97,8 +97,6 @@ void initialize(Timer& timer, Kind kind) {
   timer.header.waiters.initialize();
   timer.due_time = 0;
   timer.period = 0;
-  timer.dpc = nullptr;
-  timer.processor = 0;
 }
 
 void insert_locked(Timer& timer, std::uint64_t due_time) {
