@@ -137,7 +137,8 @@ std::size_t Latency::started(const Stamp& stamp, const ActivityBegan& began, Rou
   run.allowed = stamp.time;
   const std::uint64_t delay = run.began - run.queued;
   const auto is_less_bad = [](const Worst& left, const Worst& right) { return left.run.began - left.run.queued < right.run.began - right.run.queued; };
-  const bool is_kept = keep_worst_ != 0 && (state_.worst.size() < keep_worst_ ||
+  const bool competes = keep_worst_ != 0 && (!watched_ || watched_(run.routine));
+  const bool is_kept = competes && (state_.worst.size() < keep_worst_ ||
                                             delay > [&] { const auto least = std::min_element(state_.worst.begin(), state_.worst.end(), is_less_bad);
                                                           return least->run.began - least->run.queued; }());
   for (std::size_t i = 0; i < here.history.size(); ++i) {

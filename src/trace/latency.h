@@ -8,10 +8,12 @@
 // end, and exclusive, without the interrupts that nested inside.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "machine/sink.h"
@@ -78,6 +80,9 @@ class Latency : public EventSink {
   std::size_t mark() override;
   void rewind(std::size_t mark) override;
 
+  // Only these routines' DPCs compete for worst(); before this is called, all do.
+  void watch(std::function<bool(std::uintptr_t routine)> which) { watched_ = std::move(which); }
+
   // By kind, then routine, then processor.
   std::vector<RoutineLatency> routines() const;
   // The DPCs that waited longest, the worst first.
@@ -139,6 +144,7 @@ class Latency : public EventSink {
 
   unsigned processors_;
   std::size_t keep_worst_;
+  std::function<bool(std::uintptr_t routine)> watched_;
   State state_;
   std::vector<State> marks_;
 };

@@ -184,6 +184,23 @@ TEST(Latency, AWorkItemMayEndOnAnotherProcessor) {
   EXPECT_EQ(of(latency, kRoutine, 1).inclusive.longest(), 100u);
 }
 
+TEST(Latency, OnlyTheWatchedCompeteToBeTheWorst) {
+  Latency latency(1, 1);
+  latency.watch([](std::uintptr_t routine) { return routine == kRoutine.value; });
+  Story story(latency);
+  story.queues(0, kDpc, kRoutine);
+  story.queues(0, kOtherDpc, kOtherRoutine);
+  story.drain_begins(10);
+  story.dpc_begins(10, kDpc, kRoutine);
+  story.dpc_ends(20, kDpc, kRoutine);
+  story.dpc_begins(20, kOtherDpc, kOtherRoutine);
+  story.dpc_ends(30, kOtherDpc, kOtherRoutine);
+  story.drain_ends(30);
+  ASSERT_EQ(latency.worst().size(), 1u);
+  EXPECT_EQ(latency.worst()[0].routine, kRoutine.value);
+  EXPECT_EQ(of(latency, kOtherRoutine).delay.longest(), 20u);
+}
+
 TEST(Latency, KeepsOnlyTheWorst) {
   Latency latency(1, 2);
   Story story(latency);

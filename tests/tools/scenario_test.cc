@@ -1,0 +1,162 @@
+// A scenario file becomes a Scenario, or a line with file, line and column for everything that is wrong with it.
+#include "tools/kdpc/scenario.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <fstream>
+
+#include "tools/kdpc/near_name.h"
+
+namespace kdpc::tool {
+namespace {
+
+class ScenarioFile : public ::testing::Test {
+ protected:
+  ScenarioFile() {
+    std::string name = (std::filesystem::temp_directory_path() / "kdpc-scenario-XXXXXX").string();
+    if (::mkdtemp(name.data()) != nullptr) folder = name;
+  }
+  ~ScenarioFile() override { std::filesystem::remove_all(folder); }
+
+  Result<Scenario> read(const std::string& text) {
+    std::ofstream(folder / "a.toml") << text;
+    return read_scenario(folder / "a.toml");
+  }
+  // What is said about it, without the folder.
+  std::string complaint(const std::string& text) {
+    const auto scenario = read(text);
+    if (scenario) return "nothing is wrong";
+    std::string said = scenario.error().what;
+    const std::string prefix = folder.string() + "/";
+    for (std::size_t at; (at = said.find(prefix)) != std::string::npos;) said.erase(at, prefix.size());
+    return said;
+  }
+
+  std::filesystem::path folder;
+};
+
+TEST_F(ScenarioFile, SaysEverythingARunNeeds) {
+  const auto scenario = read(R"(
+title = "A title"
+time_limit_ms = 2500.5
+[machine]
+kind = "sim"
+processors = 4
+[options]
+irql_checks = "free"
+dpc_queue_depth = 7
+[costs]
+isr_entry = 800
+[devices.sound]
+model = "AC97"
+timer_period_us = 250
+[[drivers]]
+name = "ac97"
+device = "sound"
+[[drivers]]
+file = "other/hog.drv"
+parameters = { RunUs = 45000, Name = "x", Loud = true }
+[workload]
+play = "a.wav"
+opens = '\\.\Ac97_0'
+period_ms = 5
+outstanding = 3
+processor = 3
+[expect]
+dropouts = ">0"
+total_ms = "4.5..5.5"
+culprit = "hog"
+)");
+  ASSERT_TRUE(scenario) << scenario.error().what;
+  EXPECT_EQ(scenario->title, "A title");
+  EXPECT_EQ(scenario->time_limit_ns, 2'500'500'000U);
+  EXPECT_EQ(scenario->config.processors, 4U);
+  EXPECT_EQ(scenario->config.options, (lab::Settings{{"irql_checks", "free"}, {"dpc_queue_depth", "7"}}));
+  EXPECT_EQ(scenario->config.costs, (lab::Settings{{"isr_entry", "800"}}));
+  ASSERT_EQ(scenario->devices.size(), 1U);
+  EXPECT_EQ(scenario->devices[0].timer_period_us, 250U);
+  ASSERT_EQ(scenario->drivers.size(), 2U);
+  EXPECT_EQ(scenario->drivers[0].device, "sound");
+  EXPECT_EQ(scenario->drivers[1].name, "hog");
+  EXPECT_EQ(scenario->drivers[1].file, folder / "other/hog.drv");
+  EXPECT_EQ(scenario->drivers[1].parameters.at("RunUs"), RegistryValue(std::uint64_t{45000}));
+  EXPECT_EQ(scenario->drivers[1].parameters.at("Name"), RegistryValue("x"));
+  EXPECT_EQ(scenario->drivers[1].parameters.at("Loud"), RegistryValue(std::uint64_t{1}));
+  ASSERT_TRUE(scenario->workload);
+  EXPECT_EQ(scenario->workload->play, folder / "a.wav");
+  EXPECT_EQ(scenario->workload->processor, 3U);
+  ASSERT_TRUE(scenario->expect.dropouts && scenario->expect.total_ms);
+  EXPECT_FALSE(scenario->expect.dropouts->has(0));
+  EXPECT_TRUE(scenario->expect.dropouts->has(1));
+  EXPECT_TRUE(scenario->expect.total_ms->has(5.5));
+  EXPECT_FALSE(scenario->expect.total_ms->has(5.6));
+}
+
+TEST_F(ScenarioFile, NamesFileLineAndColumnOfAnUnknownKey) {
+  EXPECT_EQ(complaint("[machine]\nprocesors = 2\n"), "a.toml:2:1: there is no key 'procesors' in [machine]; did you mean 'processors'?");
+  EXPECT_EQ(complaint("[machnie]\n"), "a.toml:1:2: there is no key 'machnie'; did you mean 'machine'?");
+  EXPECT_EQ(complaint("[expect]\n  xyzzy = 1\n"), "a.toml:2:3: there is no key 'xyzzy' in [expect]; there are dropouts, total_ms, culprit and bugcheck");
+}
+
+TEST_F(ScenarioFile, NamesFileLineAndColumnOfAWrongType) {
+  EXPECT_EQ(complaint("[machine]\nprocessors = \"two\"\n"), "a.toml:2:14: 'machine.processors' must be a whole number from 1 to 64, but this is a string");
+  EXPECT_EQ(complaint("machine = 3\n"), "a.toml:1:11: 'machine' must be a table, written [machine], but this is a whole number");
+  EXPECT_EQ(complaint("[drivers]\nname = \"x\"\n"), "a.toml:1:1: 'drivers' must be a list of tables, each written [[drivers]], but this is a table");
+  EXPECT_EQ(complaint("[[drivers]]\nname = \"x\"\nparameters = { A = [1] }\n"),
+            "a.toml:3:20: 'drivers.parameters.A' must be a whole number from 0 (REG_DWORD or REG_QWORD), a string (REG_SZ), true or false, but this is an array");
+}
+
+TEST_F(ScenarioFile, NamesFileLineAndColumnOfAWrongValue) {
+  EXPECT_EQ(complaint("[machine]\nprocessors = 65\n"), "a.toml:2:14: 'machine.processors' must be a whole number from 1 to 64, not 65");
+  EXPECT_EQ(complaint("[machine]\nkind = \"slm\"\n"), "a.toml:2:8: 'slm' is no value of 'machine.kind'; did you mean 'sim'?");
+  EXPECT_EQ(complaint("[options]\nirql_checks = \"lax\"\n"),
+            "a.toml:2:15: 'lax' is no value of the option irql_checks; it can be strict, checked, free");
+  EXPECT_EQ(complaint("[options]\nirql_check = \"free\"\n"), "a.toml:2:14: there is no key 'irql_check' in [options]; did you mean 'irql_checks'?");
+  EXPECT_EQ(complaint("[costs]\nedge = 0\n"),
+            "a.toml:2:8: the costs edge, board_poll and spin_turn must be at least 1 ns: without them time could stand still for ever");
+  EXPECT_EQ(complaint("[devices.sound]\nmodel = \"AC97\"\nrate = 44100\n"), "a.toml:3:8: an AC97 plays 48000 frames a second, not 44100");
+  EXPECT_EQ(complaint("[workload]\nplay = \"a.wav\"\nopens = \"x\"\nprocessor = 1\n"), "a.toml:4:13: 'workload.processor' must be a whole number from 0 to 0, not 1");
+}
+
+TEST_F(ScenarioFile, SaysEverythingThatIsWrongAtOnce) {
+  EXPECT_EQ(complaint("time_limit_ms = true\n[machine]\nkind = 1\n[[drivers]]\ndevice = \"sound\"\n"),
+            "a.toml:1:17: 'time_limit_ms' must be a number from 0.001 to 1000000000, but this is true or false\n"
+            "a.toml:3:8: 'machine.kind' must be a string, but this is a whole number\n"
+            "a.toml:4:1: 'drivers.name' is missing here: the name of a driver, name = \"hog\", or its file, file = \"hog.drv\"\n"
+            "a.toml:5:10: there is no device 'sound'; write a table [devices.sound]");
+}
+
+TEST_F(ScenarioFile, SaysWhatIsNotToml) {
+  EXPECT_EQ(complaint("[machine\n").substr(0, 35), "a.toml:1:9: this is not TOML: Error");
+  EXPECT_EQ(read_scenario(folder / "none.toml").error().what, (folder / "none.toml").string() + ": there is no such scenario file");
+}
+
+TEST_F(ScenarioFile, TwoDriversCannotHaveOneNameOrOneDevice) {
+  EXPECT_EQ(complaint("[devices.s]\nmodel = \"AC97\"\n[[drivers]]\nname = \"a\"\ndevice = \"s\"\n[[drivers]]\nname = \"a\"\ndevice = \"s\"\n"),
+            "a.toml:7:8: a driver named 'a' is in this scenario already; give this one another name\n"
+            "a.toml:8:10: the device 's' has another driver already");
+}
+
+TEST(Ranges, AreNumbersBoundsOrIntervals) {
+  EXPECT_TRUE(range_from("3")->has(3));
+  EXPECT_FALSE(range_from("3")->has(3.1));
+  EXPECT_FALSE(range_from(">0")->has(0));
+  EXPECT_TRUE(range_from("> 0.5")->has(0.6));
+  EXPECT_TRUE(range_from(">=2")->has(2));
+  EXPECT_TRUE(range_from("2..5")->has(5));
+  EXPECT_FALSE(range_from("2 .. 5.25")->has(5.26));
+  for (const char* const wrong : {"", "x", ">", "5..2", "1..", "2,5", "1..2..3"}) EXPECT_FALSE(range_from(wrong)) << wrong;
+}
+
+TEST(NearName, IsTheOneThatWasMeantOrNone) {
+  const std::vector<std::string> words = {"processors", "period_ms", "outstanding"};
+  EXPECT_EQ(nearest("procesors", words), "processors");
+  EXPECT_EQ(nearest("period", words), "period_ms");
+  EXPECT_EQ(nearest("Outstanding", words), "outstanding");
+  EXPECT_EQ(nearest("volume", words), "");
+  EXPECT_EQ(distance("abcd", "acbd"), 1U);
+}
+
+}  // namespace
+}  // namespace kdpc::tool

@@ -1,0 +1,69 @@
+#include "tools/kdpc/run.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tools/kdpc/session.h"
+
+namespace kdpc::tool {
+namespace {
+
+volatile sig_atomic_t interrupts = 0;
+
+// The first one ends the run in order; a second one, at once.
+void interrupt(int) {
+  if (interrupts != 0) ::_exit(static_cast<int>(ExitCode::Interrupted));
+  interrupts = 1;
+}
+
+void heed_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = &interrupt;
+  ::sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+bool write_file(const std::filesystem::path& path, const std::string& text) {
+  std::FILE* const file = std::fopen(path.c_str(), "w");
+  if (file == nullptr) return false;
+  const bool well = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  return std::fclose(file) == 0 && well;
+}
+
+ExitCode refuse(const Refusal& refusal) {
+  fmt::print(stderr, "kdpc: {}\n", refusal.text);
+  return refusal.code;
+}
+
+}  // namespace
+
+ExitCode run(const RunArguments& arguments) {
+  heed_interrupts();
+  Session session(arguments, [] { return interrupts != 0; });
+  if (const auto refusal = session.check()) return refuse(*refusal);
+  if (::isatty(STDERR_FILENO) != 0) fmt::print(stderr, "kdpc: {} …\n", session.scenario().title);
+  if (const auto refusal = session.start()) return refuse(*refusal);
+  if (const auto refusal = session.perform()) return refuse(*refusal);
+  const Report report = session.finish();
+
+  // Bytes that are not UTF-8, in what a driver printed, must not cost the report.
+  const std::string json = to_json(report).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const std::string text = to_text(report);
+  std::fputs(arguments.json ? json.c_str() : text.c_str(), stdout);
+  bool well = std::fflush(stdout) == 0;
+  if (!arguments.out.empty()) {
+    const std::filesystem::path folder = arguments.out;
+    well = write_file(folder / "report.json", json) && write_file(folder / "report.txt", text) && well;
+  }
+  if (!well) return refuse({ExitCode::HostLacks, "the report could not be written"});
+  return report.exit_code;
+}
+
+}  // namespace kdpc::tool

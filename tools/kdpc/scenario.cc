@@ -1,0 +1,292 @@
+#include "tools/kdpc/scenario.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "kernel/options.h"
+#include "kernel/thread.h"
+#include "lab/settings.h"
+#include "machine/sim/costs.h"
+#include "tools/kdpc/near_name.h"
+
+namespace kdpc::tool {
+namespace {
+
+constexpr double kNanosecondsPerMillisecond = 1e6;
+constexpr std::uint64_t kNotGiven = ~std::uint64_t{0};
+
+// What follows begins with a number; it is taken off.
+std::optional<double> leading_number(std::string_view& text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  double value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  if (failed != std::errc{}) return {};
+  std::size_t length = static_cast<std::size_t>(end - text.data());
+  if (length > 1 && text[length - 1] == '.') --length;  // "2..5" is no "2." and ".5"
+  text.remove_prefix(length);
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  return value;
+}
+
+std::string scalar_text(const toml::node& node) {
+  if (const auto* const text = node.as_string()) return text->get();
+  if (const auto* const number = node.as_integer()) return fmt::format("{}", number->get());
+  return {};
+}
+
+// A table of names and values, each judged by itself, so that each mistake has its line.
+template <class Judge>
+lab::Settings settings_from(TomlTable table, const std::vector<std::string>& names, Problems& problems, Judge&& judge) {
+  lab::Settings settings;
+  if (!table.exists()) return settings;
+  for (const auto& [key, value] : *table.raw()) {
+    const std::string name(key.str());
+    const toml::node* const node = table.any(name);
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      problems.add(*node, fmt::format("there is no key '{}' in [{}]{}", name, table.path(), suggestion(name, names)));
+      continue;
+    }
+    const std::string text = scalar_text(*node);
+    if (text.empty()) {
+      problems.add(*node, fmt::format("'{}.{}' must be a string or a whole number, but this is {}", table.path(), name, kind_of(*node)));
+      continue;
+    }
+    if (const std::string wrong = judge(name, text); !wrong.empty()) {
+      problems.add(*node, wrong);
+      continue;
+    }
+    settings[name] = text;
+  }
+  return settings;
+}
+
+void read_machine(const toml::table* raw, Scenario& scenario, Problems& problems) {
+  TomlTable table(raw, "machine", problems);
+  if (const auto kind = table.choice("kind", {"sim", "live"})) scenario.machine = *kind;
+  if (const auto processors = table.integer("processors", 1, kMaxProcessors)) scenario.config.processors = static_cast<unsigned>(*processors);
+  if (const auto megabytes = table.integer("memory_mb", 16, 65536)) scenario.config.memory = static_cast<std::size_t>(*megabytes) << 20;
+  table.done();
+}
+
+void read_settings(TomlTable& root, Scenario& scenario, Problems& problems) {
+  std::vector<std::string> options, costs;
+  for (const auto& [name, value] : lab::settings_of(Options{})) options.push_back(name);
+  for (const sim::NamedCost& cost : sim::kNamedCosts) costs.emplace_back(cost.name);
+  scenario.config.options =
+      settings_from(TomlTable(root.table("options"), "options", problems), options, problems, [](const std::string& name, const std::string& text) {
+        const auto read = lab::options_from({{name, text}});
+        return read ? std::string() : read.error().what;
+      });
+  scenario.config.costs =
+      settings_from(TomlTable(root.table("costs"), "costs", problems), costs, problems, [](const std::string& name, const std::string& text) -> std::string {
+        const auto read = lab::costs_from({{name, text}});
+        if (!read) return read.error().what;
+        const auto all = sim::costs_with(*read);
+        return all ? std::string() : all.error().what;
+      });
+}
+
+void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems) {
+  if (raw == nullptr) return;
+  for (const auto& [key, value] : *raw) {
+    DeviceWanted device;
+    device.name = std::string(key.str());
+    const std::string path = "devices." + device.name;
+    if (!value.is_table()) {
+      problems.add(value, fmt::format("'{0}' must be a table, written [{0}], but this is {1}", path, kind_of(value)));
+      continue;
+    }
+    TomlTable table(value.as_table(), path, problems);
+    device.position = table.position();
+    table.need("model", "which of QEMU's sound cards, model = \"AC97\"");
+    if (const auto model = table.choice("model", {"AC97"})) device.model = *model;
+    if (const auto slot = table.integer("slot", 4, 15)) device.slot = static_cast<unsigned>(*slot);
+    if (const auto period = table.integer("timer_period_us", 10, 10000)) device.timer_period_us = static_cast<unsigned>(*period);
+    if (const auto channels = table.integer("channels", 2, 2)) device.channels = static_cast<unsigned>(*channels);
+    (void)table.choice("format", {"s16"});
+    if (const auto rate = table.integer("rate", 8000, 192000); rate && *rate != 48000)
+      table.wrong("rate", fmt::format("an AC97 plays 48000 frames a second, not {}", *rate));
+    table.done();
+    scenario.devices.push_back(std::move(device));
+  }
+}
+
+void read_parameters(const toml::table* raw, const std::string& path, DriverWanted& driver, Problems& problems) {
+  if (raw == nullptr) return;
+  for (const auto& [key, value] : *raw) {
+    const std::string name(key.str());
+    if (const auto* const text = value.as_string()) {
+      driver.parameters[name] = text->get();
+    } else if (const auto* const number = value.as_integer(); number != nullptr && number->get() >= 0) {
+      driver.parameters[name] = static_cast<std::uint64_t>(number->get());
+    } else if (const auto* const flag = value.as_boolean()) {
+      driver.parameters[name] = std::uint64_t{flag->get() ? 1U : 0U};
+    } else {
+      problems.add(value, fmt::format("'{}.{}' must be a whole number from 0 (REG_DWORD or REG_QWORD), a string (REG_SZ), true or false, but this is {}",
+                                      path, name, number != nullptr ? fmt::format("{}", number->get()) : std::string(kind_of(value))));
+    }
+  }
+}
+
+void read_drivers(const toml::array* raw, Scenario& scenario, Problems& problems) {
+  if (raw == nullptr) return;
+  std::vector<std::string> devices;
+  for (const DeviceWanted& device : scenario.devices) devices.push_back(device.name);
+  std::set<std::string> names, taken;
+  for (const toml::node& node : *raw) {
+    DriverWanted driver;
+    TomlTable table(node.as_table(), "drivers", problems);
+    driver.position = table.position();
+    if (const auto file = table.text("file")) driver.file = *file;
+    const auto name = table.text("name");
+    if (!name && driver.file.empty()) table.need("name", "the name of a driver, name = \"hog\", or its file, file = \"hog.drv\"");
+    driver.name = name ? *name : driver.file.stem().string();
+    if (name && name->empty()) table.wrong("name", "a driver's name cannot be empty");
+    if (!names.insert(driver.name).second && !driver.name.empty())
+      table.wrong("name", fmt::format("a driver named '{}' is in this scenario already; give this one another name", driver.name));
+    if (const auto device = table.text("device")) {
+      driver.device = *device;
+      if (scenario.device(*device) == nullptr) {
+        table.wrong("device", fmt::format("there is no device '{}'{}", *device,
+                                          devices.empty() ? fmt::format("; write a table [devices.{}]", *device) : suggestion(*device, devices)));
+      } else if (!taken.insert(*device).second) {
+        table.wrong("device", fmt::format("the device '{}' has another driver already", *device));
+      }
+    }
+    read_parameters(table.table("parameters"), "drivers.parameters", driver, problems);
+    table.done();
+    if (!driver.file.empty() && driver.file.is_relative()) driver.file = scenario.file.parent_path() / driver.file;
+    scenario.drivers.push_back(std::move(driver));
+  }
+}
+
+void read_workload(const toml::table* raw, Scenario& scenario, Problems& problems) {
+  if (raw == nullptr) return;
+  WorkloadWanted workload;
+  TomlTable table(raw, "workload", problems);
+  workload.position = table.position();
+  table.need("play", "a recording, play = \"/usr/share/sounds/alsa/Front_Center.wav\"");
+  if (const auto play = table.text("play")) workload.play = *play;
+  workload.play_position = table.position_of("play");
+  if (const auto opens = table.text("opens")) workload.opens = *opens;
+  if (const auto period = table.number("period_ms", 0.1, 1000)) workload.period_ms = *period;
+  if (const auto outstanding = table.integer("outstanding", 1, 31)) workload.outstanding = static_cast<unsigned>(*outstanding);
+  if (const auto processor = table.integer("processor", 0, scenario.config.processors - 1)) workload.processor = static_cast<unsigned>(*processor);
+  if (const auto priority = table.integer("priority", 1, kHighPriority)) workload.priority = static_cast<unsigned>(*priority);
+  if (const double frames = workload.period_ms * 48; frames != std::floor(frames))
+    table.wrong("period_ms", fmt::format("{} ms are {} frames, which is no whole number", workload.period_ms, frames));
+  table.done();
+  if (workload.play.is_relative()) workload.play = scenario.file.parent_path() / workload.play;
+  scenario.workload = std::move(workload);
+}
+
+std::optional<Range> read_range(TomlTable& table, std::string_view key) {
+  const toml::node* const node = table.any(key);
+  if (node == nullptr) return {};
+  if (const auto number = node->is_number() ? node->value<double>() : std::nullopt) return Range{*number, *number, false, fmt::format("{}", *number)};
+  if (const auto* const text = node->as_string())
+    if (const auto range = range_from(text->get())) return range;
+  table.wrong(key, fmt::format("'{}.{}' must be a number or a range such as \">0\", \">=2\" or \"14..16\"", table.path(), key));
+  return {};
+}
+
+void read_expectations(const toml::table* raw, Scenario& scenario, Problems& problems) {
+  TomlTable table(raw, "expect", problems);
+  Expectations& expect = scenario.expect;
+  expect.dropouts = read_range(table, "dropouts");
+  expect.total_ms = read_range(table, "total_ms");
+  expect.culprit = table.text("culprit");
+  if (const toml::node* const node = table.any("bugcheck")) {
+    if (const auto* const number = node->as_integer()) {
+      expect.bugcheck = fmt::format("{:#x}", number->get());
+    } else if (const auto* const text = node->as_string()) {
+      expect.bugcheck = text->get();
+    } else {
+      table.wrong("bugcheck", fmt::format("'expect.bugcheck' must be a name or a number, but this is {}", kind_of(*node)));
+    }
+  }
+  table.done();
+  if (scenario.workload || !raw) return;
+  for (const char* const key : {"dropouts", "total_ms", "culprit"})
+    if (raw->contains(key)) table.wrong(key, fmt::format("'expect.{}' is about a [workload], and there is none", key));
+}
+
+}  // namespace
+
+std::optional<Range> range_from(const std::string& text) {
+  std::string_view rest = text;
+  Range range;
+  range.text = text;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  while (rest.starts_with(' ')) rest.remove_prefix(1);
+  if (rest.starts_with('>')) {
+    rest.remove_prefix(1);
+    range.least_excluded = !rest.starts_with('=');
+    if (!range.least_excluded) rest.remove_prefix(1);
+    const auto least = leading_number(rest);
+    if (!least || !rest.empty()) return {};
+    range.least = *least;
+    range.most = kInfinity;
+    return range;
+  }
+  const auto least = leading_number(rest);
+  if (!least) return {};
+  range.least = range.most = *least;
+  if (rest.empty()) return range;
+  if (!rest.starts_with("..")) return {};
+  rest.remove_prefix(2);
+  const auto most = leading_number(rest);
+  if (!most || !rest.empty() || *most < *least) return {};
+  range.most = *most;
+  return range;
+}
+
+const DeviceWanted* Scenario::device(std::string_view name) const {
+  for (const DeviceWanted& device : devices)
+    if (device.name == name) return &device;
+  return nullptr;
+}
+
+Result<Scenario> read_scenario(const std::filesystem::path& file) {
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(file, failed)) return Error{fmt::format("{}: there is no such scenario file", file.string())};
+  toml::table parsed;
+  try {
+    parsed = toml::parse_file(file.string());
+  } catch (const toml::parse_error& error) {
+    const Position position{file.string(), error.source().begin.line, error.source().begin.column};
+    return Error{fmt::format("{}: this is not TOML: {}", position.text(), error.description())};
+  }
+
+  Scenario scenario;
+  scenario.file = file;
+  Problems problems(file.string());
+  TomlTable root(&parsed, "", problems);
+  if (const auto title = root.text("title")) scenario.title = *title;
+  if (scenario.title.empty()) scenario.title = file.stem().string();
+  if (const auto limit = root.number("time_limit_ms", 0.001, 1e9))
+    scenario.time_limit_ns = static_cast<std::uint64_t>(*limit * kNanosecondsPerMillisecond);
+  scenario.duration_ns = kNotGiven;
+  if (const auto duration = root.number("duration_ms", 0.001, 1e9))
+    scenario.duration_ns = static_cast<std::uint64_t>(*duration * kNanosecondsPerMillisecond);
+  read_machine(root.table("machine"), scenario, problems);
+  read_settings(root, scenario, problems);
+  read_devices(root.table("devices"), scenario, problems);
+  read_drivers(root.array_of_tables("drivers"), scenario, problems);
+  read_workload(root.table("workload"), scenario, problems);
+  read_expectations(root.table("expect"), scenario, problems);
+  if (scenario.duration_ns == kNotGiven) {
+    scenario.duration_ns = 1'000'000'000;
+  } else if (scenario.workload) {
+    root.wrong("duration_ms", "'duration_ms' is for scenarios without a [workload]; with one, the run ends when it is done");
+  }
+  root.done();
+  if (!problems.none()) return Error{problems.text()};
+  return scenario;
+}
+
+}  // namespace kdpc::tool

@@ -1,0 +1,96 @@
+// A scenario: which machine, devices, drivers and workload, and what is expected of the run. Read from a TOML file.
+//
+//   title = "A bad neighbour"
+//   time_limit_ms = 10000              # of virtual time
+//
+//   [machine]                          # kind = "sim", processors = 1, memory_mb = 256
+//   [options]                          # the fields of kernel/options.h by name
+//   [costs]                            # the names of machine/sim/costs.h, nanoseconds
+//   [devices.sound]                    # model = "AC97", timer_period_us = 500, rate, channels, format, slot
+//   [[drivers]]                        # name or file, device = "sound", parameters = { RunUs = 45000 }
+//   [workload]                         # play = "a.wav", opens = '\\.\Ac97_0', period_ms, outstanding, processor, priority
+//   [expect]                           # dropouts = ">0", total_ms = "14..16", culprit = "hog", bugcheck = "DPC_WATCHDOG_VIOLATION"
+//
+// Paths are relative to the scenario's folder.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "kdpc/lab.h"
+#include "tools/kdpc/toml_table.h"
+
+namespace kdpc::tool {
+
+struct DeviceWanted {
+  std::string name;
+  std::string model;                   // QEMU's: "AC97"
+  unsigned slot = 0;                   // PCI; 0: the next free one
+  unsigned rate = 48000;               // of what the card plays
+  unsigned channels = 2;
+  unsigned timer_period_us = 500;      // how often the card takes samples: interrupts and gaps are exact to this
+  Position position;
+};
+
+using RegistryValue = std::variant<std::uint64_t, std::string>;   // REG_DWORD or REG_QWORD, REG_SZ
+
+struct DriverWanted {
+  std::string name;                    // its service's
+  std::filesystem::path file;          // empty: to be searched for by name
+  std::string device;                  // of [devices]; empty: none
+  std::map<std::string, RegistryValue> parameters;
+  Position position;
+};
+
+struct WorkloadWanted {
+  std::filesystem::path play;
+  std::string opens;                   // empty: the first name of a device of the sound driver
+  double period_ms = 10;               // of sound in one write
+  unsigned outstanding = 4;            // writes
+  unsigned processor = 0;
+  unsigned priority = 8;
+  Position position;
+  Position play_position;
+};
+
+// ">0", "2..5", "3"
+struct Range {
+  double least = 0;
+  double most = 0;
+  bool least_excluded = false;
+  std::string text;
+  bool has(double value) const { return (least_excluded ? value > least : value >= least) && value <= most; }
+};
+std::optional<Range> range_from(const std::string& text);
+
+struct Expectations {
+  std::optional<Range> dropouts;       // how many; without any other expectation: 0
+  std::optional<Range> total_ms;
+  std::optional<std::string> culprit;  // a driver's name, or "none"
+  std::optional<std::string> bugcheck; // a name, or 0x133
+};
+
+struct Scenario {
+  std::filesystem::path file;
+  std::string title;
+  std::uint64_t time_limit_ns = 60'000'000'000;
+  std::string machine = "sim";
+  lab::Config config;
+  std::vector<DeviceWanted> devices;
+  std::vector<DriverWanted> drivers;
+  std::optional<WorkloadWanted> workload;
+  Expectations expect;
+  std::uint64_t duration_ns = 0;       // how long to run where there is no workload
+
+  const DeviceWanted* device(std::string_view name) const;
+};
+
+// The Error has a line for everything that is wrong, each with file, line and column.
+Result<Scenario> read_scenario(const std::filesystem::path& file);
+
+}  // namespace kdpc::tool

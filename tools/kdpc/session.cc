@@ -1,0 +1,266 @@
+#include "tools/kdpc/session.h"
+
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <algorithm>
+
+#include "io/loader.h"
+#include "tools/kdpc/near_name.h"
+#include "wdk/routine.h"
+
+namespace kdpc::tool {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Lateness is looked for among this many audio DPCs: those that waited longest.
+constexpr std::size_t kWorstKept = 1024;
+constexpr std::size_t kEventsRemembered = 100'000;   // for the last events before a bad end
+// The card reads up to 21.3 ms ahead of what is heard, and what is heard is written when it is played.
+constexpr std::uint64_t kTailNs = 50'000'000;
+constexpr std::uint64_t kSliceNs = 10'000'000;       // so often an idle run looks whether it is interrupted
+
+fs::path program_folder() {
+  std::error_code failed;
+  return fs::read_symlink("/proc/self/exe", failed).parent_path();
+}
+
+}  // namespace
+
+void DebugLines::event(const Stamp& stamp, const Event& event) {
+  const auto* const printed = std::get_if<DebugPrinted>(&event);
+  if (printed == nullptr || lines_.size() >= kMost) return;
+  std::string text(printed->text, printed->length);
+  while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+  lines_.push_back({stamp.time, stamp.processor, stamp.irql, std::move(text)});
+}
+
+Session::~Session() {
+  machine_.reset();
+  board_.reset();
+  std::error_code failed;
+  if (folder_is_temporary_) fs::remove_all(folder_, failed);
+}
+
+std::optional<Refusal> Session::check() {
+  auto scenario = read_scenario(arguments_.scenario);
+  if (!scenario) return Refusal{ExitCode::BadInput, scenario.error().what};
+  scenario_ = std::move(scenario).value();
+
+  if (scenario_.workload) {
+    const WorkloadWanted& workload = *scenario_.workload;
+    auto recording = read_recording(workload.play);
+    if (!recording) return Refusal{ExitCode::BadInput, fmt::format("{}: {}", workload.play_position.text(), recording.error().what)};
+    if (scenario_.devices.empty()) return Refusal{ExitCode::BadInput, fmt::format("{}: there is nothing to play it on: write a table [devices.sound]", workload.position.text())};
+    const DeviceWanted& card = scenario_.devices.front();
+    if (recording->rate != card.rate)
+      return Refusal{ExitCode::BadInput, fmt::format("{}: the recording {} has {} frames a second, but '{}' plays {}: convert it first (sox IN -r {} OUT)",
+                                                     workload.play_position.text(), workload.play.string(), recording->rate, card.name, card.rate, card.rate)};
+    recording_ = std::move(recording).value();
+  }
+  if (auto refusal = check_drivers()) return refusal;
+  if (!scenario_.devices.empty())
+    if (const std::string why = why_no_qemu(qemu_program()); !why.empty()) return Refusal{ExitCode::HostLacks, why};
+  return check_folder();
+}
+
+// Finds the files. What is in them is judged when they are loaded.
+std::optional<Refusal> Session::check_drivers() {
+  std::vector<fs::path> folders(arguments_.driver_folders.begin(), arguments_.driver_folders.end());
+  folders.push_back(scenario_.file.parent_path());
+  folders.push_back(program_folder().parent_path() / "drivers");
+  for (DriverWanted& wanted : scenario_.drivers) {
+    std::error_code failed;
+    std::vector<std::string> searched, found;
+    if (wanted.file.empty()) {
+      for (const fs::path& folder : folders) {
+        const fs::path file = folder / (wanted.name + ".drv");
+        if (fs::is_regular_file(file, failed)) {
+          wanted.file = file;
+          break;
+        }
+        searched.push_back(folder.empty() ? "." : folder.string());
+        for (const auto& entry : fs::directory_iterator(folder, failed))
+          if (entry.path().extension() == ".drv") found.push_back(entry.path().stem().string());
+      }
+      if (wanted.file.empty()) {
+        const std::string_view near = nearest(wanted.name, found);
+        return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver {}.drv in {}{}", wanted.position.text(), wanted.name, enumerated(searched),
+                                                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near))};
+      }
+    } else if (!fs::is_regular_file(wanted.file, failed)) {
+      return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver file {}", wanted.position.text(), wanted.file.string())};
+    }
+  }
+  return {};
+}
+
+std::optional<Refusal> Session::check_folder() {
+  std::error_code failed;
+  if (!arguments_.out.empty()) {
+    folder_ = arguments_.out;
+    fs::create_directories(folder_, failed);
+    if (!fs::is_directory(folder_, failed)) return Refusal{ExitCode::BadInput, fmt::format("the folder {} for the results cannot be made", folder_.string())};
+    for (const char* const old : {"out.wav", "report.json", "report.txt", "trace.txt"}) fs::remove(folder_ / old, failed);
+  } else {
+    std::string name = (fs::temp_directory_path(failed) / "kdpc-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) return Refusal{ExitCode::HostLacks, fmt::format("no temporary folder can be made as {}", name)};
+    folder_ = name;
+    folder_is_temporary_ = true;
+  }
+  if (!arguments_.trace) return {};
+  if (folder_is_temporary_) {
+    trace_file_ = {stderr, [](std::FILE*) { return 0; }};
+  } else {
+    trace_file_.reset(std::fopen((folder_ / "trace.txt").c_str(), "w"));
+    if (trace_file_ == nullptr) return Refusal{ExitCode::BadInput, fmt::format("{} cannot be written", (folder_ / "trace.txt").string())};
+  }
+  return {};
+}
+
+std::optional<Refusal> Session::start() {
+  if (!scenario_.devices.empty()) {
+    auto board = start_board(scenario_, folder_ / "out.wav");
+    if (!board) return Refusal{ExitCode::HostLacks, board.error().what};
+    board_ = std::move(board).value();
+  }
+  lab::Config config = scenario_.config;
+  config.remember_events = kEventsRemembered;
+  std::string why;
+  machine_ = lab::Machine::create(config, why);
+  if (machine_ == nullptr) return Refusal{ExitCode::HostLacks, fmt::format("{}: there is no machine: {}", scenario_.file.string(), why)};
+
+  latency_ = std::make_unique<Latency>(machine_->processors(), kWorstKept);
+  const auto is_audio = [this](std::uintptr_t routine) { return routine - sound_driver_ < sound_driver_size_; };
+  latency_->watch(is_audio);
+  waits_ = std::make_unique<ChainWaits>(machine_->processors(), is_audio);
+  machine_->add_sink(*latency_);
+  machine_->add_sink(*waits_);
+  machine_->add_sink(debug_lines_);
+  if (trace_file_ != nullptr) {
+    trace_text_ = std::make_unique<EventText>(machine_->symbols());
+    trace_text_->name_routines([](std::uint16_t routine) -> const char* {
+      return routine < wdk::kRoutineCount ? wdk::row_of(static_cast<wdk::RoutineId>(routine)).name : nullptr;
+    });
+    trace_ = std::make_unique<TextTrace>(*trace_text_, [file = trace_file_.get()](const std::string& line) {
+      std::fwrite(line.data(), 1, line.size(), file);
+      std::fputc('\n', file);
+    });
+    machine_->add_sink(*trace_);
+  }
+  if (board_ != nullptr) machine_->attach(*board_);
+  return {};
+}
+
+void Session::say(Verdict verdict, const std::string& sentence) {
+  if (verdict_) return;
+  verdict_ = verdict;
+  sentence_ = sentence;
+}
+
+bool Session::ended_early() {
+  if (verdict_) return true;
+  const lab::Outcome& outcome = machine_->outcome();
+  const auto with_text = [&](Verdict verdict, const std::string& sentence) {
+    say(verdict, sentence);
+    explanation_ = outcome.text;
+  };
+  if (outcome.bugcheck) {
+    const lab::Bugcheck& stop = *outcome.bugcheck;
+    say(Verdict::Bugcheck, fmt::format("Bug check {} ({:#x}) in {}: {}", stop.name, stop.code, stop.place.text(), stop.sentence));
+    explanation_ = outcome.text;
+  } else if (outcome.how == lab::Ended::Deadlock) {
+    with_text(Verdict::Deadlock, "Deadlock: nobody can ever go on.");
+  } else if (outcome.how == lab::Ended::NoProgress) {
+    with_text(Verdict::NoProgress, "No progress: code ran on without any point at which time could pass.");
+  } else if (outcome.how == lab::Ended::HostFailure) {
+    with_text(Verdict::DeviceDied, "A device died in the middle of the run.");
+  } else if (interrupted_()) {
+    say(Verdict::Interrupted, fmt::format("Interrupted after {:.3f} s of virtual time; what there is, is reported.", static_cast<double>(machine_->now()) / 1e9));
+  }
+  return verdict_.has_value();
+}
+
+std::optional<Refusal> Session::perform() {
+  for (const DriverWanted& wanted : scenario_.drivers) {
+    if (auto refusal = load(wanted)) return refusal;
+    if (ended_early()) return {};
+  }
+  scenario_.workload ? play() : idle();
+  if (!ended_early()) unload();
+  return {};
+}
+
+std::optional<Refusal> Session::load(const DriverWanted& wanted) {
+  const std::string file = fs::absolute(wanted.file).lexically_normal().string();
+  // A file that is no driver is bad input; a driver that refuses to run is a finding. So the file is judged by itself first.
+  const auto image = io::loader::map(file);
+  if (!image) return Refusal{ExitCode::BadInput, fmt::format("{}: {}", wanted.position.text(), image.error().what)};
+  const bool drives_sound = !wanted.device.empty() && !scenario_.devices.empty() && wanted.device == scenario_.devices.front().name;
+  if (drives_sound) {
+    sound_driver_ = reinterpret_cast<std::uintptr_t>((*image)->base);
+    sound_driver_size_ = (*image)->size;
+  }
+
+  std::string why;
+  lab::DriverOptions options{.name = wanted.name, .settings = {wanted.parameters.begin(), wanted.parameters.end()}};
+  bool well = machine_->load_driver(file, why, options);
+  if (well) loaded_.push_back(wanted.name);
+  if (well && !wanted.device.empty()) well = machine_->start_device(wanted.device, wanted.name, why);
+  if (!well && !ended_early()) say(Verdict::DriverRefused, fmt::format("A driver refused to run: {}", why));
+  if (!well || !drives_sound || !scenario_.workload || !scenario_.workload->opens.empty()) return {};
+  const std::vector<std::string> names = machine_->device_names(wanted.name);
+  if (!names.empty()) scenario_.workload->opens = names.front();
+  return {};
+}
+
+void Session::play() {
+  const WorkloadWanted& workload = *scenario_.workload;
+  if (workload.opens.empty())
+    return say(Verdict::Application, "The application found no device to open: no driver of the sound device has made one with a name (workload.opens says which).");
+  player_.opens = workload.opens;
+  player_.frames = recording_->frames;
+  player_.period_frames = static_cast<std::size_t>(workload.period_ms * recording_->rate / 1000);
+  player_.outstanding = workload.outstanding;
+
+  ChainWaits* const waits = waits_.get();
+  const lab::Task task = machine_->start(workload.processor, lab::Level(0), [this, waits] {
+    player_.play();
+    waits->application_is(0);
+  }, {.name = "application", .priority = workload.priority});
+  bool named = false;
+  machine_->run_until([&] {
+    if (!named && player_.thread != 0) {
+      waits->application_is(player_.thread);
+      named = true;
+    }
+    return task.done() || interrupted_();
+  }, scenario_.time_limit_ns);
+  if (ended_early()) return;
+  if (player_.failed_at != nullptr)
+    return say(Verdict::Application, fmt::format("The application's device {} refused {}: {}", player_.opens, player_.failed_at, lab::status_text(player_.status)));
+  if (task.done()) {
+    machine_->run_for(kTailNs);
+    return;
+  }
+  const std::string how_far = fmt::format("{:.3f} of {:.3f} s of sound were taken", static_cast<double>(player_.frames_taken) / recording_->rate,
+                                          static_cast<double>(recording_->frames.size()) / recording_->rate);
+  explanation_ = machine_->outcome().text;
+  if (machine_->outcome().how == lab::Ended::Quiescent) return say(Verdict::Stuck, fmt::format("Stuck: nothing will ever happen again, and the application waits; {}.", how_far));
+  say(Verdict::TimeLimit, fmt::format("The time limit of {:.3f} ms has passed, and the application is not done; {}.", static_cast<double>(scenario_.time_limit_ns) / 1e6, how_far));
+}
+
+void Session::idle() {
+  const std::uint64_t end = machine_->now() + scenario_.duration_ns;
+  while (machine_->now() < end && !ended_early()) machine_->run_for(std::min(kSliceNs, end - machine_->now()));
+}
+
+// What a driver leaves behind when it goes is a finding too. One that cannot go stays.
+void Session::unload() {
+  std::string why;
+  for (auto name = loaded_.rbegin(); name != loaded_.rend() && !ended_early(); ++name) machine_->unload_driver(*name, why);
+  ended_early();
+}
+
+}  // namespace kdpc::tool

@@ -1,0 +1,98 @@
+// One run of a scenario: what is built, in the order in which it is built, and what it leaves to be judged.
+//
+//   check() --> start() --> perform() --> finish(), and a Report; each of the first three can be where it ends.
+#pragma once
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "kdpc/lab.h"
+#include "tools/kdpc/arguments.h"
+#include "tools/kdpc/chain_waits.h"
+#include "tools/kdpc/player.h"
+#include "tools/kdpc/report.h"
+#include "tools/kdpc/scenario.h"
+#include "tools/kdpc/sound_card.h"
+#include "trace/latency.h"
+#include "trace/text_trace.h"
+
+namespace kdpc::tool {
+
+// What drivers printed, all of it, and not only what the log remembers.
+class DebugLines : public EventSink {
+ public:
+  void event(const Stamp& stamp, const Event& event) override;
+  std::vector<lab::DebugLine> take() { return std::move(lines_); }
+
+ private:
+  static constexpr std::size_t kMost = 10'000;
+  std::vector<lab::DebugLine> lines_;
+};
+
+// Why there is no run. The text is for stderr.
+struct Refusal {
+  ExitCode code = ExitCode::BadInput;
+  std::string text;
+};
+
+class Session {
+ public:
+  Session(const RunArguments& arguments, const std::function<bool()>& interrupted) : arguments_(arguments), interrupted_(interrupted) {}
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  std::optional<Refusal> check();   // reads what there is to read, and looks for what is needed
+  std::optional<Refusal> start();   // the board and the machine
+  std::optional<Refusal> perform(); // drivers, workload; a refusal is a driver file that is none
+  Report finish();
+
+  const Scenario& scenario() const { return scenario_; }
+
+ private:
+  std::optional<Refusal> check_drivers();
+  std::optional<Refusal> check_folder();
+  std::optional<Refusal> load(const DriverWanted& wanted);
+  void watch_sound_driver();
+  void play();
+  void idle();
+  void unload();
+  bool ended_early();               // and notes how
+  void say(Verdict verdict, const std::string& sentence);
+  void hear(Report& report);
+  RoutineName name_of(std::uintptr_t routine);
+
+  const RunArguments& arguments_;
+  std::function<bool()> interrupted_;
+  Scenario scenario_;
+  std::optional<Recording> recording_;
+  std::filesystem::path folder_;    // of out.wav and the rest
+  bool folder_is_temporary_ = false;
+
+  // Destroyed from the last to the first: the machine goes before what it calls.
+  Player player_;
+  std::unique_ptr<qtest::QemuBoard> board_;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> trace_file_{nullptr, &std::fclose};
+  std::unique_ptr<Latency> latency_;
+  std::unique_ptr<ChainWaits> waits_;
+  DebugLines debug_lines_;
+  std::unique_ptr<EventText> trace_text_;
+  std::unique_ptr<TextTrace> trace_;
+  std::unique_ptr<lab::Machine> machine_;
+
+  std::uintptr_t sound_driver_ = 0, sound_driver_size_ = 0;   // its image
+  std::unordered_map<std::uintptr_t, RoutineName> names_;
+  std::vector<std::string> loaded_;
+  std::optional<Verdict> verdict_;  // an end that is worse than drop-outs
+  std::string sentence_;
+  std::string explanation_;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace kdpc::tool

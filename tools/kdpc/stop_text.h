@@ -1,0 +1,24 @@
+// A bug check as a debugger's analysis tells it: name and code, what the code means, the four parameters with their meanings, the sentence about this
+// very case, the rule, the place in the driver, the stack, and whose thread it happened on.
+#pragma once
+#include <array>
+#include <string>
+
+#include "kdpc/lab.h"
+
+namespace kdpc::tool {
+
+struct StopMeaning {
+  std::string about;                      // of the code, or of the code with its first parameter
+  std::array<std::string, 4> parameters;  // "Reserved." where there is nothing to say
+};
+StopMeaning meaning_of(const lab::Bugcheck& stop);
+
+struct ThreadName {
+  std::string text;                       // "thread 5 \"application\""
+  bool borrowed = false;                  // an ISR or DPC ran on it, which is not its own code
+};
+
+std::string stop_text(const lab::Bugcheck& stop, const ThreadName& thread);
+
+}  // namespace kdpc::tool

@@ -1,0 +1,169 @@
+// From what a session leaves to its report: what was heard is compared, the culprits are looked for, the expectations are judged.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "tools/kdpc/culprits.h"
+#include "tools/kdpc/session.h"
+#include "tools/kdpc/stop_text.h"
+
+namespace kdpc::tool {
+namespace {
+
+constexpr std::size_t kLastEvents = 40;
+
+std::string number(double value) { return fmt::format("{:.3f}", value); }
+
+// The library is the kernel and its I/O manager.
+std::string driver_name(const std::string& image) { return image.starts_with("libkdpc") ? "nt" : image; }
+
+bool equal_ignoring_case(std::string_view left, std::string_view right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
+}
+
+bool is_this_stop(const std::string& wanted, const lab::Bugcheck& stop) {
+  if (equal_ignoring_case(wanted, stop.name)) return true;
+  char* end = nullptr;
+  const unsigned long code = std::strtoul(wanted.c_str(), &end, 0);
+  return end != wanted.c_str() && *end == '\0' && code == stop.code;
+}
+
+std::string dropouts_sentence(const Report& report, const std::string& what) {
+  const Sound& sound = *report.sound;
+  std::string sentence = fmt::format("{} drop-out{}, {} ms in all, while {} was played.", sound.dropouts.size(), sound.dropouts.size() == 1 ? "" : "s",
+                                     number(sound.total_ms), what);
+  if (report.culprits.empty()) return sentence + " Nobody was in the way of the sound's interrupts, DPCs and application for that long.";
+  const Culprit& culprit = report.culprits.front();
+  const DropoutReport* worst = nullptr;
+  for (const DropoutReport& each : sound.dropouts)
+    if (each.culprit == 0U && (worst == nullptr || each.length_ms > worst->length_ms)) worst = &each;
+  sentence += fmt::format("\nThe culprit is {}: its {} {} kept processor {} for up to {} ms.", culprit.name.driver, culprit.kind, culprit.name.place(),
+                          culprit.processor, number(static_cast<double>(culprit.ran_ns) / 1e6));
+  if (worst == nullptr || !worst->chain) return sentence;
+  const LateChain& chain = *worst->chain;
+  return sentence + fmt::format("\nBecause of it {} waited {} ms: {} ms until it was allowed to run, {} ms more until it started; it ran {} ms.", chain.victim.text(),
+                                number(static_cast<double>(chain.began_ns - chain.queued_ns) / 1e6), number(static_cast<double>(chain.allowed_ns - chain.queued_ns) / 1e6),
+                                number(static_cast<double>(chain.began_ns - chain.allowed_ns) / 1e6), number(static_cast<double>(chain.ended_ns - chain.began_ns) / 1e6));
+}
+
+void judge(Report& report, const Scenario& scenario) {
+  const Expectations& expect = scenario.expect;
+  const bool complete = report.verdict == Verdict::Clean || report.verdict == Verdict::Dropouts;
+  const auto add = [&](std::string name, std::string wanted, std::string actual, bool met) {
+    report.expectations.push_back({std::move(name), std::move(wanted), std::move(actual), met});
+  };
+  if (report.sound && complete) {
+    const Sound& sound = *report.sound;
+    const Range none{0, 0, false, "0"};
+    const Range& dropouts = expect.dropouts ? *expect.dropouts : none;
+    if (expect.dropouts || !expect.total_ms) add("dropouts", dropouts.text, fmt::format("{}", sound.dropouts.size()), dropouts.has(static_cast<double>(sound.dropouts.size())));
+    if (expect.total_ms) add("total_ms", expect.total_ms->text, number(sound.total_ms), expect.total_ms->has(sound.total_ms));
+    if (expect.culprit) {
+      const std::string actual = report.culprits.empty() ? "none" : report.culprits.front().name.driver;
+      add("culprit", *expect.culprit, actual, equal_ignoring_case(*expect.culprit, actual));
+    }
+  }
+  if (expect.bugcheck)
+    add("bugcheck", *expect.bugcheck, report.bugcheck ? report.bugcheck->name : "none", report.bugcheck && is_this_stop(*expect.bugcheck, *report.bugcheck));
+
+  const bool all_met = std::all_of(report.expectations.begin(), report.expectations.end(), [](const Expectation& each) { return each.met; });
+  const bool ended_as_expected = complete || (report.verdict == Verdict::Bugcheck && expect.bugcheck);
+  report.exit_code = report.verdict == Verdict::Interrupted ? ExitCode::Interrupted : all_met && ended_as_expected ? ExitCode::AsExpected : ExitCode::Finding;
+}
+
+}  // namespace
+
+RoutineName Session::name_of(std::uintptr_t routine) {
+  const auto [at, is_new] = names_.try_emplace(routine);
+  if (is_new) {
+    const lab::Place place = machine_->place_of(routine);
+    at->second = {driver_name(place.image), place.function, place.file, place.line};
+    if (place.function.empty()) at->second.routine = fmt::format("{}+{:#x}", place.image.empty() ? "" : place.image, place.image.empty() ? routine : place.offset);
+  }
+  return at->second;
+}
+
+// Compares the file QEMU's card has written with what it was given.
+void Session::hear(Report& report) {
+  Sound sound;
+  sound.source = scenario_.workload->play.string();
+  sound.rate = recording_->rate;
+  sound.source_frames = recording_->frames.size();
+  std::vector<Frame> played;
+  if (auto wav = read_recording(folder_ / "out.wav")) played = std::move(wav->frames);
+  sound.played_frames = played.size();
+  sound.alignment = align(recording_->frames, played, player_.period_frames);
+  for (const Dropout& dropout : sound.alignment.dropouts)
+    sound.dropouts.push_back({dropout, sound.milliseconds(dropout.source_frame), sound.milliseconds(dropout.played_frame), sound.milliseconds(dropout.frames()), {}, {}});
+  sound.total_ms = sound.milliseconds(sound.alignment.frames_missed());
+  report.sound = std::move(sound);
+}
+
+Report Session::finish() {
+  ended_early();
+  Report report;
+  report.title = scenario_.title;
+  report.scenario = scenario_.file.string();
+  report.trace_hash = machine_->trace_hash();
+  report.virtual_ns = machine_->now();
+  report.processors = machine_->processors();
+  report.machine = scenario_.machine;
+  report.options = machine_->options();
+  report.drivers = loaded_;
+  report.debug_lines = debug_lines_.take();
+  report.explanation = explanation_;
+  const bool bad_end = verdict_ && *verdict_ != Verdict::Interrupted && *verdict_ != Verdict::DriverRefused;
+  if (bad_end) {
+    report.last_events = machine_->last_events(kLastEvents);
+    report.processor_table = machine_->processor_table();
+  }
+  if (const auto& stop = machine_->outcome().bugcheck) {
+    report.bugcheck = stop;
+    const lab::ProcessorState state = machine_->processor_state(stop->processor);
+    report.stop_text = stop_text(*stop, {fmt::format("{} \"{}\"{}", stop->thread, state.thread_name, state.idle ? " (idle)" : ""), waits_->inside_an_activity(stop->processor)});
+  }
+  // The file is complete when QEMU has ended.
+  std::string incomplete;
+  if (board_ != nullptr)
+    if (const auto ended = board_->end(); !ended) incomplete = ended.error().what;
+  report.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+
+  const Namer name = [this](std::uintptr_t routine) { return name_of(routine); };
+  const std::vector<RoutineLatency> routines = latency_->routines();
+  for (const RoutineLatency& each : routines) {
+    if (each.kind != ActivityKind::Isr && each.kind != ActivityKind::Dpc && each.kind != ActivityKind::TimerDpc) continue;
+    report.routines.push_back({kind_text(each.kind), name_of(each.routine), each.processor, each.inclusive.count(), each.claimed, each.exclusive.longest(),
+                               each.exclusive.total(), each.inclusive.longest(), each.delay.longest()});
+  }
+  std::stable_sort(report.routines.begin(), report.routines.end(), [](const RoutineFigures& left, const RoutineFigures& right) {
+    const bool left_is_isr = left.kind == "ISR", right_is_isr = right.kind == "ISR";
+    return left_is_isr != right_is_isr ? left_is_isr : left.total_ns > right.total_ns;
+  });
+
+  if (scenario_.workload && (!verdict_ || *verdict_ == Verdict::Interrupted)) hear(report);
+  LatenessEvidence evidence;
+  evidence.audio_dpcs = latency_->worst();
+  evidence.waits = &waits_->waits();
+  evidence.started_ns = player_.began_ns;
+  if (scenario_.workload) evidence.buffered_ns = static_cast<std::uint64_t>(scenario_.workload->period_ms * 1e6 * 2 * (scenario_.workload->outstanding + 4));
+  find_culprits(report, evidence, routines, name);
+
+  const std::string what = scenario_.workload ? scenario_.workload->play.filename().string() : "";
+  if (verdict_) {
+    report.verdict = *verdict_;
+    report.sentence = sentence_;
+  } else if (report.sound && !report.sound->dropouts.empty()) {
+    report.verdict = Verdict::Dropouts;
+    report.sentence = dropouts_sentence(report, what);
+  } else if (report.sound) {
+    report.sentence = fmt::format("Clean: {} was played without a drop-out, every one of its {} frames.", what, report.sound->source_frames);
+  } else {
+    report.sentence = fmt::format("Clean: {:.3f} s of virtual time have passed, and nothing went wrong.", static_cast<double>(report.virtual_ns) / 1e9);
+  }
+  if (!incomplete.empty()) report.explanation += (report.explanation.empty() ? "" : "\n") + incomplete;
+  judge(report, scenario_);
+  return report;
+}
+
+}  // namespace kdpc::tool
