@@ -88,7 +88,15 @@ struct Machine::Parts {
     stop.thread = report.thread;
     for (const std::uintptr_t frame : report.frames) {
       if (frame == 0) break;
-      stop.stack.push_back(place_of_symbol(symbols.find(frame, Symbols::Meaning::ReturnAddress)));
+      Place place = place_of_symbol(symbols.find(frame, Symbols::Meaning::ReturnAddress));
+      if (is_our_library(place.image)) {
+        if (place.function == "kdpc::bug_check") {  // how a run is ended says nothing about why
+          stop.stack.clear();
+          continue;
+        }
+        if (place.function == "kdpc::entry::thread_begins") break;
+      }
+      stop.stack.push_back(std::move(place));
     }
     for (const Place& place : stop.stack) {
       if (is_our_library(place.image)) continue;

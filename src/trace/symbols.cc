@@ -47,11 +47,25 @@ std::string without_parameters(std::string name) {
   return name;
 }
 
+// "std::_Function_handler<void (), kdpc::lab::…>::_M_invoke" -> "std::_Function_handler<>::_M_invoke"
+std::string without_template_arguments(const std::string& name) {
+  if (name.find("operator") != std::string::npos) return name;  // whose name may have these characters
+  std::string result;
+  int depth = 0;
+  for (const char letter : name) {
+    if (letter == '>') --depth;
+    if (depth == 0) result += letter;
+    if (letter == '<') ++depth;
+  }
+  return depth == 0 ? result : name;
+}
+
 std::string demangled(const char* name) {
+  if (name[0] != '_' || name[1] != 'Z') return name;  // a C name; as a type, "d" would be double
   int failed = 0;
   char* text = abi::__cxa_demangle(name, nullptr, nullptr, &failed);
   if (text == nullptr) return name;
-  std::string result = without_parameters(text);
+  std::string result = without_template_arguments(without_parameters(text));
   std::free(text);
   return result;
 }

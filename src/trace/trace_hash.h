@@ -4,7 +4,6 @@
 // Each event is hashed on top of the hash of everything before it: stamp, name, fields in the order the event states them. Addresses: in the World
 // and in drivers as they are, in images of the host as name and offset, in other host memory by the order of their first appearance. Texts by content.
 #pragma once
-#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -28,15 +27,12 @@ class TraceHash : public EventSink {
     std::uint64_t events = 0;
     std::size_t host_addresses = 0;
   };
-  void add(std::uint64_t value) { buffer_.append(reinterpret_cast<const char*>(&value), sizeof value); }
-  void add(std::string_view text) { add(text.size()), buffer_.append(text); }
-  void add_address(std::uintptr_t address);
+  std::uint64_t number_for(std::uintptr_t address);
 
   State state_;
   HostOrdinals ordinals_;
-  std::unordered_map<std::uintptr_t, std::pair<std::string, std::uint64_t>> in_images_;  // what was looked up already
+  std::unordered_map<std::uintptr_t, std::uint64_t> in_images_;  // what was looked up already
   std::vector<State> marks_;
-  std::string buffer_;
 };
 
 }  // namespace kdpc

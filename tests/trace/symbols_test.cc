@@ -16,6 +16,10 @@ namespace somewhere {
 struct Thing {
   int method(const char*) const { return 4; }
 };
+template <class T>
+struct Box {
+  int method(T) const { return 5; }
+};
 }  // namespace somewhere
 
 TEST(Symbols, NamesAFunctionOfThisProgramWithFileAndLine) {
@@ -35,6 +39,16 @@ TEST(Symbols, DemanglesWithoutParameters) {
   std::uintptr_t address = 0;
   std::memcpy(&address, &method, sizeof address);
   EXPECT_EQ(symbols.find(address).function, "somewhere::Thing::method");
+  int (somewhere::Box<somewhere::Box<int>>::*of_template)(somewhere::Box<int>) const = &somewhere::Box<somewhere::Box<int>>::method;
+  std::memcpy(&address, &of_template, sizeof address);
+  EXPECT_EQ(symbols.find(address).function, "somewhere::Box<>::method");
+}
+
+// As a mangled type name, "d" is double.
+extern "C" { extern int d; int d = 1; }
+TEST(Symbols, LeavesCNamesAlone) {
+  Symbols symbols;
+  EXPECT_EQ(symbols.find(reinterpret_cast<std::uintptr_t>(&d)).function, "d");
 }
 
 TEST(Symbols, AReturnAddressBelongsToTheCallBeforeIt) {
