@@ -29,8 +29,10 @@ void consume(DispatcherHeader& object) {
   }
 }
 
+constexpr std::uint64_t kAssertionFailure = 0xC0000420;  // STATUS_ASSERTION_FAILURE
+
 // WAIT-3: a blocking wait is refused at entry, because at Dispatch it would hang the processor or switch from a DPC.
-void refuse_blocking(Irql level, const DispatcherHeader& object, const std::int64_t* timeout) {
+[[noreturn]] void refuse_blocking(Irql level, const DispatcherHeader& object, const std::int64_t* timeout) {
   const Processor& self = Machine::here();
   if (self.dpc_routine_active) {
     const Thread* next = self.next_thread != nullptr ? self.next_thread : self.idle_thread;
@@ -46,7 +48,16 @@ void check_level(const DispatcherHeader& object, const std::int64_t* timeout) {
   const Irql level = Machine::irql();
   if (level < Irql::Dispatch || (timeout != nullptr && *timeout == 0 && level == Irql::Dispatch)) return;
   const Options& options = sys().options;
-  if (options.irql_checks == Options::IrqlChecks::Strict && options.wait_check == Options::WaitCheck::Entry) refuse_blocking(level, object, timeout);
+  if (options.wait_check == Options::WaitCheck::Late) return;
+  switch (options.irql_checks) {
+    case Options::IrqlChecks::Strict:
+      refuse_blocking(level, object, timeout);
+    case Options::IrqlChecks::Checked:
+      bug_check(stop::KmodeExceptionNotHandled, {kAssertionFailure, as_parameter(&object), as_parameter(timeout), as_parameter(level)},
+                "A checked build asserts that a thread at DISPATCH_LEVEL or above only polls; nobody handles the break.", "WAIT-3");
+    case Options::IrqlChecks::Free:
+      return;
+  }
 }
 
 void enqueue(Thread& thread, WaitBlock& block, DispatcherHeader& object, std::int32_t result) {
