@@ -6,7 +6,6 @@
 
 #include <wdm.h>
 
-#ifdef KEY_READ
 static HANDLE OpenParameters(PUNICODE_STRING RegistryPath) {
   OBJECT_ATTRIBUTES Attributes;
   UNICODE_STRING Name;
@@ -36,13 +35,5 @@ static ULONG ReadParameter(PUNICODE_STRING RegistryPath, PCWSTR ValueName, ULONG
   ZwClose(Key);
   return Result;
 }
-
-#else
-static ULONG ReadParameter(PUNICODE_STRING RegistryPath, PCWSTR ValueName, ULONG Default) {
-  UNREFERENCED_PARAMETER(RegistryPath);
-  UNREFERENCED_PARAMETER(ValueName);
-  return Default;
-}
-#endif
 
 #endif
