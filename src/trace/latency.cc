@@ -17,7 +17,7 @@ Holder::What what_of(ActivityKind kind) {
     case ActivityKind::Isr: return Holder::What::Isr;
     case ActivityKind::Dpc: return Holder::What::Dpc;
     case ActivityKind::TimerDpc: return Holder::What::TimerDpc;
-    case ActivityKind::SynchronizedRoutine: return Holder::What::SynchronizedRoutine;
+    case ActivityKind::SynchronizedRoutine: return Holder::What::Synchronized;
     case ActivityKind::ClockInterrupt: return Holder::What::ClockInterrupt;
     case ActivityKind::IpiInterrupt: return Holder::What::IpiInterrupt;
     case ActivityKind::WorkItem:
@@ -37,7 +37,7 @@ std::string text_of(const Holder& holder, EventText& text) {
     case What::Isr: return "ISR " + text.address(holder.routine);
     case What::Dpc: return "DPC " + text.address(holder.routine);
     case What::TimerDpc: return "timer DPC " + text.address(holder.routine);
-    case What::SynchronizedRoutine: return "synchronized routine " + text.address(holder.routine);
+    case What::Synchronized: return "synchronized routine " + text.address(holder.routine);
     case What::ClockInterrupt: return "clock interrupt";
     case What::IpiInterrupt: return "IPI";
     case What::RaisedThread: return fmt::format("thread {} at raised IRQL in {}", holder.thread, text.address(holder.routine));

@@ -26,7 +26,7 @@ class EventText;
 // Who has a processor.
 struct Holder {
   enum class What : std::uint8_t {
-    Isr, Dpc, TimerDpc, SynchronizedRoutine, ClockInterrupt, IpiInterrupt,
+    Isr, Dpc, TimerDpc, Synchronized, ClockInterrupt, IpiInterrupt,
     RaisedThread,     // a thread at DISPATCH_LEVEL or above, outside any of those
     NobodyAsked,      // a thread below it: a drain was possible, but not requested
     Idle,             // the idle thread, between halting and the drain
