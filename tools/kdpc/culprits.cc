@@ -15,7 +15,7 @@ std::string kind_text(Holder::What what) {
     case Holder::What::Isr: return "ISR";
     case Holder::What::Dpc: return "DPC";
     case Holder::What::TimerDpc: return "timer DPC";
-    case Holder::What::SynchronizedRoutine: return "synchronized routine";
+    case Holder::What::Synchronized: return "synchronized routine";
     case Holder::What::ClockInterrupt: return "clock interrupt";
     case Holder::What::IpiInterrupt: return "IPI";
     case Holder::What::RaisedThread: return "thread at raised IRQL in";
@@ -27,7 +27,7 @@ std::string kind_text(Holder::What what) {
 }
 
 bool has_routine(Holder::What what) {
-  return what == Holder::What::Isr || what == Holder::What::Dpc || what == Holder::What::TimerDpc || what == Holder::What::SynchronizedRoutine ||
+  return what == Holder::What::Isr || what == Holder::What::Dpc || what == Holder::What::TimerDpc || what == Holder::What::Synchronized ||
          what == Holder::What::RaisedThread;
 }
 
