@@ -1,0 +1,79 @@
+// Loading drivers from files: what is refused and why, how settings are read, and that every load begins with a fresh image.
+#include <gmock/gmock.h>
+#include <wdm.h>
+
+#include <fstream>
+#include <map>
+#include <vector>
+
+#include "kdpc/test.h"
+
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::vector<ULONG> asked;
+std::map<std::string, ULONG> settings;
+
+std::string driver(const std::string& name) { return std::string(KDPC_TEST_DRIVERS) + "/" + name + ".drv"; }
+
+}  // namespace
+
+// What the test drivers call: a host program may define routines for its drivers.
+extern "C" NTKERNELAPI ULONG NTAPI TestEntryAsked(ULONG times);
+extern "C" ULONG NTAPI TestEntryAsked(ULONG times) {
+  asked.push_back(times);
+  return times;
+}
+extern "C" NTKERNELAPI VOID NTAPI TestSettingRead(PCSZ how, ULONG number);
+extern "C" VOID NTAPI TestSettingRead(PCSZ how, ULONG number) { settings[how] = number; }
+
+namespace {
+
+KDPC_TEST(Loader, AFileThatIsNoDriverIsRefusedWithAReason) {
+  const std::string path = ::testing::TempDir() + "no_driver.drv";
+  std::ofstream(path) << "once upon a time";
+  std::string why;
+  EXPECT_FALSE(m.load_driver(path, why));
+  EXPECT_THAT(why, AllOf(HasSubstr("no_driver.drv"), HasSubstr("is not an ELF file")));
+  EXPECT_FALSE(m.load_driver("/nowhere/x.drv", why));
+  EXPECT_THAT(why, HasSubstr("No such file"));
+}
+
+KDPC_TEST(Loader, MissingExportsAreNamedAllAtOnce) {
+  std::string why;
+  EXPECT_FALSE(m.load_driver(driver("image_missing_exports"), why));
+  EXPECT_THAT(why, AllOf(HasSubstr("2 routines"), HasSubstr("NtKdpcFirstMissing, NtKdpcSecondMissing")));
+}
+
+KDPC_TEST(Loader, ADriverEntryThatFailsIsReportedByNameAndValue) {
+  std::string why;
+  asked.clear();
+  EXPECT_FALSE(m.load_driver(driver("entry_fails"), why));
+  EXPECT_EQ(why, "entry_fails: DriverEntry failed with STATUS_DEVICE_CONFIGURATION_ERROR (0xC0000182)");
+  EXPECT_FALSE(m.load_driver(driver("entry_fails"), why));
+  EXPECT_THAT(asked, ::testing::ElementsAre(1u, 1u));  // its counter was zero again
+}
+
+KDPC_TEST(Loader, ADriverIsLoadedOnceAtATime) {
+  std::string why;
+  ASSERT_TRUE(m.load_driver(driver("settings_reader"), why, {.settings = {{"Depth", std::uint64_t{1}}, {"Title", "x"}}})) << why;
+  EXPECT_FALSE(m.load_driver(driver("settings_reader"), why));
+  EXPECT_THAT(why, HasSubstr("is loaded already"));
+  ASSERT_TRUE(m.unload_driver("settings_reader", why)) << why;
+  EXPECT_FALSE(m.unload_driver("settings_reader", why));
+  EXPECT_EQ(why, "settings_reader: no driver of this name is loaded");
+}
+
+KDPC_TEST(Loader, SettingsAreTheValuesOfItsRegistryKey) {
+  settings.clear();
+  std::string why;
+  ASSERT_TRUE(m.load_driver(driver("settings_reader"), why, {.name = "reader", .settings = {{"Depth", std::uint64_t{42}}, {"Title", "sound"}}})) << why;
+  EXPECT_EQ(settings["direct"], 42u);
+  EXPECT_EQ(settings["callback"], 42u);
+  EXPECT_EQ(settings["default"], 9u);
+  EXPECT_EQ(settings["text"], 10u);
+}
+
+}  // namespace
