@@ -1,8 +1,11 @@
 // Who goes next? Where more than one thing could happen, the machine may ask an Oracle instead of the clock. Every strategy of exploration, replay
-// and shrinking is an answer to these three questions.
+// and shrinking is an answer to these questions.
 //
-// Coordinates are stable: a processor is known by its number and by how often it has been resumed, so that leaving out one deviation from the
-// default order does not rename the others.
+// With an oracle order is all that counts: every window is a decision, so is every n-th edge of driver code, and what would happen later may be
+// chosen to happen now. Time then only follows: nobody acts before what was chosen earlier for it.
+//
+// Coordinates are stable: a processor is known by its number and by how often it has gone on, so that leaving out one deviation from the default
+// order does not rename the others.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,25 +15,30 @@ namespace kdpc::sim {
 
 struct Candidate {
   enum class Kind : std::uint8_t {
-    Processor,   // `number` goes on
+    Board,       // board `number` does what it would do next
     Clock,       // the clock of processor `number` interrupts
     Ipi,         // an IPI arrives at processor `number`
-    Board,       // board `number` does what it would do next
+    Processor,   // processor `number` goes on
   } kind;
   std::uint16_t number;
-  std::uint64_t step;   // how often that processor has been resumed so far; 0 for boards
+  std::uint64_t step;   // how often that processor has gone on so far; of boards 0
   std::uint64_t time;   // when it would happen by itself
 };
 
 class Oracle {
  public:
   virtual ~Oracle() = default;
-  // A new execution begins. False: there is nothing left to try.
+  // A new execution begins; asked by whoever repeats executions, not by the machine. False: there is nothing left to try.
   virtual bool begin() = 0;
-  // Which one happens next: an index. The first is what the fixed order would do. At least two are offered.
+  // Which one happens next: an index. The first is what the fixed order would do; at least two are offered.
   virtual std::size_t choose(std::span<const Candidate> candidates) = 0;
-  // A number below `bound`.
+  // A number below `bound`, at least 2, where the order leaves something open (which of several processors gets a line). 0 is the default.
   virtual std::uint64_t number(std::uint64_t bound) = 0;
+  // After how many edges of driver code a decision is due although no routine was called.
+  virtual std::uint64_t edges_between_choices() const { return 1; }
 };
+
+// On the host context; null: the fixed, timed order again. The oracle must outlive its use.
+void set_oracle(Oracle* oracle);
 
 }  // namespace kdpc::sim

@@ -21,15 +21,22 @@ void request(unsigned processor, std::uint8_t vector, std::uint64_t when) {
   pend(processor, vector, when);
 }
 
+unsigned target_of(ProcessorSet targets) {
+  std::uint64_t skip = targets.count() > 1 ? run::pick(targets.count()) : 0;
+  for (const unsigned number : targets)
+    if (skip-- == 0) return number;
+  return targets.lowest();
+}
+
 // A line that is asserted, or has just become so.
 void deliver(const Line& line, std::uint64_t when) {
   if (line.vector == 0) return;
   const ProcessorSet targets = state().routes[line.vector];
   if (targets.empty()) return;
   if (line.level && is_in_service(line.vector)) return;  // comes back at the end of interrupt
-  const Slot& slot = state().slots[targets.lowest()];
-  if (slot.pending.has(line.vector)) return;
-  request(slot.number, line.vector, when);
+  const unsigned target = target_of(targets);
+  if (state().slots[target].pending.has(line.vector)) return;
+  request(target, line.vector, when);
 }
 
 bool any_level_line_asserted(std::uint8_t vector) {
@@ -67,8 +74,12 @@ void pend(unsigned processor, std::uint8_t vector, std::uint64_t when) {
     }
     return;
   }
-  if (slot.doing == Doing::Running || !has_deliverable(slot)) return;
-  run::wake(slot, when);
+  if (slot.doing == Doing::Running) {
+    // Only an oracle lets an event overtake a processor's time; it cannot be taken before it has happened.
+    if (slot.time < when) slot.time = when;
+  } else if (has_deliverable(slot)) {
+    run::wake(slot, when);
+  }
 }
 
 std::uint8_t take(Slot& slot) {
@@ -83,7 +94,7 @@ std::uint8_t take(Slot& slot) {
 bool end(Slot& slot, std::uint8_t vector) {
   slot.in_service.remove(vector);
   if (!any_level_line_asserted(vector) || state().routes[vector].empty()) return false;
-  const unsigned target = state().routes[vector].lowest();
+  const unsigned target = target_of(state().routes[vector]);
   if (!state().slots[target].pending.has(vector)) request(target, vector, time_here());
   return true;
 }
@@ -130,7 +141,7 @@ void set_line(unsigned number, bool asserted, std::uint64_t when) {
 
 void send_message(std::uint8_t vector, std::uint64_t when) {
   const ProcessorSet targets = state().routes[vector];
-  request(targets.empty() ? 0 : targets.lowest(), vector, when);
+  request(targets.empty() ? 0 : target_of(targets), vector, when);
 }
 
 }  // namespace kdpc::sim::controller

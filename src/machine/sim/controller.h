@@ -23,7 +23,7 @@ void route(Routing routing, std::uint64_t when);
 unsigned add_line(unsigned board, unsigned of_board, bool level);
 void assign(unsigned line, std::uint8_t vector, bool level, std::uint64_t when);
 void set_line(unsigned line, bool asserted, std::uint64_t when);
-// To the lowest processor that the vector is routed to, or processor 0, where it is then unexpected.
+// To the lowest processor that the vector is routed to (an oracle may choose another), or processor 0, where it is then unexpected.
 void send_message(std::uint8_t vector, std::uint64_t when);
 
 // The time at which something happens that is done now: the running processor's, or what the machine has reached.

@@ -8,6 +8,7 @@
 #include "kernel/system.h"
 #include "machine/sim/bus.h"
 #include "machine/sim/checkpoint.h"
+#include "machine/sim/choice.h"
 #include "machine/sim/controller.h"
 #include "machine/sim/fiber.h"
 #include "machine/sim/guard.h"
@@ -105,7 +106,7 @@ void destroy() {
   KDPC_INVARIANT("K.SIM-10", !fixed().inside);
   guard::remove();
   run::forget_end();
-  run::set_oracle(nullptr);
+  set_oracle(nullptr);
   bus::forget_boards();
   checkpoint::forget_spans();
   sinks.clear();

@@ -6,6 +6,7 @@
 #include "kernel/entry.h"
 #include "kernel/system.h"
 #include "machine/sim/bus.h"
+#include "machine/sim/choice.h"
 #include "machine/sim/controller.h"
 #include "machine/sim/explain.h"
 #include "machine/sim/fiber.h"
@@ -24,7 +25,7 @@ constexpr std::uint64_t kLivelockSteps = 5'000'000;
 constexpr std::uint64_t kQuietTime = 2 * kClockIncrementNanoseconds;
 
 struct Next {
-  enum class Kind : std::uint8_t { Nothing, Board, Clock, Ipi, Processor } kind = Kind::Nothing;
+  enum class Kind : std::uint8_t { Board, Clock, Ipi, Processor, Nothing } kind = Kind::Nothing;
   std::uint64_t time = kForever;
   unsigned number = 0;
 
@@ -78,6 +79,42 @@ Next find_next(std::uint64_t deadline) {
     break;
   }
   return next;
+}
+
+// Everything that could be next, what the fixed order would do first. Boards that cannot look ahead keep their place in time.
+void list_candidates(const Next& first, std::vector<Candidate>& candidates) {
+  const State& all = state();
+  candidates.clear();
+  const auto add = [&](Next::Kind kind, std::uint64_t time, unsigned number) {
+    if (time == kForever) return;
+    const Candidate candidate{static_cast<Candidate::Kind>(kind), static_cast<std::uint16_t>(number), kind == Next::Kind::Board ? 0 : all.slots[number].steps, time};
+    if (kind == first.kind && number == first.number) {
+      candidates.insert(candidates.begin(), candidate);
+    } else {
+      candidates.push_back(candidate);
+    }
+  };
+  const bool busy = is_busy();
+  for (unsigned number = 0; number < all.boards_used; ++number) {
+    if (first.kind == Next::Kind::Board && first.number == number) {
+      add(Next::Kind::Board, first.time, number);
+    } else if (!bus::cannot_look_ahead(number)) {
+      add(Next::Kind::Board, bus::due(number, busy), number);
+    }
+  }
+  for (unsigned number = 0; number < all.processors; ++number) {
+    add(Next::Kind::Clock, all.slots[number].clock, number);
+    add(Next::Kind::Ipi, all.slots[number].ipi, number);
+    add(Next::Kind::Processor, runnable_at(all.slots[number]), number);
+  }
+}
+
+Next ask_oracle(const Next& first) {
+  static std::vector<Candidate> candidates;
+  list_candidates(first, candidates);
+  if (candidates.size() < 2) return first;
+  const Candidate& chosen = candidates[std::min(the_oracle->choose(candidates), candidates.size() - 1)];
+  return {static_cast<Next::Kind>(chosen.kind), chosen.time, chosen.number};
 }
 
 void check_spinners(const Slot& ran) {
@@ -190,6 +227,10 @@ void begin_spinning(Slot& slot, const volatile std::uintptr_t* word) {
 
 void set_limit(Slot& slot) {
   const State& all = state();
+  if (fixed().edge_stride != 0) {
+    slot.limit = 0;  // the next window is a decision
+    return;
+  }
   std::uint64_t first = saturating_sum(run_limit, 1);  // the first moment at which this processor must not act
   for (unsigned number = 0; number < all.processors; ++number) {
     const Slot& other = all.slots[number];
@@ -211,11 +252,12 @@ host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
     if (the_end) return *the_end;
     if (condition && condition()) return {host::Ended::ConditionMet, {}, {}};
     if (condition && state().quiet_since < state().time && state().time - state().quiet_since >= kQuietTime) return {host::Ended::Quiescent, explain::quiescence(), {}};
-    const Next next = find_next(run_limit);
+    Next next = find_next(run_limit);
     if (next.time > run_limit) {
       state().time = std::max(state().time, run_limit);
       return {host::Ended::TimeLimit, {}, {}};
     }
+    if (the_oracle != nullptr) next = ask_oracle(next);
     watch_for_livelock(next.time);
     perform(next);
   }
@@ -228,6 +270,15 @@ void finish(host::Outcome outcome) {
 
 const std::optional<host::Outcome>& ended() { return the_end; }
 void forget_end() { the_end.reset(); }
-void set_oracle(Oracle* oracle) { the_oracle = oracle; }
+std::uint64_t pick(std::uint64_t count) { return the_oracle == nullptr ? 0 : the_oracle->number(count) % count; }
 
 }  // namespace kdpc::sim::run
+
+namespace kdpc::sim {
+
+void set_oracle(Oracle* oracle) {
+  run::the_oracle = oracle;
+  if (host::exists()) fixed().edge_stride = oracle == nullptr ? 0 : std::max<std::uint64_t>(oracle->edges_between_choices(), 1);
+}
+
+}  // namespace kdpc::sim

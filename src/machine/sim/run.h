@@ -1,4 +1,5 @@
 // The run loop, on the host context: whatever is earliest happens next.
+// (With an Oracle, what it chooses: choice.h.)
 //
 // Events (a clock, an IPI, a board) come before processors at the same time; among equals the lower number goes first. A processor runs until it
 // would pass the next thing that could concern it. So there is one order of everything, and it depends on nothing outside the World.
@@ -11,8 +12,6 @@
 #include "machine/sim/state.h"
 
 namespace kdpc::sim {
-
-class Oracle;
 
 // States a fact for a processor that is not the running one.
 void tell_at(const Slot& slot, std::uint64_t when, const Event& event);
@@ -34,8 +33,8 @@ const std::optional<host::Outcome>& ended();
 // After create() and restore().
 void forget_end();
 
-// Null: the fixed, timed order.
-void set_oracle(Oracle* oracle);
+// One of `count` equal possibilities: 0, unless there is an oracle.
+std::uint64_t pick(std::uint64_t count);
 
 }  // namespace run
 }  // namespace kdpc::sim

@@ -34,13 +34,16 @@ void wait_as(Doing doing) {
 
 void Machine::window_slow() {
   if (!fixed().inside) return;  // at boot
+  bool may_go_on = false;  // the host has just said so, whatever the limit
   for (;;) {
     Slot& slot = current();
     settle(slot);
-    if (slot.time > slot.limit) {
+    if (slot.time > slot.limit && !may_go_on) {
       fiber::leave(Departure::Yield);
+      may_go_on = true;
     } else if (has_deliverable(slot)) {
       entry::interrupt(controller::take(slot));
+      may_go_on = false;
     } else {
       return;
     }

@@ -25,7 +25,7 @@ inline constexpr unsigned kMaxThreads = 4096;
 inline constexpr unsigned kMaxLines = 256;
 inline constexpr unsigned kMaxBoards = 16;
 inline constexpr unsigned kMaxHeldLocks = 16;  // per processor, for explanations; what is deeper is not explained
-inline constexpr unsigned kOrders = 256;
+inline constexpr unsigned kOrders = 512;
 inline constexpr unsigned kNoLine = ~0u;
 
 enum class Doing : std::uint8_t {
@@ -134,6 +134,7 @@ struct Fixed {
   std::uint64_t unused[7];
   Slot* current;
   void* host_context;             // where to go from inside; new at every switch
+  std::uint64_t edge_stride;      // with an oracle: edges from one decision to the next; 0: no oracle
   bool inside;                    // a processor runs, not the host
   bool observed;                  // there are sinks
   bool in_sink;
@@ -158,6 +159,10 @@ inline void settle(Slot& slot) {
 
 // As many edges as fit before the limit.
 inline void give_edges(Slot& slot) {
+  if (fixed().edge_stride != 0) {
+    slot.edges_given = fixed().edge_budget = static_cast<std::int64_t>(fixed().edge_stride - 1);
+    return;
+  }
   const std::uint64_t room = slot.limit > slot.time ? slot.limit - slot.time : 0;
   constexpr std::uint64_t kMost = std::uint64_t{1} << 62;
   const std::uint64_t edges = state().costs.edge == 1 ? room : room / state().costs.edge;
@@ -186,9 +191,11 @@ inline void bound_current(std::uint64_t when) {
 // A vector above the processor's level is pending.
 inline bool has_deliverable(const Slot& slot) { return (slot.pending_levels >> (static_cast<unsigned>(slot.irql) + 1)) != 0; }
 
+// Which objects share an entry must not differ from run to run: outside the World only the place within its page is the same every time.
 inline Order& order_of(const void* object) {
   const auto bits = reinterpret_cast<std::uintptr_t>(object);
-  return state().orders[(bits >> 3 ^ bits >> 11 ^ bits >> 20) % kOrders];
+  const bool in_world = bits >= kWorldBase && bits - kWorldBase < std::uintptr_t{1} << 40;
+  return state().orders[(in_world ? bits >> 3 ^ bits >> 11 ^ bits >> 20 : (bits % kPage) >> 3) % kOrders];
 }
 
 }  // namespace kdpc::sim
