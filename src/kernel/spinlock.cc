@@ -23,9 +23,12 @@ void SpinLock::acquire_here(LockKind kind) NO_PERMISSION_CHECK {
   const std::uintptr_t mine = mark_of(Machine::here());
   bool waited = false;
   while (!exchange_if_free(word_, mine)) {
-    if (word_ == mine)
+    if (word_ == mine && sys().options.irql_checks != Options::IrqlChecks::Free)  // a free build just hangs
       bug_check(stop::SpinLockAlreadyOwned, {as_parameter(this), mine - 1, mine - 1, as_parameter(Machine::irql())},
                 "A processor tried to acquire a spin lock that it already holds.", "LCK-3");
+    if (word_ > sys().processor_count)
+      bug_check(stop::DriverVerifierDetectedViolation, {0x1002, as_parameter(this), 0, 0},
+                "A spin lock was acquired that KeInitializeSpinLock never initialised, or that something has overwritten.", "LCK-3");
     waited = true;
     Machine::spin_pause(&word_);
   }

@@ -19,7 +19,7 @@ class CAPABILITY("spin lock") SpinLock {
  public:
   void initialize() { word_ = 0; }
 
-  // At Dispatch or above. Own lock: bug check 0x0F.
+  // At Dispatch or above. Own lock: bug check 0x0F, or for ever on a free build.
   void acquire_here(LockKind kind = LockKind::Spin) ACQUIRE();
   [[nodiscard]] bool try_acquire_here(LockKind kind = LockKind::Spin) NO_PERMISSION_CHECK;
   // Not owned by this processor: bug check 0x10.
