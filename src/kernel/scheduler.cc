@@ -275,6 +275,7 @@ void dispatch_interrupt() NO_PERMISSION_CHECK {
   lower_here(Irql::Dispatch);
 
   Processor& self = Machine::here();
+  self.dispatch_ticks = 0;  // from here on threads can run, even if no clock interrupt happens to see it (WDG-1)
   if (!self.quantum_end && self.next_thread == nullptr) return;
   const Irql previous = acquire_dispatcher_lock();
   WaitReason why = WaitReason::Preempted;
