@@ -55,9 +55,17 @@ struct Adapter {
 };
 Adapter& as_adapter(PDMA_ADAPTER adapter) { return *reinterpret_cast<Adapter*>(adapter); }
 
+// These are reached through the adapter's table, not as exports, so the table of exports cannot check their level.
+void check_passive(const void* adapter) {
+  if (const Irql level = current_irql(); level != Irql::Passive && sys().options.irql_checks == Options::IrqlChecks::Strict)
+    bug_check(stop::DriverVerifierDetectedViolation, {0xE5, as_parameter(level), as_parameter(adapter), 0},
+              "A common buffer was allocated or freed above PASSIVE_LEVEL.", "IRQL-4");
+}
+
 VOID NTAPI put_adapter(PDMA_ADAPTER adapter) { discard(adapter); }
 
 PVOID NTAPI allocate_common_buffer(PDMA_ADAPTER adapter, ULONG length, PPHYSICAL_ADDRESS logical, BOOLEAN) {
+  check_passive(adapter);
   std::uint64_t physical = 0;
   void* memory = nullptr;
   if (DmaArena* arena = as_adapter(adapter).arena) {
@@ -73,6 +81,7 @@ PVOID NTAPI allocate_common_buffer(PDMA_ADAPTER adapter, ULONG length, PPHYSICAL
 }
 
 VOID NTAPI free_common_buffer(PDMA_ADAPTER adapter, ULONG, PHYSICAL_ADDRESS, PVOID memory, BOOLEAN) {
+  check_passive(adapter);
   if (DmaArena* arena = as_adapter(adapter).arena) {
     if (!give_back(*arena, memory)) remark("kdpc: FreeCommonBuffer was given %p, which is no common buffer of this adapter", memory);
   } else {

@@ -54,6 +54,25 @@ bool is_inside(std::uintptr_t address, const DRIVER_OBJECT& image) {
   return address >= start && address - start < image.DriverSize;
 }
 
+bool is_open(const PhysicalDevice& device) {
+  for (const DEVICE_OBJECT* object = device.object; object != nullptr; object = object->AttachedDevice)
+    if (object->ReferenceCount != 0) return true;
+  return false;
+}
+
+// Pool the driver asked for and has not given back: NT's Verifier stops for it, we say it.
+void look_for_leaks(const DRIVER_OBJECT& image) {
+  constexpr unsigned kMostSaid = 5;
+  unsigned leaked = 0;
+  sys().pool.for_each_live([&](const PoolBlock& block, const std::byte*) {
+    if (!is_inside(block.caller, image) || ++leaked > kMostSaid) return;
+    char tag[5] = {};
+    std::memcpy(tag, &block.tag, 4);
+    remark("kdpc: the driver is unloaded, but has not freed %llu bytes of pool with tag '%s'", static_cast<unsigned long long>(block.size), tag);
+  });
+  if (leaked > kMostSaid) remark("kdpc: … and %u more blocks of pool", leaked - kMostSaid);
+}
+
 // PNP-3 for interrupts: what NT would notice only when the next one comes.
 void audit_interrupts(const DRIVER_OBJECT& image) {
   for (const unsigned number : active_processors())
@@ -131,6 +150,10 @@ Step remove(PhysicalDevice& device) {
     send_pnp(device, IRP_MN_CANCEL_REMOVE_DEVICE);
     return failed(status, step_of(IRP_MN_QUERY_REMOVE_DEVICE));
   }
+  if (is_open(device)) {
+    send_pnp(device, IRP_MN_CANCEL_REMOVE_DEVICE);
+    return failed(STATUS_DEVICE_BUSY, "removing a device that an application has open");
+  }
   device.state = PnpState::Announced;
   send_remove(device);
   device.function_driver = nullptr;
@@ -143,10 +166,7 @@ Step surprise_remove(PhysicalDevice& device) {
   device.state = PnpState::Gone;
   send_pnp(device, IRP_MN_SURPRISE_REMOVAL);
   // IRP_MN_REMOVE_DEVICE follows at once if nobody has it open, else when remove() is called after the last close.
-  const DEVICE_OBJECT* object = device.object;
-  bool open = false;
-  for (; object != nullptr; object = object->AttachedDevice) open = open || object->ReferenceCount != 0;
-  return open ? Step{} : remove(device);
+  return is_open(device) ? Step{} : remove(device);
 }
 
 Step unload(Driver& driver) {
@@ -167,6 +187,7 @@ Step unload(Driver& driver) {
     remark("kdpc: the driver was unloaded but has not deleted a device object");
     device::remove(left);
   }
+  look_for_leaks(driver.object);
   driver::destroy(driver);
   return {};
 }

@@ -29,5 +29,6 @@ NTSTATUS DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING registry_path) {
   TestSettingRead("default", absent);
   TestSettingRead("text", text.Length);
   ExFreePool(text.Buffer);
+  if (depth == 13) ExAllocatePoolWithTag(NonPagedPool, 100, 'kaeL'); /* and forgets it */
   return STATUS_SUCCESS;
 }

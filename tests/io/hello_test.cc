@@ -102,6 +102,20 @@ KDPC_TEST(Hello, SurvivesHavingItsDevicePulledOut) {
   ASSERT_TRUE(m.unload_driver("hello", why)) << why;
 }
 
+KDPC_TEST(Hello, IsNotRemovedWhileAnApplicationHasItOpen) {
+  PulseBoard board({{"pulse"}});
+  m.attach(board);
+  std::string why;
+  ASSERT_TRUE(m.load_driver(kHello, why)) << why;
+  ASSERT_TRUE(m.start_device("pulse", "hello", why)) << why;
+  static lab::DeviceFile file;
+  m.on(0, PASSIVE_LEVEL, [] { KDPC_EXPECT_EQ(file.open("\\\\.\\Hello"), STATUS_SUCCESS); });
+  EXPECT_FALSE(m.remove_device("pulse", why));
+  EXPECT_EQ(why, "pulse: removing a device that an application has open failed with STATUS_DEVICE_BUSY (0x80000011)");
+  m.on(0, PASSIVE_LEVEL, [] { file.close(); });
+  EXPECT_TRUE(m.remove_device("pulse", why)) << why;
+}
+
 std::uint64_t hash_of_a_run() {
   std::string why;
   auto machine = lab::Machine::create({}, why);
@@ -118,5 +132,6 @@ TEST(HelloTwice, ASecondMachineRunsTheSameDriverTheSameWay) {
   const std::uint64_t first = hash_of_a_run();
   EXPECT_EQ(hash_of_a_run(), first);
 }
+
 }  // namespace
 }  // namespace kdpc

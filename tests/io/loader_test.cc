@@ -76,4 +76,25 @@ KDPC_TEST(Loader, SettingsAreTheValuesOfItsRegistryKey) {
   EXPECT_EQ(settings["text"], 10u);
 }
 
+KDPC_TEST(Loader, PoolThatADriverLeavesBehindIsSaid) {
+  std::string why;
+  ASSERT_TRUE(m.load_driver(driver("settings_reader"), why, {.settings = {{"Depth", std::uint64_t{13}}, {"Title", "x"}}})) << why;
+  ASSERT_TRUE(m.unload_driver("settings_reader", why)) << why;
+  ASSERT_EQ(m.debug_lines().size(), 1u);
+  EXPECT_EQ(m.debug_lines().front().text, "kdpc: the driver is unloaded, but has not freed 100 bytes of pool with tag 'Leak'");
+}
+
+KDPC_TEST(Loader, ExportsAreFoundByName) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    UNICODE_STRING name;
+    RtlInitUnicodeString(&name, u"KeInsertQueueDpc");
+    KDPC_EXPECT(MmGetSystemRoutineAddress(&name) == reinterpret_cast<PVOID>(&KeInsertQueueDpc));
+    RtlInitUnicodeString(&name, u"KeMakeCoffee");
+    KDPC_EXPECT(MmGetSystemRoutineAddress(&name) == nullptr);
+    int local = 0;
+    KDPC_EXPECT(MmIsAddressValid(&local));
+    KDPC_EXPECT(!MmIsAddressValid(reinterpret_cast<PVOID>(0x10)));
+  });
+}
+
 }  // namespace
