@@ -91,7 +91,9 @@ VOID NTAPI KeSetSystemAffinityThread(KAFFINITY Affinity) {
 KAFFINITY NTAPI KeSetSystemAffinityThreadEx(KAFFINITY Affinity) {
   KDPC_ROUTINE(KeSetSystemAffinityThreadEx);
   const ProcessorSet wanted = ProcessorSet{Affinity} & active_processors();
-  return wanted.empty() ? 0 : thread::set_affinity_of_current(wanted).mask();
+  if (wanted.empty()) return 0;
+  const ProcessorSet old = thread::set_affinity_of_current(wanted);
+  return old == thread::current().user_affinity ? 0 : old.mask();  // zero: there was no system affinity before
 }
 
 VOID NTAPI KeRevertToUserAffinityThread() {
