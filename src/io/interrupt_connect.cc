@@ -100,7 +100,9 @@ NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters)
   KDPC_ROUTINE(IoConnectInterruptEx);
   switch (Parameters->Version) {
     case CONNECT_FULLY_SPECIFIED: return connect_fully_specified(Parameters->FullySpecified);
-    case CONNECT_FULLY_SPECIFIED_GROUP: return Parameters->FullySpecified.Group == 0 ? connect_fully_specified(Parameters->FullySpecified) : STATUS_INVALID_PARAMETER;
+    case CONNECT_FULLY_SPECIFIED_GROUP:
+      if (Parameters->FullySpecified.Group != 0) return STATUS_INVALID_PARAMETER;
+      return connect_fully_specified(Parameters->FullySpecified);
     case CONNECT_LINE_BASED: {
       IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS& line = Parameters->LineBased;
       return connect_line(line.PhysicalDeviceObject, line.ServiceRoutine, line.ServiceContext, line.SpinLock, line.SynchronizeIrql, line.InterruptObject);

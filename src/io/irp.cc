@@ -173,8 +173,8 @@ PIRP NTAPI IoAllocateIrp(CCHAR StackSize, BOOLEAN) {
 VOID NTAPI IoFreeIrp(PIRP Irp) {
   KDPC_ROUTINE_ON(IoFreeIrp, Irp);
   if (Irp->Type != IO_TYPE_IRP)
-    bug_check(stop::DriverVerifierIoManagerViolation, {1, as_parameter(Irp), 0, 0}, "IoFreeIrp was given something that is not an IRP, or one that is freed already.",
-              "IRP-2");
+    bug_check(stop::DriverVerifierIoManagerViolation, {1, as_parameter(Irp), 0, 0},
+              "IoFreeIrp was given something that is not an IRP, or one that is freed already.", "IRP-2");
   if (const IrpState* state = irp::state_of(Irp); state != nullptr && (state->automatic || state->request != nullptr))
     bug_check(stop::DriverVerifierIoManagerViolation, {2, as_parameter(Irp), 0, 0},
               "IoFreeIrp was given an IRP that belongs to the thread that requested it; completing it frees it.", "IRP-1");

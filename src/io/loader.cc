@@ -131,7 +131,8 @@ NTSTATUS start(const Image& image, std::string_view name, const std::vector<Sett
   }
   // Devices made in DriverEntry are ready now; those of AddDevice say so themselves.
   Guard guard;
-  for (DEVICE_OBJECT* device = created->object.DeviceObject; device != nullptr; device = device->NextDevice) device->Flags &= ~static_cast<ULONG>(DO_DEVICE_INITIALIZING);
+  for (DEVICE_OBJECT* device = created->object.DeviceObject; device != nullptr; device = device->NextDevice)
+    device->Flags &= ~static_cast<ULONG>(DO_DEVICE_INITIALIZING);
   driver = created;
   return status;
 }

@@ -97,10 +97,11 @@ VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddres
   TargetMdl->StartVa = PAGE_ALIGN(VirtualAddress);
   TargetMdl->ByteOffset = BYTE_OFFSET(VirtualAddress);
   TargetMdl->ByteCount = size;
-  TargetMdl->MdlFlags = static_cast<CSHORT>((TargetMdl->MdlFlags & MDL_ALLOCATED_FIXED_SIZE) | MDL_PARTIAL | (SourceMdl->MdlFlags & (MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA)));
+  const CSHORT inherited = SourceMdl->MdlFlags & (MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA);
+  TargetMdl->MdlFlags = static_cast<CSHORT>((TargetMdl->MdlFlags & MDL_ALLOCATED_FIXED_SIZE) | MDL_PARTIAL | inherited);
   TargetMdl->MappedSystemVa = SourceMdl->MappedSystemVa != nullptr ? static_cast<char*>(SourceMdl->MappedSystemVa) + (start - source) : nullptr;
-  const PFN_NUMBER* from = MmGetMdlPfnArray(SourceMdl) + (static_cast<const char*>(TargetMdl->StartVa) - static_cast<const char*>(SourceMdl->StartVa)) / PAGE_SIZE;
-  std::memcpy(MmGetMdlPfnArray(TargetMdl), from, sizeof(PFN_NUMBER) * ADDRESS_AND_SIZE_TO_SPAN_PAGES(VirtualAddress, size));
+  const std::ptrdiff_t pages_before = (static_cast<const char*>(TargetMdl->StartVa) - static_cast<const char*>(SourceMdl->StartVa)) / PAGE_SIZE;
+  std::memcpy(MmGetMdlPfnArray(TargetMdl), MmGetMdlPfnArray(SourceMdl) + pages_before, sizeof(PFN_NUMBER) * ADDRESS_AND_SIZE_TO_SPAN_PAGES(VirtualAddress, size));
 }
 
 VOID NTAPI MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList) {

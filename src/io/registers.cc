@@ -26,7 +26,13 @@ void nobody_answered(BusSpace space, std::uint64_t address, unsigned width, std:
          space == BusSpace::Port ? "port" : "bus address", static_cast<unsigned long long>(address));
 }
 
-std::uint64_t bus_address(const volatile void* address) { return reinterpret_cast<std::uintptr_t>(address) - kMappedBase; }
+PVOID map(PHYSICAL_ADDRESS address, SIZE_T size) {
+  const auto physical = static_cast<std::uint64_t>(address.QuadPart);
+  if (size == 0 || physical + size > kMappedRegistersSize) return nullptr;
+  return reinterpret_cast<PVOID>(kMappedRegisters + physical);
+}
+
+std::uint64_t bus_address(const volatile void* address) { return reinterpret_cast<std::uintptr_t>(address) - kMappedRegisters; }
 std::uint64_t port_number(const volatile void* address) { return reinterpret_cast<std::uintptr_t>(address) & 0xFFFF; }
 
 }  // namespace
@@ -84,16 +90,12 @@ extern "C" {
 
 PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE) {
   KDPC_ROUTINE(MmMapIoSpace);
-  const auto physical = static_cast<std::uint64_t>(PhysicalAddress.QuadPart);
-  if (NumberOfBytes == 0 || physical + NumberOfBytes > registers::kMostPhysical) return nullptr;
-  return reinterpret_cast<PVOID>(registers::kMappedBase + physical);
+  return registers::map(PhysicalAddress, NumberOfBytes);
 }
 
 PVOID NTAPI MmMapIoSpaceEx(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, ULONG) {
   KDPC_ROUTINE(MmMapIoSpaceEx);
-  const auto physical = static_cast<std::uint64_t>(PhysicalAddress.QuadPart);
-  if (NumberOfBytes == 0 || physical + NumberOfBytes > registers::kMostPhysical) return nullptr;
-  return reinterpret_cast<PVOID>(registers::kMappedBase + physical);
+  return registers::map(PhysicalAddress, NumberOfBytes);
 }
 
 VOID NTAPI MmUnmapIoSpace(PVOID BaseAddress, SIZE_T) {

@@ -139,7 +139,8 @@ NTSTATUS deliver_default(const RTL_QUERY_REGISTRY_TABLE& entry, void* context) {
   if ((entry.Flags & RTL_QUERY_REGISTRY_REQUIRED) != 0) return STATUS_OBJECT_NAME_NOT_FOUND;
   Datum datum = {entry.DefaultType & 0xFF, entry.DefaultData, entry.DefaultLength};
   if (datum.type == REG_NONE) return STATUS_SUCCESS;
-  if (datum.size == 0 && is_text(datum.type) && datum.data != nullptr) datum.size = static_cast<ULONG>((text_of(static_cast<PCWSTR>(datum.data)).size() + 1) * sizeof(WCHAR));
+  if (datum.size == 0 && is_text(datum.type) && datum.data != nullptr)
+    datum.size = static_cast<ULONG>((text_of(static_cast<PCWSTR>(datum.data)).size() + 1) * sizeof(WCHAR));
   if (datum.size == 0 && datum.type == REG_DWORD) datum.size = sizeof(ULONG);
   if ((entry.Flags & RTL_QUERY_REGISTRY_DIRECT) != 0) return datum.data != nullptr ? store(datum, entry.EntryContext) : STATUS_SUCCESS;
   return entry.QueryRoutine(entry.Name, datum.type, const_cast<void*>(datum.data), datum.size, context, entry.EntryContext);

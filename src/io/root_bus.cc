@@ -58,7 +58,8 @@ NTSTATUS query_resources(DEVICE_OBJECT* device, IRP* irp) {
   const CM_RESOURCE_LIST& raw = *of(device).raw;
   const CM_PARTIAL_RESOURCE_LIST& partial = raw.List[0].PartialResourceList;
   if (partial.Count == 0) return STATUS_SUCCESS;
-  const std::size_t size = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(partial.PartialDescriptors + partial.Count) - reinterpret_cast<const std::byte*>(&raw));
+  const auto* end = reinterpret_cast<const std::byte*>(partial.PartialDescriptors + partial.Count);
+  const auto size = static_cast<std::size_t>(end - reinterpret_cast<const std::byte*>(&raw));
   return answer(irp, &raw, size) != nullptr ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
 }
 

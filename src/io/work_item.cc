@@ -37,6 +37,8 @@ void KDPC_NTAPI run(void* parameter) {
   let_go(object);
 }
 
+std::uint64_t routine_of(PIO_WORKITEM item) { return item->routine != nullptr ? as_parameter(item->routine) : as_parameter(item->routine_with_item); }
+
 void initialize(PIO_WORKITEM item, void* object) {
   work::initialize(wdk::as_work_item(&item->item), run, item);
   item->object = object;
@@ -69,8 +71,7 @@ PIO_WORKITEM NTAPI IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject) {
 VOID NTAPI IoFreeWorkItem(PIO_WORKITEM IoWorkItem) {
   KDPC_ROUTINE(IoFreeWorkItem);
   if (work::is_queued(wdk::as_work_item(&IoWorkItem->item)))
-    bug_check(stop::WorkerInvalid, {2, as_parameter(IoWorkItem), reinterpret_cast<std::uintptr_t>(IoWorkItem->routine != nullptr ? reinterpret_cast<void*>(IoWorkItem->routine) : reinterpret_cast<void*>(IoWorkItem->routine_with_item)), 0},
-              "A work item was freed while it is queued.", "WI-2");
+    bug_check(stop::WorkerInvalid, {2, as_parameter(IoWorkItem), routine_of(IoWorkItem), 0}, "A work item was freed while it is queued.", "WI-2");
   discard(IoWorkItem, kItemTag);
 }
 
@@ -98,7 +99,7 @@ VOID NTAPI IoInitializeWorkItem(PVOID IoObject, PIO_WORKITEM IoWorkItem) {
 VOID NTAPI IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem) {
   KDPC_ROUTINE(IoUninitializeWorkItem);
   if (work::is_queued(wdk::as_work_item(&IoWorkItem->item)))
-    bug_check(stop::WorkerInvalid, {2, as_parameter(IoWorkItem), 0, 0}, "A work item was uninitialised while it is queued.", "WI-2");
+    bug_check(stop::WorkerInvalid, {2, as_parameter(IoWorkItem), routine_of(IoWorkItem), 0}, "A work item was uninitialised while it is queued.", "WI-2");
 }
 
 }  // extern "C"

@@ -44,7 +44,9 @@ struct Machine::Devices {
 
 namespace {
 
-std::string failure(std::string_view subject, const io::pnp::Step& step) { return fmt::format("{}: {} failed with {}", subject, step.what, io::loader::text_of(step.status)); }
+std::string failure(std::string_view subject, const io::pnp::Step& step) {
+  return fmt::format("{}: {} failed with {}", subject, step.what, io::loader::text_of(step.status));
+}
 
 std::string not_loaded(std::string_view driver) { return fmt::format("{}: no driver of this name is loaded", driver); }
 

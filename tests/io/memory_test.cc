@@ -1,4 +1,5 @@
 // Registers, MDLs, common buffers, names of devices, remove locks, device timers.
+#include <gmock/gmock.h>
 #include <wdm.h>
 
 #include <cstring>
@@ -57,6 +58,16 @@ KDPC_TEST(Registers, WhereNothingAnswersReadsAllOnesAndIsSaid) {
   EXPECT_LE(lines.size(), 20u);
   EXPECT_EQ(lines[0].text, "kdpc: read of 1 bytes from bus address 0x12340000: no device has a register there");
   EXPECT_EQ(lines[2].text, "kdpc: write of 1 bytes to port 0x60: no device has a register there");
+}
+
+KDPC_TEST(Registers, TouchedLikeMemoryTheyAreNamed) {
+  static PULONG registers;
+  m.on(0, DISPATCH_LEVEL, [] {
+    registers = static_cast<PULONG>(MmMapIoSpace(physical(PulseBoard::kFirstBase), 16, MmNonCached));
+    *static_cast<volatile ULONG*>(registers) = 1;
+  });
+  EXPECT_BUGCHECK(DRIVER_IRQL_NOT_LESS_OR_EQUAL, registers, DISPATCH_LEVEL, 1);
+  EXPECT_THAT(m.outcome().report(), testing::HasSubstr("WRITE_REGISTER_"));
 }
 
 KDPC_TEST(Mdl, DescribesMemoryOfTheRun) {

@@ -16,8 +16,9 @@
 #include "kernel/system.h"
 #include "machine/sim/explain.h"
 #include "machine/sim/fiber.h"
-#include "machine/sim/run.h"
+#include "machine/mapped_registers.h"
 #include "machine/sanitizer.h"
+#include "machine/sim/run.h"
 #include "machine/sim/sim_machine.h"
 #include "machine/sim/world.h"
 
@@ -82,13 +83,13 @@ BugcheckReport page_fault_report(const Fault& fault) {
   const Irql level = current().irql;
   const std::uint64_t operation = fault.execute ? 8 : fault.write ? 1 : 0;
   if (level < Irql::Dispatch)
-    return report_of(stop::PageFaultInNonpagedArea, {fault.address, operation, fault.instruction, 0}, "An invalid memory reference.", "0x50");
+    return report_of(stop::PageFaultInNonpagedArea, {fault.address, operation, fault.instruction, 0}, is_mapped_register(fault.address) ? kRegisterTouched : "An invalid memory reference.", "0x50");
   const bool in_kernel = fault.instruction >= code_low && fault.instruction < code_high;
   if (in_kernel)
     return report_of(stop::IrqlNotLessOrEqual, {fault.address, as_parameter(level), operation, fault.instruction},
                      "A kernel routine was given an address that is not valid, at DISPATCH_LEVEL or above.", "0x0A");
   return report_of(stop::DriverIrqlNotLessOrEqual, {fault.address, as_parameter(level), operation, fault.instruction},
-                   "A driver touched memory that is not valid, at DISPATCH_LEVEL or above.", "0xD1");
+                   is_mapped_register(fault.address) ? kRegisterTouched : "A driver touched memory that is not valid, at DISPATCH_LEVEL or above.", "0xD1");
 }
 
 BugcheckReport report_of_signal(int signal, const siginfo_t& info, const Fault& fault) {
