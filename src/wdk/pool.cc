@@ -13,14 +13,17 @@ namespace {
 
 constexpr ULONG kUntagged = pool_tag("None");
 
-// Paged pool may be touched below DISPATCH_LEVEL only; asking for it there is already the mistake (IRQL-7).
-void check_paged(PoolType type, SIZE_T size) {
-  if (const Irql level = current_irql(); type == PoolType::Paged && level > Irql::Apc)
-    bug_check(stop::BadPoolCaller, {8, as_parameter(level), static_cast<std::uint64_t>(type), size}, "Paged pool was asked for above APC_LEVEL.", "IRQL-2");
+// Paged pool may be touched below DISPATCH_LEVEL only, and above it there is no pool at all (IRQL-7).
+bool is_too_high(PoolType type) { return current_irql() > (type == PoolType::Paged ? Irql::Apc : Irql::Dispatch); }
+
+void check_allocation(PoolType type, SIZE_T size) {
+  if (is_too_high(type))
+    bug_check(stop::BadPoolCaller, {8, as_parameter(current_irql()), static_cast<std::uint64_t>(type), size},
+              "Paged pool was asked for above APC_LEVEL, or nonpaged pool above DISPATCH_LEVEL.", "IRQL-2");
 }
 
 void* allocate(PoolType type, SIZE_T size, ULONG tag, void* caller) {
-  check_paged(type, size);
+  check_allocation(type, size);
   return sys().pool.allocate(size, tag, type, reinterpret_cast<std::uintptr_t>(caller));
 }
 
@@ -29,9 +32,9 @@ PoolType type_of(POOL_TYPE type) { return (type & 1) != 0 ? PoolType::Paged : Po
 void free_block(void* memory, ULONG tag, void* caller) {
   if (sys().pool.contains(memory)) {
     const PoolBlock& block = static_cast<const PoolBlock*>(memory)[-1];
-    if (const Irql level = current_irql(); block.magic == Pool::kAllocated && block.type == PoolType::Paged && level > Irql::Apc)
-      bug_check(stop::BadPoolCaller, {9, as_parameter(level), static_cast<std::uint64_t>(block.type), as_parameter(memory)},
-                "Paged pool was freed above APC_LEVEL.", "IRQL-2");
+    if (block.magic == Pool::kAllocated && is_too_high(block.type))
+      bug_check(stop::BadPoolCaller, {9, as_parameter(current_irql()), static_cast<std::uint64_t>(block.type), as_parameter(memory)},
+                "Paged pool was freed above APC_LEVEL, or nonpaged pool above DISPATCH_LEVEL.", "IRQL-2");
     if (block.magic == Pool::kAllocated) audit_range(memory, block.size);
   }
   sys().pool.free(memory, tag, reinterpret_cast<std::uintptr_t>(caller));
