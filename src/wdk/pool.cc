@@ -13,7 +13,8 @@ namespace {
 
 constexpr ULONG kUntagged = pool_tag("None");
 
-// Paged pool may be touched below DISPATCH_LEVEL only, and above it there is no pool at all (IRQL-7).
+// Paged pool may be touched below DISPATCH_LEVEL only, and above it there is no pool at all. Too high a level is the pool's own stop code, so
+// it is looked at before everything else (IRQL-7).
 bool is_too_high(PoolType type) { return current_irql() > (type == PoolType::Paged ? Irql::Apc : Irql::Dispatch); }
 
 void check_allocation(PoolType type, SIZE_T size) {
@@ -23,20 +24,26 @@ void check_allocation(PoolType type, SIZE_T size) {
 }
 
 void* allocate(PoolType type, SIZE_T size, ULONG tag, void* caller) {
-  check_allocation(type, size);
   return sys().pool.allocate(size, tag, type, reinterpret_cast<std::uintptr_t>(caller));
 }
 
 PoolType type_of(POOL_TYPE type) { return (type & 1) != 0 ? PoolType::Paged : PoolType::NonPaged; }
 
+// The live block of which `memory` is the beginning, or null.
+const PoolBlock* block_of(void* memory) {
+  if (!sys().pool.contains(memory)) return nullptr;
+  const PoolBlock* block = static_cast<const PoolBlock*>(memory) - 1;
+  return block->magic == Pool::kAllocated ? block : nullptr;
+}
+
+void check_free(void* memory) {
+  if (const PoolBlock* block = block_of(memory); block != nullptr && is_too_high(block->type))
+    bug_check(stop::BadPoolCaller, {9, as_parameter(current_irql()), static_cast<std::uint64_t>(block->type), as_parameter(memory)},
+              "Paged pool was freed above APC_LEVEL, or nonpaged pool above DISPATCH_LEVEL.", "IRQL-2");
+}
+
 void free_block(void* memory, ULONG tag, void* caller) {
-  if (sys().pool.contains(memory)) {
-    const PoolBlock& block = static_cast<const PoolBlock*>(memory)[-1];
-    if (block.magic == Pool::kAllocated && is_too_high(block.type))
-      bug_check(stop::BadPoolCaller, {9, as_parameter(current_irql()), static_cast<std::uint64_t>(block.type), as_parameter(memory)},
-                "Paged pool was freed above APC_LEVEL, or nonpaged pool above DISPATCH_LEVEL.", "IRQL-2");
-    if (block.magic == Pool::kAllocated) audit_range(memory, block.size);
-  }
+  if (const PoolBlock* block = block_of(memory); block != nullptr) audit_range(memory, block->size);
   sys().pool.free(memory, tag, reinterpret_cast<std::uintptr_t>(caller));
 }
 
@@ -45,29 +52,34 @@ void free_block(void* memory, ULONG tag, void* caller) {
 extern "C" {
 
 PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag) {
-  KDPC_ROUTINE(ExAllocatePool2);
   const PoolType type = (Flags & POOL_FLAG_PAGED) != 0 ? PoolType::Paged : PoolType::NonPaged;
+  check_allocation(type, NumberOfBytes);
+  KDPC_ROUTINE(ExAllocatePool2);
   void* memory = allocate(type, NumberOfBytes, Tag, __builtin_return_address(0));
   if (memory != nullptr && (Flags & POOL_FLAG_UNINITIALIZED) == 0) std::memset(memory, 0, NumberOfBytes);
   return memory;
 }
 
 PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag) {
+  check_allocation(type_of(PoolType), NumberOfBytes);
   KDPC_ROUTINE(ExAllocatePoolWithTag);
   return allocate(type_of(PoolType), NumberOfBytes, Tag, __builtin_return_address(0));
 }
 
 PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes) {
+  check_allocation(type_of(PoolType), NumberOfBytes);
   KDPC_ROUTINE(ExAllocatePool);
   return allocate(type_of(PoolType), NumberOfBytes, kUntagged, __builtin_return_address(0));
 }
 
 VOID NTAPI ExFreePool(PVOID P) {
+  check_free(P);
   KDPC_ROUTINE(ExFreePool);
   free_block(P, 0, __builtin_return_address(0));
 }
 
 VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag) {
+  check_free(P);
   KDPC_ROUTINE(ExFreePoolWithTag);
   free_block(P, Tag, __builtin_return_address(0));
 }
