@@ -11,6 +11,7 @@ const char* name_of_stop(std::uint32_t code) {
     case stop::IrqlNotLessOrEqual: return "IRQL_NOT_LESS_OR_EQUAL";
     case stop::SpinLockAlreadyOwned: return "SPIN_LOCK_ALREADY_OWNED";
     case stop::SpinLockNotOwned: return "SPIN_LOCK_NOT_OWNED";
+    case stop::ReferenceByPointer: return "REFERENCE_BY_POINTER";
     case stop::BadPoolHeader: return "BAD_POOL_HEADER";
     case stop::KmodeExceptionNotHandled: return "KMODE_EXCEPTION_NOT_HANDLED";
     case stop::NoMoreIrpStackLocations: return "NO_MORE_IRP_STACK_LOCATIONS";

@@ -12,6 +12,7 @@ enum Code : std::uint32_t {
   IrqlNotLessOrEqual = 0x0A,
   SpinLockAlreadyOwned = 0x0F,
   SpinLockNotOwned = 0x10,
+  ReferenceByPointer = 0x18,
   BadPoolHeader = 0x19,
   KmodeExceptionNotHandled = 0x1E,
   NoMoreIrpStackLocations = 0x35,

@@ -28,7 +28,8 @@ void charge_interrupted(Processor& self) {
 void take_quantum(Processor& self) {
   Thread& thread = *self.current_thread;
   if (thread.is_idle) return;
-  thread.quantum = static_cast<std::int8_t>(thread.quantum - kQuantumUnitsPerTick);
+  // Used up already, and nobody could switch since: it does not become less, so that it cannot wrap.
+  if (thread.quantum > 0) thread.quantum = static_cast<std::int8_t>(thread.quantum - kQuantumUnitsPerTick);
   if (thread.quantum > 0) return;
   self.quantum_end = true;
   Machine::request_here(kDispatchRequest);

@@ -94,11 +94,19 @@ void check_usable(const Dpc* dpc) {
               "KeInsertQueueDpc was given memory that KeInitializeDpc never initialised.", "INS-8");
 }
 
-bool is_queued(const Dpc& dpc) {
-  const DpcQueue* claimed = dpc.queue;
+bool is_a_queue(const DpcQueue* claimed) {
   for (unsigned number = 0; number < sys().processor_count; ++number)
-    if (claimed == &processor(number).dpcs) return processor(number).dpcs.contains(dpc);
+    if (claimed == &processor(number).dpcs) return true;
   return false;
+}
+
+// Of memory that may hold anything.
+bool is_queued(const Dpc& dpc) {
+  RaiseTo<Irql::High> raised;
+  DpcQueue* claimed = dpc.queue;
+  if (!is_a_queue(claimed)) return false;
+  QueueLocked locked(*claimed);
+  return claimed->contains(dpc);
 }
 
 }  // namespace
@@ -132,6 +140,8 @@ bool insert(Dpc* dpc, void* argument1, void* argument2) {
   bool request = false;
   {
     QueueLocked locked(target.dpcs);
+    // Refused or not: what the caller has done before is seen by the run that follows, because that one takes this lock first.
+    Machine::observe(OrderReleased{dpc});
     DpcQueue* none = nullptr;
     if (!__atomic_compare_exchange_n(&dpc->queue, &none, &target.dpcs, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
       Machine::observe(DpcRefused{dpc, dpc->routine});
@@ -140,7 +150,6 @@ bool insert(Dpc* dpc, void* argument1, void* argument2) {
     dpc->argument1 = argument1;
     dpc->argument2 = argument2;
     target.dpcs.insert(*dpc);
-    Machine::observe(OrderReleased{dpc});
     // Pairs with the fence at the end of retire_here(): either it sees the new depth, or we see that it is over (RET-3b).
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const auto importance = static_cast<Importance>(dpc->importance);
@@ -158,6 +167,9 @@ bool remove(Dpc& dpc) {
   RaiseTo<Irql::High> raised;
   DpcQueue* queue = dpc.queue;
   if (queue == nullptr) return false;
+  if (!is_a_queue(queue))
+    bug_check(stop::IrqlNotLessOrEqual, {as_parameter(&dpc), as_parameter(Irql::High), 1, 0},
+              "KeRemoveQueueDpc was given memory that KeInitializeDpc never initialised.", "INS-8");
   QueueLocked locked(*queue);
   if (dpc.queue != queue) return false;  // its drain was faster
   queue->remove(dpc);
@@ -278,20 +290,18 @@ void flush() {
   if (Machine::irql() != Irql::Passive)
     bug_check(stop::DriverVerifierDetectedViolation, {0xE5, as_parameter(Machine::irql()), 0, 0},
               "KeFlushQueuedDpcs above PASSIVE_LEVEL waits for DPCs that this very processor keeps from running.", "FLU-4");
-  auto* flush = static_cast<Flush*>(sys().pool.allocate(sizeof(Flush), pool_tag("Flus")));
-  KDPC_INVARIANT("K.DPC-FLUSH", flush != nullptr);
-  wait::initialize_event(flush->done, ObjectType::NotificationEvent, false);
-  flush->remaining = static_cast<std::int32_t>(sys().processor_count);
+  Flush flush;  // on this thread's stack: a flush must not fail for want of memory
+  wait::initialize_event(flush.done, ObjectType::NotificationEvent, false);
+  flush.remaining = static_cast<std::int32_t>(sys().processor_count);
   for (unsigned number = 0; number < sys().processor_count; ++number) {
-    Dpc& dpc = flush->dpcs[number];
+    Dpc& dpc = flush.dpcs[number];
     dpc.type = 0;
-    initialize(dpc, flush_routine, flush);
+    initialize(dpc, flush_routine, &flush);
     set_importance(dpc, Importance::MediumHigh);  // asks for a drain at once, wherever it goes
     set_target(dpc, number);
     insert(&dpc, nullptr, nullptr);
   }
-  wait::for_object(flush->done.header, nullptr);
-  sys().pool.free(flush, pool_tag("Flus"));
+  wait::for_object(flush.done.header, nullptr);
 }
 
 }  // namespace dpc

@@ -1,5 +1,6 @@
 #include "kernel/entry.h"
 
+#include "kernel/bugcheck.h"
 #include "kernel/clock.h"
 #include "kernel/interrupt.h"
 #include "kernel/ipi.h"
@@ -51,6 +52,17 @@ void interrupt(std::uint8_t vector) {
   Machine::call_on(StackKind::Isr, handle, &vector);
   --self.interrupt_nesting;
   self.interrupted_irql = outer;
+  // What else is due is taken by the window this one was taken in; nesting here would fill the stack when a line never rests.
+  if (before >= Irql::Dispatch || self.ending_interrupts) {
+    Machine::set_irql(before);
+    return;
+  }
+  // All hardware first, then the software interrupts, which may switch threads: until then this is the same processor.
+  self.ending_interrupts = true;
+  Machine::set_irql(before);
+  Machine::window();
+  Machine::set_irql(Irql::High);
+  Machine::here().ending_interrupts = false;
   lower_here(before);
 }
 
@@ -63,6 +75,9 @@ void thread_begins(Thread& self) {
   Machine::observe(OrderAcquired{&self});
   scheduler::release_dispatcher_lock(Irql::Passive);
   self.routine(self.context);
+  if (const Irql now = Machine::irql(); now != Irql::Passive)
+    bug_check(stop::IrqlUnexpectedValue, {as_parameter(now) << 16 | as_parameter(Irql::Passive) << 8 | 2, Address(self.routine).value, as_parameter(self.context), 0},
+              "The routine of a system thread returned above PASSIVE_LEVEL.", "IRQL-7");
   thread::end_current();
 }
 

@@ -37,7 +37,7 @@ void unlink(Processor& processor, Interrupt& object) {
 }
 
 bool is_sane(const InterruptSpec& spec) {
-  return spec.synchronize_irql >= spec.irql && spec.synchronize_irql <= Irql::High && spec.irql >= Irql::Device && irql_of(spec.vector) == spec.irql &&
+  return spec.synchronize_irql >= spec.irql && spec.synchronize_irql <= Irql::High && spec.irql >= Irql::Device && spec.irql < Irql::Synch && irql_of(spec.vector) == spec.irql &&
          (spec.routine != nullptr || spec.message_routine != nullptr);
 }
 
@@ -152,6 +152,8 @@ void disconnect(Interrupt* any) {
       Machine::observe(InterruptConnected{object, spec.routine != nullptr ? Address(spec.routine) : Address(spec.message_routine), spec.vector, false});
     }
   }
+  // Pairs with the fence in service_here(): either that pass is seen here, or it does not see these objects any more.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   for (const unsigned number : spec.processors) {
     volatile std::uintptr_t& passes = processor(number).servicing[spec.vector];
     while (passes != 0) Machine::spin_pause(&passes);
@@ -169,14 +171,14 @@ unsigned char synchronize(Interrupt& object, SynchronizedRoutine* routine, void*
 }
 
 Irql acquire_lock(Interrupt& object) NO_PERMISSION_CHECK {
-  const Irql previous = raise_here(object.spec.synchronize_irql);
+  const Irql previous = raise_for_driver(object.spec.synchronize_irql);
   object.lock->acquire_here(LockKind::Interrupt);
   return previous;
 }
 
 void release_lock(Interrupt& object, Irql previous) NO_PERMISSION_CHECK {
   object.lock->release_here(LockKind::Interrupt);
-  lower_here(previous);
+  lower_for_driver(previous);
 }
 
 void service_here(Processor& self, std::uint8_t vector) {

@@ -49,6 +49,7 @@ std::size_t Pool::span_of(const PoolBlock& block) {
 void* Pool::allocate(std::size_t size, std::uint32_t tag, PoolType type, std::uintptr_t caller) {
   if (size > size_ / 2) return nullptr;
   const unsigned index = class_for(size + kGuard);
+  if (index >= kClasses) return nullptr;
   PoolBlock* block;
   {
     Locked<Irql::High> locked(lock_, LockKind::Dispatcher);
@@ -58,7 +59,7 @@ void* Pool::allocate(std::size_t size, std::uint32_t tag, PoolType type, std::ui
       if (free_first_[index] == nullptr) free_last_[index] = nullptr;
     } else {
       std::size_t gap = 0;
-      if (size >= kPage) {
+      if (class_size(index) > kPage) {  // all blocks of such a class, as a smaller one may come back as one of a page or more
         gap = (kPage - (reinterpret_cast<std::uintptr_t>(base_) + used_ + sizeof(PoolBlock)) % kPage) % kPage;
         if (gap != 0 && gap < sizeof(PoolBlock)) gap += kPage;
       }
@@ -93,10 +94,12 @@ void Pool::free(void* memory, std::uint32_t tag, std::uintptr_t caller) {
     if (guard[index] != kGuardByte)
       bug_check(stop::BadPoolHeader, {0x20, as_parameter(memory), as_parameter(guard + index), block->size},
                 "Something wrote past the end of a pool block.", "IRQL-7");
+  std::uint32_t live = kAllocated;
+  if (!__atomic_compare_exchange_n(&block->magic, &live, kFree, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    bug_check(stop::BadPoolCaller, {7, 0, as_parameter(block), as_parameter(memory)}, "A pool block was freed by two processors at once.", "IRQL-7");
   Machine::observe(PoolFreed{memory, block->size, block->tag});
   std::memset(memory, kStaleByte, block->size);
   Locked<Irql::High> locked(lock_, LockKind::Dispatcher);
-  block->magic = kFree;
   block->caller = caller;
   block->next_free = nullptr;
   if (free_last_[block->size_class] != nullptr) {

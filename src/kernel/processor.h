@@ -40,6 +40,7 @@ struct Processor {
   volatile bool timer_request;                // H  something is due; take it in the next drain
 
   std::uint32_t interrupt_nesting;            // H
+  volatile bool ending_interrupts;            // H  the outermost interrupt opens its last window: those taken in it leave the rest to it
   Irql interrupted_irql;                      // H  of what the innermost interrupt interrupted
   Interrupt* volatile vectors[256];           // V
   volatile std::uintptr_t servicing[256];     // X  passes over that chain now running here

@@ -134,14 +134,22 @@ void switch_locked(Thread& old, Thread& next, WaitReason why) {
   if (self.dpc_routine_active)
     bug_check(stop::AttemptedSwitchFromDpc, {as_parameter(&old), as_parameter(&next), old.machine.stack_high, 0},
               "A wait, or another attempt to switch threads, was made from within a DPC routine.", "RET-10");
+  if (self.interrupt_nesting != 0)
+    bug_check(stop::AttemptedSwitchFromDpc, {as_parameter(&old), as_parameter(&next), old.machine.stack_high, 0},
+              "A wait, or another attempt to switch threads, was made from within an interrupt service routine.", "RET-10");
   self.current_thread = &next;
   next.state = ThreadState::Running;
   next.processor = self.number;
   set_idle(self, next.is_idle);
+  // Who inserted a DPC while the idle loop polled has asked for nothing, and the loop now ends. Pairs with the fence in dpc::insert().
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (old.is_idle && dpc::has_work(self)) Machine::request_here(kDispatchRequest);
   if (next.quantum <= 0) next.quantum = next.quantum_reset;
   Machine::observe(ThreadSwitched{old.id, next.id, why});
   Machine::switch_to(old, next);
   thread::finish_switch_locked();
+  // The thread that went on may have been overtaken while it was chosen, and where it goes on nobody looks a second time.
+  if (Machine::here().next_thread != nullptr) Machine::request_here(kDispatchRequest);
 }
 
 // The running thread gives way to `next`, stays runnable, and finds its place again.

@@ -18,8 +18,23 @@ void set_name(Thread& thread, const char* name) {
   std::strncpy(thread.name, name, sizeof thread.name - 1);
 }
 
+// Handles of system threads are their object's address with a mark, so that a stale or foreign handle is told apart from garbage.
+constexpr std::uintptr_t kHandleMark = 1;
+
+Thread* find_by_handle_locked(std::uintptr_t handle) {
+  if ((handle & kHandleMark) == 0) return nullptr;
+  for (Link* link = sys().threads.first(); link != nullptr; link = sys().threads.after(link)) {
+    Thread* thread = owner_of<&Thread::all_link>(link);
+    if (reinterpret_cast<std::uintptr_t>(thread) == (handle & ~kHandleMark)) return thread->has_handle ? thread : nullptr;
+  }
+  return nullptr;
+}
+
 // Thread objects are kept until nobody refers to them.
 void drop_locked(Thread& thread) {
+  if (thread.header.type != static_cast<std::uint8_t>(ObjectType::Thread) || (thread.references == 1 && thread.state != ThreadState::Terminated))
+    bug_check(stop::ReferenceByPointer, {0, as_parameter(&thread), 0, 0},
+              "A thread was dereferenced more often than it was referenced, or it is no thread.", "0x18");
   if (--thread.references != 0) return;
   List::remove(thread.all_link);
   sys().pool.free(&thread, kThreadTag);
@@ -68,6 +83,7 @@ void end_current() {
   Processor& self = Machine::here();
   Thread& thread = *self.current_thread;
   Machine::observe(ThreadEnded{thread.id});
+  Machine::observe(OrderReleased{&thread});
   thread.state = ThreadState::Terminated;
   thread.header.signal_state = 1;
   wait::signal_locked(thread.header, 0);
@@ -96,6 +112,32 @@ void release(Thread& thread) {
   const Irql previous = scheduler::acquire_dispatcher_lock();
   drop_locked(thread);
   scheduler::release_dispatcher_lock(previous);
+}
+
+std::uintptr_t open_handle(Thread& thread) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  thread.has_handle = true;
+  scheduler::release_dispatcher_lock(previous);
+  return reinterpret_cast<std::uintptr_t>(&thread) | kHandleMark;
+}
+
+Thread* reference_by_handle(std::uintptr_t handle) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  Thread* thread = find_by_handle_locked(handle);
+  if (thread != nullptr) ++thread->references;
+  scheduler::release_dispatcher_lock(previous);
+  return thread;
+}
+
+bool close_handle(std::uintptr_t handle) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  Thread* thread = find_by_handle_locked(handle);
+  if (thread != nullptr) {
+    thread->has_handle = false;
+    drop_locked(*thread);
+  }
+  scheduler::release_dispatcher_lock(previous);
+  return thread != nullptr;
 }
 
 Thread& current() {

@@ -36,6 +36,7 @@ struct Thread {
   std::uint32_t id;               // I  1, 2, 3 … in order of creation; idle threads first
   ThreadState state;              // D
   bool is_idle;                   // I
+  bool has_handle;                // D  PsCreateSystemThread has made one, and nobody has closed it
   bool preempted;                 // D  goes back to the head of its list (WAIT-7)
   std::uint8_t priority;          // D
   std::uint8_t base_priority;     // D
@@ -72,8 +73,13 @@ Thread* create(const char* name, ThreadRoutine* routine, void* context, std::uin
 void start(Thread& thread);
 // Ends the current thread; at Passive.
 [[noreturn]] void end_current();
-void release(Thread& thread);        // gives a reference back
+void release(Thread& thread);        // gives a reference back; more than there are: bug check 0x18
 void reference(Thread& thread);
+
+// A handle is the thread's address with a mark, and there is one per thread.
+std::uintptr_t open_handle(Thread& thread);            // takes over the caller's reference
+Thread* reference_by_handle(std::uintptr_t handle);    // null: not an open handle
+[[nodiscard]] bool close_handle(std::uintptr_t handle);
 
 // After every switch, by the thread that goes on, with the dispatcher lock held: what the one before left to be cleaned up.
 void finish_switch_locked();

@@ -81,6 +81,25 @@ void expire_locked(Timer& timer) {
   if (timer.period != 0) insert_locked(timer, sys().interrupt_time + timer.period * kHundredNanosecondsPerMillisecond);
 }
 
+bool is_timer(const Timer& timer) {
+  return timer.header.type == static_cast<std::uint8_t>(Kind::Notification) || timer.header.type == static_cast<std::uint8_t>(Kind::Synchronization);
+}
+
+void check_initialized(const Timer& timer) {
+  if (!is_timer(timer))
+    bug_check(stop::IrqlNotLessOrEqual, {as_parameter(&timer), as_parameter(Machine::irql()), 1, 0},
+              "A timer routine was given memory that KeInitializeTimer never initialised.", "TIM-1");
+}
+
+// Of memory that may hold anything.
+bool is_in_a_table(const Timer& timer) {
+  if (!is_timer(timer) || timer.header.inserted == 0 || timer.processor >= sys().processor_count) return false;
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  const bool found = processor(timer.processor).timers.timers().contains(timer.link);
+  scheduler::release_dispatcher_lock(previous);
+  return found;
+}
+
 void* low_part(std::uint64_t time) { return reinterpret_cast<void*>(time & 0xffffffff); }
 void* high_part(std::uint64_t time) { return reinterpret_cast<void*>(time >> 32); }
 
@@ -90,6 +109,9 @@ std::uint64_t interrupt_time() { return sys().interrupt_time; }
 std::uint64_t system_time() { return sys().interrupt_time + static_cast<std::uint64_t>(sys().system_time_offset); }
 
 void initialize(Timer& timer, Kind kind) {
+  if (is_in_a_table(timer))
+    bug_check(stop::KernelSecurityCheckFailure, {3, as_parameter(&timer), 0, 0},
+              "KeInitializeTimer was called for a timer that is still set: its links would corrupt the timer table.", "INI-4");
   timer.header.type = static_cast<std::uint8_t>(kind);
   timer.header.size = sizeof(Timer) / sizeof(std::uint32_t);
   timer.header.inserted = 0;
@@ -112,12 +134,16 @@ void remove_locked(Timer& timer) {
 }
 
 bool set(Timer& timer, std::int64_t due, std::uint32_t period_ms, Dpc* dpc) {
+  check_initialized(timer);
   const Irql previous = scheduler::acquire_dispatcher_lock();
   const bool was_set = timer.header.inserted != 0;
   if (was_set) remove_locked(timer);
   timer.header.signal_state = 0;
   timer.dpc = dpc;
   timer.period = period_ms;
+  // For whoever waits, and for the routine, which the expiry calls without queueing its Dpc.
+  Machine::observe(OrderReleased{&timer});
+  if (dpc != nullptr) Machine::observe(OrderReleased{dpc});
   std::uint64_t due_time = 0;
   const bool due_now = is_due(due, due_time);
   Machine::observe(TimerSet{&timer, dpc, due_time, period_ms, static_cast<std::uint16_t>(table_of(timer, Machine::here()))});
@@ -135,6 +161,7 @@ bool set(Timer& timer, std::int64_t due, std::uint32_t period_ms, Dpc* dpc) {
 }
 
 bool cancel(Timer& timer) {
+  check_initialized(timer);
   const Irql previous = scheduler::acquire_dispatcher_lock();
   const bool was_set = timer.header.inserted != 0;
   if (was_set) remove_locked(timer);

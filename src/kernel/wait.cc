@@ -67,6 +67,24 @@ void enqueue(Thread& thread, WaitBlock& block, DispatcherHeader& object, std::in
   object.waiters.push_back(block.link);
 }
 
+// An absolute time that has come already (TIM-2).
+bool is_past(std::int64_t timeout) { return timeout >= 0 && timeout <= static_cast<std::int64_t>(timer::system_time()); }
+
+void check_object(const DispatcherHeader& object) {
+  switch (type_of(object)) {
+    case ObjectType::NotificationEvent:
+    case ObjectType::SynchronizationEvent:
+    case ObjectType::Semaphore:
+    case ObjectType::Thread:
+    case ObjectType::NotificationTimer:
+    case ObjectType::SynchronizationTimer:
+      return;
+  }
+  constexpr std::uint32_t kObjectTypeMismatch = 0xC0000024;
+  bug_check(stop::KmodeExceptionNotHandled, {kObjectTypeMismatch, as_parameter(&object), object.type, 0},
+            "A wait was asked for on something that is no dispatcher object, or was never initialised.", "WAIT-4");
+}
+
 // With the dispatcher lock: sleeps until the object, if any, or the time limit ends it.
 std::int32_t block_locked(DispatcherHeader* object, const std::uint64_t* due_time, WaitReason why) {
   Thread& self = *Machine::here().current_thread;
@@ -160,12 +178,13 @@ std::int32_t release_semaphore(Semaphore& semaphore, std::int32_t adjustment, st
 }
 
 std::int32_t for_object(DispatcherHeader& object, const std::int64_t* timeout) {
+  check_object(object);
   check_level(object, timeout);
   const Irql previous = scheduler::acquire_dispatcher_lock();
   std::int32_t result = status::Success;
   if (object.signal_state > 0) {
     consume(object);
-  } else if (timeout != nullptr && *timeout == 0) {
+  } else if (timeout != nullptr && is_past(*timeout)) {
     result = status::Timeout;
   } else {
     const std::uint64_t due_time = timeout != nullptr ? relative(timer::interrupt_time(), *timeout) : 0;
@@ -179,6 +198,7 @@ std::int32_t for_object(DispatcherHeader& object, const std::int64_t* timeout) {
 std::int32_t delay(std::int64_t interval) {
   const std::int64_t blocking = -1;
   check_level(thread::current().timer.header, &blocking);
+  if (is_past(interval)) return status::Success;
   const Irql previous = scheduler::acquire_dispatcher_lock();
   // From the exact time, not from the last tick: expiry at a tick is then never early (TIM-6).
   const std::uint64_t last_tick = sys().last_tick;

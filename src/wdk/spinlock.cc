@@ -17,12 +17,7 @@ VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock) {
 KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock) NO_PERMISSION_CHECK {
   KDPC_ROUTINE_ON(KeAcquireSpinLockRaiseToDpc, SpinLock);
   // Only a free build comes here above DISPATCH_LEVEL: there the level drops to it, as NT's store to CR8 does (IRQL-7).
-  const Irql previous = current_irql();
-  if (previous > Irql::Dispatch) {
-    lower_here(Irql::Dispatch);
-  } else {
-    raise_here(Irql::Dispatch);
-  }
+  const Irql previous = raise_for_driver(Irql::Dispatch);
   as_lock(SpinLock).acquire_here();
   return static_cast<KIRQL>(previous);
 }

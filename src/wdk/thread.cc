@@ -10,18 +10,23 @@ using namespace kdpc::wdk;
 
 namespace {
 
-// Handles of system threads are their object's address with a mark, so that a stale or foreign handle is told apart from garbage.
-constexpr ULONG_PTR kHandleMark = 1;
+std::uintptr_t value_of(HANDLE handle) { return reinterpret_cast<std::uintptr_t>(handle); }
 
-HANDLE handle_of(Thread& thread) { return reinterpret_cast<HANDLE>(reinterpret_cast<ULONG_PTR>(&thread) | kHandleMark); }
+// Checked builds of NT assert it.
+void check_priority(const void* thread, KPRIORITY priority) {
+  if (priority < 1 || priority > kHighPriority)
+    bug_check(stop::KmodeExceptionNotHandled, {static_cast<ULONG>(STATUS_INVALID_PARAMETER), as_parameter(thread), static_cast<ULONG>(priority), 0},
+              "KeSetPriorityThread was asked for a priority that does not exist; priorities are 1 to 31.", "IRQL-4");
+}
 
-Thread* thread_of(HANDLE handle) {
-  const auto value = reinterpret_cast<ULONG_PTR>(handle);
-  if ((value & kHandleMark) == 0) return nullptr;
-  auto* wanted = reinterpret_cast<Thread*>(value & ~kHandleMark);
-  for (Link* link = sys().threads.first(); link != nullptr; link = sys().threads.after(link))
-    if (owner_of<&Thread::all_link>(link) == wanted) return wanted;
-  return nullptr;
+// Device, driver and file objects live as long as the I/O manager says; references to them are not counted. Everything else must be a thread.
+bool is_counted(const void* object) {
+  constexpr std::uint8_t kDevice = 3, kFile = 5;  // what an I/O object's first byte says
+  const DispatcherHeader& header = as_object(const_cast<void*>(object));
+  if (header.type >= kDevice && header.type <= kFile) return false;
+  if (header.type != static_cast<std::uint8_t>(ObjectType::Thread))
+    bug_check(stop::ReferenceByPointer, {0, as_parameter(object), 0, 0}, "Something was referenced or dereferenced that is no object.", "0x18");
+  return true;
 }
 
 }  // namespace
@@ -33,7 +38,7 @@ NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG, POBJECT_ATTRIBU
   KDPC_ROUTINE(PsCreateSystemThread);
   Thread* created = thread::create("system thread", reinterpret_cast<ThreadRoutine*>(StartRoutine), StartContext, kNormalPriority, active_processors());
   if (created == nullptr) return STATUS_INSUFFICIENT_RESOURCES;
-  *ThreadHandle = handle_of(*created);
+  *ThreadHandle = reinterpret_cast<HANDLE>(thread::open_handle(*created));
   if (ClientId != nullptr) *ClientId = CLIENT_ID{nullptr, reinterpret_cast<HANDLE>(ULONG_PTR{created->id})};
   thread::start(*created);
   return STATUS_SUCCESS;
@@ -56,6 +61,7 @@ PKTHREAD NTAPI KeGetCurrentThread() {
 
 KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority) {
   KDPC_ROUTINE(KeSetPriorityThread);
+  check_priority(Thread, Priority);
   return thread::set_priority(as_thread(Thread), static_cast<std::uint8_t>(Priority));
 }
 
@@ -89,29 +95,28 @@ BOOLEAN NTAPI KeAreAllApcsDisabled() {
 
 NTSTATUS NTAPI ZwClose(HANDLE Handle) {
   KDPC_ROUTINE(ZwClose);
-  Thread* thread = thread_of(Handle);
-  if (thread == nullptr) return STATUS_INVALID_HANDLE;
-  thread::release(*thread);
-  return STATUS_SUCCESS;
+  if ((value_of(Handle) & 3) == 2) return STATUS_SUCCESS;  // a registry key (io/registry.cc): keys stay for the whole run
+  return thread::close_handle(value_of(Handle)) ? STATUS_SUCCESS : STATUS_INVALID_HANDLE;
 }
 
 NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK, POBJECT_TYPE, KPROCESSOR_MODE, PVOID* Object, POBJECT_HANDLE_INFORMATION) {
   KDPC_ROUTINE(ObReferenceObjectByHandle);
-  Thread* thread = thread_of(Handle);
+  Thread* thread = thread::reference_by_handle(value_of(Handle));
   if (thread == nullptr) return STATUS_INVALID_HANDLE;
-  thread::reference(*thread);
   *Object = thread;
   return STATUS_SUCCESS;
 }
 
 LONG_PTR NTAPI ObfReferenceObject(PVOID Object) {
   KDPC_ROUTINE(ObfReferenceObject);
+  if (!is_counted(Object)) return 1;
   thread::reference(as_thread(Object));
   return static_cast<LONG_PTR>(as_thread(Object).references);
 }
 
 LONG_PTR NTAPI ObfDereferenceObject(PVOID Object) {
   KDPC_ROUTINE(ObfDereferenceObject);
+  if (!is_counted(Object)) return 1;
   const LONG_PTR left = static_cast<LONG_PTR>(as_thread(Object).references) - 1;
   thread::release(as_thread(Object));
   return left;

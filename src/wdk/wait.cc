@@ -1,6 +1,7 @@
 #include "kernel/wait.h"
 
 #include "kernel/bugcheck.h"
+#include "kernel/system.h"
 #include "wdk/cast.h"
 #include "wdk/routine.h"
 
@@ -11,7 +12,7 @@ namespace {
 
 // Wait = TRUE lets the caller keep the dispatcher locked until its KeWait…; nothing of that is observable except the lower IRQL limit.
 void check_wait_flag(BOOLEAN wait, const void* object) {
-  if (const Irql level = current_irql(); wait && level > Irql::Apc)
+  if (const Irql level = current_irql(); wait && level > Irql::Apc && sys().options.irql_checks == Options::IrqlChecks::Strict)
     bug_check(stop::DriverVerifierDetectedViolation, {0x80, as_parameter(level), as_parameter(object), 0},
               "An object was signalled with Wait = TRUE above APC_LEVEL.", "WAIT-1");
 }

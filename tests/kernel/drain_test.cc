@@ -527,4 +527,69 @@ KDPC_TEST(DpcRetire, TheNextThreadRunsAfterTheWholeDpcList) {
   EXPECT_EQ(order, "dpc1 dpc2 thread ");
 }
 
+// --- a processor that leaves its idle loop for a thread ---------------------------------------------------------------------------------------------
+
+struct Leaving {
+  KEVENT go;
+  KTIMER busy;
+  KDPC busy_dpc, urgent;
+  volatile bool stop, ran;
+};
+Leaving leaving;
+VOID NTAPI urgent_ran(PKDPC, PVOID, PVOID, PVOID) { leaving.ran = true; }
+
+KDPC_TEST(Idle, ADpcThatCameWhileItPolledRunsBeforeTheThread, .processors = 3, .costs = {{"lock", "1000"}}) {
+  RULE("TAB-1");
+  leaving = {};
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeEvent(&leaving.go, SynchronizationEvent, FALSE);
+    KeInitializeTimer(&leaving.busy);
+    KeInitializeDpc(&leaving.busy_dpc, nothing, nullptr);
+    KeInitializeDpc(&leaving.urgent, urgent_ran, nullptr);
+    KeSetImportanceDpc(&leaving.urgent, HighImportance);
+    KeSetTargetProcessorDpc(&leaving.urgent, 1);
+  });
+  const auto sleeper = m.start(1, PASSIVE_LEVEL, [] {
+    while (!leaving.stop) {
+      KeWaitForSingleObject(&leaving.go, Executive, KernelMode, FALSE, nullptr);
+      KeStallExecutionProcessor(300);
+    }
+  });
+  // Holds the dispatcher lock most of the time, so that processor 1 waits for it between its idle loop and the thread.
+  const auto busy = m.start(2, DISPATCH_LEVEL, [] {
+    const LARGE_INTEGER now{};
+    while (!leaving.stop) KeSetTimer(&leaving.busy, now, &leaving.busy_dpc);
+  });
+  m.run_for(std::chrono::milliseconds(1));
+  unsigned late = 0;
+  for (int calls = 0; calls < 200; ++calls) {
+    leaving.ran = false;
+    m.on(0, DISPATCH_LEVEL, [calls] {
+      KeSetEvent(&leaving.go, 0, FALSE);
+      for (int call = 0; call < calls; ++call) KeGetCurrentProcessorNumber();
+      KeInsertQueueDpc(&leaving.urgent, nullptr, nullptr);
+    });
+    m.run_for(std::chrono::microseconds(100));
+    if (!leaving.ran) ++late;
+    m.run_for(std::chrono::microseconds(400));
+  }
+  leaving.stop = true;
+  m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&leaving.go, 0, FALSE); });
+  m.run_until([&] { return sleeper.done() && busy.done(); }, std::chrono::milliseconds(40));
+  EXPECT_EQ(late, 0u);
+}
+
+KDPC_TEST(Watchdog, AThreadThatRaisesItselfIsNoIsr, .options = {{"dpc_time_limit", "4"}, {"dpc_watchdog_period", "1000"}}) {
+  RULE("WDG-3");
+  m.on(0, PASSIVE_LEVEL, [] {
+    for (int turn = 0; turn < 20; ++turn) {
+      KIRQL old;
+      KeRaiseIrql(5, &old);
+      KeStallExecutionProcessor(16000);   // meets a tick
+      KeLowerIrql(old);
+    }
+  });
+  EXPECT_NO_FINDINGS();
+}
+
 }  // namespace

@@ -375,4 +375,37 @@ KDPC_TEST(Interrupt, DisconnectWaitsForARunningIsrButNotForItsDpc, .processors =
   EXPECT_EQ(in_isr, 0);
 }
 
+BOOLEAN NTAPI never_mine_at_all(PKINTERRUPT, PVOID) { return FALSE; }
+
+KDPC_TEST(Interrupt, AStormOfTheDefaultLengthDoesNotFillTheStack) {
+  RULE("INT-18");
+  reset(m);
+  level_line = m.add_line(true);
+  m.assign_line(level_line, kVector, true);
+  m.on(0, PASSIVE_LEVEL, [] { IoConnectInterrupt(&first, never_mine_at_all, nullptr, nullptr, kVector, 5, 5, LevelSensitive, FALSE, 1, FALSE); });
+  m.assert_line(level_line);
+  m.run_for(1s);
+  EXPECT_BUGCHECK(0xF2, kdpc::test::any, kdpc::test::any, first, 1);
+}
+
+KDPC_TEST(Interrupt, TheClocksVectorIsNoDevices) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    KDPC_EXPECT_EQ(connect(&first, mine, Latched, FALSE, 1, 13, 13, 0xD1), STATUS_INVALID_PARAMETER);
+    KDPC_EXPECT_EQ(connect(&first, mine, Latched, FALSE, 1, 14, 14, 0xE1), STATUS_INVALID_PARAMETER);
+  });
+  const auto ticks = m.count("clock-ticked");
+  m.run_for(100ms);
+  EXPECT_GT(m.count("clock-ticked"), ticks);
+}
+
+KDPC_TEST(Interrupt, ALockIsReleasedToALevelThatExists) {
+  RULE("IRQL-7");
+  m.on(0, PASSIVE_LEVEL, [] {
+    connect(&first, mine, Latched, FALSE);
+    KeAcquireInterruptSpinLock(first);
+    KeReleaseInterruptSpinLock(first, 200);
+  });
+  EXPECT_BUGCHECK(0xC4, 0x31, 5, 200, 0);
+}
+
 }  // namespace

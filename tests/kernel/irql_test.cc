@@ -268,4 +268,62 @@ KDPC_TEST(Irql, ATimerDpcThatChangesTheApcDisableCountHasItsOwnType, .options = 
   EXPECT_BUGCHECK(0xC7, 5, change_apc_count, 0, 0xffff);
 }
 
+// --- a driver that nobody checks, and one that lowers where it must not ---------------------------------------------------------------------------
+
+KDPC_TEST(IrqlFree, ARoutineThatIsCalledTooHighDoesItsWorkAndTheLevelStays, .options = {{"irql_checks", "free"}}) {
+  RULE("IRQL-6");
+  static KEVENT event;
+  m.on(0, PASSIVE_LEVEL, [] { KeInitializeEvent(&event, NotificationEvent, FALSE); });
+  m.on(0, HIGH_LEVEL, [] {
+    KeSetEvent(&event, 0, FALSE);
+    KDPC_EXPECT_EQ(KeGetCurrentIrql(), HIGH_LEVEL);
+  });
+  m.on(0, PASSIVE_LEVEL, [] { KDPC_EXPECT(KeReadStateEvent(&event) != 0); });
+}
+
+KDPC_TEST(IrqlFree, ALevelThatDoesNotExistIsTheHighest, .options = {{"irql_checks", "free"}}) {
+  RULE("IRQL-6");
+  m.on(0, PASSIVE_LEVEL, [] {
+    KIRQL old;
+    KeRaiseIrql(200, &old);
+    KDPC_EXPECT_EQ(KeGetCurrentIrql(), HIGH_LEVEL);
+    KeLowerIrql(old);
+  });
+}
+
+KDPC_TEST(Irql, RaisingToDpcLevelFromAboveNamesBothLevels) {
+  RULE("IRQL-7");
+  m.on(0, HIGH_LEVEL, [] { KeRaiseIrqlToDpcLevel(); });
+  EXPECT_BUGCHECK(0xC4, 0x30, HIGH_LEVEL, DISPATCH_LEVEL, 0);
+}
+
+BOOLEAN NTAPI lower_in_isr(PKINTERRUPT, PVOID) {
+  KeLowerIrql(PASSIVE_LEVEL);
+  return TRUE;
+}
+
+KDPC_TEST(Irql, AnIsrThatLowersBelowDispatchIsAFinding) {
+  RULE("IRQL-7");
+  static PKINTERRUPT interrupt;
+  m.on(0, PASSIVE_LEVEL, [] { IoConnectInterrupt(&interrupt, lower_in_isr, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 1, FALSE); });
+  m.send_message(kVector, 0);
+  m.run_for(std::chrono::milliseconds(1));
+  EXPECT_BUGCHECK(0xC4, 0x31, 5, PASSIVE_LEVEL, 0);
+}
+
+KDPC_TEST(Irql, ASpinLockRaisesAndLowersAndBothAreStated) {
+  static KSPIN_LOCK lock;
+  KeInitializeSpinLock(&lock);
+  m.forget_events();
+  m.on(0, PASSIVE_LEVEL, [] {
+    KIRQL old;
+    KeAcquireSpinLock(&lock, &old);
+    KeReleaseSpinLock(&lock, old);
+  });
+  const auto changes = m.events("irql-changed");
+  ASSERT_EQ(changes.size(), 2u);
+  EXPECT_EQ(changes[0]["to"], DISPATCH_LEVEL + 0u);
+  EXPECT_EQ(changes[1]["to"], PASSIVE_LEVEL + 0u);
+}
+
 }  // namespace

@@ -652,4 +652,41 @@ KDPC_TEST(TimerBatch, IsOverWhenAFlushReturns) {
   });
 }
 
+KDPC_TEST(TimerMisuse, InitializingATimerThatIsSetIsAFinding) {
+  static KTIMER set_timer;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeTimer(&set_timer);
+    LARGE_INTEGER due;
+    due.QuadPart = -500000;
+    KeSetTimer(&set_timer, due, nullptr);
+    KeInitializeTimer(&set_timer);
+  });
+  EXPECT_BUGCHECK(0x139, 3, &set_timer);
+}
+
+KDPC_TEST(TimerMisuse, SettingMemoryThatIsNoTimerIsAFinding) {
+  static KTIMER garbage;
+  std::memset(&garbage, 0x11, sizeof garbage);
+  m.on(0, PASSIVE_LEVEL, [] { KeCancelTimer(&garbage); });
+  EXPECT_BUGCHECK(0x0A, &garbage);
+}
+
+VOID NTAPI do_nothing(PKDPC, PVOID, PVOID, PVOID) {}
+
+KDPC_TEST(TimerOrder, WhatWasDoneBeforeSettingIsOrderedBeforeTheRoutine) {
+  static KTIMER one;
+  static KDPC its_dpc;
+  m.forget_events();
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&its_dpc, do_nothing, nullptr);
+    KeInitializeTimer(&one);
+    LARGE_INTEGER due;
+    due.QuadPart = -10000;
+    KeSetTimer(&one, due, &its_dpc);
+  });
+  m.run_for(std::chrono::milliseconds(40));
+  EXPECT_EQ(m.count("order-released", {{"object", m.address_of(&its_dpc)}}), 1u);
+  EXPECT_EQ(m.count("order-acquired", {{"object", m.address_of(&its_dpc)}}), 1u);
+}
+
 }  // namespace

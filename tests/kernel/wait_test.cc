@@ -651,4 +651,59 @@ KDPC_TEST(DispatchInterrupt, WithoutAQuantumEndSwitchesToTheNextThread) {
   EXPECT_EQ(m.count("thread-switched", {{"from", seen.low_thread}, {"to", seen.high_thread}, {"why", kPreempted}}), 1u);
 }
 
+KDPC_TEST(Wait, AnAbsoluteTimeThatHasComeEndsAWaitAtOnce) {
+  RULE("TIM-2");
+  initialize_events(m);
+  m.on(0, PASSIVE_LEVEL, [] {
+    const auto precise = [] {
+      ULONG64 counter;
+      return KeQueryInterruptTimePrecise(&counter);
+    };
+    const ULONGLONG before = precise();
+    LARGE_INTEGER past = hundreds_of_ns(1);
+    KDPC_EXPECT_EQ(KeWaitForSingleObject(&events[0], Executive, KernelMode, FALSE, &past), STATUS_TIMEOUT);
+    KDPC_EXPECT_EQ(KeDelayExecutionThread(KernelMode, FALSE, &past), STATUS_SUCCESS);
+    KDPC_EXPECT(precise() - before < 1000, precise() - before);
+  });
+}
+
+KDPC_TEST(Wait, WaitingForSomethingThatIsNoDispatcherObjectIsAFinding) {
+  static KDPC no_object;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&no_object, note_in_dpc, nullptr);
+    wait_for(&no_object);
+  });
+  EXPECT_BUGCHECK(0x1E, 0xC0000024, &no_object, 19);
+}
+
+BOOLEAN NTAPI wait_in_isr(PKINTERRUPT, PVOID) {
+  wait_for(&events[0]);
+  return TRUE;
+}
+
+KDPC_TEST(Wait, AnIsrThatReallyBlocksIsAFinding, .options = {{"wait_check", "late"}}) {
+  RULE("RET-10");
+  static PKINTERRUPT interrupt;
+  initialize_events(m);
+  m.on(0, PASSIVE_LEVEL, [] { IoConnectInterrupt(&interrupt, wait_in_isr, nullptr, nullptr, 0x51, 5, 5, Latched, FALSE, 1, FALSE); });
+  m.send_message(0x51, 0);
+  m.run_for(1ms);
+  EXPECT_BUGCHECK(0xB8);
+}
+
+KDPC_TEST(Quantum, StaysUsedUpHoweverLongTheThreadCannotBePreempted) {
+  reset();
+  const auto long_one = m.start(0, PASSIVE_LEVEL, [] {
+    KIRQL old;
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
+    for (int ticks = 0; ticks < 47; ++ticks) KeStallExecutionProcessor(15625);   // 47 × 3 units: more than a signed byte holds
+    KeLowerIrql(old);
+    note('a');
+  });
+  m.run_for(20ms);
+  const auto other = m.start(0, PASSIVE_LEVEL, [] { note('b'); });
+  m.run_until([&] { return long_one.done() && other.done(); }, 3s);
+  EXPECT_STREQ(order, "ba");
+}
+
 }  // namespace

@@ -59,6 +59,23 @@ TEST(SimTime, AStallAtHighHoldsTheClockOff) {
   EXPECT_EQ(ticks, 0u);
 }
 
+TEST(SimTime, SixtyFourProcessorsShareTheTime) {
+  World world({.processors = 64});
+  std::vector<Task> all;
+  for (unsigned number = 0; number < 64; ++number)
+    all.push_back(start(number, Irql::Passive, [] {
+      for (int turn = 0; turn < 20; ++turn) Machine::stall(50 * kMillisecond);
+    }));
+  const auto done = [&] {
+    for (const Task& task : all)
+      if (!task->done) return false;
+    return true;
+  };
+  EXPECT_EQ(host::run_until(done, 100 * kSecond).how, host::Ended::ConditionMet);
+  EXPECT_GE(host::now(), kSecond);
+  EXPECT_LT(host::now(), kSecond + kMillisecond);
+}
+
 TEST(SimTime, ALimitIsExact) {
   World world({.processors = 2});
   EXPECT_EQ(host::run_until([] { return false; }, kMillisecond).how, host::Ended::TimeLimit);
@@ -202,7 +219,7 @@ TEST(SimTime, ProcessorsThatSpinForEachOthersLocksAreADeadlockThatIsExplained) {
   locks[0].initialize();
   locks[1].initialize();
   for (unsigned number = 0; number < 2; ++number)
-    start(number, Irql::Dispatch, [number] {
+    start(number, Irql::Dispatch, [number]() NO_PERMISSION_CHECK {
       locks[number].acquire_here();
       Machine::stall(kMillisecond);
       locks[1 - number].acquire_here();
@@ -215,6 +232,12 @@ TEST(SimTime, ProcessorsThatSpinForEachOthersLocksAreADeadlockThatIsExplained) {
   EXPECT_NE(outcome.text.find("DISPATCH_LEVEL"), std::string::npos) << outcome.text;
   // For good.
   EXPECT_EQ(host::run_until([] { return true; }, kSecond).how, host::Ended::Deadlock);
+}
+
+TEST(SimTime, WhichObjectsShareAnOrderDoesNotDependOnWhereAnImageIsLoaded) {
+  const World world;
+  for (const std::uintptr_t slide : {0x1000u, 0x7000u, 0x123000u})
+    EXPECT_EQ(&sim::order_of(reinterpret_cast<void*>(0x555555554010)), &sim::order_of(reinterpret_cast<void*>(0x555555554010 + slide)));
 }
 
 }  // namespace kdpc
