@@ -90,7 +90,8 @@ static VOID Ac97End(PAC97_CARD Card, PLIST_ENTRY Finished) {
   LARGE_INTEGER Silence;
   if (!Card->Flushing || !IsListEmpty(&Card->Writes) || Card->Partial != 0 || Card->Filled != Card->Done) return;
   if (Card->Running) {
-    Silence.QuadPart = -30 * 10000; /* 30 ms; the card has at most 1024 frames, 21.3 ms, inside */
+    /* The card has at most 1024 frames, 21.3 ms, inside; and a timer may end up to a clock tick, 15.6 ms, early. */
+    Silence.QuadPart = -50 * 10000;
     if (Card->Halted) KeSetTimer(&Card->SilenceTimer, Silence, &Card->SilenceDpc);
   } else {
     PIRP Drain = Ac97TakeDrain(Card);
