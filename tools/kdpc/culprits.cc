@@ -8,6 +8,8 @@ namespace kdpc::tool {
 namespace {
 
 // What is heard lags behind what the card has read by up to 1024 frames; what it has read, behind the driver by what is buffered.
+// The card looks for new sound once in a timer period, and a clock tick may lie between two steps of the way.
+constexpr double kInexactNs = 1e6;
 constexpr std::uint64_t kReadAheadNs = 22'000'000;
 
 std::string kind_text(Holder::What what) {
@@ -86,9 +88,11 @@ const ChainWait* longest_of(const std::vector<ChainWait>* waits, ChainWait::Who 
   return longest;
 }
 
-// Who can be named, and is not the victim itself, and was waited for longest.
-const Delay* blamed(const LateChain& chain) {
+// Who can be named and was waited for longest, if all that waiting is long enough to explain this much silence.
+const Delay* blamed(const LateChain& chain, double length_ms) {
   const std::uint64_t dpc = chain.began_ns - chain.queued_ns;
+  const std::uint64_t longest = std::max({dpc, chain.interrupt_wait_ns, chain.application_wait_ns});
+  if (static_cast<double>(longest) + kInexactNs < length_ms * 1e6) return nullptr;
   const std::vector<Delay>* delays = &chain.delays;
   if (chain.application_wait_ns > dpc && chain.application_wait_ns >= chain.interrupt_wait_ns) {
     delays = &chain.application_delays;
@@ -138,7 +142,7 @@ void find_culprits(Report& report, const LatenessEvidence& evidence, const std::
       chain.application_wait_ns = wait->ended - wait->began;
       chain.application_delays = delays_of(*wait, name);
     }
-    if (const Delay* const delay = blamed(chain)) {
+    if (const Delay* const delay = blamed(chain, each.length_ms)) {
       auto culprit = std::find_if(report.culprits.begin(), report.culprits.end(), [&](const Culprit& known) {
         return known.name.text() == delay->name.text() && known.kind == delay->kind;
       });
@@ -157,7 +161,7 @@ void find_culprits(Report& report, const LatenessEvidence& evidence, const std::
       if (kind_text(routine.kind) == culprit.kind && name(routine.routine).text() == culprit.name.text())
         culprit.ran_ns = std::max(culprit.ran_ns, routine.exclusive.longest());
   for (DropoutReport& each : report.sound->dropouts) {
-    const Delay* const delay = each.chain ? blamed(*each.chain) : nullptr;
+    const Delay* const delay = each.chain ? blamed(*each.chain, each.length_ms) : nullptr;
     for (std::size_t i = 0; delay != nullptr && i < report.culprits.size(); ++i)
       if (report.culprits[i].name.text() == delay->name.text() && report.culprits[i].kind == delay->kind) each.culprit = i;
   }

@@ -7,7 +7,6 @@
 
 #include "io/loader.h"
 #include "tools/kdpc/near_name.h"
-#include "wdk/routine.h"
 
 namespace kdpc::tool {
 namespace {
@@ -139,14 +138,7 @@ std::optional<Refusal> Session::start() {
   machine_->add_sink(*waits_);
   machine_->add_sink(debug_lines_);
   if (trace_file_ != nullptr) {
-    trace_text_ = std::make_unique<EventText>(machine_->symbols());
-    trace_text_->name_routines([](std::uint16_t routine) -> const char* {
-      return routine < wdk::kRoutineCount ? wdk::row_of(static_cast<wdk::RoutineId>(routine)).name : nullptr;
-    });
-    trace_ = std::make_unique<TextTrace>(*trace_text_, [file = trace_file_.get()](const std::string& line) {
-      std::fwrite(line.data(), 1, line.size(), file);
-      std::fputc('\n', file);
-    });
+    trace_ = std::make_unique<EventTape>(machine_->symbols(), trace_file_.get());
     machine_->add_sink(*trace_);
   }
   if (board_ != nullptr) machine_->attach(*board_);
@@ -163,8 +155,9 @@ bool Session::ended_early() {
   if (verdict_) return true;
   const lab::Outcome& outcome = machine_->outcome();
   const auto with_text = [&](Verdict verdict, const std::string& sentence) {
-    say(verdict, sentence);
-    explanation_ = outcome.text;
+    std::string where;
+    explanation_ = with_places(outcome.text, where);
+    say(verdict, where.empty() ? sentence : fmt::format("{} It is in {}.", sentence, where));
   };
   if (outcome.bugcheck) {
     const lab::Bugcheck& stop = *outcome.bugcheck;
@@ -182,6 +175,26 @@ bool Session::ended_early() {
   return verdict_.has_value();
 }
 
+// Explanations of the machine know where an image begins, not what is in it: "bad.drv+0x11fc" becomes "bad!TakeBoth+0x3c (bad.c:15)".
+// `first`: the place that is nearest to the beginning.
+std::string Session::with_places(const std::string& text, std::string& first) {
+  std::string result = text;
+  std::size_t nearest_to_begin = std::string::npos;
+  for (const auto& [file, base] : images_) {
+    for (std::size_t at = 0; (at = result.find(file + "+0x", at)) != std::string::npos;) {
+      const std::size_t number = at + file.size() + 3;
+      std::size_t length = 0;
+      const std::uintptr_t offset = std::stoull(result.substr(number), &length, 16);
+      // Return addresses: the call before them is meant.
+      const std::string place = machine_->place_of(base + offset - 1).text();
+      result.replace(at, number + length - at, place);
+      if (at < nearest_to_begin) nearest_to_begin = at, first = place;
+      at += place.size();
+    }
+  }
+  return result;
+}
+
 std::optional<Refusal> Session::perform() {
   for (const DriverWanted& wanted : scenario_.drivers) {
     if (auto refusal = load(wanted)) return refusal;
@@ -197,6 +210,7 @@ std::optional<Refusal> Session::load(const DriverWanted& wanted) {
   // A file that is no driver is bad input; a driver that refuses to run is a finding. So the file is judged by itself first.
   const auto image = io::loader::map(file);
   if (!image) return Refusal{ExitCode::BadInput, fmt::format("{}: {}", wanted.position.text(), image.error().what)};
+  images_[wanted.file.filename().string()] = reinterpret_cast<std::uintptr_t>((*image)->base);
   const bool drives_sound = !wanted.device.empty() && !scenario_.devices.empty() && wanted.device == scenario_.devices.front().name;
   if (drives_sound) {
     sound_driver_ = reinterpret_cast<std::uintptr_t>((*image)->base);
@@ -208,7 +222,17 @@ std::optional<Refusal> Session::load(const DriverWanted& wanted) {
   bool well = machine_->load_driver(file, why, options);
   if (well) loaded_.push_back(wanted.name);
   if (well && !wanted.device.empty()) well = machine_->start_device(wanted.device, wanted.name, why);
-  if (!well && !ended_early()) say(Verdict::DriverRefused, fmt::format("A driver refused to run: {}", why));
+  if (!well && !ended_early()) {
+    if (machine_->outcome().how == lab::Ended::TimeLimit) {
+      say(Verdict::TimeLimit, fmt::format("The driver {} has not returned from starting after {:.3f} s of virtual time.", wanted.name,
+                                          static_cast<double>(machine_->now()) / 1e9));
+    } else if (machine_->outcome().how == lab::Ended::Quiescent) {
+      say(Verdict::Stuck, fmt::format("Stuck: the driver {} waits while it is started, and nothing will ever happen again.", wanted.name));
+    } else {
+      say(Verdict::DriverRefused, fmt::format("A driver refused to run: {}", why));
+    }
+    explanation_ = machine_->outcome().text;
+  }
   if (!well || !drives_sound || !scenario_.workload || !scenario_.workload->opens.empty()) return {};
   const std::vector<std::string> names = machine_->device_names(wanted.name);
   if (!names.empty()) scenario_.workload->opens = names.front();
@@ -235,6 +259,7 @@ void Session::play() {
       waits->application_is(player_.thread);
       named = true;
     }
+    write_trace();
     return task.done() || interrupted_();
   }, scenario_.time_limit_ns);
   if (ended_early()) return;
@@ -253,7 +278,10 @@ void Session::play() {
 
 void Session::idle() {
   const std::uint64_t end = machine_->now() + scenario_.duration_ns;
-  while (machine_->now() < end && !ended_early()) machine_->run_for(std::min(kSliceNs, end - machine_->now()));
+  while (machine_->now() < end && !ended_early()) {
+    machine_->run_for(std::min(kSliceNs, end - machine_->now()));
+    write_trace();
+  }
 }
 
 // What a driver leaves behind when it goes is a finding too. One that cannot go stays.

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,12 +16,12 @@
 #include "kdpc/lab.h"
 #include "tools/kdpc/arguments.h"
 #include "tools/kdpc/chain_waits.h"
+#include "tools/kdpc/event_tape.h"
 #include "tools/kdpc/player.h"
 #include "tools/kdpc/report.h"
 #include "tools/kdpc/scenario.h"
 #include "tools/kdpc/sound_card.h"
 #include "trace/latency.h"
-#include "trace/text_trace.h"
 
 namespace kdpc::tool {
 
@@ -59,7 +60,9 @@ class Session {
   std::optional<Refusal> check_drivers();
   std::optional<Refusal> check_folder();
   std::optional<Refusal> load(const DriverWanted& wanted);
-  void watch_sound_driver();
+  void write_trace() {
+    if (trace_ != nullptr) trace_->write();
+  }
   void play();
   void idle();
   void unload();
@@ -67,6 +70,7 @@ class Session {
   void say(Verdict verdict, const std::string& sentence);
   void hear(Report& report);
   RoutineName name_of(std::uintptr_t routine);
+  std::string with_places(const std::string& text, std::string& first);
 
   const RunArguments& arguments_;
   std::function<bool()> interrupted_;
@@ -82,11 +86,11 @@ class Session {
   std::unique_ptr<Latency> latency_;
   std::unique_ptr<ChainWaits> waits_;
   DebugLines debug_lines_;
-  std::unique_ptr<EventText> trace_text_;
-  std::unique_ptr<TextTrace> trace_;
+  std::unique_ptr<EventTape> trace_;
   std::unique_ptr<lab::Machine> machine_;
 
   std::uintptr_t sound_driver_ = 0, sound_driver_size_ = 0;   // its image
+  std::map<std::string, std::uintptr_t> images_;              // by file name: where each driver begins
   std::unordered_map<std::uintptr_t, RoutineName> names_;
   std::vector<std::string> loaded_;
   std::optional<Verdict> verdict_;  // an end that is worse than drop-outs

@@ -13,6 +13,12 @@ namespace {
 
 constexpr std::size_t kLastEvents = 40;
 
+// "/a/b/drivers/hog/hog.c": the folder and the file say enough.
+std::string short_path(const std::string& path) {
+  const std::filesystem::path whole(path);
+  return whole.has_parent_path() ? (whole.parent_path().filename() / whole.filename()).string() : path;
+}
+
 std::string number(double value) { return fmt::format("{:.3f}", value); }
 
 // The library is the kernel and its I/O manager.
@@ -78,7 +84,9 @@ RoutineName Session::name_of(std::uintptr_t routine) {
   const auto [at, is_new] = names_.try_emplace(routine);
   if (is_new) {
     const lab::Place place = machine_->place_of(routine);
-    at->second = {driver_name(place.image), place.function, place.file, place.line};
+    at->second = {driver_name(place.image), place.function, short_path(place.file), place.line};
+    for (const std::string_view noise : {"kdpc::", "(anonymous namespace)::"})
+      for (std::size_t found; (found = at->second.routine.find(noise)) != std::string::npos;) at->second.routine.erase(found, noise.size());
     if (place.function.empty()) at->second.routine = fmt::format("{}+{:#x}", place.image.empty() ? "" : place.image, place.image.empty() ? routine : place.offset);
   }
   return at->second;
@@ -102,6 +110,7 @@ void Session::hear(Report& report) {
 
 Report Session::finish() {
   ended_early();
+  write_trace();
   Report report;
   report.title = scenario_.title;
   report.scenario = scenario_.file.string();
