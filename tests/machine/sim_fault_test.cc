@@ -3,7 +3,7 @@
 
 #include "kernel/bugcheck.h"
 #include "kernel/dpc.h"
-#include "machine/sim/explain.h"
+#include "machine/sim/fiber.h"
 #include "machine/sim/guard.h"
 #include "machine/sim/state.h"
 
@@ -132,6 +132,24 @@ TEST(SimFault, ABugCheckHasTheFramesOfAllStacksBeneath) {
   EXPECT_EQ(outcome.report->irql, Irql::Dispatch);
   // For good, and the next machine is whole.
   EXPECT_EQ(host::run_until([] { return true; }, kSecond).how, host::Ended::Bugcheck);
+}
+
+TEST(SimFault, AWalkByFramePointersCrossesStacksToo) {
+  World world;
+  static Dpc dpc;
+  dpc = {};
+  static std::uintptr_t frames[kMaxFrames];
+  on(0, Irql::Passive, [] {
+    outermost_function_of_the_test([] {
+      const auto routine = [](Dpc*, void*, void*, void*) KDPC_NTAPI {
+        EXPECT_EQ(Machine::stack_limits().kind, StackKind::Dpc);
+        frames[sim::fiber::walk(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)), frames, kMaxFrames - 1)] = 0;
+      };
+      dpc::initialize(dpc, routine, nullptr);
+      dpc::insert(&dpc, nullptr, nullptr);
+    });
+  });
+  EXPECT_TRUE(names(frames, outermost_function_of_the_test));
 }
 
 TEST(SimFault, CodeWithoutInterruptPointsIsNoProgress) {
