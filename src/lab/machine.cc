@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 
 #include "kdpc/lab.h"
@@ -106,6 +107,25 @@ struct Machine::Parts {
     if (stop.place.address == 0 && !stop.stack.empty()) stop.place = stop.stack.front();
     return stop;
   }
+
+  // The machine's explanation with names instead of addresses: of a frame ("  at 0x… image+offset") the place, of other things what they are.
+  std::string with_names(const std::string& text) {
+    std::string named;
+    std::size_t done = 0;
+    for (std::size_t at = text.find("0x"); at != std::string::npos; at = text.find("0x", done)) {
+      const std::size_t end = std::min(text.find_first_not_of("0123456789abcdef", at + 2), text.size());
+      const std::uintptr_t address = std::strtoull(text.c_str() + at, nullptr, 16);
+      named.append(text, done, at - done);
+      if (named.ends_with("\n  at ")) {
+        named += symbols.find(address, Symbols::Meaning::ReturnAddress).text();
+        done = std::min(text.find('\n', end), text.size());
+      } else {
+        named += is_number(address) ? text.substr(at, end - at) : this->text.address(address);
+        done = end;
+      }
+    }
+    return named.append(text, done);
+  }
 };
 
 std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why) {
@@ -154,7 +174,7 @@ bool Machine::run_until(const std::function<bool()>& condition, Duration limit) 
   }
   Outcome& outcome = parts_->outcome;
   outcome.how = static_cast<Ended>(ended.how);
-  outcome.text = std::move(ended.text);
+  outcome.text = parts_->with_names(ended.text);
   if (ended.report) outcome.bugcheck = parts_->describe(*ended.report);
   return ended.how == host::Ended::ConditionMet;
 }

@@ -116,8 +116,8 @@ std::string place(std::uintptr_t address) {
   const std::string path = info.dli_fname;
   const std::string image = path.substr(path.rfind('/') + 1);
   const std::uintptr_t offset = address - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
-  if (info.dli_sname == nullptr) return fmt::format("{}+{:#x}", image, offset);
-  return fmt::format("{}+{:#x} ({}+{:#x})", image, offset, info.dli_sname, address - reinterpret_cast<std::uintptr_t>(info.dli_saddr));
+  if (info.dli_sname == nullptr) return fmt::format("{:#x} {}+{:#x}", address, image, offset);
+  return fmt::format("{:#x} {}+{:#x} ({}+{:#x})", address, image, offset, info.dli_sname, address - reinterpret_cast<std::uintptr_t>(info.dli_saddr));
 }
 
 std::string processor(const Slot& slot) {
