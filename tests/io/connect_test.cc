@@ -119,7 +119,7 @@ KDPC_TEST(Resources, TranslatedLevelIsTheDirqlOfTheVector, .processors = 2) {
   EXPECT_EQ(translated_interrupt.u.Interrupt.Level, translated_interrupt.u.Interrupt.Vector >> 4);
   EXPECT_GE(translated_interrupt.u.Interrupt.Level, 3u);
   EXPECT_LE(translated_interrupt.u.Interrupt.Level, 11u);
-  EXPECT_EQ(translated_interrupt.u.Interrupt.Affinity, 3u);
+  EXPECT_EQ(KAFFINITY{translated_interrupt.u.Interrupt.Affinity}, 3u);  // a copy: the descriptor is packed
   EXPECT_EQ(translated_interrupt.u.Interrupt.Vector, m.vector_of("pulse"));
   EXPECT_EQ(raw_interrupt.u.Interrupt.Vector, 3u);
   EXPECT_EQ(translated_interrupt.Flags, CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE);
