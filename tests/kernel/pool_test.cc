@@ -229,4 +229,16 @@ KDPC_TEST(PoolAudit, ABlockWhoseObjectsAreAtRestMayGo) {
   EXPECT_NO_FINDINGS();
 }
 
+KDPC_TEST(Pool, ABlockOfAPageIsPageAlignedEvenWhereASmallerOneWas) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    PVOID blocks[4];
+    for (PVOID& block : blocks) block = ExAllocatePoolWithTag(NonPagedPool, 4090, 1);
+    for (PVOID block : blocks) ExFreePoolWithTag(block, 1);
+    for (PVOID& block : blocks) {
+      block = ExAllocatePoolWithTag(NonPagedPool, 4096, 1);
+      KDPC_EXPECT_EQ(reinterpret_cast<ULONG_PTR>(block) % 4096, 0u);
+    }
+  });
+}
+
 }  // namespace
