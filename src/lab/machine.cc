@@ -109,22 +109,22 @@ struct Machine::Parts {
   }
 
   // The machine's explanation with names instead of addresses: of a frame ("  at 0x… image+offset") the place, of other things what they are.
-  std::string with_names(const std::string& text) {
+  std::string with_names(const std::string& raw) {
     std::string named;
     std::size_t done = 0;
-    for (std::size_t at = text.find("0x"); at != std::string::npos; at = text.find("0x", done)) {
-      const std::size_t end = std::min(text.find_first_not_of("0123456789abcdef", at + 2), text.size());
-      const std::uintptr_t address = std::strtoull(text.c_str() + at, nullptr, 16);
-      named.append(text, done, at - done);
+    for (std::size_t at = raw.find("0x"); at != std::string::npos; at = raw.find("0x", done)) {
+      const std::size_t end = std::min(raw.find_first_not_of("0123456789abcdef", at + 2), raw.size());
+      const std::uintptr_t address = std::strtoull(raw.c_str() + at, nullptr, 16);
+      named.append(raw, done, at - done);
       if (named.ends_with("\n  at ")) {
         named += symbols.find(address, Symbols::Meaning::ReturnAddress).text();
-        done = std::min(text.find('\n', end), text.size());
+        done = std::min(raw.find('\n', end), raw.size());
       } else {
-        named += is_number(address) ? text.substr(at, end - at) : this->text.address(address);
+        named += is_number(address) ? raw.substr(at, end - at) : text.address(address);
         done = end;
       }
     }
-    return named.append(text, done);
+    return named.append(raw, done);
   }
 };
 
