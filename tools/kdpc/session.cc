@@ -20,6 +20,16 @@ constexpr std::size_t kEventsRemembered = 100'000;   // for the last events befo
 constexpr std::uint64_t kTailNs = 50'000'000;
 constexpr std::uint64_t kSliceNs = 10'000'000;       // so often an idle run looks whether it is interrupted
 
+// Of the frames in a machine's explanation, lines "  at bad!Wait+0x3c (bad.c:15)", the first that is in a driver.
+std::string first_place_in(const std::string& explanation) {
+  constexpr std::string_view kFrame = "\n  at ";
+  for (std::size_t at = explanation.find(kFrame); at != std::string::npos; at = explanation.find(kFrame, at + 1)) {
+    const std::string line = explanation.substr(at + kFrame.size(), explanation.find('\n', at + 1) - at - kFrame.size());
+    if (!line.starts_with("lib") && line.find('!') != std::string::npos) return line;
+  }
+  return {};
+}
+
 fs::path program_folder() {
   std::error_code failed;
   return fs::read_symlink("/proc/self/exe", failed).parent_path();
@@ -155,8 +165,8 @@ bool Session::ended_early() {
   if (verdict_) return true;
   const lab::Outcome& outcome = machine_->outcome();
   const auto with_text = [&](Verdict verdict, const std::string& sentence) {
-    std::string where;
-    explanation_ = with_places(outcome.text, where);
+    explanation_ = outcome.text;
+    const std::string where = first_place_in(outcome.text);
     say(verdict, where.empty() ? sentence : fmt::format("{} It is in {}.", sentence, where));
   };
   if (outcome.bugcheck) {
@@ -175,26 +185,6 @@ bool Session::ended_early() {
   return verdict_.has_value();
 }
 
-// Explanations of the machine know where an image begins, not what is in it: "bad.drv+0x11fc" becomes "bad!TakeBoth+0x3c (bad.c:15)".
-// `first`: the place that is nearest to the beginning.
-std::string Session::with_places(const std::string& text, std::string& first) {
-  std::string result = text;
-  std::size_t nearest_to_begin = std::string::npos;
-  for (const auto& [file, base] : images_) {
-    for (std::size_t at = 0; (at = result.find(file + "+0x", at)) != std::string::npos;) {
-      const std::size_t number = at + file.size() + 3;
-      std::size_t length = 0;
-      const std::uintptr_t offset = std::stoull(result.substr(number), &length, 16);
-      // Return addresses: the call before them is meant.
-      const std::string place = machine_->place_of(base + offset - 1).text();
-      result.replace(at, number + length - at, place);
-      if (at < nearest_to_begin) nearest_to_begin = at, first = place;
-      at += place.size();
-    }
-  }
-  return result;
-}
-
 std::optional<Refusal> Session::perform() {
   for (const DriverWanted& wanted : scenario_.drivers) {
     if (auto refusal = load(wanted)) return refusal;
@@ -210,7 +200,6 @@ std::optional<Refusal> Session::load(const DriverWanted& wanted) {
   // A file that is no driver is bad input; a driver that refuses to run is a finding. So the file is judged by itself first.
   const auto image = io::loader::map(file);
   if (!image) return Refusal{ExitCode::BadInput, fmt::format("{}: {}", wanted.position.text(), image.error().what)};
-  images_[wanted.file.filename().string()] = reinterpret_cast<std::uintptr_t>((*image)->base);
   const bool drives_sound = !wanted.device.empty() && !scenario_.devices.empty() && wanted.device == scenario_.devices.front().name;
   if (drives_sound) {
     sound_driver_ = reinterpret_cast<std::uintptr_t>((*image)->base);

@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -70,7 +69,6 @@ class Session {
   void say(Verdict verdict, const std::string& sentence);
   void hear(Report& report);
   RoutineName name_of(std::uintptr_t routine);
-  std::string with_places(const std::string& text, std::string& first);
 
   const RunArguments& arguments_;
   std::function<bool()> interrupted_;
@@ -90,7 +88,6 @@ class Session {
   std::unique_ptr<lab::Machine> machine_;
 
   std::uintptr_t sound_driver_ = 0, sound_driver_size_ = 0;   // its image
-  std::map<std::string, std::uintptr_t> images_;              // by file name: where each driver begins
   std::unordered_map<std::uintptr_t, RoutineName> names_;
   std::vector<std::string> loaded_;
   std::optional<Verdict> verdict_;  // an end that is worse than drop-outs
