@@ -44,6 +44,7 @@ class Attachment : public BoardHost {
     Nanoseconds& reached = state().reached[number_];
     collecting_ = true;
     target_ = until;
+    const HostCode host_code;
     const Nanoseconds got = board_.advance_to(until);
     collecting_ = false;
     if (got > reached) reached = got;
@@ -149,7 +150,10 @@ bool read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& 
   if (mapping == nullptr) return false;
   Machine::charge(cost_of(space));
   bring_up(mapping->board);
-  value = mapping->device->read(mapping->range_number, address - mapping->range.base, width);
+  {
+    const HostCode host_code;
+    value = mapping->device->read(mapping->range_number, address - mapping->range.base, width);
+  }
   Machine::observe(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), false});
   Machine::refresh_limit();
   Machine::window();
@@ -162,7 +166,10 @@ bool write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t 
   Machine::charge(cost_of(space));
   bring_up(mapping->board);
   Machine::observe(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), true});
-  mapping->device->write(mapping->range_number, address - mapping->range.base, width, value);
+  {
+    const HostCode host_code;
+    mapping->device->write(mapping->range_number, address - mapping->range.base, width, value);
+  }
   Machine::refresh_limit();
   Machine::window();
   return true;

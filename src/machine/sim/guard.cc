@@ -108,7 +108,7 @@ BugcheckReport report_of_signal(int signal, const siginfo_t& info, const Fault& 
 }
 
 void on_fault(int signal, siginfo_t* info, void* context) {
-  if (!world::is_mapped() || !fixed().inside || fixed().in_sink) {
+  if (!world::is_mapped() || !fixed().inside || fixed().in_host_code) {
     // The host's own: as if this handler were not there; the instruction is tried again.
     for (unsigned index = 0; index < std::size(kFaults); ++index)
       if (kFaults[index] == signal) ::sigaction(signal, &replaced[index], nullptr);
@@ -123,7 +123,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
 }
 
 void on_timer(int, siginfo_t*, void* context) {
-  if (!world::is_mapped() || !fixed().inside || fixed().in_sink || patience == 0) return;
+  if (!world::is_mapped() || !fixed().inside || fixed().in_host_code || patience == 0) return;
   const std::uint64_t switches = fixed().switches;
   if (switches != switches_seen) {
     switches_seen = switches;

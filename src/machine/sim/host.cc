@@ -65,9 +65,8 @@ void tell_at(const Slot& slot, std::uint64_t when, const Event& event) {
   if (!fixed().observed) return;
   const Thread* thread = slot.processor->current_thread;
   const Stamp stamp{when, slot.number, static_cast<std::uint8_t>(slot.irql), thread == nullptr ? 0 : thread->id};
-  fixed().in_sink = true;
+  const HostCode host_code;
   for (EventSink* sink : sinks) sink->event(stamp, event);
-  fixed().in_sink = false;
 }
 
 const std::vector<EventSink*>& all_sinks() { return sinks; }

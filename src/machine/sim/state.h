@@ -137,7 +137,7 @@ struct Fixed {
   std::uint64_t edge_stride;      // with an oracle: edges from one decision to the next; 0: no oracle
   bool inside;                    // a processor runs, not the host
   bool observed;                  // there are sinks
-  bool in_sink;
+  bool in_host_code;              // a sink or a device model runs on a processor's stack
   Departure departure;
   Thread* leaving;
   Thread* entering;
@@ -148,6 +148,18 @@ static_assert(offsetof(Fixed, edge_budget) == 0 && sizeof(Fixed) <= kPage);
 inline Fixed& fixed() { return *reinterpret_cast<Fixed*>(kWorldBase); }
 inline State& state() { return *reinterpret_cast<State*>(kWorldBase + kPage); }
 inline Slot& current() { return *fixed().current; }
+
+// For the scope: what runs is the host's, whoever called it. Its faults are no driver's.
+class HostCode {
+ public:
+  HostCode() : before_(fixed().in_host_code) { fixed().in_host_code = true; }
+  ~HostCode() { fixed().in_host_code = before_; }
+  HostCode(const HostCode&) = delete;
+  HostCode& operator=(const HostCode&) = delete;
+
+ private:
+  bool before_;
+};
 
 // Edges that driver code has run since the last settlement become time.
 inline void settle(Slot& slot) {
