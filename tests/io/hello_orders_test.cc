@@ -67,7 +67,7 @@ KDPC_TEST(HelloOrders, TenThousandRestoresGiveEqualHashes, .processors = 2, .rem
   std::string why;
   ASSERT_TRUE(m.load_driver(kHello, why)) << why;
   ASSERT_TRUE(m.start_device("pulse", "hello", why)) << why;
-  m.on(0, PASSIVE_LEVEL, [] { scene = static_cast<Scene*>(ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(Scene), 'necS')); });
+  m.on(0, PASSIVE_LEVEL, [] { scene = static_cast<Scene*>(ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(Scene), 0x6e656353)); });
   ASSERT_NE(scene, nullptr);
   m.run_for(1ms);
   for (unsigned processor = 0; processor < 2; ++processor) {
