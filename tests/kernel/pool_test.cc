@@ -11,8 +11,8 @@ using namespace kdpc::test;
 
 namespace {
 
-constexpr ULONG kTag = 'gaT1';
-constexpr ULONG kOtherTag = 'gaT2';
+constexpr ULONG kTag = 0x31676154;       // "Tag1"
+constexpr ULONG kOtherTag = 0x32676154;
 
 PVOID block;
 
@@ -232,11 +232,11 @@ KDPC_TEST(PoolAudit, ABlockWhoseObjectsAreAtRestMayGo) {
 KDPC_TEST(Pool, ABlockOfAPageIsPageAlignedEvenWhereASmallerOneWas) {
   m.on(0, PASSIVE_LEVEL, [] {
     PVOID blocks[4];
-    for (PVOID& block : blocks) block = ExAllocatePoolWithTag(NonPagedPool, 4090, 1);
-    for (PVOID block : blocks) ExFreePoolWithTag(block, 1);
-    for (PVOID& block : blocks) {
-      block = ExAllocatePoolWithTag(NonPagedPool, 4096, 1);
-      KDPC_EXPECT_EQ(reinterpret_cast<ULONG_PTR>(block) % 4096, 0u);
+    for (PVOID& one : blocks) one = ExAllocatePoolWithTag(NonPagedPool, 4090, 1);
+    for (PVOID one : blocks) ExFreePoolWithTag(one, 1);
+    for (PVOID& one : blocks) {
+      one = ExAllocatePoolWithTag(NonPagedPool, 4096, 1);
+      KDPC_EXPECT_EQ(reinterpret_cast<ULONG_PTR>(one) % 4096, 0u);
     }
   });
 }

@@ -21,6 +21,7 @@ namespace {
 
 constexpr unsigned kMost = 4;
 constexpr unsigned kVector = 0x71;
+constexpr ULONG kTag = 0x6d726544;  // "Derm"
 
 // What each processor has of its own.
 struct Station {
@@ -55,9 +56,9 @@ VOID NTAPI remote_dpc(PKDPC, PVOID Context, PVOID, PVOID) {
 VOID NTAPI work(PVOID Context) {
   auto& station = *static_cast<Station*>(Context);
   ++station.item_runs;
-  PVOID memory = ExAllocatePool2(POOL_FLAG_NON_PAGED, 64 + 48 * (station.item_runs % 7), 'mreD');
+  PVOID memory = ExAllocatePool2(POOL_FLAG_NON_PAGED, 64 + 48 * (station.item_runs % 7), kTag);
   KeStallExecutionProcessor(50);
-  ExFreePoolWithTag(memory, 'mreD');
+  ExFreePoolWithTag(memory, kTag);
   InterlockedExchange(&station.item_is_queued, 0);
 }
 VOID NTAPI isr_dpc(PKDPC, PVOID Context, PVOID, PVOID) {
@@ -150,7 +151,9 @@ Run run_once(unsigned count) {
     EXPECT_GT(station.isr_dpc_runs, 20u);
     EXPECT_GT(station.item_runs, 10u);
   }
-  if (count > 1) EXPECT_GT(machine->count("ipi-sent"), 20u);
+  if (count > 1) {
+    EXPECT_GT(machine->count("ipi-sent"), 20u);
+  }
   EXPECT_GT(machine->count("thread-switched"), 50u);
   return {machine->trace_hash(), machine->count("") + machine->events_forgotten()};
 }

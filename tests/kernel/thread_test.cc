@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kdpc/test.h"
-#include "tests/kernel/due_time.h"
+#include "tests/kernel/steps.h"
 
 using namespace std::chrono_literals;
 using namespace kdpc::test;
@@ -13,19 +13,6 @@ using namespace kdpc::test;
 namespace {
 
 constexpr std::uint64_t kQuantumEnd = 2;  // WaitReason::QuantumEnd
-
-char order[64];
-volatile int steps = 0;
-void note(char step) {
-  order[steps % 63] = step;
-  steps = steps + 1;
-}
-void reset() {
-  std::memset(order, 0, sizeof order);
-  steps = 0;
-}
-
-NTSTATUS wait_for(PVOID object) { return KeWaitForSingleObject(object, Executive, KernelMode, FALSE, nullptr); }
 
 // -- priorities -----------------------------------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,10 @@ namespace {
 KDPC_TEST(Time, MovesInTheClockInterruptOfProcessorZeroOnly, .processors = 2) {
   RULE("TIME-1");
   m.run_for(100ms);
-  for (const auto& tick : m.events("clock-ticked"))
-    if (tick.processor == 0) EXPECT_EQ(tick["interrupt_time"] * 100, tick.time / kTickNanoseconds * kTickNanoseconds);
+  for (const auto& tick : m.events("clock-ticked", {})) {
+    if (tick.processor != 0) continue;
+    EXPECT_EQ(tick["interrupt_time"] * 100, tick.time / kTickNanoseconds * kTickNanoseconds);
+  }
   // Six ticks of each processor, and one full tick of time for each of processor 0's.
   EXPECT_EQ(m.count("clock-ticked"), 12u);
   EXPECT_EQ(m.events("clock-ticked").back()["interrupt_time"], 6 * kTick);

@@ -1,55 +1,18 @@
-// Timers and their DPCs: SEMANTICS section 7.
+// Setting, cancelling and expiring timers: SEMANTICS 7.1 to 7.4.
 #include <wdm.h>
 
 #include <cstring>
 #include <limits>
 
 #include "kdpc/test.h"
-#include "tests/kernel/due_time.h"
+#include "tests/kernel/timer_pair.h"
 
 using namespace std::chrono_literals;
 using namespace kdpc::test;
 
 namespace {
 
-constexpr std::uint64_t kTimerDpc = 2;  // ActivityKind::TimerDpc, ActivityKind::Dpc
-constexpr std::uint64_t kDpc = 1;
-
-struct Call {
-  PKDPC dpc;
-  PVOID argument1, argument2;
-  ULONG processor;
-  KIRQL irql;
-  ULONGLONG interrupt_time, system_time;
-};
-Call calls[64];
-volatile int runs = 0;
-char order[64];
-
-VOID NTAPI record(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
-  calls[runs % 64] = {Dpc, Argument1, Argument2, KeGetCurrentProcessorNumber(), KeGetCurrentIrql(), KeQueryInterruptTime(), system_time()};
-  order[runs % 63] = Context == nullptr ? '?' : *static_cast<const char*>(Context);
-  runs = runs + 1;
-}
-
-// One timer and its DPC, and a second pair.
-struct Pair {
-  KTIMER timer;
-  KDPC dpc;
-};
-Pair one, two;
-
-void prepare(Pair& pair, const char* name, PKDEFERRED_ROUTINE routine = record) {
-  KeInitializeTimer(&pair.timer);
-  KeInitializeDpc(&pair.dpc, routine, const_cast<char*>(name));
-}
-
-void reset() {
-  runs = 0;
-  std::memset(order, 0, sizeof order);
-  std::memset(static_cast<void*>(&one), 0, sizeof one);
-  std::memset(static_cast<void*>(&two), 0, sizeof two);
-}
+constexpr std::uint64_t kDpc = 1;       // ActivityKind::Dpc
 
 // -- TIM-1, TIM-2: objects and units --------------------------------------------------------------------------------------------------------
 
@@ -309,13 +272,14 @@ KDPC_TEST(TimerCancel, DoesNotTouchADpcThatIsAlreadyQueued) {
   EXPECT_EQ(calls[0].dpc, &one.dpc);
 }
 
+constexpr ULONG kTag = 0x6d697454;  // "Ttim"
 Pair* freed;
 VOID NTAPI free_the_pair(PKDPC, PVOID, PVOID, PVOID) {
-  ExFreePoolWithTag(freed, 'mitT');
+  ExFreePoolWithTag(freed, kTag);
   runs = runs + 1;
 }
 void allocate_pair() {
-  freed = static_cast<Pair*>(ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(Pair), 'mitT'));
+  freed = static_cast<Pair*>(ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(Pair), kTag));
   KDPC_EXPECT(freed != nullptr);
   prepare(*freed, "f", free_the_pair);
 }
@@ -420,237 +384,7 @@ KDPC_TEST(TimerExpiry, TheNextPeriodCountsFromTheProcessingAndMissedPeriodsAreNo
   EXPECT_EQ(calls[1].interrupt_time - calls[0].interrupt_time, 2 * kTick);
 }
 
-// -- TIM-13: which processor ----------------------------------------------------------------------------------------------------------------
-
-KDPC_TEST(TimerTable, IsTheOneOfTheTargetOfTheDpc, .processors = 4) {
-  RULE("TIM-13");
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    prepare(one, "1");
-    KeSetTargetProcessorDpc(&one.dpc, 3);
-    KeSetTimer(&one.timer, in_ms(20), &one.dpc);
-  });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
-  EXPECT_EQ(m.events("timer-set", {{"timer", m.address_of(&one.timer)}}).at(0)["processor"], 3u);
-  EXPECT_EQ(m.events("timer-expired", {{"timer", m.address_of(&one.timer)}}).at(0).processor, 3u);
-  EXPECT_EQ(calls[0].processor, 3u);
-}
-
-KDPC_TEST(TimerTable, OfAnUntargetedTimerIsTheOneOfTheProcessorThatSetIt, .processors = 4) {
-  RULE("TIM-13");
-  reset();
-  m.on(2, PASSIVE_LEVEL, [] {
-    prepare(one, "1");
-    KeSetTimer(&one.timer, in_ms(20), &one.dpc);
-    KeInitializeTimer(&two.timer);
-    KeSetTimer(&two.timer, in_ms(20), nullptr);
-  });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
-  EXPECT_EQ(calls[0].processor, 2u);
-  for (Pair* pair : {&one, &two}) EXPECT_EQ(m.events("timer-expired", {{"timer", m.address_of(&pair->timer)}}).at(0).processor, 2u);
-}
-
-KDPC_TEST(TimerTable, OfAnUntargetedTimerCanBeProcessorZerosByOption, .processors = 4, .options = {{"untargeted_timer", "processor_zero"}}) {
-  RULE("TIM-13");
-  reset();
-  m.on(2, PASSIVE_LEVEL, [] {
-    prepare(one, "1");
-    KeSetTimer(&one.timer, in_ms(20), &one.dpc);
-    prepare(two, "2");
-    KeSetTargetProcessorDpc(&two.dpc, 3);
-    KeSetTimer(&two.timer, in_ms(50), &two.dpc);
-  });
-  EXPECT_TRUE(m.run_until([] { return runs == 2; }, 1s));
-  EXPECT_EQ(calls[0].processor, 0u);
-  EXPECT_EQ(calls[1].processor, 3u);
-}
-
-// -- TIM-14, TIM-15: how the DPC is called --------------------------------------------------------------------------------------------------
-
-ULONGLONG time_in(const Call& call) { return reinterpret_cast<ULONGLONG>(call.argument1) | reinterpret_cast<ULONGLONG>(call.argument2) << 32; }
-
-KDPC_TEST(TimerDpc, GetsTheSystemTimeOfTheExpiryPassInTwoHalves) {
-  RULE("TIM-14");
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    prepare(one, "1");
-    prepare(two, "2");
-    KeSetTimer(&one.timer, in_ms(20), &one.dpc);
-    KeSetTimer(&two.timer, in_ms(25), &two.dpc);
-  });
-  EXPECT_TRUE(m.run_until([] { return runs == 2; }, 1s));
-  for (int run = 0; run < 2; ++run) {
-    EXPECT_EQ(reinterpret_cast<ULONGLONG>(calls[run].argument1) >> 32, 0u);
-    EXPECT_EQ(reinterpret_cast<ULONGLONG>(calls[run].argument2) >> 32, 0u);
-    EXPECT_EQ(time_in(calls[run]), calls[0].system_time);
-  }
-  EXPECT_GT(calls[0].system_time >> 32, 0u);
-}
-
-KDPC_TEST(TimerDpc, OfATimerThatIsAlreadyDueGetsTheTimeOfTheCall) {
-  RULE("TIM-14");
-  reset();
-  static ULONGLONG time_of_call;
-  m.on(0, DISPATCH_LEVEL, [] {
-    prepare(one, "1");
-    time_of_call = system_time();
-    KeSetTimer(&one.timer, hundreds_of_ns(0), &one.dpc);
-    KeStallExecutionProcessor(40'000);
-  });
-  ASSERT_EQ(runs, 1);
-  EXPECT_EQ(time_in(calls[0]), time_of_call);
-  EXPECT_GT(calls[0].system_time, time_of_call);
-}
-
-// At Dispatch a High DPC is queued and a timer with a Low one becomes due; then the level falls.
-void low_timer_dpc_against_high_dpc() {
-  prepare(one, "t");
-  prepare(two, "h");
-  KeSetImportanceDpc(&one.dpc, LowImportance);
-  KeSetImportanceDpc(&two.dpc, HighImportance);
-  KeSetTimer(&one.timer, in_ms(10), &one.dpc);
-  KeInsertQueueDpc(&two.dpc, nullptr, nullptr);
-  KeStallExecutionProcessor(20'000);
-}
-
-KDPC_TEST(TimerDpc, IsCalledFromTheExpiryItselfAndItsImportanceIsIgnored) {
-  RULE("TIM-15");
-  reset();
-  m.on(0, DISPATCH_LEVEL, low_timer_dpc_against_high_dpc);
-  EXPECT_STREQ(order, "th");
-  EXPECT_EQ(m.count("dpc-queued", {{"dpc", m.address_of(&one.dpc)}}), 0u);
-  EXPECT_EQ(m.count("activity-began", {{"object", m.address_of(&one.dpc)}, {"kind", kTimerDpc}}), 1u);
-  EXPECT_EQ(m.count("activity-began", {{"object", m.address_of(&two.dpc)}, {"kind", kDpc}}), 1u);
-}
-
-KDPC_TEST(TimerDpc, IsQueuedByOptionAndThenImportanceDecides, .options = {{"timer_dpc", "queued"}}) {
-  RULE("TIM-15");
-  reset();
-  m.on(0, DISPATCH_LEVEL, low_timer_dpc_against_high_dpc);
-  EXPECT_STREQ(order, "ht");
-  EXPECT_EQ(m.count("dpc-queued", {{"dpc", m.address_of(&one.dpc)}}), 1u);
-  EXPECT_EQ(m.count("activity-began", {{"object", m.address_of(&one.dpc)}, {"kind", kDpc}}), 1u);
-}
-
-// The same KDPC is queued by hand and belongs to a timer that becomes due.
-void shared_with_an_insertion() {
-  prepare(one, "t");
-  KeSetTimer(&one.timer, in_ms(10), &one.dpc);
-  KDPC_EXPECT_EQ(KeInsertQueueDpc(&one.dpc, reinterpret_cast<PVOID>(1), nullptr), TRUE);
-  KeStallExecutionProcessor(20'000);
-}
-
-KDPC_TEST(TimerDpc, CalledDirectlyDoesNotMeetTheInsertionOfTheSameObject) {
-  RULE("TIM-15");
-  reset();
-  m.on(0, DISPATCH_LEVEL, shared_with_an_insertion);
-  EXPECT_EQ(runs, 2);
-  EXPECT_NE(calls[0].argument1, reinterpret_cast<PVOID>(1));
-  EXPECT_EQ(calls[1].argument1, reinterpret_cast<PVOID>(1));
-}
-
-KDPC_TEST(TimerDpc, QueuedIsAbsorbedByTheInsertionOfTheSameObject, .options = {{"timer_dpc", "queued"}}) {
-  RULE("TIM-15");
-  reset();
-  m.on(0, DISPATCH_LEVEL, shared_with_an_insertion);
-  EXPECT_EQ(runs, 1);
-  EXPECT_EQ(calls[0].argument1, reinterpret_cast<PVOID>(1));
-  EXPECT_EQ(m.count("dpc-refused", {{"dpc", m.address_of(&one.dpc)}}), 1u);
-}
-
-VOID NTAPI remove_itself(PKDPC Dpc, PVOID, PVOID, PVOID) {
-  runs = runs + 1;
-  KDPC_EXPECT_EQ(KeRemoveQueueDpc(Dpc), FALSE);
-}
-
-KDPC_TEST(TimerDpc, CalledDirectlyIsNeverQueuedAndCannotBeRemoved) {
-  RULE("TIM-15");
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    prepare(one, "1", remove_itself);
-    KeSetTimer(&one.timer, in_ms(20), &one.dpc);
-    KDPC_EXPECT_EQ(KeRemoveQueueDpc(&one.dpc), FALSE);
-  });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
-}
-
-KDPC_TEST(TimerDpc, WhoseTargetWasChangedAfterwardsGoesThroughTheOthersQueue, .processors = 2) {
-  RULE("TIM-15");
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    prepare(one, "1");
-    KeSetTimer(&one.timer, in_ms(20), &one.dpc);
-    KeSetTargetProcessorDpc(&one.dpc, 1);
-  });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
-  EXPECT_EQ(m.events("timer-expired", {{"timer", m.address_of(&one.timer)}}).at(0).processor, 0u);
-  EXPECT_EQ(m.events("dpc-queued", {{"dpc", m.address_of(&one.dpc)}}).at(0)["target"], 1u);
-  EXPECT_EQ(calls[0].processor, 1u);
-}
-
-// -- TIM-21: batches ------------------------------------------------------------------------------------------------------------------------
-
-constexpr int kBatch = 4;
-Pair batch[kBatch + 1];
-
-// The first DPC of the batch tries to stop all the others.
-VOID NTAPI cancel_the_others(PKDPC, PVOID, PVOID, PVOID) {
-  for (int index = 1; index < kBatch; ++index) {
-    KDPC_EXPECT_EQ(KeCancelTimer(&batch[index].timer), FALSE);
-    KDPC_EXPECT_EQ(KeRemoveQueueDpc(&batch[index].dpc), FALSE);
-    KDPC_EXPECT_EQ(batch[index].timer.Header.SignalState, 1);
-  }
-  KDPC_EXPECT_EQ(KeCancelTimer(&batch[kBatch].timer), TRUE);  // the fifth is of the next batch
-}
-
-KDPC_TEST(TimerBatch, OfFourIsBeyondRecallWhenTheFirstOfItsDpcsRuns) {
-  RULE("TIM-21");
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    for (int index = 0; index <= kBatch; ++index) {
-      prepare(batch[index], &"01234"[index], index == 0 ? cancel_the_others : record);
-      KeSetTimer(&batch[index].timer, in_ms(20), &batch[index].dpc);
-    }
-  });
-  m.run_for(200ms);
-  EXPECT_STREQ(order, "123");
-}
-
-VOID NTAPI change_the_second(PKDPC, PVOID, PVOID, PVOID) {
-  KeInitializeDpc(&two.dpc, remove_itself, nullptr);
-}
-
-KDPC_TEST(TimerBatch, CapturesRoutineAndContextWhenTheTimerLeavesTheTable) {
-  RULE("TIM-21");
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    prepare(one, "1", change_the_second);
-    prepare(two, "2");
-    KeSetTimer(&one.timer, in_ms(20), &one.dpc);
-    KeSetTimer(&two.timer, in_ms(20), &two.dpc);
-  });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
-  EXPECT_STREQ(order, "2");
-}
-
-KDPC_TEST(TimerBatch, IsOverWhenAFlushReturns) {
-  RULE("TIM-21");
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    for (Pair& pair : batch) {
-      prepare(pair, "b");
-      KeSetTimerEx(&pair.timer, in_ms(10), 10, &pair.dpc);
-    }
-    KeStallExecutionProcessor(20'000);
-    for (Pair& pair : batch) KDPC_EXPECT_EQ(KeCancelTimer(&pair.timer), TRUE);
-    KeFlushQueuedDpcs();
-    const int so_far = runs;
-    KDPC_EXPECT(so_far >= 5);
-    LARGE_INTEGER pause = in_ms(50);
-    KeDelayExecutionThread(KernelMode, FALSE, &pause);
-    KDPC_EXPECT_EQ(runs, so_far);
-  });
-}
+// -- misuse -----------------------------------------------------------------------------------------------------------------------------------------
 
 KDPC_TEST(TimerMisuse, InitializingATimerThatIsSetIsAFinding) {
   static KTIMER set_timer;
@@ -669,24 +403,6 @@ KDPC_TEST(TimerMisuse, SettingMemoryThatIsNoTimerIsAFinding) {
   std::memset(&garbage, 0x11, sizeof garbage);
   m.on(0, PASSIVE_LEVEL, [] { KeCancelTimer(&garbage); });
   EXPECT_BUGCHECK(0x0A, &garbage);
-}
-
-VOID NTAPI do_nothing(PKDPC, PVOID, PVOID, PVOID) {}
-
-KDPC_TEST(TimerOrder, WhatWasDoneBeforeSettingIsOrderedBeforeTheRoutine) {
-  static KTIMER one;
-  static KDPC its_dpc;
-  m.forget_events();
-  m.on(0, PASSIVE_LEVEL, [] {
-    KeInitializeDpc(&its_dpc, do_nothing, nullptr);
-    KeInitializeTimer(&one);
-    LARGE_INTEGER due;
-    due.QuadPart = -10000;
-    KeSetTimer(&one, due, &its_dpc);
-  });
-  m.run_for(std::chrono::milliseconds(40));
-  EXPECT_EQ(m.count("order-released", {{"object", m.address_of(&its_dpc)}}), 1u);
-  EXPECT_EQ(m.count("order-acquired", {{"object", m.address_of(&its_dpc)}}), 1u);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ using namespace kdpc::test;
 
 namespace {
 
+constexpr ULONG kTag = 0x69746d57;  // "Wmti"
 WORK_QUEUE_ITEM item, other;
 volatile int runs = 0;
 struct Seen {
@@ -126,13 +127,13 @@ KDPC_TEST(WorkItem, MayBeQueuedAgainFromInside) {
 }
 
 VOID NTAPI free_the_item(PVOID Item) {
-  ExFreePoolWithTag(Item, 'meti');
+  ExFreePoolWithTag(Item, kTag);
   runs = runs + 1;
 }
 
 PWORK_QUEUE_ITEM allocated;
 void allocate(PWORKER_THREAD_ROUTINE routine) {
-  allocated = static_cast<PWORK_QUEUE_ITEM>(ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(WORK_QUEUE_ITEM), 'meti'));
+  allocated = static_cast<PWORK_QUEUE_ITEM>(ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(WORK_QUEUE_ITEM), kTag));
   ExInitializeWorkItem(allocated, routine, allocated);
 }
 
