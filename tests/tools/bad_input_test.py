@@ -2,7 +2,6 @@
 """Whatever is wrong is said, with the exit code that tells whose fault it is, and nothing hangs."""
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -94,7 +93,9 @@ class BadInput(command.Case):
 
     def test_file_that_is_no_driver(self):
         folder = self.folder()
-        for name, content in (("text.drv", b"This is not an ELF file.\n" * 100), ("empty.drv", b""), ("cut.drv", open(os.path.join(command.DRIVERS, "hog.drv"), "rb").read()[:5000])):
+        with open(os.path.join(command.DRIVERS, "hog.drv"), "rb") as file:
+            beginning = file.read()[:5000]
+        for name, content in (("text.drv", b"This is not an ELF file.\n" * 100), ("empty.drv", b""), ("cut.drv", beginning)):
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(content)
             self.refused(command.Run(f"[[drivers]]\nfile = '{name}'\n", folder), BAD_INPUT, rf"a\.toml:1:\d+: .*{name}")
@@ -103,11 +104,7 @@ class BadInput(command.Case):
         self.refused(self.run_scenario("[[drivers]]\nfile = '/bin/true'\n"), BAD_INPUT, r"/bin/true")
 
     def test_missing_exports_are_all_named(self):
-        run = self.run_scenario(driver_alone("image_missing_exports"))
-        wanted = set(re.findall(r"\b(\w+)\(", open(os.path.join(os.path.dirname(__file__), "..", "drivers", "image_missing_exports.c"), encoding="utf-8").read()))
-        self.refused(run, BAD_INPUT)
-        named = [each for each in wanted - {"DriverEntry"} if each in run.stderr]
-        self.assertGreaterEqual(len(named), 2, run.said)
+        self.refused(self.run_scenario(driver_alone("image_missing_exports")), BAD_INPUT, r"a\.toml:\d+:\d+: .*NtKdpcFirstMissing.*NtKdpcSecondMissing")
 
     def test_out_folder_that_cannot_be(self):
         folder = self.folder()

@@ -1,0 +1,63 @@
+// Every bug check of ours has a meaning, and reads as people know it from a debugger.
+#include "tools/kdpc/stop_text.h"
+
+#include <gtest/gtest.h>
+
+#include "kernel/bugcheck.h"
+
+namespace kdpc::tool {
+namespace {
+
+constexpr std::uint32_t kCodes[] = {
+    stop::IrqlNotGreaterOrEqual, stop::IrqlNotLessOrEqual, stop::SpinLockAlreadyOwned, stop::SpinLockNotOwned, stop::ReferenceByPointer,
+    stop::BadPoolHeader, stop::KmodeExceptionNotHandled, stop::NoMoreIrpStackLocations, stop::InterruptExceptionNotHandled,
+    stop::MultipleIrpCompleteRequests, stop::CancelStateInCompletedIrp, stop::PageFaultInNonpagedArea, stop::UnexpectedKernelModeTrap,
+    stop::AttemptedSwitchFromDpc, stop::BadPoolCaller, stop::DriverVerifierDetectedViolation, stop::TimerOrDpcInvalid, stop::IrqlUnexpectedValue,
+    stop::DriverVerifierIoManagerViolation, stop::DriverUnloadedWithoutCancellingPendingOperations, stop::DriverIrqlNotLessOrEqual,
+    stop::WorkerThreadReturnedAtBadIrql, stop::WorkerInvalid, stop::HardwareInterruptStorm, stop::DpcWatchdogViolation,
+    stop::KernelSecurityCheckFailure};
+
+lab::Bugcheck stop_of(std::uint32_t code, std::uint64_t first = 0) {
+  lab::Bugcheck stop;
+  stop.code = code;
+  stop.name = name_of_stop(code);
+  stop.parameters[0] = first;
+  return stop;
+}
+
+TEST(StopText, EveryCodeOfTheKernelHasAMeaning) {
+  const std::string none = meaning_of(stop_of(0x12345)).about;
+  for (const std::uint32_t code : kCodes)
+    for (const std::uint64_t first : {0ull, 1ull, 7ull, 0xffffull}) {
+      const StopMeaning meaning = meaning_of(stop_of(code, first));
+      EXPECT_NE(meaning.about, none) << std::hex << code;
+      EXPECT_FALSE(meaning.about.empty());
+      for (const std::string& parameter : meaning.parameters) EXPECT_FALSE(parameter.empty()) << std::hex << code;
+      EXPECT_NE(meaning.parameters[0], "Reserved.") << std::hex << code;
+    }
+}
+
+TEST(StopText, TheFirstParameterChoosesTheMeaning) {
+  EXPECT_NE(meaning_of(stop_of(stop::DpcWatchdogViolation, 0)).about, meaning_of(stop_of(stop::DpcWatchdogViolation, 1)).about);
+  EXPECT_NE(meaning_of(stop_of(stop::TimerOrDpcInvalid, 0)).about, meaning_of(stop_of(stop::TimerOrDpcInvalid, 1)).about);
+}
+
+TEST(StopText, HasTheShapeOfAnAnalysis) {
+  lab::Bugcheck stop = stop_of(stop::DpcWatchdogViolation);
+  stop.parameters[1] = 0x501;
+  stop.parameters[2] = 0x500;
+  stop.sentence = "It ran for too long.";
+  stop.rule = "WDG-3";
+  stop.processor = 3;
+  stop.irql = 2;
+  stop.place = {.address = 0x1000, .image = "nic", .function = "NicDpc", .offset = 0x1c, .file = "nic/dpc.c", .line = 88};
+  stop.stack = {stop.place};
+  const std::string text = stop_text(stop, {"thread 5 \"application\"", true});
+  for (const char* const part : {"DPC_WATCHDOG_VIOLATION (133)\n", "Arg1: 0000000000000000, ", "Arg2: 0000000000000501, ", "Arg3: 0000000000000500, ", "Arg4: 0000000000000000, ",
+                                 "It ran for too long.", "WDG-3", "nic!NicDpc+0x1c (nic/dpc.c:88)", "PROCESSOR:  3 at IRQL 2 (DISPATCH_LEVEL)",
+                                 "thread 5 \"application\", borrowed", "STACK_TEXT:", "FAILURE_BUCKET_ID:  0x133_nic!NicDpc"})
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+}
+
+}  // namespace
+}  // namespace kdpc::tool
