@@ -141,6 +141,11 @@ class Findings(command.Case):
     def test_driver_entry_fails(self):
         self.found(self.run_scenario(driver_alone("bad_entry_fails")), "driver-refused", r"bad_entry_fails: DriverEntry failed with STATUS_INSUFFICIENT_RESOURCES \(0xC000009A\)")
 
+    def test_what_a_driver_prints_is_shown_with_time_processor_and_irql(self):
+        run = self.run_scenario("[[drivers]]\nname = 'ac97'\nparameters = { PeriodsAhead = 1 }\n")
+        self.found(run, "driver-refused", r"(?m)^ +\d+\.\d{3} ms  p0 irql 0 +ac97: PeriodFrames 480 or PeriodsAhead 1 is out of range$")
+        self.assertEqual(run.report["debug"][0]["text"], "ac97: PeriodFrames 480 or PeriodsAhead 1 is out of range")
+
     def test_a_driver_bugchecks(self):
         run = self.bugcheck("bad_bugcheck", 0xE2)
         self.assertEqual([int(each["value"], 16) for each in run.report["bugcheck"]["parameters"]], [1, 2, 3, 4])
@@ -245,7 +250,7 @@ class Sound(command.Case):
         self.assertIn("STATUS_OBJECT_NAME_NOT_FOUND", run.report["sentence"])
 
     def test_an_expectation_is_missed(self):
-        run = self.run_scenario(command.playing(extra="[expect]\ndropouts = '>0'\nculprit = 'hog'"))
+        run = self.run_scenario(command.playing(extra="[expect]\ndropouts = '>0'\nculprit = 'ac97'"))
         self.assertEqual((run.code, run.report["verdict"]), (FINDING, "clean"), run.said)
         self.assertIn("Not as expected: dropouts is 0, expected >0", run.stdout)
 

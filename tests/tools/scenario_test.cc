@@ -138,6 +138,12 @@ TEST_F(ScenarioFile, TwoDriversCannotHaveOneNameOrOneDevice) {
             "a.toml:8:10: the device 's' has another driver already");
 }
 
+TEST_F(ScenarioFile, AnExpectedCulpritMustBeThere) {
+  const std::string drivers = "[[drivers]]\nname = \"hog\"\n[workload]\nplay = \"a.wav\"\n[expect]\n";
+  EXPECT_EQ(complaint(drivers + "culprit = \"hgo\"\n"), "a.toml:6:11: there is no driver 'hgo' in this scenario; did you mean 'hog'?");
+  EXPECT_TRUE(read(drivers + "culprit = \"none\"\n"));
+}
+
 TEST(Ranges, AreNumbersBoundsOrIntervals) {
   EXPECT_TRUE(range_from("3")->has(3));
   EXPECT_FALSE(range_from("3")->has(3.1));

@@ -8,10 +8,6 @@
 
 #include "tools/kdpc/exit_code.h"
 
-#ifndef KDPC_VERSION
-#define KDPC_VERSION "0.1.0"
-#endif
-
 namespace kdpc::tool {
 
 struct RunArguments {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -200,6 +201,10 @@ void read_expectations(const toml::table* raw, Scenario& scenario, Problems& pro
   expect.dropouts = read_range(table, "dropouts");
   expect.total_ms = read_range(table, "total_ms");
   expect.culprit = table.text("culprit");
+  std::vector<std::string> drivers{"none", "nt"};
+  for (const DriverWanted& driver : scenario.drivers) drivers.push_back(driver.name);
+  if (expect.culprit && std::find(drivers.begin(), drivers.end(), *expect.culprit) == drivers.end())
+    table.wrong("culprit", fmt::format("there is no driver '{}' in this scenario{}", *expect.culprit, suggestion(*expect.culprit, drivers)));
   if (const toml::node* const node = table.any("bugcheck")) {
     if (const auto* const number = node->as_integer()) {
       expect.bugcheck = fmt::format("{:#x}", number->get());

@@ -71,7 +71,7 @@ std::optional<Range> range_from(const std::string& text);
 struct Expectations {
   std::optional<Range> dropouts;       // how many; without any other expectation: 0
   std::optional<Range> total_ms;
-  std::optional<std::string> culprit;  // a driver's name, or "none"
+  std::optional<std::string> culprit;  // a driver of the scenario, "nt" or "none"
   std::optional<std::string> bugcheck; // a name, or 0x133
 };
 
