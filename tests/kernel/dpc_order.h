@@ -1,0 +1,46 @@
+// DPCs that say in which order they ran, for the tests of queues and drains.
+#pragma once
+#include <wdm.h>
+
+#include <chrono>
+#include <string>
+
+#include "kdpc/test.h"
+
+namespace dpc_order {
+
+inline int runs = 0;
+inline std::string order;
+inline KDPC dpcs[16];
+inline volatile bool release_it = false;
+
+inline VOID NTAPI append(PKDPC, PVOID Context, PVOID, PVOID) {
+  ++runs;
+  order += static_cast<const char*>(Context);
+  order += ' ';
+}
+inline VOID NTAPI nothing(PKDPC, PVOID, PVOID, PVOID) { ++runs; }
+
+inline void reset() {
+  runs = 0;
+  order.clear();
+  order.reserve(4096);
+  release_it = false;
+}
+
+inline void prepare(PKDPC dpc, const char* name, KDPC_IMPORTANCE importance, int target = -1) {
+  KeInitializeDpc(dpc, append, const_cast<char*>(name));
+  KeSetImportanceDpc(dpc, importance);
+  if (target >= 0) KeSetTargetProcessorDpc(dpc, static_cast<CCHAR>(target));
+}
+
+// Keeps a processor busy in a thread below DISPATCH_LEVEL: neither idle nor draining.
+inline kdpc::lab::Task keep_busy(kdpc::lab::Machine& m, unsigned processor) {
+  auto task = m.start(processor, PASSIVE_LEVEL, [] {
+    while (!release_it) KeStallExecutionProcessor(50);
+  });
+  m.run_for(std::chrono::milliseconds(2));
+  return task;
+}
+
+}  // namespace dpc_order
