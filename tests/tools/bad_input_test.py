@@ -139,7 +139,8 @@ class Findings(command.Case):
         return run
 
     def test_driver_entry_fails(self):
-        self.found(self.run_scenario(driver_alone("bad_entry_fails")), "driver-refused", r"bad_entry_fails: DriverEntry failed with STATUS_INSUFFICIENT_RESOURCES \(0xC000009A\)")
+        run = self.run_scenario("[[drivers]]\nname = 'hog'\nparameters = { Mode = 9 }\n")
+        self.found(run, "driver-refused", r"hog: DriverEntry failed with STATUS_INVALID_PARAMETER \(0xC000000D\)")
 
     def test_what_a_driver_prints_is_shown_with_time_processor_and_irql(self):
         run = self.run_scenario("[[drivers]]\nname = 'ac97'\nparameters = { PeriodsAhead = 1 }\n")
