@@ -32,9 +32,9 @@ class BoardHost {
  public:
   virtual ~BoardHost() = default;
   virtual Nanoseconds now() const = 0;
-  virtual void set_line(unsigned line, bool asserted) = 0;      // the board's own numbering, 0…lines()-1; level as on the wire
-  virtual void send_message(std::uint16_t vector) = 0;          // a message-signalled interrupt, edge
-  virtual void fail(std::string what) = 0;                      // the run ends as a host failure with this text
+  virtual void set_line(unsigned line, bool asserted) = 0;  // the board's own numbering, 0…lines()-1; level as on the wire
+  virtual void send_message(std::uint16_t vector) = 0;      // a message-signalled interrupt, edge
+  virtual void fail(std::string what) = 0;                  // the run ends as a host failure with this text
 };
 
 // Memory that devices read and write by themselves. Drivers get it as common buffers.
@@ -48,9 +48,9 @@ struct DmaMemory {
 class Device {
  public:
   virtual ~Device() = default;
-  virtual std::string_view name() const = 0;                    // as written in scenarios: "ac97"
-  virtual std::span<const RegisterRange> registers() const = 0; // in the order of the device's base address registers
-  virtual int line() const = 0;                                 // the board's line it raises, or -1; devices with the same number share it
+  virtual std::string_view name() const = 0;                     // as written in scenarios: "ac97"
+  virtual std::span<const RegisterRange> registers() const = 0;  // in the order of the device's base address registers
+  virtual int line() const = 0;                                  // the board's line it raises, or -1; devices with the same number share it
   // `offset` lies inside registers()[range]; width is 1, 2, 4 or 8 bytes. The board has been advanced to the access time.
   virtual std::uint64_t read(unsigned range, std::uint64_t offset, unsigned width) = 0;
   virtual void write(unsigned range, std::uint64_t offset, unsigned width, std::uint64_t value) = 0;
@@ -59,7 +59,7 @@ class Device {
 class Board {
  public:
   virtual ~Board() = default;
-  virtual void attach(BoardHost& host) = 0;                     // called once, before any other call
+  virtual void attach(BoardHost& host) = 0;  // called once, before any other call
   virtual std::span<Device* const> devices() = 0;
   virtual unsigned lines() const = 0;
   virtual bool line_is_level(unsigned) const { return true; }
@@ -69,7 +69,7 @@ class Board {
   virtual Nanoseconds next_event() const = 0;
   // Runs the board's own time forward to `until`, or less far if a line changed or a message was sent on the way. Returns the time reached.
   virtual Nanoseconds advance_to(Nanoseconds until) = 0;
-  virtual DmaMemory dma() const { return {}; }                  // empty: the machine's own memory is used
+  virtual DmaMemory dma() const { return {}; }  // empty: the machine's own memory is used
   // Writable state inside this object that a checkpoint must copy. A board whose state is elsewhere returns false from can_rewind().
   virtual std::span<std::byte> state() { return {}; }
   virtual bool can_rewind() const { return false; }

@@ -42,7 +42,7 @@ struct Duration {
   template <std::integral I>
   constexpr Duration(I count) : nanoseconds(static_cast<Nanoseconds>(count)) {}  // NOLINT(google-explicit-constructor)
   template <class Rep, class Period>
-  constexpr Duration(std::chrono::duration<Rep, Period> time)                    // NOLINT(google-explicit-constructor)
+  constexpr Duration(std::chrono::duration<Rep, Period> time)  // NOLINT(google-explicit-constructor)
       : nanoseconds(static_cast<Nanoseconds>(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count())) {}
 };
 
@@ -50,8 +50,8 @@ struct Duration {
 struct Level {
   std::uint8_t value;
   template <class T>
-    requires(std::integral<T> || std::is_enum_v<T>)
-  constexpr Level(T level) : value(static_cast<std::uint8_t>(level)) {}  // NOLINT(google-explicit-constructor)
+  requires(std::integral<T> || std::is_enum_v<T>) constexpr Level(T level)
+      : value(static_cast<std::uint8_t>(level)) {}  // NOLINT(google-explicit-constructor)
 };
 
 // Names and values as in scenario files. An unknown name or value is an error that says which ones there are.
@@ -80,47 +80,47 @@ std::string_view name_of(Ended how);
 // A place in code, as far as debug information tells.
 struct Place {
   std::uintptr_t address = 0;
-  std::string image;         // "nic", "libkdpc-sim", "dpc_test.sim"
-  std::string function;      // empty: unknown
-  std::uintptr_t offset = 0; // from the start of the function, or else of the image
-  std::string file;          // empty: no debug information
+  std::string image;          // "nic", "libkdpc-sim", "dpc_test.sim"
+  std::string function;       // empty: unknown
+  std::uintptr_t offset = 0;  // from the start of the function, or else of the image
+  std::string file;           // empty: no debug information
   int line = 0;
   std::string text() const;  // nic!NicDpc+0x1c (nic/dpc.c:88)
 };
 
 struct Bugcheck {
   std::uint32_t code = 0;
-  std::string name;              // IRQL_NOT_LESS_OR_EQUAL
+  std::string name;  // IRQL_NOT_LESS_OR_EQUAL
   std::uint64_t parameters[4] = {};
-  std::string sentence;          // for people
-  std::string rule;              // SEMANTICS rule id, or DDI rule name
+  std::string sentence;  // for people
+  std::string rule;      // SEMANTICS rule id, or DDI rule name
   unsigned processor = 0;
   unsigned irql = 0;
-  unsigned thread = 0;           // the running, or borrowed, thread
-  Place place;                   // the innermost frame outside this library
-  std::vector<Place> stack;      // innermost first
+  unsigned thread = 0;       // the running, or borrowed, thread
+  Place place;               // the innermost frame outside this library
+  std::vector<Place> stack;  // innermost first
 };
 
 struct Outcome {
   Ended how = Ended::ConditionMet;
-  std::string text;              // what happened, where it is not a bug check
+  std::string text;  // what happened, where it is not a bug check
   std::optional<Bugcheck> bugcheck;
-  bool over() const;             // nothing can run any more
-  std::string report() const;    // several lines for people; verdict first
+  bool over() const;           // nothing can run any more
+  std::string report() const;  // several lines for people; verdict first
 };
 
 // One fact of the run (kernel/events.h).
 struct Field {
   std::string name;
-  std::uint64_t value = 0;       // sign-extended where the field is signed
-  std::string text;              // for people; the same in every run
+  std::uint64_t value = 0;  // sign-extended where the field is signed
+  std::string text;         // for people; the same in every run
 };
 struct EventRecord {
   Nanoseconds time = 0;
   unsigned processor = 0;
   unsigned irql = 0;
   unsigned thread = 0;
-  std::string name;              // "dpc-queued"
+  std::string name;  // "dpc-queued"
   std::vector<Field> fields;
   bool has(std::string_view field) const;
   std::uint64_t operator[](std::string_view field) const;  // 0 if there is no such field
@@ -130,18 +130,18 @@ struct DebugLine {
   Nanoseconds time = 0;
   unsigned processor = 0;
   unsigned irql = 0;
-  std::string text;              // without the final newline
+  std::string text;  // without the final newline
 };
 
 struct ProcessorState {
   unsigned number = 0;
   unsigned irql = 0;
-  unsigned thread = 0;           // the current one
+  unsigned thread = 0;  // the current one
   std::string thread_name;
   bool idle = false;
   bool dpc_routine_active = false;
-  int dpc_depth = 0;             // queued now
-  std::uint32_t dpc_count = 0;   // inserted, ever
+  int dpc_depth = 0;            // queued now
+  std::uint32_t dpc_count = 0;  // inserted, ever
   int maximum_dpc_queue_depth = 0;
   std::uint32_t dpc_request_rate = 0;
   std::uint64_t interrupts = 0;
@@ -151,15 +151,15 @@ struct ProcessorState {
 
 struct ThreadOptions {
   std::string name = "test";
-  unsigned priority = 8;                       // 1…31
-  Duration limit = std::chrono::seconds(30);   // on() gives up after this much virtual time
+  unsigned priority = 8;                      // 1…31
+  Duration limit = std::chrono::seconds(30);  // on() gives up after this much virtual time
 };
 
 // How a driver is loaded. Its settings are the values of its registry key, \Registry\Machine\System\CurrentControlSet\Services\<name>, and of
 // that key's subkey Parameters: numbers are REG_DWORD (REG_QWORD if they need it), texts REG_SZ.
 using DriverSettings = std::vector<std::pair<std::string, std::variant<std::uint64_t, std::string>>>;
 struct DriverOptions {
-  std::string name = {};                       // its service's; empty: the file's name without .drv
+  std::string name = {};  // its service's; empty: the file's name without .drv
   DriverSettings settings = {};
 };
 
@@ -200,8 +200,8 @@ class Machine {
   // The same without waiting: the body runs when the machine does.
   Task start(unsigned processor, Level irql, std::function<void()> body, const ThreadOptions& options = {});
 
-  Nanoseconds now() const;           // the time the whole machine has reached
-  const Outcome& outcome() const;    // of the last on(), run_until() or run_for(); a run that is over keeps its own
+  Nanoseconds now() const;         // the time the whole machine has reached
+  const Outcome& outcome() const;  // of the last on(), run_until() or run_for(); a run that is over keeps its own
   const Config& config() const;
   // The options in force, all of them, by name.
   Settings options() const;
@@ -239,18 +239,18 @@ class Machine {
   using Filter = std::map<std::string, std::uint64_t>;
   std::vector<EventRecord> events(std::string_view name = {}, const Filter& filter = {}) const;
   std::size_t count(std::string_view name, const Filter& filter = {}) const;
-  std::uint64_t events_forgotten() const;           // older than what is remembered
-  void forget_events();                             // questions are about what comes after
-  std::vector<DebugLine> debug_lines() const;       // DbgPrint and its like
+  std::uint64_t events_forgotten() const;      // older than what is remembered
+  void forget_events();                        // questions are about what comes after
+  std::vector<DebugLine> debug_lines() const;  // DbgPrint and its like
   ProcessorState processor_state(unsigned number) const;
   unsigned processors() const;
-  std::string processor_table() const;              // one line each, as text
+  std::string processor_table() const;                            // one line each, as text
   std::vector<std::string> last_events(std::size_t count) const;  // as lines of the text trace
-  std::uint64_t trace_hash() const;                 // equal whenever the same run is repeated
+  std::uint64_t trace_hash() const;                               // equal whenever the same run is repeated
   Place place_of(std::uintptr_t address) const;
   // As it stands in an event's field; of objects and routines.
   template <class Pointer>
-    requires std::is_pointer_v<Pointer>
+  requires std::is_pointer_v<Pointer>
   static std::uint64_t address_of(Pointer pointer) { return reinterpret_cast<std::uint64_t>(pointer); }
 
   // Listeners of one's own (src/machine/sink.h), and the ones inside.
@@ -263,7 +263,7 @@ class Machine {
   struct Parts;
   explicit Machine(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
-  struct Devices;                      // boards and vectors (lab/drivers.cc)
+  struct Devices;  // boards and vectors (lab/drivers.cc)
   std::shared_ptr<Devices> devices_;
 };
 
@@ -275,8 +275,7 @@ struct Value {
   std::uint64_t bits = 0;
   Value() = default;
   template <class T>
-    requires(std::integral<T> || std::is_enum_v<T>)
-  Value(T value) : bits(static_cast<std::uint64_t>(value)) {  // NOLINT(google-explicit-constructor)
+  requires(std::integral<T> || std::is_enum_v<T>) Value(T value) : bits(static_cast<std::uint64_t>(value)) {  // NOLINT(google-explicit-constructor)
     if constexpr (std::same_as<T, bool>) {
       kind = Kind::Boolean;
     } else if constexpr (std::is_enum_v<T>) {
@@ -302,18 +301,18 @@ struct Note {
 // What an application does with a device, in a lambda given to on() at Passive. The handles are plain: close() and finish() must be called, and
 // destruction does nothing, because a run may end at any moment.
 struct IoResult {
-  std::int32_t status = 0;             // NTSTATUS
-  std::uint64_t information = 0;       // bytes
+  std::int32_t status = 0;        // NTSTATUS
+  std::uint64_t information = 0;  // bytes
   bool ok() const { return status >= 0; }
 };
 
 // A request on its way.
 class PendingIo {
  public:
-  bool valid() const { return request_ != nullptr; }           // false: there was no memory for it
-  bool wait(std::optional<Duration> limit = {}) const;         // false: the limit has passed
-  bool cancel() const;                                         // true: a cancel routine of the driver was called
-  IoResult finish();                                           // waits, hands over what was read; the handle is invalid then
+  bool valid() const { return request_ != nullptr; }    // false: there was no memory for it
+  bool wait(std::optional<Duration> limit = {}) const;  // false: the limit has passed
+  bool cancel() const;                                  // true: a cancel routine of the driver was called
+  IoResult finish();                                    // waits, hands over what was read; the handle is invalid then
 
  private:
   friend class DeviceFile;
@@ -333,7 +332,8 @@ class DeviceFile {
   // The buffers must live until finish().
   PendingIo begin_read(void* buffer, std::size_t size, std::uint64_t offset = 0);
   PendingIo begin_write(const void* data, std::size_t size, std::uint64_t offset = 0);
-  PendingIo begin_control(std::uint32_t code, const void* input = nullptr, std::size_t input_size = 0, void* output = nullptr, std::size_t output_size = 0);
+  PendingIo begin_control(std::uint32_t code, const void* input = nullptr, std::size_t input_size = 0, void* output = nullptr,
+                          std::size_t output_size = 0);
 
  private:
   void* file_ = nullptr;
@@ -343,9 +343,9 @@ class DeviceFile {
 std::string status_text(std::int32_t status);
 
 void leave_note(const Note& note);
-bool is_running();                     // the machine runs: this may be inside
-std::vector<Note> take_notes();        // on the host: those left since the last call, oldest first
-std::uint64_t notes_lost();            // there was no room for so many
+bool is_running();               // the machine runs: this may be inside
+std::vector<Note> take_notes();  // on the host: those left since the last call, oldest first
+std::uint64_t notes_lost();      // there was no room for so many
 
 }  // namespace lab
 }  // namespace kdpc

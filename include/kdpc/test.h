@@ -33,12 +33,16 @@ struct Expected {
   bool any = false;
   std::uint64_t value = 0;
   template <class T>
-    requires(std::is_integral_v<T> || std::is_enum_v<T>)
-  Expected(T number) : value(static_cast<std::uint64_t>(number)) {}                            // NOLINT(google-explicit-constructor)
+  requires(std::is_integral_v<T> || std::is_enum_v<T>) Expected(T number)
+      : value(static_cast<std::uint64_t>(number)) {}  // NOLINT(google-explicit-constructor)
   template <class T>
-    requires std::is_pointer_v<T>  // an object or a routine
-  Expected(T pointer) : value(reinterpret_cast<std::uint64_t>(pointer)) {}                     // NOLINT(google-explicit-constructor)
-  static Expected anything() { Expected expected{0}; expected.any = true; return expected; }
+  requires std::is_pointer_v<T>                                             // an object or a routine
+  Expected(T pointer) : value(reinterpret_cast<std::uint64_t>(pointer)) {}  // NOLINT(google-explicit-constructor)
+  static Expected anything() {
+    Expected expected{0};
+    expected.any = true;
+    return expected;
+  }
   bool fits(std::uint64_t actual) const { return any || actual == value; }
 };
 inline const Expected any = Expected::anything();
@@ -162,14 +166,15 @@ inline void prove(const char* rule) {
 }
 
 inline void check(bool holds, const char* expression, const char* file, int line, lab::Value first = {}, lab::Value second = {}) {
-  if (!holds) [[unlikely]] lab::leave_note({expression, file, line, nullptr, {first, second}});
+  if (!holds) [[unlikely]]
+    lab::leave_note({expression, file, line, nullptr, {first, second}});
 }
 
 }  // namespace kdpc::test
 
 // KDPC_TEST(Suite, Name, .processors = 2, .options = {…}) { … m … }: what follows the names are fields of lab::Config.
-#define KDPC_TEST(suite, name, ...)                                                           \
-  static void suite##_##name##_on_machine([[maybe_unused]] ::kdpc::lab::Machine& m);          \
+#define KDPC_TEST(suite, name, ...)                                                                        \
+  static void suite##_##name##_on_machine([[maybe_unused]] ::kdpc::lab::Machine& m);                       \
   TEST(suite, name) { ::kdpc::test::run(::kdpc::lab::Config{__VA_ARGS__}, &suite##_##name##_on_machine); } \
   static void suite##_##name##_on_machine([[maybe_unused]] ::kdpc::lab::Machine& m)
 
@@ -183,11 +188,10 @@ inline void check(bool holds, const char* expression, const char* file, int line
 #define RULE(id) ::kdpc::test::prove(id)
 
 // Inside: KDPC_EXPECT(condition), with up to two values to be shown, KDPC_EXPECT(a < b, a, b); KDPC_EXPECT_EQ(a, b) shows both.
-#define KDPC_EXPECT(condition, ...) \
-  ::kdpc::test::check(static_cast<bool>(condition), #condition, __FILE__, __LINE__ __VA_OPT__(, ) __VA_ARGS__)
-#define KDPC_EXPECT_EQ(left, right)                                                                       \
-  do {                                                                                                    \
-    const auto kdpc_left = (left);                                                                        \
-    const auto kdpc_right = (right);                                                                      \
+#define KDPC_EXPECT(condition, ...) ::kdpc::test::check(static_cast<bool>(condition), #condition, __FILE__, __LINE__ __VA_OPT__(, ) __VA_ARGS__)
+#define KDPC_EXPECT_EQ(left, right)                                                                               \
+  do {                                                                                                            \
+    const auto kdpc_left = (left);                                                                                \
+    const auto kdpc_right = (right);                                                                              \
     ::kdpc::test::check(kdpc_left == kdpc_right, #left " == " #right, __FILE__, __LINE__, kdpc_left, kdpc_right); \
   } while (false)

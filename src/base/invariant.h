@@ -7,7 +7,8 @@ namespace kdpc {
 
 }  // namespace kdpc
 
-#define KDPC_INVARIANT(id, condition)                                                      \
-  do {                                                                                     \
-    if (!(condition)) [[unlikely]] ::kdpc::fail_invariant(id, #condition, __FILE__, __LINE__); \
+#define KDPC_INVARIANT(id, condition)                             \
+  do {                                                            \
+    if (!(condition)) [[unlikely]]                                \
+      ::kdpc::fail_invariant(id, #condition, __FILE__, __LINE__); \
   } while (false)

@@ -29,8 +29,12 @@ class ProcessorSet {
    public:
     constexpr explicit Iterator(std::uint64_t rest) : rest_(rest) {}
     constexpr unsigned operator*() const { return static_cast<unsigned>(std::countr_zero(rest_)); }
-    constexpr Iterator& operator++() { rest_ &= rest_ - 1; return *this; }
+    constexpr Iterator& operator++() {
+      rest_ &= rest_ - 1;
+      return *this;
+    }
     constexpr bool operator!=(const Iterator& other) const { return rest_ != other.rest_; }
+
    private:
     std::uint64_t rest_;
   };

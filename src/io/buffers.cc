@@ -61,8 +61,7 @@ NTSTATUS give_control_buffers(IRP* irp, IO_STACK_LOCATION* location, void* input
       if (output_size != 0) irp->Flags |= IRP_INPUT_OPERATION;
       return verdict(give_system_buffer(irp, input_size > output_size ? input_size : output_size, input, input_size));
     case METHOD_IN_DIRECT:
-    case METHOD_OUT_DIRECT:
-      return verdict(give_system_buffer(irp, input_size, input, input_size) && give_mdl(irp, output, output_size));
+    case METHOD_OUT_DIRECT: return verdict(give_system_buffer(irp, input_size, input, input_size) && give_mdl(irp, output, output_size));
     default:
       return_to(irp, output, output_size);
       parameters.Type3InputBuffer = input;
@@ -76,8 +75,10 @@ void take_buffers(IRP* irp) {
       irp->UserBuffer != nullptr && irp->AssociatedIrp.SystemBuffer != nullptr && state != nullptr) {
     std::uint64_t size = irp->IoStatus.Information;
     if (size > state->output_size) {
-      remark("kdpc: an IRP was completed with IoStatus.Information = %llu, but its output buffer has %llu bytes; NT would copy past the end of both buffers",
-             static_cast<unsigned long long>(size), static_cast<unsigned long long>(state->output_size));
+      remark(
+          "kdpc: an IRP was completed with IoStatus.Information = %llu, but its output buffer has %llu bytes; NT would copy past the end of both "
+          "buffers",
+          static_cast<unsigned long long>(size), static_cast<unsigned long long>(state->output_size));
       size = state->output_size;
     }
     std::memcpy(irp->UserBuffer, irp->AssociatedIrp.SystemBuffer, size);

@@ -72,7 +72,7 @@ NTSTATUS create(Driver& driver, std::size_t extension_size, std::u16string_view 
   device->DeviceQueue.DeviceListHead.Flink = device->DeviceQueue.DeviceListHead.Blink = &device->DeviceQueue.DeviceListHead;
   wait::initialize_event(wdk::as_event(&device->DeviceLock), ObjectType::SynchronizationEvent, true);
   device->DeviceObjectExtension = &state->header;
-  state->header.Type = 13;        // IO_TYPE_DEVICE_OBJECT_EXTENSION
+  state->header.Type = 13;  // IO_TYPE_DEVICE_OBJECT_EXTENSION
   state->header.Size = sizeof(DeviceState);
   state->header.DeviceObject = device;
   state->power_state.DeviceState = PowerDeviceD0;

@@ -15,6 +15,6 @@ struct IoTimer {
 namespace device_timer {
 // Stops and frees it, if the device has one.
 void remove(DEVICE_OBJECT* device);
-}
+}  // namespace device_timer
 
 }  // namespace kdpc::io

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 constexpr std::uint32_t kCommonTag = pool_tag("Comm");
-constexpr ULONG kMapRegisters = 256;   // as many as anybody asks for: nothing is ever mapped
+constexpr ULONG kMapRegisters = 256;  // as many as anybody asks for: nothing is ever mapped
 
 // Whole pages, lowest first that fit.
 void* take(DmaArena& arena, std::size_t size, std::uint64_t& physical) {
@@ -50,8 +50,8 @@ bool give_back(DmaArena& arena, const void* memory) {
 }
 
 struct Adapter {
-  DMA_ADAPTER header;   // what the driver was given
-  DmaArena* arena;      // I  null: the pool
+  DMA_ADAPTER header;  // what the driver was given
+  DmaArena* arena;     // I  null: the pool
 };
 Adapter& as_adapter(PDMA_ADAPTER adapter) { return *reinterpret_cast<Adapter*>(adapter); }
 
@@ -113,9 +113,22 @@ NTSTATUS NTAPI build_list(PDMA_ADAPTER, PDEVICE_OBJECT, PMDL, PVOID, ULONG, PDRI
 }
 NTSTATUS NTAPI build_mdl(PDMA_ADAPTER, PSCATTER_GATHER_LIST, PMDL, PMDL*) { return STATUS_NOT_SUPPORTED; }
 
-constexpr DMA_OPERATIONS kOperations = {sizeof(DMA_OPERATIONS), put_adapter,  allocate_common_buffer, free_common_buffer, allocate_channel, flush_buffers,
-                                        free_channel,           free_map_registers, map_transfer,     alignment,          read_counter,     get_list,
-                                        put_list,               list_size,    build_list,             build_mdl};
+constexpr DMA_OPERATIONS kOperations = {sizeof(DMA_OPERATIONS),
+                                        put_adapter,
+                                        allocate_common_buffer,
+                                        free_common_buffer,
+                                        allocate_channel,
+                                        flush_buffers,
+                                        free_channel,
+                                        free_map_registers,
+                                        map_transfer,
+                                        alignment,
+                                        read_counter,
+                                        get_list,
+                                        put_list,
+                                        list_size,
+                                        build_list,
+                                        build_mdl};
 
 }  // namespace
 
@@ -153,7 +166,8 @@ bool physical_address(const void* address, std::uint64_t& physical) {
 using namespace kdpc;
 using namespace kdpc::io;
 
-extern "C" PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_DESCRIPTION DeviceDescription, PULONG NumberOfMapRegisters) {
+extern "C" PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_DESCRIPTION DeviceDescription,
+                                              PULONG NumberOfMapRegisters) {
   KDPC_ROUTINE(IoGetDmaAdapter);
   if (DeviceDescription->Version > DEVICE_DESCRIPTION_VERSION2) return nullptr;  // version 3 has operations of its own
   auto* adapter = make<dma::Adapter>();

@@ -7,16 +7,16 @@ namespace kdpc::io {
 
 // A part of a board's memory that is in use.
 struct DmaBlock {
-  DmaBlock* next;             // R  in ascending order
-  std::size_t offset;         // I
-  std::size_t size;           // I
+  DmaBlock* next;      // R  in ascending order
+  std::size_t offset;  // I
+  std::size_t size;    // I
 };
 
 // The memory of one board; all its devices share it.
 struct DmaArena {
-  DmaArena* next;             // R
-  DmaMemory memory;           // I
-  DmaBlock* blocks;           // R
+  DmaArena* next;    // R
+  DmaMemory memory;  // I
+  DmaBlock* blocks;  // R
 };
 
 namespace dma {

@@ -81,14 +81,15 @@ NTSTATUS connect_line(PDEVICE_OBJECT object, PKSERVICE_ROUTINE routine, PVOID co
 
 extern "C" {
 
-NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT* InterruptObject, PKSERVICE_ROUTINE ServiceRoutine, PVOID ServiceContext, PKSPIN_LOCK SpinLock, ULONG Vector,
-                                  KIRQL Irql, KIRQL SynchronizeIrql, KINTERRUPT_MODE InterruptMode, BOOLEAN ShareVector, KAFFINITY ProcessorEnableMask,
-                                  BOOLEAN) {
+NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT* InterruptObject, PKSERVICE_ROUTINE ServiceRoutine, PVOID ServiceContext, PKSPIN_LOCK SpinLock,
+                                  ULONG Vector, KIRQL Irql, KIRQL SynchronizeIrql, KINTERRUPT_MODE InterruptMode, BOOLEAN ShareVector,
+                                  KAFFINITY ProcessorEnableMask, BOOLEAN) {
   KDPC_ROUTINE(IoConnectInterrupt);
   *InterruptObject = nullptr;
   if (ServiceRoutine == nullptr || Vector > 0xFF) return STATUS_INVALID_PARAMETER;
-  return connect(spec_of({ServiceRoutine, ServiceContext, SpinLock, Vector, Irql, SynchronizeIrql, InterruptMode, ShareVector != 0, ProcessorEnableMask}),
-                 InterruptObject);
+  return connect(
+      spec_of({ServiceRoutine, ServiceContext, SpinLock, Vector, Irql, SynchronizeIrql, InterruptMode, ShareVector != 0, ProcessorEnableMask}),
+      InterruptObject);
 }
 
 VOID NTAPI IoDisconnectInterrupt(PKINTERRUPT InterruptObject) {
@@ -105,13 +106,15 @@ NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters)
       return connect_fully_specified(Parameters->FullySpecified);
     case CONNECT_LINE_BASED: {
       IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS& line = Parameters->LineBased;
-      return connect_line(line.PhysicalDeviceObject, line.ServiceRoutine, line.ServiceContext, line.SpinLock, line.SynchronizeIrql, line.InterruptObject);
+      return connect_line(line.PhysicalDeviceObject, line.ServiceRoutine, line.ServiceContext, line.SpinLock, line.SynchronizeIrql,
+                          line.InterruptObject);
     }
     case CONNECT_MESSAGE_BASED: {
       // INT-9: a device with a line only is connected by its fallback routine, and Version says so. No device here has messages.
       IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS& message = Parameters->MessageBased;
       *message.ConnectionContext.Generic = nullptr;
-      if (message.FallBackServiceRoutine == nullptr) return physical(message.PhysicalDeviceObject) != nullptr ? STATUS_NOT_FOUND : STATUS_INVALID_PARAMETER;
+      if (message.FallBackServiceRoutine == nullptr)
+        return physical(message.PhysicalDeviceObject) != nullptr ? STATUS_NOT_FOUND : STATUS_INVALID_PARAMETER;
       const NTSTATUS status = connect_line(message.PhysicalDeviceObject, message.FallBackServiceRoutine, message.ServiceContext, message.SpinLock,
                                            message.SynchronizeIrql, message.ConnectionContext.InterruptObject);
       if (NT_SUCCESS(status)) Parameters->Version = CONNECT_LINE_BASED;

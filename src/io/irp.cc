@@ -19,8 +19,8 @@ void check_sent(const DEVICE_OBJECT* device, const IRP* irp) {
   if (irp->Type != IO_TYPE_IRP)
     bug_check(stop::DriverVerifierIoManagerViolation, {3, as_parameter(irp), 0, 0}, "IoCallDriver was given something that is not an IRP.", "IRP-2");
   if (device == nullptr || device->Type != IO_TYPE_DEVICE)
-    bug_check(stop::DriverVerifierIoManagerViolation, {4, as_parameter(device), 0, 0}, "IoCallDriver was given something that is not a device object.",
-              "IRP-2");
+    bug_check(stop::DriverVerifierIoManagerViolation, {4, as_parameter(device), 0, 0},
+              "IoCallDriver was given something that is not a device object.", "IRP-2");
   if (irp->CurrentLocation <= 1)
     bug_check(stop::NoMoreIrpStackLocations, {as_parameter(irp), 0, 0, 0}, "An IRP was sent down although it has no stack location left.", "IRP-2");
 }

@@ -13,9 +13,9 @@ struct Request;
 
 // Behind the stack locations of every IRP that the I/O manager allocated.
 struct IrpState {
-  Request* request;            // I  of an application that waits; null: a driver's
-  bool automatic;              // I  the final stage frees it: built by IoBuild…Request
-  std::uint64_t output_size;   // I  bytes at UserBuffer
+  Request* request;           // I  of an application that waits; null: a driver's
+  bool automatic;             // I  the final stage frees it: built by IoBuild…Request
+  std::uint64_t output_size;  // I  bytes at UserBuffer
 };
 
 namespace irp {

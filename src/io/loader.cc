@@ -22,7 +22,7 @@ namespace {
 struct Mapped {
   Image image;
   std::vector<WritableRange> writable;
-  std::vector<std::vector<std::byte>> pristine;   // the content of `writable` before any code of the driver ran
+  std::vector<std::vector<std::byte>> pristine;  // the content of `writable` before any code of the driver ran
 };
 
 // The dynamic linker maps a file once per process, so this table lives as long as the process.
@@ -57,7 +57,8 @@ Result<Mapped*> map_new(const std::string& path) {
   link_map* linked = nullptr;
   if (dlinfo(handle, RTLD_DI_LINKMAP, &linked) != 0 || linked->l_addr != 0) {
     dlclose(handle);
-    return Error{fmt::format("{}: was not loaded at {:#x}, where it was linked to be: something else in this process is there", path, described->link_base)};
+    return Error{
+        fmt::format("{}: was not loaded at {:#x}, where it was linked to be: something else in this process is there", path, described->link_base)};
   }
   auto mapped = std::make_unique<Mapped>();
   mapped->image = {path, at(described->link_base), described->size, reinterpret_cast<DRIVER_INITIALIZE*>(at(described->entry))};

@@ -25,7 +25,8 @@ void remark(const char* format, ...) {
   va_start(arguments, format);
   const int length = std::vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  if (length > 0) Machine::observe(DebugPrinted{text, static_cast<std::uint32_t>(std::min<std::size_t>(static_cast<std::size_t>(length), sizeof text - 1))});
+  if (length > 0)
+    Machine::observe(DebugPrinted{text, static_cast<std::uint32_t>(std::min<std::size_t>(static_cast<std::size_t>(length), sizeof text - 1))});
 }
 
 }  // namespace kdpc::io

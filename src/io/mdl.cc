@@ -101,7 +101,8 @@ VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddres
   TargetMdl->MdlFlags = static_cast<CSHORT>((TargetMdl->MdlFlags & MDL_ALLOCATED_FIXED_SIZE) | MDL_PARTIAL | inherited);
   TargetMdl->MappedSystemVa = SourceMdl->MappedSystemVa != nullptr ? static_cast<char*>(SourceMdl->MappedSystemVa) + (start - source) : nullptr;
   const std::ptrdiff_t pages_before = (static_cast<const char*>(TargetMdl->StartVa) - static_cast<const char*>(SourceMdl->StartVa)) / PAGE_SIZE;
-  std::memcpy(MmGetMdlPfnArray(TargetMdl), MmGetMdlPfnArray(SourceMdl) + pages_before, sizeof(PFN_NUMBER) * ADDRESS_AND_SIZE_TO_SPAN_PAGES(VirtualAddress, size));
+  std::memcpy(MmGetMdlPfnArray(TargetMdl), MmGetMdlPfnArray(SourceMdl) + pages_before,
+              sizeof(PFN_NUMBER) * ADDRESS_AND_SIZE_TO_SPAN_PAGES(VirtualAddress, size));
 }
 
 VOID NTAPI MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList) {

@@ -123,10 +123,13 @@ void release(UNICODE_STRING& string) {
 }
 
 bool equal(std::u16string_view left, std::u16string_view right) {
-  return left.size() == right.size() && std::equal(left.begin(), left.end(), right.begin(), [](char16_t a, char16_t b) { return upcase(a) == upcase(b); });
+  return left.size() == right.size() &&
+         std::equal(left.begin(), left.end(), right.begin(), [](char16_t a, char16_t b) { return upcase(a) == upcase(b); });
 }
 
-bool begins_with(std::u16string_view text, std::u16string_view prefix) { return text.size() >= prefix.size() && equal(text.substr(0, prefix.size()), prefix); }
+bool begins_with(std::u16string_view text, std::u16string_view prefix) {
+  return text.size() >= prefix.size() && equal(text.substr(0, prefix.size()), prefix);
+}
 
 namespace names {
 

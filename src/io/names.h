@@ -10,10 +10,10 @@ namespace kdpc::io {
 
 // A name of the table: of a device, or a link to another name.
 struct NameEntry {
-  NameEntry* next;            // R
-  UNICODE_STRING name;        // I
-  DEVICE_OBJECT* device;      // R  null: a link
-  UNICODE_STRING target;      // R  of a link
+  NameEntry* next;        // R
+  UNICODE_STRING name;    // I
+  DEVICE_OBJECT* device;  // R  null: a link
+  UNICODE_STRING target;  // R  of a link
 };
 
 // Text on the stack of a thread: such frames own nothing of the host's heap. What does not fit makes it too_long().
@@ -21,8 +21,8 @@ class Name {
  public:
   static constexpr std::size_t kRoom = 256;
   Name() = default;
-  Name(std::u16string_view text) { append(text); }   // NOLINT(google-explicit-constructor)
-  Name(std::string_view text) { append(text); }      // NOLINT(google-explicit-constructor)  what is not ASCII becomes '?'
+  Name(std::u16string_view text) { append(text); }  // NOLINT(google-explicit-constructor)
+  Name(std::string_view text) { append(text); }     // NOLINT(google-explicit-constructor)  what is not ASCII becomes '?'
   Name& append(std::u16string_view text);
   Name& append(std::string_view text);
   Name& append_hex(std::uint64_t number, unsigned digits);

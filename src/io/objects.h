@@ -8,29 +8,29 @@ struct PhysicalDevice;
 struct IoTimer;
 
 struct ClientExtension {
-  ClientExtension* next;      // R
-  const void* client;         // I  the address by which the driver finds it again
-  std::size_t size;           // I
+  ClientExtension* next;  // R
+  const void* client;     // I  the address by which the driver finds it again
+  std::size_t size;       // I
   std::byte memory[];
 };
 
 struct Driver {
-  DRIVER_OBJECT object;       // what the driver was given
+  DRIVER_OBJECT object;  // what the driver was given
   DRIVER_EXTENSION extension;
-  Driver* next;               // R
-  UNICODE_STRING registry_path;  // I
+  Driver* next;                        // R
+  UNICODE_STRING registry_path;        // I
   ClientExtension* client_extensions;  // R
 };
 
 // Follows the driver's device extension in the same block.
 struct DeviceState {
-  DEVOBJ_EXTENSION header;       // device.DeviceObjectExtension points here
-  DEVICE_OBJECT* attached_to;    // R  the device below
-  std::uint32_t references;      // R  beside the open files, which DEVICE_OBJECT::ReferenceCount counts
-  bool delete_pending;           // R  IoDeleteDevice was called; the last reference frees it
-  POWER_STATE power_state;       // X  what PoSetPowerState said last
-  PhysicalDevice* physical;      // I  of a device the root bus has found, else null
-  IoTimer* timer;                // I  after IoInitializeTimer
+  DEVOBJ_EXTENSION header;     // device.DeviceObjectExtension points here
+  DEVICE_OBJECT* attached_to;  // R  the device below
+  std::uint32_t references;    // R  beside the open files, which DEVICE_OBJECT::ReferenceCount counts
+  bool delete_pending;         // R  IoDeleteDevice was called; the last reference frees it
+  POWER_STATE power_state;     // X  what PoSetPowerState said last
+  PhysicalDevice* physical;    // I  of a device the root bus has found, else null
+  IoTimer* timer;              // I  after IoInitializeTimer
 };
 inline DeviceState& state_of(const DEVICE_OBJECT* device) { return *reinterpret_cast<DeviceState*>(device->DeviceObjectExtension); }
 inline Driver& driver_of(const DEVICE_OBJECT* device) { return *reinterpret_cast<Driver*>(device->DriverObject); }

@@ -16,10 +16,10 @@ namespace kdpc::io {
 struct DeviceFacts {
   std::string_view name;
   std::span<const RegisterRange> registers;
-  int line = -1;                       // the machine's number; -1: no interrupt
-  std::uint8_t vector = 0;             // that the line was assigned
+  int line = -1;            // the machine's number; -1: no interrupt
+  std::uint8_t vector = 0;  // that the line was assigned
   bool level = true;
-  bool shared = false;                 // others may be on the line
+  bool shared = false;  // others may be on the line
   DmaMemory dma;
 };
 
@@ -27,19 +27,19 @@ enum class PnpState : std::uint8_t { Announced, Started, Gone };
 
 struct PhysicalDevice {
   static constexpr unsigned kMostRanges = 8;
-  PhysicalDevice* next;                // R
-  DEVICE_OBJECT* object;               // I
-  UNICODE_STRING name;                 // I
-  RegisterRange ranges[kMostRanges];   // I
-  unsigned range_count;                // I
-  int line;                            // I
-  std::uint8_t vector;                 // I
-  bool level, shared;                  // I
-  DmaArena* arena;                     // I
-  Driver* function_driver;             // T
-  PnpState state;                      // T  the thread that starts and removes devices
-  CM_RESOURCE_LIST* raw;               // I
-  CM_RESOURCE_LIST* translated;        // I
+  PhysicalDevice* next;               // R
+  DEVICE_OBJECT* object;              // I
+  UNICODE_STRING name;                // I
+  RegisterRange ranges[kMostRanges];  // I
+  unsigned range_count;               // I
+  int line;                           // I
+  std::uint8_t vector;                // I
+  bool level, shared;                 // I
+  DmaArena* arena;                    // I
+  Driver* function_driver;            // T
+  PnpState state;                     // T  the thread that starts and removes devices
+  CM_RESOURCE_LIST* raw;              // I
+  CM_RESOURCE_LIST* translated;       // I
 };
 
 // How a line gets its vector: NT's levels for devices in turn, from the highest down. 0: there are no more vectors.

@@ -103,39 +103,39 @@ VOID NTAPI MmUnmapIoSpace(PVOID BaseAddress, SIZE_T) {
   if (!registers::is_mapped_address(BaseAddress)) remark("kdpc: MmUnmapIoSpace was given %p, which MmMapIoSpace has not returned", BaseAddress);
 }
 
-#define KDPC_REGISTER(Name, Type)                                                                                \
-  Type NTAPI READ_REGISTER_##Name(volatile Type* Register) {                                                     \
-    KDPC_ROUTINE(READ_REGISTER_##Name);                                                                          \
-    return registers::read_register(Register);                                                                   \
-  }                                                                                                              \
-  VOID NTAPI WRITE_REGISTER_##Name(volatile Type* Register, Type Value) {                                        \
-    KDPC_ROUTINE(WRITE_REGISTER_##Name);                                                                         \
-    registers::write_register(Register, Value);                                                                  \
-  }                                                                                                              \
-  VOID NTAPI READ_REGISTER_BUFFER_##Name(volatile Type* Register, Type* Buffer, ULONG Count) {                   \
-    KDPC_ROUTINE(READ_REGISTER_BUFFER_##Name);                                                                   \
-    for (ULONG index = 0; index < Count; ++index) Buffer[index] = registers::read_register(Register + index);    \
-  }                                                                                                              \
-  VOID NTAPI WRITE_REGISTER_BUFFER_##Name(volatile Type* Register, Type* Buffer, ULONG Count) {                  \
-    KDPC_ROUTINE(WRITE_REGISTER_BUFFER_##Name);                                                                  \
-    for (ULONG index = 0; index < Count; ++index) registers::write_register(Register + index, Buffer[index]);    \
+#define KDPC_REGISTER(Name, Type)                                                                             \
+  Type NTAPI READ_REGISTER_##Name(volatile Type* Register) {                                                  \
+    KDPC_ROUTINE(READ_REGISTER_##Name);                                                                       \
+    return registers::read_register(Register);                                                                \
+  }                                                                                                           \
+  VOID NTAPI WRITE_REGISTER_##Name(volatile Type* Register, Type Value) {                                     \
+    KDPC_ROUTINE(WRITE_REGISTER_##Name);                                                                      \
+    registers::write_register(Register, Value);                                                               \
+  }                                                                                                           \
+  VOID NTAPI READ_REGISTER_BUFFER_##Name(volatile Type* Register, Type* Buffer, ULONG Count) {                \
+    KDPC_ROUTINE(READ_REGISTER_BUFFER_##Name);                                                                \
+    for (ULONG index = 0; index < Count; ++index) Buffer[index] = registers::read_register(Register + index); \
+  }                                                                                                           \
+  VOID NTAPI WRITE_REGISTER_BUFFER_##Name(volatile Type* Register, Type* Buffer, ULONG Count) {               \
+    KDPC_ROUTINE(WRITE_REGISTER_BUFFER_##Name);                                                               \
+    for (ULONG index = 0; index < Count; ++index) registers::write_register(Register + index, Buffer[index]); \
   }
 
-#define KDPC_PORT(Name, Type)                                                                                               \
-  Type NTAPI READ_PORT_##Name(Type* Port) {                                                                                 \
-    KDPC_ROUTINE(READ_PORT_##Name);                                                                                         \
-    return registers::read<Type>(BusSpace::Port, registers::port_number(Port));                                             \
-  }                                                                                                                         \
-  VOID NTAPI WRITE_PORT_##Name(Type* Port, Type Value) {                                                                    \
-    KDPC_ROUTINE(WRITE_PORT_##Name);                                                                                        \
-    registers::write<Type>(BusSpace::Port, registers::port_number(Port), Value);                                            \
-  }                                                                                                                         \
-  VOID NTAPI READ_PORT_BUFFER_##Name(Type* Port, Type* Buffer, ULONG Count) {                                               \
-    KDPC_ROUTINE(READ_PORT_BUFFER_##Name);                                                                                  \
+#define KDPC_PORT(Name, Type)                                                                                                          \
+  Type NTAPI READ_PORT_##Name(Type* Port) {                                                                                            \
+    KDPC_ROUTINE(READ_PORT_##Name);                                                                                                    \
+    return registers::read<Type>(BusSpace::Port, registers::port_number(Port));                                                        \
+  }                                                                                                                                    \
+  VOID NTAPI WRITE_PORT_##Name(Type* Port, Type Value) {                                                                               \
+    KDPC_ROUTINE(WRITE_PORT_##Name);                                                                                                   \
+    registers::write<Type>(BusSpace::Port, registers::port_number(Port), Value);                                                       \
+  }                                                                                                                                    \
+  VOID NTAPI READ_PORT_BUFFER_##Name(Type* Port, Type* Buffer, ULONG Count) {                                                          \
+    KDPC_ROUTINE(READ_PORT_BUFFER_##Name);                                                                                             \
     for (ULONG index = 0; index < Count; ++index) Buffer[index] = registers::read<Type>(BusSpace::Port, registers::port_number(Port)); \
-  }                                                                                                                         \
-  VOID NTAPI WRITE_PORT_BUFFER_##Name(Type* Port, Type* Buffer, ULONG Count) {                                              \
-    KDPC_ROUTINE(WRITE_PORT_BUFFER_##Name);                                                                                 \
+  }                                                                                                                                    \
+  VOID NTAPI WRITE_PORT_BUFFER_##Name(Type* Port, Type* Buffer, ULONG Count) {                                                         \
+    KDPC_ROUTINE(WRITE_PORT_BUFFER_##Name);                                                                                            \
     for (ULONG index = 0; index < Count; ++index) registers::write<Type>(BusSpace::Port, registers::port_number(Port), Buffer[index]); \
   }
 

@@ -8,8 +8,8 @@ namespace kdpc::io {
 
 // Registers of a device that was pulled out: they read all ones.
 struct AbsentRange {
-  AbsentRange* next;   // R
-  RegisterRange range; // I
+  AbsentRange* next;    // R
+  RegisterRange range;  // I
 };
 
 namespace registers {

@@ -95,7 +95,8 @@ NTSTATUS store(const Datum& datum, void* destination) {
   if (is_text(datum.type)) {
     auto& string = *static_cast<UNICODE_STRING*>(destination);
     const ULONG length = datum.type == REG_MULTI_SZ || datum.size < sizeof(WCHAR) ? datum.size : datum.size - static_cast<ULONG>(sizeof(WCHAR));
-    if (string.Buffer == nullptr) return duplicate(string, {static_cast<const char16_t*>(datum.data), length / sizeof(WCHAR)}) ? STATUS_SUCCESS : STATUS_NO_MEMORY;
+    if (string.Buffer == nullptr)
+      return duplicate(string, {static_cast<const char16_t*>(datum.data), length / sizeof(WCHAR)}) ? STATUS_SUCCESS : STATUS_NO_MEMORY;
     if (string.MaximumLength < datum.size) return STATUS_BUFFER_TOO_SMALL;
     std::memcpy(string.Buffer, datum.data, datum.size);
     string.Length = static_cast<USHORT>(length);
@@ -148,7 +149,8 @@ NTSTATUS deliver_default(const RTL_QUERY_REGISTRY_TABLE& entry, void* context) {
 
 NTSTATUS query(std::u16string_view path, const RegistryKey* top, const RTL_QUERY_REGISTRY_TABLE* entry, void* context) {
   const RegistryKey* key = top;
-  for (; entry->QueryRoutine != nullptr || entry->Name != nullptr || (entry->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_DIRECT)) != 0; ++entry) {
+  for (; entry->QueryRoutine != nullptr || entry->Name != nullptr || (entry->Flags & (RTL_QUERY_REGISTRY_SUBKEY | RTL_QUERY_REGISTRY_DIRECT)) != 0;
+       ++entry) {
     NTSTATUS status = STATUS_SUCCESS;
     if ((entry->Flags & (RTL_QUERY_REGISTRY_TOPKEY | RTL_QUERY_REGISTRY_SUBKEY)) != 0) key = top;
     if ((entry->Flags & RTL_QUERY_REGISTRY_SUBKEY) != 0) {
@@ -162,7 +164,8 @@ NTSTATUS query(std::u16string_view path, const RegistryKey* top, const RTL_QUERY
       status = deliver_all(*entry, key, context);
     } else {
       const RegistryValue* value = key != nullptr ? value_of(*key, text_of(entry->Name)) : nullptr;
-      status = value != nullptr ? deliver(*entry, value->name.Buffer, {value->type, value->data, value->size}, context) : deliver_default(*entry, context);
+      status =
+          value != nullptr ? deliver(*entry, value->name.Buffer, {value->type, value->data, value->size}, context) : deliver_default(*entry, context);
     }
     if (!NT_SUCCESS(status)) return status;
   }

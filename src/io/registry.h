@@ -6,18 +6,18 @@
 namespace kdpc::io {
 
 struct RegistryValue {
-  RegistryValue* next;        // R
-  UNICODE_STRING name;        // I
-  ULONG type;                 // I  REG_…
-  ULONG size;                 // I
-  std::byte data[];           // I
+  RegistryValue* next;  // R
+  UNICODE_STRING name;  // I
+  ULONG type;           // I  REG_…
+  ULONG size;           // I
+  std::byte data[];     // I
 };
 
 // Keys stay for the whole run, so a handle to one is its address.
 struct RegistryKey {
-  RegistryKey* next;          // R
-  UNICODE_STRING path;        // I
-  RegistryValue* values;      // R  in the order in which they were set
+  RegistryKey* next;      // R
+  UNICODE_STRING path;    // I
+  RegistryValue* values;  // R  in the order in which they were set
 };
 
 namespace registry {

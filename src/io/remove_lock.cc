@@ -41,7 +41,8 @@ VOID NTAPI IoReleaseRemoveLockAndWaitEx(PIO_REMOVE_LOCK RemoveLock, PVOID, ULONG
   common(RemoveLock).Removed = TRUE;
   // The caller's own use, then the device's own.
   leave(common(RemoveLock));
-  if (__atomic_sub_fetch(&common(RemoveLock).IoCount, 1, __ATOMIC_SEQ_CST) > 0) wait::for_object(wdk::as_event(&common(RemoveLock).RemoveEvent).header, nullptr);
+  if (__atomic_sub_fetch(&common(RemoveLock).IoCount, 1, __ATOMIC_SEQ_CST) > 0)
+    wait::for_object(wdk::as_event(&common(RemoveLock).RemoveEvent).header, nullptr);
 }
 
 }  // extern "C"

@@ -71,8 +71,8 @@ Request* begin_transfer(File& file, UCHAR major, const void* input, void* output
   IO_STACK_LOCATION* location = IoGetNextIrpStackLocation(request->irp);
   location->Parameters.Read.Length = static_cast<ULONG>(size);
   location->Parameters.Read.ByteOffset.QuadPart = static_cast<LONGLONG>(offset);
-  const NTSTATUS status = reads ? irp::give_read_buffers(request->irp, top, request->memory, size)
-                                : irp::give_write_buffers(request->irp, top, request->memory, size);
+  const NTSTATUS status =
+      reads ? irp::give_read_buffers(request->irp, top, request->memory, size) : irp::give_write_buffers(request->irp, top, request->memory, size);
   if (!NT_SUCCESS(status)) return give_up(request);
   dispatch(*request);
   return request;
@@ -172,7 +172,9 @@ void close(File* file) {
   if (__atomic_sub_fetch(&file->requests, 1, __ATOMIC_SEQ_CST) == 0) close_for_good(file);
 }
 
-Request* begin_read(File& file, void* buffer, std::size_t size, std::uint64_t offset) { return begin_transfer(file, IRP_MJ_READ, nullptr, buffer, size, offset); }
+Request* begin_read(File& file, void* buffer, std::size_t size, std::uint64_t offset) {
+  return begin_transfer(file, IRP_MJ_READ, nullptr, buffer, size, offset);
+}
 
 Request* begin_write(File& file, const void* data, std::size_t size, std::uint64_t offset) {
   return begin_transfer(file, IRP_MJ_WRITE, data, nullptr, size, offset);

@@ -9,9 +9,9 @@ namespace kdpc::io {
 
 // An open file: what NT calls a file object, with its count of requests.
 struct File {
-  FILE_OBJECT object;         // what drivers see
+  FILE_OBJECT object;               // what drivers see
   volatile std::uint32_t requests;  // X  begun and not yet finished
-  bool closing;               // T
+  bool closing;                     // T
 };
 
 struct IoResult {
@@ -22,13 +22,13 @@ struct IoResult {
 
 struct Request {
   IRP* irp;
-  File* file;                 // null: sent by the system
+  File* file;  // null: sent by the system
   EventObject done;
-  volatile bool completed;    // X  the final stage was reached
-  NTSTATUS returned;          // T  by the dispatch routine
-  void* memory;               // the pool block in place of the application's memory; output first
+  volatile bool completed;  // X  the final stage was reached
+  NTSTATUS returned;        // T  by the dispatch routine
+  void* memory;             // the pool block in place of the application's memory; output first
   std::size_t output_size;
-  void* output;               // T  where finish() copies to: the application's own
+  void* output;  // T  where finish() copies to: the application's own
 };
 
 namespace requests {
@@ -39,7 +39,8 @@ void close(File* file);
 // Begin sends the request; finish waits for it, hands over what it brought and frees it. Null: no memory.
 Request* begin_read(File& file, void* buffer, std::size_t size, std::uint64_t offset = 0);
 Request* begin_write(File& file, const void* data, std::size_t size, std::uint64_t offset = 0);
-Request* begin_control(File& file, ULONG code, const void* input, std::size_t input_size, void* output, std::size_t output_size, bool internal = false);
+Request* begin_control(File& file, ULONG code, const void* input, std::size_t input_size, void* output, std::size_t output_size,
+                       bool internal = false);
 // False: the time has passed. `timeout` as for wait::for_object.
 bool wait_for(Request& request, const std::int64_t* timeout = nullptr);
 // True: a cancel routine was called.

@@ -4,9 +4,9 @@
 #include "wdk/routine.h"
 
 struct _IO_WORKITEM {
-  WORK_QUEUE_ITEM item;             // first: bug checks name it by the same address
-  PVOID object;                     // I  a device or driver object
-  PIO_WORKITEM_ROUTINE routine;     //    one of the two, from queueing until it runs
+  WORK_QUEUE_ITEM item;          // first: bug checks name it by the same address
+  PVOID object;                  // I  a device or driver object
+  PIO_WORKITEM_ROUTINE routine;  //    one of the two, from queueing until it runs
   PIO_WORKITEM_ROUTINE_EX routine_with_item;
   PVOID context;
 };
@@ -99,7 +99,8 @@ VOID NTAPI IoInitializeWorkItem(PVOID IoObject, PIO_WORKITEM IoWorkItem) {
 VOID NTAPI IoUninitializeWorkItem(PIO_WORKITEM IoWorkItem) {
   KDPC_ROUTINE(IoUninitializeWorkItem);
   if (work::is_queued(wdk::as_work_item(&IoWorkItem->item)))
-    bug_check(stop::WorkerInvalid, {2, as_parameter(IoWorkItem), routine_of(IoWorkItem), 0}, "A work item was uninitialised while it is queued.", "WI-2");
+    bug_check(stop::WorkerInvalid, {2, as_parameter(IoWorkItem), routine_of(IoWorkItem), 0}, "A work item was uninitialised while it is queued.",
+              "WI-2");
 }
 
 }  // extern "C"

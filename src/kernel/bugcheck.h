@@ -46,11 +46,11 @@ inline constexpr unsigned kMaxFrames = 32;
 struct BugcheckReport {
   std::uint32_t code;
   StopParameters parameters;
-  const char* sentence;      // one sentence for people, static storage
-  const char* rule;          // SEMANTICS rule id, or DDI rule name
+  const char* sentence;  // one sentence for people, static storage
+  const char* rule;      // SEMANTICS rule id, or DDI rule name
   std::uint16_t processor;
-  Irql irql;                 // at the moment of the failure
-  std::uint32_t thread;      // the running, or borrowed, thread
+  Irql irql;                          // at the moment of the failure
+  std::uint32_t thread;               // the running, or borrowed, thread
   std::uintptr_t frames[kMaxFrames];  // return addresses, innermost first; 0 ends
 };
 

@@ -72,23 +72,20 @@ bool wants_remote_drain(Importance importance, const Processor& target) {
   const Options& options = sys().options;
   const bool polling = target.idle && !target.halted;
   if (polling) return false;  // it looks at its queue before it halts
-  const bool urgent = importance == Importance::High ||
-                      (importance == Importance::MediumHigh && options.medium_high_remote == Options::MediumHighRemote::Immediate);
+  const bool urgent =
+      importance == Importance::High || (importance == Importance::MediumHigh && options.medium_high_remote == Options::MediumHighRemote::Immediate);
   switch (options.remote_ipi) {
     case Options::RemoteIpi::Microsoft:
       if (target.halted) return urgent || options.idle_low_medium == Options::IdleLowMedium::Wake || is_deep(target);
       return urgent || is_deep(target);
-    case Options::RemoteIpi::IdleOnly:
-      return target.halted ? urgent || is_deep(target) : is_deep(target);
-    case Options::RemoteIpi::ReactOs:
-      return importance == Importance::High || is_deep(target);
+    case Options::RemoteIpi::IdleOnly: return target.halted ? urgent || is_deep(target) : is_deep(target);
+    case Options::RemoteIpi::ReactOs: return importance == Importance::High || is_deep(target);
   }
   return true;
 }
 
 void check_usable(const Dpc* dpc) {
-  if (dpc == nullptr)
-    bug_check(stop::IrqlNotLessOrEqual, {0, as_parameter(Irql::High), 1, 0}, "KeInsertQueueDpc was given a null KDPC.", "INS-8");
+  if (dpc == nullptr) bug_check(stop::IrqlNotLessOrEqual, {0, as_parameter(Irql::High), 1, 0}, "KeInsertQueueDpc was given a null KDPC.", "INS-8");
   if (dpc->type != kDpcType)
     bug_check(stop::IrqlNotLessOrEqual, {as_parameter(dpc), as_parameter(Irql::High), 1, 0},
               "KeInsertQueueDpc was given memory that KeInitializeDpc never initialised.", "INS-8");
@@ -127,8 +124,8 @@ unsigned target_of(const Dpc& dpc, unsigned here) {
   if (dpc.number == 0) return here;
   const unsigned target = static_cast<unsigned>(dpc.number) - Dpc::kTargeted;
   if (dpc.number < Dpc::kTargeted || target >= sys().processor_count)
-    bug_check(stop::TimerOrDpcInvalid, {3, as_parameter(&dpc), dpc.number, sys().processor_count},
-              "A KDPC names a processor that does not exist.", "INS-7");
+    bug_check(stop::TimerOrDpcInvalid, {3, as_parameter(&dpc), dpc.number, sys().processor_count}, "A KDPC names a processor that does not exist.",
+              "INS-7");
   return target;
 }
 
@@ -201,7 +198,8 @@ void call_routine(Dpc* dpc, DpcRoutine* routine, void* context, void* argument1,
   routine(dpc, context, argument1, argument2);
   Machine::observe(ActivityEnded{kind, true, routine, dpc});
   if (const Irql now = Machine::irql(); now != Irql::Dispatch)
-    bug_check(stop::IrqlUnexpectedValue, {as_parameter(now) << 16 | as_parameter(Irql::Dispatch) << 8 | 0x10, as_parameter(routine), as_parameter(dpc), 0},
+    bug_check(stop::IrqlUnexpectedValue,
+              {as_parameter(now) << 16 | as_parameter(Irql::Dispatch) << 8 | 0x10, as_parameter(routine), as_parameter(dpc), 0},
               "A DPC routine returned at another IRQL than DISPATCH_LEVEL.", "IRQL-10");
   if (thread.kernel_apc_disable != kernel_before || thread.special_apc_disable != special_before)
     bug_check(stop::TimerOrDpcInvalid,

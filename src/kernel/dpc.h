@@ -20,7 +20,7 @@ struct Processor;
 struct Dpc;
 class DpcQueue;
 
-using DpcRoutine = void KDPC_NTAPI (Dpc* dpc, void* context, void* argument1, void* argument2);
+using DpcRoutine = void KDPC_NTAPI(Dpc* dpc, void* context, void* argument1, void* argument2);
 
 enum class Importance : std::uint8_t { Low = 0, Medium = 1, High = 2, MediumHigh = 3 };
 
@@ -37,7 +37,7 @@ struct Dpc {
   void* context;
   void* argument1;
   void* argument2;
-  DpcQueue* volatile queue;       // null: not queued
+  DpcQueue* volatile queue;  // null: not queued
 
   static constexpr std::uint16_t kTargeted = 64;
 };
@@ -49,21 +49,21 @@ class DpcQueue {
   void initialize();
   SpinLock& lock() RETURN_CAPABILITY(lock_) { return lock_; }
 
-  void insert(Dpc& dpc) REQUIRES(lock_);       // High at the head, all others at the tail (SEMANTICS 5.1)
-  Dpc* pop() REQUIRES(lock_);                  // null: empty
+  void insert(Dpc& dpc) REQUIRES(lock_);  // High at the head, all others at the tail (SEMANTICS 5.1)
+  Dpc* pop() REQUIRES(lock_);             // null: empty
   void remove(Dpc& dpc) REQUIRES(lock_);
   bool contains(const Dpc& dpc) const;
 
-  std::int32_t depth() const { return depth_; }      // read without the lock too: a hint
+  std::int32_t depth() const { return depth_; }         // read without the lock too: a hint
   std::uint32_t inserted() const { return inserted_; }  // ever, never decremented: NT's DpcCount
 
   const List& dpcs() const { return list_; }
 
  private:
   SpinLock lock_;
-  List list_;                           // Q
-  volatile std::int32_t depth_ = 0;     // Q
-  volatile std::uint32_t inserted_ = 0; // Q
+  List list_;                            // Q
+  volatile std::int32_t depth_ = 0;      // Q
+  volatile std::uint32_t inserted_ = 0;  // Q
 };
 
 namespace dpc {

@@ -34,8 +34,7 @@ void handle(void* argument) {
       job::interrupt_here();
       Machine::end_of_interrupt(vector);
       return;
-    default:
-      interrupt::service_here(self, vector);
+    default: interrupt::service_here(self, vector);
   }
 }
 
@@ -76,7 +75,8 @@ void thread_begins(Thread& self) {
   scheduler::release_dispatcher_lock(Irql::Passive);
   self.routine(self.context);
   if (const Irql now = Machine::irql(); now != Irql::Passive)
-    bug_check(stop::IrqlUnexpectedValue, {as_parameter(now) << 16 | as_parameter(Irql::Passive) << 8 | 2, Address(self.routine).value, as_parameter(self.context), 0},
+    bug_check(stop::IrqlUnexpectedValue,
+              {as_parameter(now) << 16 | as_parameter(Irql::Passive) << 8 | 2, Address(self.routine).value, as_parameter(self.context), 0},
               "The routine of a system thread returned above PASSIVE_LEVEL.", "IRQL-7");
   thread::end_current();
 }

@@ -14,15 +14,21 @@ struct Address {
   Address() = default;
   Address(const volatile void* pointer) : value(reinterpret_cast<std::uintptr_t>(pointer)) {}  // NOLINT(google-explicit-constructor)
   template <class Function>
-    requires std::is_function_v<Function>
-  Address(Function* function) : value(reinterpret_cast<std::uintptr_t>(function)) {}           // NOLINT(google-explicit-constructor)
-  static Address at(std::uintptr_t value) { Address address; address.value = value; return address; }
+  requires std::is_function_v<Function> Address(Function* function)
+      : value(reinterpret_cast<std::uintptr_t>(function)) {}  // NOLINT(google-explicit-constructor)
+  static Address at(std::uintptr_t value) {
+    Address address;
+    address.value = value;
+    return address;
+  }
 };
 
 enum class ActivityKind : std::uint8_t { Isr, Dpc, TimerDpc, SynchronizedRoutine, ClockInterrupt, IpiInterrupt, WorkItem, DriverRoutine };
 enum class LockKind : std::uint8_t { Spin, Interrupt, Cancel, Dispatcher };
 enum class WaitReason : std::uint8_t { Executive, Delay, QuantumEnd, Preempted, Ended, Worker, Yield };
 
+// A table, one fact a row:
+// clang-format off
 // K.EVENT-1  Every ActivityBegan is closed by one ActivityEnded of the same processor, innermost first.
 struct ActivityBegan  { static constexpr const char* name = "activity-began";  ActivityKind kind; std::uint8_t level; Address routine; Address object;
                         template <class V> void fields(V&& v) const { v("kind", kind); v("level", level); v("routine", routine); v("object", object); } };
@@ -118,6 +124,8 @@ struct DebugPrinted   { static constexpr const char* name = "debug-printed";   c
                         template <class V> void fields(V&& v) const { v("text", text); v("length", length); } };
 struct Bugchecked     { static constexpr const char* name = "bugchecked";      std::uint32_t code; std::uint64_t p1; std::uint64_t p2; std::uint64_t p3; std::uint64_t p4;
                         template <class V> void fields(V&& v) const { v("code", code); v("p1", Address::at(p1)); v("p2", Address::at(p2)); v("p3", Address::at(p3)); v("p4", Address::at(p4)); } };
+
+// clang-format on
 
 using Event = std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan,
                            DrainEnded, LockAcquired, LockReleased, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested, LineChanged,

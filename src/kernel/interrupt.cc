@@ -37,8 +37,8 @@ void unlink(Processor& processor, Interrupt& object) {
 }
 
 bool is_sane(const InterruptSpec& spec) {
-  return spec.synchronize_irql >= spec.irql && spec.synchronize_irql <= Irql::High && spec.irql >= Irql::Device && spec.irql < Irql::Synch && irql_of(spec.vector) == spec.irql &&
-         (spec.routine != nullptr || spec.message_routine != nullptr);
+  return spec.synchronize_irql >= spec.irql && spec.synchronize_irql <= Irql::High && spec.irql >= Irql::Device && spec.irql < Irql::Synch &&
+         irql_of(spec.vector) == spec.irql && (spec.routine != nullptr || spec.message_routine != nullptr);
 }
 
 bool call(Interrupt& object) {
@@ -51,7 +51,8 @@ bool call(Interrupt& object) {
   const Address routine = spec.routine != nullptr ? Address(spec.routine) : Address(spec.message_routine);
   Machine::observe(ActivityBegan{ActivityKind::Isr, static_cast<std::uint8_t>(expected), routine, &object});
   Machine::window();
-  const bool claimed = spec.routine != nullptr ? spec.routine(&object, spec.context) != 0 : spec.message_routine(&object, spec.context, spec.message) != 0;
+  const bool claimed =
+      spec.routine != nullptr ? spec.routine(&object, spec.context) != 0 : spec.message_routine(&object, spec.context, spec.message) != 0;
   Machine::observe(ActivityEnded{ActivityKind::Isr, claimed, routine, &object});
   if (const Irql now = Machine::irql(); now != expected)
     bug_check(stop::IrqlUnexpectedValue, {as_parameter(now) << 16 | as_parameter(expected) << 8 | 3, routine.value, as_parameter(&object), 0},
@@ -126,7 +127,8 @@ ConnectResult connect(const InterruptSpec& requested, Interrupt*& first) {
       for (Interrupt* object = objects; object != nullptr; object = object->sibling) {
         object->connected = true;
         append(processor(object->processor), *object);
-        Machine::observe(InterruptConnected{object, spec.routine != nullptr ? Address(spec.routine) : Address(spec.message_routine), spec.vector, true});
+        Machine::observe(
+            InterruptConnected{object, spec.routine != nullptr ? Address(spec.routine) : Address(spec.message_routine), spec.vector, true});
       }
       for (const unsigned number : spec.processors) Machine::route({spec.vector, static_cast<std::uint16_t>(number), true});
     }
@@ -149,7 +151,8 @@ void disconnect(Interrupt* any) {
       unlink(where, *object);
       object->connected = false;
       if (where.vectors[spec.vector] == nullptr) Machine::route({spec.vector, object->processor, false});
-      Machine::observe(InterruptConnected{object, spec.routine != nullptr ? Address(spec.routine) : Address(spec.message_routine), spec.vector, false});
+      Machine::observe(
+          InterruptConnected{object, spec.routine != nullptr ? Address(spec.routine) : Address(spec.message_routine), spec.vector, false});
     }
   }
   // Pairs with the fence in service_here(): either that pass is seen here, or it does not see these objects any more.

@@ -17,18 +17,18 @@ namespace kdpc {
 struct Interrupt;
 struct Processor;
 
-using ServiceRoutine = unsigned char KDPC_NTAPI (Interrupt* interrupt, void* context);
-using MessageServiceRoutine = unsigned char KDPC_NTAPI (Interrupt* interrupt, void* context, std::uint32_t message);
-using SynchronizedRoutine = unsigned char KDPC_NTAPI (void* context);
+using ServiceRoutine = unsigned char KDPC_NTAPI(Interrupt* interrupt, void* context);
+using MessageServiceRoutine = unsigned char KDPC_NTAPI(Interrupt* interrupt, void* context, std::uint32_t message);
+using SynchronizedRoutine = unsigned char KDPC_NTAPI(void* context);
 
 enum class Trigger : std::uint8_t { Level, Latched };
 
 struct InterruptSpec {
-  ServiceRoutine* routine = nullptr;            // or message_routine with `message`
+  ServiceRoutine* routine = nullptr;  // or message_routine with `message`
   MessageServiceRoutine* message_routine = nullptr;
   std::uint32_t message = 0;
   void* context = nullptr;
-  SpinLock* lock = nullptr;                     // the driver's own; null: one inside the object
+  SpinLock* lock = nullptr;  // the driver's own; null: one inside the object
   std::uint8_t vector = 0;
   Irql irql = Irql::Device;
   Irql synchronize_irql = Irql::Device;
@@ -38,15 +38,15 @@ struct InterruptSpec {
 };
 
 struct Interrupt {
-  Interrupt* volatile next;   // V  in this processor's chain
-  Interrupt* first;           // I  of the set: what the driver was given
-  Interrupt* sibling;         // I  the next processor's object of the same set
-  InterruptSpec spec;         // I
-  SpinLock own_lock;          //    of the first object only
-  SpinLock* lock;             // I  the one that is really used
-  std::uint16_t processor;    // I
-  volatile bool connected;    // V
-  std::uint64_t dispatched;   // H  how often the routine was called here
+  Interrupt* volatile next;  // V  in this processor's chain
+  Interrupt* first;          // I  of the set: what the driver was given
+  Interrupt* sibling;        // I  the next processor's object of the same set
+  InterruptSpec spec;        // I
+  SpinLock own_lock;         //    of the first object only
+  SpinLock* lock;            // I  the one that is really used
+  std::uint16_t processor;   // I
+  volatile bool connected;   // V
+  std::uint64_t dispatched;  // H  how often the routine was called here
 };
 
 enum class ConnectResult : std::uint8_t { Connected, NoProcessor, BadParameter, VectorTaken, NoMemory };

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/invariant.h"
 #include "kernel/bugcheck.h"
 #include "kernel/scheduler.h"
-#include "base/invariant.h"
 #include "kernel/system.h"
 #include "this_machine.h"
 
@@ -19,10 +19,9 @@ void refuse_raise(Irql from, Irql to) {
       bug_check(stop::DriverVerifierDetectedViolation, {0x30, as_parameter(from), as_parameter(to), 0},
                 "KeRaiseIrql was asked for a level below the current one.", "IRQL-5");
     case Options::IrqlChecks::Checked:
-      bug_check(stop::IrqlNotGreaterOrEqual, {as_parameter(from), as_parameter(to), 0, 1},
-                "KeRaiseIrql was asked for a level below the current one.", "IRQL-5");
-    case Options::IrqlChecks::Free:
-      return;
+      bug_check(stop::IrqlNotGreaterOrEqual, {as_parameter(from), as_parameter(to), 0, 1}, "KeRaiseIrql was asked for a level below the current one.",
+                "IRQL-5");
+    case Options::IrqlChecks::Free: return;
   }
 }
 
@@ -34,12 +33,12 @@ void refuse_lower(Irql from, Irql to, WrongLower wrong) {
   if (wrong == WrongLower::InsideIsr) sentence = "KeLowerIrql below DISPATCH_LEVEL inside an interrupt service routine.";
   switch (sys().options.irql_checks) {
     case Options::IrqlChecks::Strict:
-      bug_check(stop::DriverVerifierDetectedViolation, {0x31, as_parameter(from), as_parameter(to), wrong == WrongLower::InsideDpc ? 1u : 0u}, sentence, "IRQL-7");
+      bug_check(stop::DriverVerifierDetectedViolation, {0x31, as_parameter(from), as_parameter(to), wrong == WrongLower::InsideDpc ? 1u : 0u},
+                sentence, "IRQL-7");
     case Options::IrqlChecks::Checked:
       if (wrong == WrongLower::Upward) bug_check(stop::IrqlNotLessOrEqual, {as_parameter(from), as_parameter(to), 0, 1}, sentence, "IRQL-7");
       return;
-    case Options::IrqlChecks::Free:
-      return;
+    case Options::IrqlChecks::Free: return;
   }
 }
 
@@ -56,8 +55,9 @@ void change(Irql from, Irql to) {
 }  // namespace
 
 const char* name_of(Irql level) {
-  static constexpr const char* kNames[] = {"PASSIVE_LEVEL", "APC_LEVEL", "DISPATCH_LEVEL", "DIRQL 3", "DIRQL 4", "DIRQL 5", "DIRQL 6", "DIRQL 7",
-                                           "DIRQL 8",       "DIRQL 9",   "DIRQL 10",       "DIRQL 11", "SYNCH_LEVEL", "CLOCK_LEVEL", "IPI_LEVEL", "HIGH_LEVEL"};
+  static constexpr const char* kNames[] = {"PASSIVE_LEVEL", "APC_LEVEL",   "DISPATCH_LEVEL", "DIRQL 3",   "DIRQL 4",  "DIRQL 5",
+                                           "DIRQL 6",       "DIRQL 7",     "DIRQL 8",        "DIRQL 9",   "DIRQL 10", "DIRQL 11",
+                                           "SYNCH_LEVEL",   "CLOCK_LEVEL", "IPI_LEVEL",      "HIGH_LEVEL"};
   return kNames[static_cast<unsigned>(level) & 15];
 }
 

@@ -39,7 +39,7 @@ Irql current_irql();  // Any level.
 
 // The driver's own raise and lower, with NT's checks: raising to a lower level or lowering to a higher one is a bug check by the
 // profile (SEMANTICS IRQL-5, IRQL-7), lowering below Dispatch inside a DPC routine too.
-Irql raise_for_driver(Irql to);   // returns the level to lower to
+Irql raise_for_driver(Irql to);  // returns the level to lower to
 void lower_for_driver(Irql to);
 
 // The kernel's own. raise_here() never lowers, except for a driver of the free profile that is too high already; both are exact inverses.

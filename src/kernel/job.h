@@ -33,7 +33,7 @@ namespace job {
 void initialize(JobTable& table);
 // On the host context, between steps. False: all slots are taken.
 [[nodiscard]] bool post(const char* name, ThreadRoutine* routine, void* context, ProcessorSet affinity, std::uint8_t priority = kNormalPriority);
-void interrupt_here();   // kJobVector
+void interrupt_here();  // kJobVector
 
 }  // namespace job
 }  // namespace kdpc

@@ -63,8 +63,8 @@ struct Routing {
 
 template <class M>
 concept MachineContract = requires(Irql level, Requests requests, std::uint64_t nanoseconds, ProcessorSet set, Thread& thread, Routing routing,
-                                   std::uint8_t vector, const volatile std::uintptr_t* word, const BugcheckReport& report,
-                                   void (*function)(void*), void* argument) {
+                                   std::uint8_t vector, const volatile std::uintptr_t* word, const BugcheckReport& report, void (*function)(void*),
+                                   void* argument) {
   { M::irql() } -> std::same_as<Irql>;
   { M::set_irql(level) } -> std::same_as<void>;
   { M::request_here(requests) } -> std::same_as<void>;

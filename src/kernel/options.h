@@ -22,15 +22,15 @@ struct Options {
   std::uint32_t adjust_dpc_threshold = 20;
   std::uint32_t ideal_dpc_rate = 20;
 
-  std::uint32_t dpc_time_limit = 1280;         // ticks one DPC or ISR may run, 20 s; 0: no limit (SEMANTICS 9.2)
-  std::uint32_t dpc_watchdog_period = 7680;    // ticks away from threads in a row, 120 s; 0: no limit
-  std::uint32_t storm_dispatches = 30000;      // of one vector whose line stays asserted …
-  std::uint32_t storm_ticks = 55;              // … within so many ticks: a storm (INT-18); 0 dispatches: never
-  std::int8_t quantum_reset = 6;               // units; a tick takes 3: two ticks, NT's client default
+  std::uint32_t dpc_time_limit = 1280;       // ticks one DPC or ISR may run, 20 s; 0: no limit (SEMANTICS 9.2)
+  std::uint32_t dpc_watchdog_period = 7680;  // ticks away from threads in a row, 120 s; 0: no limit
+  std::uint32_t storm_dispatches = 30000;    // of one vector whose line stays asserted …
+  std::uint32_t storm_ticks = 55;            // … within so many ticks: a storm (INT-18); 0 dispatches: never
+  std::int8_t quantum_reset = 6;             // units; a tick takes 3: two ticks, NT's client default
 };
 
 // NT's numbers, in units of 100 ns.
-inline constexpr std::uint64_t kClockIncrement = 156250;           // 15.625 ms, the full tick (SEMANTICS 0.4)
+inline constexpr std::uint64_t kClockIncrement = 156250;  // 15.625 ms, the full tick (SEMANTICS 0.4)
 inline constexpr std::uint64_t kNanosecondsPer100 = 100;
 inline constexpr std::uint64_t kClockIncrementNanoseconds = kClockIncrement * kNanosecondsPer100;
 

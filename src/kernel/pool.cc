@@ -15,9 +15,9 @@ namespace {
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kGuard = 16;
 constexpr unsigned char kGuardByte = 0xF5;
-constexpr unsigned char kFreshByte = 0xA5;   // what a driver reads that forgot to initialise
-constexpr unsigned char kStaleByte = 0xDD;   // what a driver reads through a stale pointer
-constexpr std::uint32_t kFiller = ~0u;       // size class of a gap before a page-aligned block
+constexpr unsigned char kFreshByte = 0xA5;  // what a driver reads that forgot to initialise
+constexpr unsigned char kStaleByte = 0xDD;  // what a driver reads through a stale pointer
+constexpr std::uint32_t kFiller = ~0u;      // size class of a gap before a page-aligned block
 
 // 32, 48, 64, 96, 128, … : two classes to each power of two, so that no more than a third is wasted.
 constexpr std::size_t class_size(unsigned index) { return (index & 1) != 0 ? std::size_t{48} << (index / 2) : std::size_t{32} << (index / 2); }
@@ -88,7 +88,8 @@ void Pool::free(void* memory, std::uint32_t tag, std::uintptr_t caller) {
   if (block->magic == kFree)
     bug_check(stop::BadPoolCaller, {7, 0, as_parameter(block), as_parameter(memory)}, "A pool block was freed twice.", "IRQL-7");
   if (tag != 0 && tag != block->tag)
-    bug_check(stop::BadPoolCaller, {0xA, as_parameter(memory), block->tag, tag}, "A pool block was freed with another tag than it was allocated with.", "IRQL-7");
+    bug_check(stop::BadPoolCaller, {0xA, as_parameter(memory), block->tag, tag},
+              "A pool block was freed with another tag than it was allocated with.", "IRQL-7");
   const unsigned char* guard = payload_of(*block) + block->size;
   for (std::size_t index = 0; index < kGuard; ++index)
     if (guard[index] != kGuardByte)

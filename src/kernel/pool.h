@@ -13,15 +13,15 @@ namespace kdpc {
 enum class PoolType : std::uint8_t { NonPaged = 0, Paged = 1 };
 
 struct PoolBlock {
-  std::uint32_t magic;       // kAllocated or kFree
+  std::uint32_t magic;  // kAllocated or kFree
   std::uint32_t tag;
-  std::uint64_t size;        // as asked for
-  PoolBlock* next_free;      // P  while free
+  std::uint64_t size;    // as asked for
+  PoolBlock* next_free;  // P  while free
   std::uint32_t size_class;
   PoolType type;
   std::uint8_t unused[3];
-  std::uintptr_t caller;     // who allocated, then who freed
-  std::uint64_t sequence;    // the how many-th allocation; free blocks are reused oldest first
+  std::uintptr_t caller;   // who allocated, then who freed
+  std::uint64_t sequence;  // the how many-th allocation; free blocks are reused oldest first
 };
 static_assert(sizeof(PoolBlock) % 16 == 0);
 
@@ -29,7 +29,7 @@ class Pool {
  public:
   void initialize(std::byte* base, std::size_t size);
   std::byte* base() const { return base_; }
-  std::size_t used() const { return used_; }     // bytes from base() that were ever handed out
+  std::size_t used() const { return used_; }  // bytes from base() that were ever handed out
 
   // At most Dispatch. 16-byte aligned; page aligned from a page up. Null: no memory.
   void* allocate(std::size_t size, std::uint32_t tag, PoolType type = PoolType::NonPaged, std::uintptr_t caller = 0);

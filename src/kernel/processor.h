@@ -14,44 +14,44 @@
 namespace kdpc {
 
 struct Processor {
-  std::uint16_t number;                       // I
+  std::uint16_t number;  // I
 
-  Thread* volatile current_thread;            // H
-  Thread* volatile next_thread;               // D  chosen to run here next
-  Thread* idle_thread;                        // I
-  ReadyQueues ready;                          // D
-  volatile bool idle;                         // D  its idle thread runs, nothing is chosen
-  volatile bool halted;                       // X  waiting in Machine::idle(): needs an IPI to notice anything
-  volatile bool quantum_end;                  // H  the running thread's time is up
-  Thread* ended_thread;                       // D  switched away from for good; the next thread gives its last reference back
+  Thread* volatile current_thread;  // H
+  Thread* volatile next_thread;     // D  chosen to run here next
+  Thread* idle_thread;              // I
+  ReadyQueues ready;                // D
+  volatile bool idle;               // D  its idle thread runs, nothing is chosen
+  volatile bool halted;             // X  waiting in Machine::idle(): needs an IPI to notice anything
+  volatile bool quantum_end;        // H  the running thread's time is up
+  Thread* ended_thread;             // D  switched away from for good; the next thread gives its last reference back
 
-  DpcQueue dpcs;                              // Q
-  volatile bool dpc_routine_active;           // X  the retire loop is running here: no drain need be requested (TAB-5)
-  volatile bool dpc_interrupt_requested;      // X  a drain was requested and has not yet begun
-  Dpc* volatile active_dpc;                   // H  whose routine runs (RET-7); an address only
-  std::int32_t maximum_dpc_queue_depth;       // H  adaptive (SEMANTICS 3.4)
-  std::uint32_t dpc_request_rate;             // H
-  std::uint32_t dpc_last_count;               // H
-  std::uint32_t adjust_dpc_countdown;         // H
-  std::uint32_t dpc_time_count;               // H  ticks the running DPC or ISR has had
-  std::uint32_t dispatch_ticks;               // H  ticks in a row that found this processor away from its threads
+  DpcQueue dpcs;                          // Q
+  volatile bool dpc_routine_active;       // X  the retire loop is running here: no drain need be requested (TAB-5)
+  volatile bool dpc_interrupt_requested;  // X  a drain was requested and has not yet begun
+  Dpc* volatile active_dpc;               // H  whose routine runs (RET-7); an address only
+  std::int32_t maximum_dpc_queue_depth;   // H  adaptive (SEMANTICS 3.4)
+  std::uint32_t dpc_request_rate;         // H
+  std::uint32_t dpc_last_count;           // H
+  std::uint32_t adjust_dpc_countdown;     // H
+  std::uint32_t dpc_time_count;           // H  ticks the running DPC or ISR has had
+  std::uint32_t dispatch_ticks;           // H  ticks in a row that found this processor away from its threads
 
-  TimerTable timers;                          // D
-  volatile bool timer_request;                // H  something is due; take it in the next drain
+  TimerTable timers;            // D
+  volatile bool timer_request;  // H  something is due; take it in the next drain
 
-  std::uint32_t interrupt_nesting;            // H
-  volatile bool ending_interrupts;            // H  the outermost interrupt opens its last window: those taken in it leave the rest to it
-  Irql interrupted_irql;                      // H  of what the innermost interrupt interrupted
-  Interrupt* volatile vectors[256];           // V
-  volatile std::uintptr_t servicing[256];     // X  passes over that chain now running here
-  std::uint8_t storm_vector;                  // H  INT-18
-  std::uint32_t storm_count;                  // H
-  std::uint64_t storm_since;                  // H  tick count
+  std::uint32_t interrupt_nesting;         // H
+  volatile bool ending_interrupts;         // H  the outermost interrupt opens its last window: those taken in it leave the rest to it
+  Irql interrupted_irql;                   // H  of what the innermost interrupt interrupted
+  Interrupt* volatile vectors[256];        // V
+  volatile std::uintptr_t servicing[256];  // X  passes over that chain now running here
+  std::uint8_t storm_vector;               // H  INT-18
+  std::uint32_t storm_count;               // H
+  std::uint64_t storm_since;               // H  tick count
 
-  volatile std::uint32_t ipi_requests;        // X  kIpi… bits
-  std::uint64_t next_clock;                   // H  ns
-  std::uint64_t interrupt_count;              // H
-  std::uint64_t unexpected_interrupts;        // H
+  volatile std::uint32_t ipi_requests;                                 // X  kIpi… bits
+  std::uint64_t next_clock;                                            // H  ns
+  std::uint64_t interrupt_count;                                       // H
+  std::uint64_t unexpected_interrupts;                                 // H
   std::uint64_t kernel_ticks, dpc_ticks, interrupt_ticks, idle_ticks;  // H  accounting (SEMANTICS 6.6)
 };
 

@@ -156,7 +156,7 @@ void switch_locked(Thread& old, Thread& next, WaitReason why) {
 void give_way_locked(Thread& next, WaitReason why) {
   Processor& self = Machine::here();
   Thread& old = *self.current_thread;
-  self.current_thread = &next;   // so that `old` is compared with who really runs here now
+  self.current_thread = &next;  // so that `old` is compared with who really runs here now
   next.processor = self.number;
   if (!old.is_idle) {
     set_idle(self, next.is_idle);
@@ -354,8 +354,7 @@ void change_priority_locked(Thread& thread, std::uint8_t priority) {
       if (&where != &Machine::here()) ipi::request_dispatch(where);
       return;
     }
-    default:
-      thread.priority = priority;
+    default: thread.priority = priority;
   }
 }
 

@@ -11,13 +11,13 @@ namespace kdpc {
 struct Processor;
 
 struct ReadyQueues {
-  List lists[32];            // D  oldest first
-  std::uint32_t summary;     // D  bit n: lists[n] is not empty
+  List lists[32];         // D  oldest first
+  std::uint32_t summary;  // D  bit n: lists[n] is not empty
 
   void initialize();
   void insert(Thread& thread, bool at_head);
   void remove(Thread& thread);
-  Thread* best(std::uint32_t minimum_priority) const;   // null: none of that priority or higher
+  Thread* best(std::uint32_t minimum_priority) const;  // null: none of that priority or higher
 };
 
 namespace scheduler {

@@ -44,7 +44,8 @@ bool SpinLock::try_acquire_here(LockKind kind) {
 void SpinLock::release_here(LockKind kind) NO_PERMISSION_CHECK {
   const std::uintptr_t mine = mark_of(Machine::here());
   if (word_ != mine)
-    bug_check(stop::SpinLockNotOwned, {as_parameter(this), mine - 1, static_cast<std::uint64_t>(static_cast<std::int64_t>(owner())), as_parameter(Machine::irql())},
+    bug_check(stop::SpinLockNotOwned,
+              {as_parameter(this), mine - 1, static_cast<std::uint64_t>(static_cast<std::int64_t>(owner())), as_parameter(Machine::irql())},
               "A spin lock was released by a processor that does not hold it.", "LCK-3");
   Machine::observe(LockReleased{this, kind});
   __atomic_store_n(&word_, std::uintptr_t{0}, __ATOMIC_RELEASE);

@@ -13,24 +13,24 @@
 namespace kdpc {
 
 struct System {
-  Options options;                            // I
-  std::uint32_t processor_count;              // I
+  Options options;                // I
+  std::uint32_t processor_count;  // I
   SpinLock dispatcher_lock;
   SpinLock vector_lock;
 
-  volatile std::uint64_t interrupt_time;      // X  100 ns; processor 0's clock interrupt moves it (TIME-1)
-  std::int64_t system_time_offset;            // X  system time - interrupt time, 100 ns since 1601
-  volatile std::uint64_t tick_count;          // X  full ticks
-  volatile std::uint64_t last_tick;           // X  when the last tick was due, ns
+  volatile std::uint64_t interrupt_time;  // X  100 ns; processor 0's clock interrupt moves it (TIME-1)
+  std::int64_t system_time_offset;        // X  system time - interrupt time, 100 ns since 1601
+  volatile std::uint64_t tick_count;      // X  full ticks
+  volatile std::uint64_t last_tick;       // X  when the last tick was due, ns
 
-  List threads;                               // D  all that have not been freed
-  std::uint32_t next_thread_id;               // D
-  ProcessorSet idle_processors;               // D
+  List threads;                  // D  all that have not been freed
+  std::uint32_t next_thread_id;  // D
+  ProcessorSet idle_processors;  // D
   WorkerPool workers[kWorkQueues];
   JobTable jobs;
-  void* volatile io_manager;                  // X  the I/O manager's root, in the pool; null until it is first used
+  void* volatile io_manager;  // X  the I/O manager's root, in the pool; null until it is first used
   Pool pool;
-  Processor processors[kMaxProcessors];       //    the last member: only `processor_count` of them are in use
+  Processor processors[kMaxProcessors];  //    the last member: only `processor_count` of them are in use
 };
 
 extern System* system_pointer;
@@ -41,7 +41,7 @@ inline ProcessorSet active_processors() { return ProcessorSet::first(sys().proce
 struct BootParameters {
   unsigned processors = 1;
   Options options;
-  std::byte* memory = nullptr;                // zeroed; System first, the pool behind it
+  std::byte* memory = nullptr;  // zeroed; System first, the pool behind it
   std::size_t size = 0;
   std::int64_t system_time = 132223104000000000;  // 2020-01-01, 100 ns since 1601
 };

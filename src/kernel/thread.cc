@@ -14,9 +14,7 @@ namespace {
 
 constexpr std::uint32_t kThreadTag = pool_tag("Thre");
 
-void set_name(Thread& thread, const char* name) {
-  std::strncpy(thread.name, name, sizeof thread.name - 1);
-}
+void set_name(Thread& thread, const char* name) { std::strncpy(thread.name, name, sizeof thread.name - 1); }
 
 // Handles of system threads are their object's address with a mark, so that a stale or foreign handle is told apart from garbage.
 constexpr std::uintptr_t kHandleMark = 1;
@@ -64,7 +62,8 @@ Thread* create(const char* name, ThreadRoutine* routine, void* context, std::uin
   const Irql previous = scheduler::acquire_dispatcher_lock();
   thread->id = ++sys().next_thread_id;
   const ProcessorSet allowed = affinity & active_processors();
-  thread->ideal_processor = thread->processor = static_cast<std::uint16_t>(allowed.has(thread->id % sys().processor_count) ? thread->id % sys().processor_count : allowed.lowest());
+  thread->ideal_processor = thread->processor =
+      static_cast<std::uint16_t>(allowed.has(thread->id % sys().processor_count) ? thread->id % sys().processor_count : allowed.lowest());
   sys().threads.push_back(thread->all_link);
   Machine::observe(ThreadCreated{thread->id, routine, priority});
   scheduler::release_dispatcher_lock(previous);

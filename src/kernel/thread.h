@@ -14,7 +14,7 @@
 
 namespace kdpc {
 
-using ThreadRoutine = void KDPC_NTAPI (void* context);
+using ThreadRoutine = void KDPC_NTAPI(void* context);
 
 enum class ThreadState : std::uint8_t { Initialized, Ready, Standby, Running, Waiting, Terminated };
 
@@ -27,43 +27,43 @@ inline constexpr std::uint8_t kHighPriority = 31;
 struct MachineContext {
   std::uintptr_t stack_low = 0;
   std::uintptr_t stack_high = 0;
-  void* resume = nullptr;       // the machine's own; meaningful while the thread is not running
-  void* extra = nullptr;        // the machine's own
+  void* resume = nullptr;  // the machine's own; meaningful while the thread is not running
+  void* extra = nullptr;   // the machine's own
 };
 
 struct Thread {
-  DispatcherHeader header;        //    signalled when the thread has ended
-  std::uint32_t id;               // I  1, 2, 3 … in order of creation; idle threads first
-  ThreadState state;              // D
-  bool is_idle;                   // I
-  bool has_handle;                // D  PsCreateSystemThread has made one, and nobody has closed it
-  bool preempted;                 // D  goes back to the head of its list (WAIT-7)
-  std::uint8_t priority;          // D
-  std::uint8_t base_priority;     // D
-  std::uint8_t priority_decrement;// D  what a boost has added and the quantum has not yet taken back (BOOST-1)
-  volatile std::int8_t quantum;   // H  units left
-  std::int8_t quantum_reset;      // I
-  std::uint16_t processor;        // D  where it runs, or ran last
-  std::uint16_t ideal_processor;  // D
-  ProcessorSet affinity;          // D
-  ProcessorSet user_affinity;     // D  what KeRevertToUserAffinityThread goes back to
-  Link queue_link;                // D  in a ready list
-  Link all_link;                  // D  in System::threads
-  WaitBlock wait_block;           // D  for the object …
-  WaitBlock timer_block;          // D  … and for the time limit
-  Timer timer;                    // D
-  std::int32_t wait_result;       // D
-  WaitReason wait_reason;         // D
+  DispatcherHeader header;                 //    signalled when the thread has ended
+  std::uint32_t id;                        // I  1, 2, 3 … in order of creation; idle threads first
+  ThreadState state;                       // D
+  bool is_idle;                            // I
+  bool has_handle;                         // D  PsCreateSystemThread has made one, and nobody has closed it
+  bool preempted;                          // D  goes back to the head of its list (WAIT-7)
+  std::uint8_t priority;                   // D
+  std::uint8_t base_priority;              // D
+  std::uint8_t priority_decrement;         // D  what a boost has added and the quantum has not yet taken back (BOOST-1)
+  volatile std::int8_t quantum;            // H  units left
+  std::int8_t quantum_reset;               // I
+  std::uint16_t processor;                 // D  where it runs, or ran last
+  std::uint16_t ideal_processor;           // D
+  ProcessorSet affinity;                   // D
+  ProcessorSet user_affinity;              // D  what KeRevertToUserAffinityThread goes back to
+  Link queue_link;                         // D  in a ready list
+  Link all_link;                           // D  in System::threads
+  WaitBlock wait_block;                    // D  for the object …
+  WaitBlock timer_block;                   // D  … and for the time limit
+  Timer timer;                             // D
+  std::int32_t wait_result;                // D
+  WaitReason wait_reason;                  // D
   DispatcherHeader* volatile waiting_for;  // D
-  std::int16_t kernel_apc_disable;   // T  this thread only; 0 enabled, negative inside critical regions
-  std::int16_t special_apc_disable;  // T
-  ThreadRoutine* routine;         // I
-  void* context;                  // I
-  std::uint32_t references;       // D  the last one frees a terminated thread
-  void* extension;                // I  for the I/O manager: the thread's own IRPs and handles
-  std::uint64_t ticks;            // H  accounting
+  std::int16_t kernel_apc_disable;         // T  this thread only; 0 enabled, negative inside critical regions
+  std::int16_t special_apc_disable;        // T
+  ThreadRoutine* routine;                  // I
+  void* context;                           // I
+  std::uint32_t references;                // D  the last one frees a terminated thread
+  void* extension;                         // I  for the I/O manager: the thread's own IRPs and handles
+  std::uint64_t ticks;                     // H  accounting
   MachineContext machine;
-  char name[24];                  // I
+  char name[24];  // I
 };
 
 namespace thread {
@@ -73,12 +73,12 @@ Thread* create(const char* name, ThreadRoutine* routine, void* context, std::uin
 void start(Thread& thread);
 // Ends the current thread; at Passive.
 [[noreturn]] void end_current();
-void release(Thread& thread);        // gives a reference back; more than there are: bug check 0x18
+void release(Thread& thread);  // gives a reference back; more than there are: bug check 0x18
 void reference(Thread& thread);
 
 // A handle is the thread's address with a mark, and there is one per thread.
-std::uintptr_t open_handle(Thread& thread);            // takes over the caller's reference
-Thread* reference_by_handle(std::uintptr_t handle);    // null: not an open handle
+std::uintptr_t open_handle(Thread& thread);          // takes over the caller's reference
+Thread* reference_by_handle(std::uintptr_t handle);  // null: not an open handle
 [[nodiscard]] bool close_handle(std::uintptr_t handle);
 
 // After every switch, by the thread that goes on, with the dispatcher lock held: what the one before left to be cleaned up.

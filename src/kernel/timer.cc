@@ -53,7 +53,7 @@ struct CapturedDpc {
   Dpc* dpc;
   DpcRoutine* routine;
   void* context;
-  bool direct;   // called from the expiry itself, never queued (TIM-15)
+  bool direct;  // called from the expiry itself, never queued (TIM-15)
 };
 
 bool is_due(std::int64_t due, std::uint64_t& due_time) {

@@ -18,12 +18,12 @@ namespace kdpc {
 // NT's KTIMER (SEMANTICS TIM-1). header.hand is unused; header.inserted says "in a table".
 struct Timer {
   DispatcherHeader header;
-  std::uint64_t due_time;    // D  interrupt time, 100 ns
-  Link link;                 // D
-  Dpc* dpc;                  // D
-  std::uint16_t processor;   // D  whose table
+  std::uint64_t due_time;   // D  interrupt time, 100 ns
+  Link link;                // D
+  Dpc* dpc;                 // D
+  std::uint16_t processor;  // D  whose table
   std::uint16_t unused;
-  std::uint32_t period;      // D  milliseconds; 0: once
+  std::uint32_t period;  // D  milliseconds; 0: once
 };
 static_assert(sizeof(Timer) == 0x40 && offsetof(Timer, due_time) == 0x18 && offsetof(Timer, link) == 0x20 && offsetof(Timer, dpc) == 0x30 &&
               offsetof(Timer, period) == 0x3c);
@@ -32,9 +32,9 @@ static_assert(sizeof(Timer) == 0x40 && offsetof(Timer, due_time) == 0x18 && offs
 class TimerTable {
  public:
   void initialize();
-  void insert(Timer& timer);                    // D
-  void remove(Timer& timer);                    // D
-  Timer* first_due(std::uint64_t now) const;    // D  null: none
+  void insert(Timer& timer);                            // D
+  void remove(Timer& timer);                            // D
+  Timer* first_due(std::uint64_t now) const;            // D  null: none
   std::uint64_t earliest() const { return earliest_; }  // any level, unlocked: a hint for the clock
   const List& timers() const { return list_; }
 
@@ -62,8 +62,8 @@ void expire_here();
 // At Clock, before and after the time moves.
 void check_here(Processor& self);
 
-std::uint64_t interrupt_time();   // 100 ns, constant between ticks (TIME-2)
-std::uint64_t system_time();      // 100 ns since 1601
+std::uint64_t interrupt_time();  // 100 ns, constant between ticks (TIME-2)
+std::uint64_t system_time();     // 100 ns since 1601
 
 }  // namespace timer
 }  // namespace kdpc

@@ -18,14 +18,9 @@ ObjectType type_of(const DispatcherHeader& object) { return static_cast<ObjectTy
 void consume(DispatcherHeader& object) {
   switch (type_of(object)) {
     case ObjectType::SynchronizationEvent:
-    case ObjectType::SynchronizationTimer:
-      object.signal_state = 0;
-      return;
-    case ObjectType::Semaphore:
-      object.signal_state = object.signal_state - 1;
-      return;
-    default:
-      return;
+    case ObjectType::SynchronizationTimer: object.signal_state = 0; return;
+    case ObjectType::Semaphore: object.signal_state = object.signal_state - 1; return;
+    default: return;
   }
 }
 
@@ -50,13 +45,11 @@ void check_level(const DispatcherHeader& object, const std::int64_t* timeout) {
   const Options& options = sys().options;
   if (options.wait_check == Options::WaitCheck::Late) return;
   switch (options.irql_checks) {
-    case Options::IrqlChecks::Strict:
-      refuse_blocking(level, object, timeout);
+    case Options::IrqlChecks::Strict: refuse_blocking(level, object, timeout);
     case Options::IrqlChecks::Checked:
       bug_check(stop::KmodeExceptionNotHandled, {kAssertionFailure, as_parameter(&object), as_parameter(timeout), as_parameter(level)},
                 "A checked build asserts that a thread at DISPATCH_LEVEL or above only polls; nobody handles the break.", "WAIT-3");
-    case Options::IrqlChecks::Free:
-      return;
+    case Options::IrqlChecks::Free: return;
   }
 }
 
@@ -77,8 +70,7 @@ void check_object(const DispatcherHeader& object) {
     case ObjectType::Semaphore:
     case ObjectType::Thread:
     case ObjectType::NotificationTimer:
-    case ObjectType::SynchronizationTimer:
-      return;
+    case ObjectType::SynchronizationTimer: return;
   }
   constexpr std::uint32_t kObjectTypeMismatch = 0xC0000024;
   bug_check(stop::KmodeExceptionNotHandled, {kObjectTypeMismatch, as_parameter(&object), object.type, 0},

@@ -15,9 +15,16 @@ struct Thread;
 namespace status {
 inline constexpr std::int32_t Success = 0;
 inline constexpr std::int32_t Timeout = 0x102;
-}
+}  // namespace status
 
-enum class ObjectType : std::uint8_t { NotificationEvent = 0, SynchronizationEvent = 1, Semaphore = 5, Thread = 6, NotificationTimer = 8, SynchronizationTimer = 9 };
+enum class ObjectType : std::uint8_t {
+  NotificationEvent = 0,
+  SynchronizationEvent = 1,
+  Semaphore = 5,
+  Thread = 6,
+  NotificationTimer = 8,
+  SynchronizationTimer = 9
+};
 
 // NT's DISPATCHER_HEADER, 0x18 bytes. Bytes 1–3 differ by type; a timer's fourth byte says that it is in a table.
 struct DispatcherHeader {
@@ -47,7 +54,7 @@ struct WaitBlock {
   Link link;
   Thread* thread;
   DispatcherHeader* object;
-  std::int32_t result;      // what the wait returns when this object ends it
+  std::int32_t result;  // what the wait returns when this object ends it
 };
 
 namespace wait {

@@ -13,7 +13,7 @@
 namespace kdpc {
 
 struct WorkItem;
-using WorkRoutine = void KDPC_NTAPI (void* parameter);
+using WorkRoutine = void KDPC_NTAPI(void* parameter);
 
 // NT's WORK_QUEUE_ITEM. link.next is null while not queued.
 struct WorkItem {
@@ -27,7 +27,7 @@ enum class WorkQueue : std::uint8_t { Critical = 0, Delayed = 1, HyperCritical =
 inline constexpr unsigned kWorkQueues = 3;
 
 struct WorkerPool {
-  List items;          // W
+  List items;  // W
   Semaphore available;
   SpinLock lock;
 };

@@ -17,7 +17,7 @@ struct Machine::Devices {
     unsigned first_line;
   };
   std::vector<Attached> boards;
-  std::map<unsigned, std::uint8_t> vectors;   // by line
+  std::map<unsigned, std::uint8_t> vectors;  // by line
 
   struct Found {
     const Attached* of = nullptr;
@@ -69,9 +69,9 @@ namespace {
 
 // What a thread inside does and leaves; it may still be at it when nobody waits any more.
 struct Work {
-  std::string subject;                 // what messages begin with
+  std::string subject;  // what messages begin with
   io::pnp::Step step;
-  std::string wrong;                   // set by the thread: instead of the step
+  std::string wrong;  // set by the thread: instead of the step
 };
 
 bool perform(Machine& machine, const std::shared_ptr<Work>& work, std::string_view name, std::function<void()> body, std::string& why) {
@@ -143,11 +143,13 @@ bool Machine::start_device(std::string_view device, std::string_view driver, std
 }
 
 bool Machine::remove_device(std::string_view device, std::string& why) {
-  return change(*this, device, "remove device", [](io::PhysicalDevice& its) { return io::pnp::remove(its); }, why);
+  return change(
+      *this, device, "remove device", [](io::PhysicalDevice& its) { return io::pnp::remove(its); }, why);
 }
 
 bool Machine::surprise_remove_device(std::string_view device, std::string& why) {
-  return change(*this, device, "pull out device", [](io::PhysicalDevice& its) { return io::pnp::surprise_remove(its); }, why);
+  return change(
+      *this, device, "pull out device", [](io::PhysicalDevice& its) { return io::pnp::surprise_remove(its); }, why);
 }
 
 bool Machine::unload_driver(std::string_view driver, std::string& why) {

@@ -23,9 +23,7 @@ namespace {
 
 Machine* the_machine = nullptr;
 
-Place place_of_symbol(const Symbol& symbol) {
-  return {symbol.address, symbol.image, symbol.function, symbol.offset, symbol.file, symbol.line};
-}
+Place place_of_symbol(const Symbol& symbol) { return {symbol.address, symbol.image, symbol.function, symbol.offset, symbol.file, symbol.line}; }
 
 // Ours: the place to show is where somebody called us.
 bool is_our_library(const std::string& image) { return image.starts_with("libkdpc"); }
@@ -49,7 +47,9 @@ struct Task::State {
     }
     const Irql after = current_irql();
     if (after != state.level)
-      leave_note({.expression = "a lambda that was given to on() or start() returned at another IRQL than it was called at", .file = "lab", .line = 0,
+      leave_note({.expression = "a lambda that was given to on() or start() returned at another IRQL than it was called at",
+                  .file = "lab",
+                  .line = 0,
                   .values = {static_cast<unsigned>(after), static_cast<unsigned>(state.level)}});
     if (after > before) lower_for_driver(before);
     state.done = true;
@@ -196,7 +196,9 @@ Task Machine::start(unsigned processor, Level irql, std::function<void()> body, 
   state.level = static_cast<Irql>(irql.value);
   state.name = options.name;
   if (processor >= processors() || irql.value > static_cast<unsigned>(Irql::High) || options.priority < 1 || options.priority > kHighPriority) {
-    leave_note({.expression = "on() or start() was asked for a processor, level or priority that does not exist", .file = "lab", .line = 0,
+    leave_note({.expression = "on() or start() was asked for a processor, level or priority that does not exist",
+                .file = "lab",
+                .line = 0,
                 .values = {processor, unsigned{irql.value}}});
     return {};
   }

@@ -20,9 +20,7 @@ std::string_view name_of(Ended how) {
   return "?";
 }
 
-bool Outcome::over() const {
-  return how == Ended::Bugcheck || how == Ended::Deadlock || how == Ended::NoProgress || how == Ended::HostFailure;
-}
+bool Outcome::over() const { return how == Ended::Bugcheck || how == Ended::Deadlock || how == Ended::NoProgress || how == Ended::HostFailure; }
 
 std::string Place::text() const {
   Symbol symbol;
@@ -45,8 +43,8 @@ std::string Outcome::report() const {
   std::string report = fmt::format("bug check {:#x} {} ({:#x}, {:#x}, {:#x}, {:#x})\n", stop.code, stop.name, stop.parameters[0], stop.parameters[1],
                                    stop.parameters[2], stop.parameters[3]);
   report += fmt::format("  {}{}\n", stop.sentence, stop.rule.empty() ? "" : fmt::format("  [{}]", stop.rule));
-  report += fmt::format("  at {}, processor {}, IRQL {} ({}), thread {}\n", stop.place.text(), stop.processor, stop.irql, short_name_of_irql(stop.irql),
-                        stop.thread);
+  report += fmt::format("  at {}, processor {}, IRQL {} ({}), thread {}\n", stop.place.text(), stop.processor, stop.irql,
+                        short_name_of_irql(stop.irql), stop.thread);
   for (std::size_t i = 0; i < stop.stack.size(); ++i) report += fmt::format("    #{:<2} {}\n", i, stop.stack[i].text());
   if (!text.empty()) report += "  " + text + '\n';
   return report;

@@ -23,12 +23,12 @@ struct Config {
 
 enum class Ended : std::uint8_t {
   ConditionMet,
-  TimeLimit,     // the virtual (live: real) time limit passed first
-  Bugcheck,      // `report` says which
-  Deadlock,      // nobody can ever go on, or processors wait for each other's locks; `text` explains
-  Quiescent,     // nothing will ever happen again and the condition is not met
-  NoProgress,    // code without interrupt points used up the host-time guard
-  HostFailure,   // a board failed; `text` says what
+  TimeLimit,    // the virtual (live: real) time limit passed first
+  Bugcheck,     // `report` says which
+  Deadlock,     // nobody can ever go on, or processors wait for each other's locks; `text` explains
+  Quiescent,    // nothing will ever happen again and the condition is not met
+  NoProgress,   // code without interrupt points used up the host-time guard
+  HostFailure,  // a board failed; `text` says what
 };
 
 struct Outcome {
@@ -46,7 +46,7 @@ bool exists();
 // condition: until the limit, quiescent or not. After a run has ended for good (Bugcheck, Deadlock, NoProgress, HostFailure) every further call
 // returns the same outcome.
 Outcome run_until(const std::function<bool()>& condition, Nanoseconds limit);
-Nanoseconds now();                     // the time the whole machine has reached
+Nanoseconds now();                           // the time the whole machine has reached
 Irql irql_of_processor(unsigned processor);  // now, between steps
 
 void add_sink(EventSink& sink);
@@ -57,11 +57,11 @@ void job_posted(unsigned processor);
 
 // Boards and their lines. attach() returns the machine's number of the board's line 0; the board must outlive the machine.
 unsigned attach(Board& board);
-void set_line(unsigned line, bool asserted);                      // for tests: a line that belongs to no board; host or any context
-unsigned add_line(bool level);                                    // such a line
+void set_line(unsigned line, bool asserted);  // for tests: a line that belongs to no board; host or any context
+unsigned add_line(bool level);                // such a line
 // The line interrupts with this vector on the lowest processor whose Machine::route() lets the vector through.
 void assign_line(unsigned line, std::uint8_t vector, bool level);
-void raise_message(std::uint8_t vector, unsigned processor);      // an edge, without a line; host or any context
+void raise_message(std::uint8_t vector, unsigned processor);  // an edge, without a line; host or any context
 
 // The register bus, called by a processor (any level): advances the board, charges the cost, and does the access. False: no such address.
 bool bus_read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value);
@@ -75,6 +75,6 @@ struct Checkpoint;
 Result<Checkpoint*> checkpoint();
 void restore(const Checkpoint& checkpoint);
 void discard(Checkpoint* checkpoint);
-std::size_t size_of(const Checkpoint& checkpoint);   // bytes copied
+std::size_t size_of(const Checkpoint& checkpoint);  // bytes copied
 
 }  // namespace kdpc::host

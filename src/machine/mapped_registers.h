@@ -5,7 +5,7 @@
 
 namespace kdpc {
 
-inline constexpr std::uintptr_t kMappedRegisters = 0xFFFF'A000'0000'0000;   // + bus address
+inline constexpr std::uintptr_t kMappedRegisters = 0xFFFF'A000'0000'0000;  // + bus address
 inline constexpr std::uint64_t kMappedRegistersSize = std::uint64_t{1} << 44;
 
 constexpr bool is_mapped_register(std::uintptr_t address) { return address >= kMappedRegisters && address - kMappedRegisters < kMappedRegistersSize; }

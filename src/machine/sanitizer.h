@@ -26,7 +26,8 @@ inline void leaving([[maybe_unused]] void** fake, [[maybe_unused]] const void* t
   __sanitizer_start_switch_fiber(fake, to_low, to_size);
 #endif
 }
-inline void arrived([[maybe_unused]] void* fake, [[maybe_unused]] const void** from_low = nullptr, [[maybe_unused]] std::size_t* from_size = nullptr) {
+inline void arrived([[maybe_unused]] void* fake, [[maybe_unused]] const void** from_low = nullptr,
+                    [[maybe_unused]] std::size_t* from_size = nullptr) {
 #ifdef KDPC_ASAN
   __sanitizer_finish_switch_fiber(fake, from_low, from_size);
 #endif
@@ -40,8 +41,6 @@ inline void unpoison([[maybe_unused]] const void* low, [[maybe_unused]] std::siz
 }
 
 // memcpy that may read and write red zones.
-inline void copy(void* to, const void* from, std::size_t size) {
-  asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
-}
+inline void copy(void* to, const void* from, std::size_t size) { asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory"); }
 
 }  // namespace kdpc::sanitizer

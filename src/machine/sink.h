@@ -9,10 +9,10 @@ namespace kdpc {
 
 // When and where a fact was stated.
 struct Stamp {
-  std::uint64_t time;        // nanoseconds since start, of that processor
+  std::uint64_t time;  // nanoseconds since start, of that processor
   std::uint16_t processor;
   std::uint8_t irql;
-  std::uint32_t thread;      // the thread that runs or is interrupted there
+  std::uint32_t thread;  // the thread that runs or is interrupted there
 };
 
 class EventSink {

@@ -1,7 +1,7 @@
 // Leaving one stack for another, as both machines do it: a call onto a DPC or ISR stack, and what a fiber takes with it.
 #pragma once
-#include <cstdint>
 #include <cxxabi.h>
+#include <cstdint>
 
 namespace kdpc {
 

@@ -5,8 +5,7 @@ namespace kdpc {
 void EventLog::event(const Stamp& stamp, const Event& event) {
   if (capacity_ == 0) return;
   Entry entry{stamp, event};
-  if (DebugPrinted* printed = std::get_if<DebugPrinted>(&entry.event))
-    printed->text = texts_.emplace(printed->text, printed->length).first->c_str();
+  if (DebugPrinted* printed = std::get_if<DebugPrinted>(&entry.event)) printed->text = texts_.emplace(printed->text, printed->length).first->c_str();
   if (const std::size_t place = end_ % capacity_; place < ring_.size()) {
     ring_[place] = entry;
   } else {

@@ -48,7 +48,9 @@ std::string text_of(const Holder& holder, EventText& text) {
   return "?";
 }
 
-Latency::Latency(unsigned processors, std::size_t keep_worst) : processors_(processors), keep_worst_(keep_worst) { state_.processors.resize(processors); }
+Latency::Latency(unsigned processors, std::size_t keep_worst) : processors_(processors), keep_worst_(keep_worst) {
+  state_.processors.resize(processors);
+}
 
 RoutineLatency& Latency::of(ActivityKind kind, std::uintptr_t routine, unsigned processor) {
   RoutineLatency& latency = state_.routines[{kind, routine, processor}];
@@ -102,8 +104,7 @@ void Latency::event(const Stamp& stamp, const Event& event) {
   } else if (const auto* connected = std::get_if<InterruptConnected>(&event)) {
     state_.vectors[connected->interrupt.value] = connected->vector;
   } else if (const auto* requested = std::get_if<InterruptRequested>(&event)) {
-    if (requested->processor < state_.processors.size())
-      state_.processors[requested->processor].requested.try_emplace(requested->vector, stamp.time);
+    if (requested->processor < state_.processors.size()) state_.processors[requested->processor].requested.try_emplace(requested->vector, stamp.time);
   }
 
   const Segment now{stamp.time, holder_of(here, irql, thread), here.draining};
@@ -136,11 +137,14 @@ std::size_t Latency::started(const Stamp& stamp, const ActivityBegan& began, Rou
   run.began = stamp.time;
   run.allowed = stamp.time;
   const std::uint64_t delay = run.began - run.queued;
-  const auto is_less_bad = [](const Worst& left, const Worst& right) { return left.run.began - left.run.queued < right.run.began - right.run.queued; };
+  const auto is_less_bad = [](const Worst& left, const Worst& right) {
+    return left.run.began - left.run.queued < right.run.began - right.run.queued;
+  };
   const bool competes = keep_worst_ != 0 && (!watched_ || watched_(run.routine));
-  const bool is_kept = competes && (state_.worst.size() < keep_worst_ ||
-                                            delay > [&] { const auto least = std::min_element(state_.worst.begin(), state_.worst.end(), is_less_bad);
-                                                          return least->run.began - least->run.queued; }());
+  const bool is_kept = competes && (state_.worst.size() < keep_worst_ || delay > [&] {
+                         const auto least = std::min_element(state_.worst.begin(), state_.worst.end(), is_less_bad);
+                         return least->run.began - least->run.queued;
+                       }());
   for (std::size_t i = 0; i < here.history.size(); ++i) {
     const std::uint64_t until = i + 1 < here.history.size() ? here.history[i + 1].since : stamp.time;
     if (until <= run.queued) continue;

@@ -26,15 +26,20 @@ class EventText;
 // Who has a processor.
 struct Holder {
   enum class What : std::uint8_t {
-    Isr, Dpc, TimerDpc, Synchronized, ClockInterrupt, IpiInterrupt,
-    RaisedThread,     // a thread at DISPATCH_LEVEL or above, outside any of those
-    NobodyAsked,      // a thread below it: a drain was possible, but not requested
-    Idle,             // the idle thread, between halting and the drain
-    Drain,            // the drain itself, between two routines
+    Isr,
+    Dpc,
+    TimerDpc,
+    Synchronized,
+    ClockInterrupt,
+    IpiInterrupt,
+    RaisedThread,  // a thread at DISPATCH_LEVEL or above, outside any of those
+    NobodyAsked,   // a thread below it: a drain was possible, but not requested
+    Idle,          // the idle thread, between halting and the drain
+    Drain,         // the drain itself, between two routines
   };
   What what = What::Idle;
-  std::uintptr_t routine = 0;   // of ISR or DPC; of a raised thread: where it called what raised it, or else its start
-  std::uint32_t thread = 0;     // who runs, or is interrupted
+  std::uintptr_t routine = 0;  // of ISR or DPC; of a raised thread: where it called what raised it, or else its start
+  std::uint32_t thread = 0;    // who runs, or is interrupted
   bool operator==(const Holder&) const = default;
 };
 std::string text_of(const Holder& holder, EventText& text);  // "DPC nic!NicDpc", "thread 5 at raised IRQL in nic!NicRead+0x1c"
@@ -42,7 +47,7 @@ std::string text_of(const Holder& holder, EventText& text);  // "DPC nic!NicDpc"
 struct Wait {
   Holder whom;
   std::uint64_t nanoseconds = 0;
-  bool masked = false;          // otherwise: behind
+  bool masked = false;  // otherwise: behind
 };
 
 // One DPC, from being queued to its end.
@@ -51,12 +56,12 @@ struct DpcRun {
   std::uintptr_t routine = 0;
   unsigned processor = 0;
   Holder queued_by;
-  unsigned queued_on = 0;       // by which processor
+  unsigned queued_on = 0;  // by which processor
   std::uint64_t queued = 0;
   std::uint64_t allowed = 0;
   std::uint64_t began = 0;
-  std::uint64_t ended = 0;      // 0: still running
-  std::vector<Wait> waits;      // in the order in which each began to be waited for
+  std::uint64_t ended = 0;  // 0: still running
+  std::vector<Wait> waits;  // in the order in which each began to be waited for
 };
 
 // One routine on one processor.
@@ -64,12 +69,12 @@ struct RoutineLatency {
   ActivityKind kind{};
   std::uintptr_t routine = 0;
   unsigned processor = 0;
-  std::uint64_t claimed = 0;    // ISRs: how often it said that the interrupt was its own
+  std::uint64_t claimed = 0;  // ISRs: how often it said that the interrupt was its own
   Durations inclusive;
   Durations exclusive;
-  Durations delay;              // ISR: requested to began. DPC: queued to began
-  Durations masked;             // DPCs
-  Durations behind;             // DPCs
+  Durations delay;   // ISR: requested to began. DPC: queued to began
+  Durations masked;  // DPCs
+  Durations behind;  // DPCs
 };
 
 class Latency : public EventSink {
@@ -98,7 +103,7 @@ class Latency : public EventSink {
     std::uintptr_t object;
     std::uint64_t began;
     std::uint64_t nested = 0;
-    std::size_t worst_run = 0;   // 1 + its serial number among the worst, or 0
+    std::size_t worst_run = 0;  // 1 + its serial number among the worst, or 0
   };
   struct Segment {
     std::uint64_t since;
@@ -106,11 +111,11 @@ class Latency : public EventSink {
     bool draining;
   };
   struct OfProcessor {
-    std::vector<Open> open;       // what runs at DISPATCH_LEVEL or above, innermost last
+    std::vector<Open> open;  // what runs at DISPATCH_LEVEL or above, innermost last
     bool draining = false;
-    std::uintptr_t caller = 0;    // of the last routine entered below DISPATCH_LEVEL
-    std::vector<Segment> history; // who had it, as far back as a queued DPC needs
-    std::size_t queued = 0;       // DPCs that wait for it
+    std::uintptr_t caller = 0;                        // of the last routine entered below DISPATCH_LEVEL
+    std::vector<Segment> history;                     // who had it, as far back as a queued DPC needs
+    std::size_t queued = 0;                           // DPCs that wait for it
     std::map<std::uint8_t, std::uint64_t> requested;  // vectors that wait for their ISR, since when
   };
   struct Queued {
@@ -126,10 +131,10 @@ class Latency : public EventSink {
   using Key = std::tuple<ActivityKind, std::uintptr_t, unsigned>;
   struct State {
     std::vector<OfProcessor> processors;
-    std::map<std::uint32_t, std::vector<Open>> threads;          // work items and driver routines below DISPATCH_LEVEL
-    std::unordered_map<std::uintptr_t, Queued> queued;           // by DPC
-    std::unordered_map<std::uint32_t, std::uintptr_t> starts;    // threads' start routines
-    std::unordered_map<std::uintptr_t, std::uint8_t> vectors;    // of interrupt objects
+    std::map<std::uint32_t, std::vector<Open>> threads;        // work items and driver routines below DISPATCH_LEVEL
+    std::unordered_map<std::uintptr_t, Queued> queued;         // by DPC
+    std::unordered_map<std::uint32_t, std::uintptr_t> starts;  // threads' start routines
+    std::unordered_map<std::uintptr_t, std::uint8_t> vectors;  // of interrupt objects
     std::map<Key, RoutineLatency> routines;
     std::vector<Worst> worst;
     std::size_t serials = 0;

@@ -15,11 +15,17 @@ namespace {
 // Separate debug files are not looked for: that may ask a server on the network.
 int no_separate_debug_file(Dwfl_Module*, void**, const char*, Dwarf_Addr, const char*, const char*, GElf_Word, char**) { return -1; }
 
-const Dwfl_Callbacks kCallbacks = {.find_elf = dwfl_linux_proc_find_elf, .find_debuginfo = no_separate_debug_file, .section_address = nullptr, .debuginfo_path = nullptr};
+const Dwfl_Callbacks kCallbacks = {
+    .find_elf = dwfl_linux_proc_find_elf, .find_debuginfo = no_separate_debug_file, .section_address = nullptr, .debuginfo_path = nullptr};
 
 unsigned long long images_loaded_ever() {
   unsigned long long count = 0;
-  ::dl_iterate_phdr([](dl_phdr_info* info, size_t, void* result) { *static_cast<unsigned long long*>(result) = info->dlpi_adds; return 1; }, &count);
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* result) {
+        *static_cast<unsigned long long*>(result) = info->dlpi_adds;
+        return 1;
+      },
+      &count);
   return count;
 }
 

@@ -15,8 +15,8 @@
 
 namespace kdpc {
 
-std::string_view short_name_of_irql(unsigned irql);  // DISPATCH
-std::string text_of_time(std::uint64_t nanoseconds); // 12.345 678 ms
+std::string_view short_name_of_irql(unsigned irql);   // DISPATCH
+std::string text_of_time(std::uint64_t nanoseconds);  // 12.345 678 ms
 
 // Turns addresses and fields into text. Host memory that is in no image is named by the order of its first appearance: host#1.
 class EventText {

@@ -17,7 +17,8 @@ std::uint64_t number_of(std::string_view text, std::uint64_t seed = 0) { return 
 std::uint64_t number_of_name(const Event& event) {
   static const auto numbers = []<std::size_t... I>(std::index_sequence<I...>) {
     return std::array<std::uint64_t, sizeof...(I)>{number_of(std::variant_alternative_t<I, Event>::name)...};
-  }(std::make_index_sequence<std::variant_size_v<Event>>{});
+  }
+  (std::make_index_sequence<std::variant_size_v<Event>>{});
   return numbers[event.index()];
 }
 

@@ -7,8 +7,8 @@ using namespace kdpc;
 
 extern "C" {
 
-DECLSPEC_NORETURN VOID NTAPI KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1, ULONG_PTR BugCheckParameter2, ULONG_PTR BugCheckParameter3,
-                                          ULONG_PTR BugCheckParameter4) {
+DECLSPEC_NORETURN VOID NTAPI KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1, ULONG_PTR BugCheckParameter2,
+                                          ULONG_PTR BugCheckParameter3, ULONG_PTR BugCheckParameter4) {
   bug_check(BugCheckCode, {BugCheckParameter1, BugCheckParameter2, BugCheckParameter3, BugCheckParameter4}, "The driver called KeBugCheckEx.", "");
 }
 

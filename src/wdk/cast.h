@@ -13,12 +13,15 @@
 
 namespace kdpc::wdk {
 
-static_assert(sizeof(KDPC) == sizeof(Dpc) && offsetof(KDPC, DeferredRoutine) == offsetof(Dpc, routine) && offsetof(KDPC, DeferredContext) == offsetof(Dpc, context) &&
-              offsetof(KDPC, SystemArgument1) == offsetof(Dpc, argument1) && offsetof(KDPC, SystemArgument2) == offsetof(Dpc, argument2) &&
-              offsetof(KDPC, DpcData) == offsetof(Dpc, queue) && offsetof(KDPC, Number) == offsetof(Dpc, number) && offsetof(KDPC, Importance) == offsetof(Dpc, importance));
-static_assert(sizeof(KTIMER) == sizeof(Timer) && offsetof(KTIMER, DueTime) == offsetof(Timer, due_time) && offsetof(KTIMER, TimerListEntry) == offsetof(Timer, link) &&
-              offsetof(KTIMER, Dpc) == offsetof(Timer, dpc) && offsetof(KTIMER, Processor) == offsetof(Timer, processor) && offsetof(KTIMER, Period) == offsetof(Timer, period));
-static_assert(sizeof(DISPATCHER_HEADER) == sizeof(DispatcherHeader) && offsetof(DISPATCHER_HEADER, SignalState) == offsetof(DispatcherHeader, signal_state) &&
+static_assert(sizeof(KDPC) == sizeof(Dpc) && offsetof(KDPC, DeferredRoutine) == offsetof(Dpc, routine) &&
+              offsetof(KDPC, DeferredContext) == offsetof(Dpc, context) && offsetof(KDPC, SystemArgument1) == offsetof(Dpc, argument1) &&
+              offsetof(KDPC, SystemArgument2) == offsetof(Dpc, argument2) && offsetof(KDPC, DpcData) == offsetof(Dpc, queue) &&
+              offsetof(KDPC, Number) == offsetof(Dpc, number) && offsetof(KDPC, Importance) == offsetof(Dpc, importance));
+static_assert(sizeof(KTIMER) == sizeof(Timer) && offsetof(KTIMER, DueTime) == offsetof(Timer, due_time) &&
+              offsetof(KTIMER, TimerListEntry) == offsetof(Timer, link) && offsetof(KTIMER, Dpc) == offsetof(Timer, dpc) &&
+              offsetof(KTIMER, Processor) == offsetof(Timer, processor) && offsetof(KTIMER, Period) == offsetof(Timer, period));
+static_assert(sizeof(DISPATCHER_HEADER) == sizeof(DispatcherHeader) &&
+              offsetof(DISPATCHER_HEADER, SignalState) == offsetof(DispatcherHeader, signal_state) &&
               offsetof(DISPATCHER_HEADER, WaitListHead) == offsetof(DispatcherHeader, waiters));
 static_assert(sizeof(KEVENT) == sizeof(EventObject));
 static_assert(sizeof(KSEMAPHORE) == sizeof(Semaphore) && offsetof(KSEMAPHORE, Limit) == offsetof(Semaphore, limit));

@@ -57,7 +57,8 @@ VOID NTAPI DbgBreakPoint() {
 VOID NTAPI RtlAssert(PVOID VoidFailedAssertion, PVOID VoidFileName, ULONG LineNumber, PSTR) {
   KDPC_ROUTINE(RtlAssert);
   // STATUS_ASSERTION_FAILURE reaches the debugger, or without one ends as an unhandled kernel exception.
-  bug_check(stop::KmodeExceptionNotHandled, {static_cast<ULONG>(STATUS_ASSERTION_FAILURE), as_parameter(VoidFailedAssertion), as_parameter(VoidFileName), LineNumber},
+  bug_check(stop::KmodeExceptionNotHandled,
+            {static_cast<ULONG>(STATUS_ASSERTION_FAILURE), as_parameter(VoidFailedAssertion), as_parameter(VoidFileName), LineNumber},
             static_cast<const char*>(VoidFailedAssertion), "an assertion of the driver");
 }
 

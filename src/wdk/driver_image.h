@@ -20,12 +20,12 @@ struct WritableRange {
 
 struct DriverImage {
   std::string path;
-  std::uint64_t link_base = 0;                // where it wants to be; the loader verifies that it is
-  std::uint64_t size = 0;                     // from link_base to the end of its last segment, in whole pages
-  std::uint64_t entry = 0;                    // of DriverEntry, as linked
-  std::vector<WritableRange> writable;        // state of the run: saved before DriverEntry, part of every checkpoint
-  std::vector<std::string> missing_exports;   // everything it needs that `is_exported` does not know, sorted
-  std::string build_id;                       // hexadecimal; empty if it has none
+  std::uint64_t link_base = 0;               // where it wants to be; the loader verifies that it is
+  std::uint64_t size = 0;                    // from link_base to the end of its last segment, in whole pages
+  std::uint64_t entry = 0;                   // of DriverEntry, as linked
+  std::vector<WritableRange> writable;       // state of the run: saved before DriverEntry, part of every checkpoint
+  std::vector<std::string> missing_exports;  // everything it needs that `is_exported` does not know, sorted
+  std::string build_id;                      // hexadecimal; empty if it has none
 };
 
 // The Error says what is wrong with the file and what to do. Missing exports are not an error here: the caller may want to name them all, with

@@ -44,9 +44,7 @@ class Output {
     length_ += count;
   }
   // One code point as UTF-8; lone surrogates become U+FFFD.
-  void code_point(char32_t c)
-    requires(sizeof(Unit) == 1)
-  {
+  void code_point(char32_t c) requires(sizeof(Unit) == 1) {
     char utf8[4];
     if (c < 0x80) return one(static_cast<char>(c));
     if (c >= 0xD800 && c < 0xE000) c = 0xFFFD;
@@ -92,12 +90,18 @@ template <class Unit>
 Conversion parse(const Unit*& at, Arguments& arguments) {
   Conversion c;
   for (;; ++at) {
-    if (*at == '-') c.left = true;
-    else if (*at == '+') c.plus = true;
-    else if (*at == ' ') c.space = true;
-    else if (*at == '#') c.alternate = true;
-    else if (*at == '0') c.zero = true;
-    else break;
+    if (*at == '-')
+      c.left = true;
+    else if (*at == '+')
+      c.plus = true;
+    else if (*at == ' ')
+      c.space = true;
+    else if (*at == '#')
+      c.alternate = true;
+    else if (*at == '0')
+      c.zero = true;
+    else
+      break;
   }
   if (*at == '*') {
     ++at;
@@ -116,9 +120,20 @@ Conversion parse(const Unit*& at, Arguments& arguments) {
     }
   }
   switch (*at) {
-    case 'h': ++at; c.size = Size::Short; break;
-    case 'w': ++at; c.size = Size::Wide; break;
-    case 'z': case 'j': case 't': ++at; c.size = Size::Pointer; break;
+    case 'h':
+      ++at;
+      c.size = Size::Short;
+      break;
+    case 'w':
+      ++at;
+      c.size = Size::Wide;
+      break;
+    case 'z':
+    case 'j':
+    case 't':
+      ++at;
+      c.size = Size::Pointer;
+      break;
     case 'l':
       ++at;
       c.size = Size::Long;
@@ -127,8 +142,10 @@ Conversion parse(const Unit*& at, Arguments& arguments) {
     case 'I':
       ++at;
       c.size = Size::Pointer;
-      if (at[0] == '6' && at[1] == '4') at += 2, c.size = Size::LongLong;
-      else if (at[0] == '3' && at[1] == '2') at += 2, c.size = Size::Long;
+      if (at[0] == '6' && at[1] == '4')
+        at += 2, c.size = Size::LongLong;
+      else if (at[0] == '3' && at[1] == '2')
+        at += 2, c.size = Size::Long;
       break;
     default: break;
   }
@@ -160,15 +177,25 @@ class Formatter {
  private:
   void convert(const Conversion& c) {
     switch (c.letter) {
-      case 'd': case 'i': return integer(c, 10, true);
+      case 'd':
+      case 'i': return integer(c, 10, true);
       case 'u': return integer(c, 10, false);
-      case 'x': case 'X': return integer(c, 16, false);
+      case 'x':
+      case 'X': return integer(c, 16, false);
       case 'o': return integer(c, 8, false);
       case 'p': return pointer(c);
-      case 'c': case 'C': return character(c);
-      case 's': case 'S': return string(c);
+      case 'c':
+      case 'C': return character(c);
+      case 's':
+      case 'S': return string(c);
       case 'Z': return counted_string(c);
-      case 'e': case 'E': case 'f': case 'g': case 'G': case 'a': case 'A':
+      case 'e':
+      case 'E':
+      case 'f':
+      case 'g':
+      case 'G':
+      case 'a':
+      case 'A':
         result_.floating_point = true;
         arguments_.next<std::uint64_t>();
         return out_.one(static_cast<Unit>(c.letter));
@@ -183,21 +210,31 @@ class Formatter {
     bool negative = false;
     if (is_signed) {
       std::int64_t wide = 0;
-      if (c.size == Size::LongLong || c.size == Size::Pointer) wide = static_cast<std::int64_t>(raw);
-      else if (c.size == Size::Short) wide = static_cast<std::int16_t>(raw);
-      else wide = static_cast<std::int32_t>(raw);
+      if (c.size == Size::LongLong || c.size == Size::Pointer)
+        wide = static_cast<std::int64_t>(raw);
+      else if (c.size == Size::Short)
+        wide = static_cast<std::int16_t>(raw);
+      else
+        wide = static_cast<std::int32_t>(raw);
       negative = wide < 0;
       value = negative ? 0 - static_cast<std::uint64_t>(wide) : static_cast<std::uint64_t>(wide);
     } else {
-      if (c.size == Size::LongLong || c.size == Size::Pointer) value = raw;
-      else if (c.size == Size::Short) value = static_cast<std::uint16_t>(raw);
-      else value = static_cast<std::uint32_t>(raw);
+      if (c.size == Size::LongLong || c.size == Size::Pointer)
+        value = raw;
+      else if (c.size == Size::Short)
+        value = static_cast<std::uint16_t>(raw);
+      else
+        value = static_cast<std::uint32_t>(raw);
     }
     const char* sign = "";
-    if (negative) sign = "-";
-    else if (is_signed && c.plus) sign = "+";
-    else if (is_signed && c.space) sign = " ";
-    else if (c.alternate && base == 16 && value != 0) sign = c.letter == 'X' ? "0X" : "0x";
+    if (negative)
+      sign = "-";
+    else if (is_signed && c.plus)
+      sign = "+";
+    else if (is_signed && c.space)
+      sign = " ";
+    else if (c.alternate && base == 16 && value != 0)
+      sign = c.letter == 'X' ? "0X" : "0x";
     digits(c, sign, value, base);
   }
 
@@ -289,8 +326,10 @@ class Formatter {
     result_.wide = true;
     before(c, length);
     for (std::size_t i = 0; i < length && !out_.full(); ++i) {
-      if constexpr (sizeof(Unit) == sizeof(WCHAR)) out_.one(text[i]);
-      else i += utf8(text + i, length - i);
+      if constexpr (sizeof(Unit) == sizeof(WCHAR))
+        out_.one(text[i]);
+      else
+        i += utf8(text + i, length - i);
     }
     after(c, length);
   }

@@ -16,15 +16,15 @@ constexpr RoutineRow kRows[] = {
 
 void refuse(const RoutineRow& row, Irql level, const void* object) {
   const bool too_high = level > row.highest;
-  const char* sentence = too_high ? "A routine was called above the highest IRQL it allows." : "A routine was called below the lowest IRQL it requires.";
+  const char* sentence =
+      too_high ? "A routine was called above the highest IRQL it allows." : "A routine was called below the lowest IRQL it requires.";
   switch (sys().options.irql_checks) {
     case Options::IrqlChecks::Strict:
       bug_check(stop::DriverVerifierDetectedViolation, {row.subcode, as_parameter(level), as_parameter(object), 0}, sentence, row.rule);
     case Options::IrqlChecks::Checked:
       bug_check(too_high ? stop::IrqlNotLessOrEqual : stop::IrqlNotGreaterOrEqual,
                 {as_parameter(level), as_parameter(too_high ? row.highest : row.lowest), as_parameter(object), 0}, sentence, row.rule);
-    case Options::IrqlChecks::Free:
-      return;
+    case Options::IrqlChecks::Free: return;
   }
 }
 

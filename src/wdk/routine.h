@@ -22,9 +22,9 @@ struct RoutineRow {
   const char* name;
   Irql lowest;
   Irql highest;
-  std::uint16_t subcode;   // of bug check 0xC4 when called outside [lowest, highest] (SEMANTICS IRQL-7); 0xE5 is the generic one
-  const char* rule;        // SEMANTICS
-  const char* ddi_rule;    // the DDI compliance rule, or ""
+  std::uint16_t subcode;  // of bug check 0xC4 when called outside [lowest, highest] (SEMANTICS IRQL-7); 0xE5 is the generic one
+  const char* rule;       // SEMANTICS
+  const char* ddi_rule;   // the DDI compliance rule, or ""
 };
 
 const RoutineRow& row_of(RoutineId id);

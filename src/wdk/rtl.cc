@@ -25,8 +25,8 @@ constexpr WCHAR upcase(WCHAR c) {
     if (c == 0xFF) return 0x178;
     return c >= 0xE0 && c != 0xF7 ? static_cast<WCHAR>(c - 0x20) : c;
   }
-  const auto capital_first = [c] { return static_cast<WCHAR>(c & ~1); };       // pairs: even capital, odd small
-  const auto capital_odd = [c] { return static_cast<WCHAR>((c - 1) | 1); };     // pairs: odd capital, even small
+  const auto capital_first = [c] { return static_cast<WCHAR>(c & ~1); };     // pairs: even capital, odd small
+  const auto capital_odd = [c] { return static_cast<WCHAR>((c - 1) | 1); };  // pairs: odd capital, even small
   if (c < 0x180) {
     if (c == 0x131 || c == 0x138 || c == 0x149 || c == 0x17F || c == 0x178) return c;
     return (c >= 0x139 && c <= 0x148) || c >= 0x179 ? capital_odd() : capital_first();
@@ -49,7 +49,9 @@ constexpr int code_of(char c) { return static_cast<unsigned char>(c); }
 
 // Of STRING and UNICODE_STRING alike. `Length` counts bytes.
 template <class String>
-std::size_t count_of(const String& string) { return string.Length / sizeof(*string.Buffer); }
+std::size_t count_of(const String& string) {
+  return string.Length / sizeof(*string.Buffer);
+}
 
 template <class Character>
 std::size_t length_of(const Character* text) {

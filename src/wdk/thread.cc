@@ -36,7 +36,8 @@ extern "C" {
 NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG, POBJECT_ATTRIBUTES, HANDLE, PCLIENT_ID ClientId, PKSTART_ROUTINE StartRoutine,
                                     PVOID StartContext) {
   KDPC_ROUTINE(PsCreateSystemThread);
-  Thread* created = thread::create("system thread", reinterpret_cast<ThreadRoutine*>(StartRoutine), StartContext, kNormalPriority, active_processors());
+  Thread* created =
+      thread::create("system thread", reinterpret_cast<ThreadRoutine*>(StartRoutine), StartContext, kNormalPriority, active_processors());
   if (created == nullptr) return STATUS_INSUFFICIENT_RESOURCES;
   *ThreadHandle = reinterpret_cast<HANDLE>(thread::open_handle(*created));
   if (ClientId != nullptr) *ClientId = CLIENT_ID{nullptr, reinterpret_cast<HANDLE>(ULONG_PTR{created->id})};

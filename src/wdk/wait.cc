@@ -23,7 +23,8 @@ extern "C" {
 
 VOID NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State) {
   KDPC_ROUTINE(KeInitializeEvent);
-  wait::initialize_event(as_event(Event), Type == NotificationEvent ? ObjectType::NotificationEvent : ObjectType::SynchronizationEvent, State != FALSE);
+  wait::initialize_event(as_event(Event), Type == NotificationEvent ? ObjectType::NotificationEvent : ObjectType::SynchronizationEvent,
+                         State != FALSE);
 }
 
 LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait) {
@@ -65,7 +66,9 @@ LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG 
   const LONG previous = wait::release_semaphore(as_semaphore(Semaphore), Adjustment, Increment, ok);
   // NT raises STATUS_SEMAPHORE_LIMIT_EXCEEDED, which a driver without a handler meets as a bug check 0x1E.
   if (!ok)
-    bug_check(stop::KmodeExceptionNotHandled, {static_cast<ULONG>(STATUS_SEMAPHORE_LIMIT_EXCEEDED), as_parameter(Semaphore), static_cast<std::uint64_t>(previous), static_cast<std::uint64_t>(Adjustment)},
+    bug_check(stop::KmodeExceptionNotHandled,
+              {static_cast<ULONG>(STATUS_SEMAPHORE_LIMIT_EXCEEDED), as_parameter(Semaphore), static_cast<std::uint64_t>(previous),
+               static_cast<std::uint64_t>(Adjustment)},
               "KeReleaseSemaphore would pass the semaphore's limit; NT raises STATUS_SEMAPHORE_LIMIT_EXCEEDED.", "WAIT-4");
   return previous;
 }

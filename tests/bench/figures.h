@@ -19,10 +19,10 @@ namespace kdpc::bench {
 
 struct Figure {
   const char* id;
-  const char* what;      // for the table
-  const char* ours;      // names of benchmarks
+  const char* what;  // for the table
+  const char* ours;  // names of benchmarks
   const char* against;
-  double goal;           // of ours / against
+  double goal;  // of ours / against
   const char* unit = "ns";
   bool more_is_better = false;
 };
@@ -41,7 +41,8 @@ class Collector final : public benchmark::BenchmarkReporter {
       }
       if (run.run_type != Run::RT_Iteration) continue;
       const auto counter = run.counters.find(kResult);
-      const double value = counter != run.counters.end() ? double{counter->second} : run.real_accumulated_time * 1e9 / static_cast<double>(run.iterations);
+      const double value =
+          counter != run.counters.end() ? double{counter->second} : run.real_accumulated_time * 1e9 / static_cast<double>(run.iterations);
       values_[run.run_name.function_name].push_back(value);
     }
   }
@@ -91,10 +92,20 @@ inline int run(int argc, char** argv, const std::vector<Figure>& figures) {
     }
     const double ratio = median(ours) / median(against);
     const bool met = figure.more_is_better ? ratio >= figure.goal : ratio <= figure.goal;
-    document["figures"].push_back({{"id", machine + "." + figure.id}, {"machine", machine}, {"what", figure.what}, {"unit", figure.unit},
-                                   {"ours", median(ours)}, {"against", median(against)}, {"ratio", ratio}, {"goal", figure.goal}, {"met", met},
-                                   {"more_is_better", figure.more_is_better}, {"floor", figure.against}, {"repetitions", ours.size()},
-                                   {"least", ours.front()}, {"most", ours.back()}});
+    document["figures"].push_back({{"id", machine + "." + figure.id},
+                                   {"machine", machine},
+                                   {"what", figure.what},
+                                   {"unit", figure.unit},
+                                   {"ours", median(ours)},
+                                   {"against", median(against)},
+                                   {"ratio", ratio},
+                                   {"goal", figure.goal},
+                                   {"met", met},
+                                   {"more_is_better", figure.more_is_better},
+                                   {"floor", figure.against},
+                                   {"repetitions", ours.size()},
+                                   {"least", ours.front()},
+                                   {"most", ours.back()}});
     if (!json)
       fmt::print("{:<28} {:>12.2f} {:>12.2f} {:>8.2f}  {} {:<6.2f} {:<4} {}, {}\n", machine + "." + figure.id, median(ours), median(against), ratio,
                  figure.more_is_better ? ">=" : "<=", figure.goal, met ? "yes" : "no", figure.unit, figure.what);

@@ -152,7 +152,8 @@ class Passages {
     if (samples_.empty()) return 0;
     std::sort(samples_.begin(), samples_.end());
     const auto tenth = static_cast<std::ptrdiff_t>(samples_.size() / 10);
-    return std::accumulate(samples_.begin() + tenth, samples_.end() - tenth, 0.0) / static_cast<double>(samples_.size() - 2 * static_cast<std::size_t>(tenth));
+    return std::accumulate(samples_.begin() + tenth, samples_.end() - tenth, 0.0) /
+           static_cast<double>(samples_.size() - 2 * static_cast<std::size_t>(tenth));
   }
 
   benchmark::State& state_;
@@ -228,15 +229,16 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", why.c_str());
     return 69;
   }
-  const int status = kdpc::bench::run(argc, argv, {
-      {"raise_lower", "raise and lower", "raise_lower", "stores_and_loads", 2},
-      {"raise_lower.wdk", "KeRaiseIrql and KeLowerIrql", "wdk_raise_lower", "raise_lower", 2},
-      {"insert_retire", "insert a DPC and run it", "insert_retire", "exchange_and_call", 2},
-      {"insert_retire.wdk", "KeInsertQueueDpc and the run", "wdk_insert_retire", "insert_retire", 2},
-      {"insert_retire_64", "the same, 64 at a time, each", "insert_retire_64", "exchange_and_call", 2},
-      {"insert_queued", "insert a DPC that is queued", "insert_queued", "exchange", 2},
-      {"isr_to_dpc", "from the ISR's request to the DPC", "isr_to_dpc", "exchange_and_call_stamped", 9},
-  });
+  const int status = kdpc::bench::run(argc, argv,
+                                      {
+                                          {"raise_lower", "raise and lower", "raise_lower", "stores_and_loads", 2},
+                                          {"raise_lower.wdk", "KeRaiseIrql and KeLowerIrql", "wdk_raise_lower", "raise_lower", 2},
+                                          {"insert_retire", "insert a DPC and run it", "insert_retire", "exchange_and_call", 2},
+                                          {"insert_retire.wdk", "KeInsertQueueDpc and the run", "wdk_insert_retire", "insert_retire", 2},
+                                          {"insert_retire_64", "the same, 64 at a time, each", "insert_retire_64", "exchange_and_call", 2},
+                                          {"insert_queued", "insert a DPC that is queued", "insert_queued", "exchange", 2},
+                                          {"isr_to_dpc", "from the ISR's request to the DPC", "isr_to_dpc", "exchange_and_call_stamped", 9},
+                                      });
   kdpc::machine.reset();
   return status;
 }

@@ -155,12 +155,13 @@ BENCHMARK(copy_large);
 }  // namespace kdpc
 
 int main(int argc, char** argv) {
-  return kdpc::bench::run(argc, argv, {
-      {"events", "events a second, logged and hashed", "events_recorded", "copies_of_events", 0.01, "1/s", true},
-      {"events.bare", "events a second, counted only", "events_counted", "copies_of_events", 0.02, "1/s", true},
-      {"checkpoint", "checkpoint of a small machine, a KB", "take_small", "copy_small", 2, "ns"},
-      {"restore", "restore of a small machine, a KB", "restore_small", "copy_small", 2, "ns"},
-      {"checkpoint.1mb", "with 1 MB of pool in use, a KB", "take_large", "copy_large", 2, "ns"},
-      {"restore.1mb", "with 1 MB of pool in use, a KB", "restore_large", "copy_large", 2, "ns"},
-  });
+  return kdpc::bench::run(argc, argv,
+                          {
+                              {"events", "events a second, logged and hashed", "events_recorded", "copies_of_events", 0.01, "1/s", true},
+                              {"events.bare", "events a second, counted only", "events_counted", "copies_of_events", 0.02, "1/s", true},
+                              {"checkpoint", "checkpoint of a small machine, a KB", "take_small", "copy_small", 2, "ns"},
+                              {"restore", "restore of a small machine, a KB", "restore_small", "copy_small", 2, "ns"},
+                              {"checkpoint.1mb", "with 1 MB of pool in use, a KB", "take_large", "copy_large", 2, "ns"},
+                              {"restore.1mb", "with 1 MB of pool in use, a KB", "restore_large", "copy_large", 2, "ns"},
+                          });
 }

@@ -31,7 +31,8 @@ using Frames = std::vector<Frame>;
 // Every frame is another one, and none is silence.
 Frames counting(std::size_t count) {
   Frames frames;
-  for (std::size_t i = 0; i < count; ++i) frames.push_back({static_cast<std::int16_t>(1 + i % 30000), static_cast<std::int16_t>(-1 - static_cast<int>(i / 30000))});
+  for (std::size_t i = 0; i < count; ++i)
+    frames.push_back({static_cast<std::int16_t>(1 + i % 30000), static_cast<std::int16_t>(-1 - static_cast<int>(i / 30000))});
   return frames;
 }
 
@@ -278,7 +279,8 @@ KDPC_TEST(Ac97, ClosingEndsWhatIsQueuedAndTheRingIsHeard, .processors = 2) {
     lab::PendingIo pending[8];
     for (std::size_t number = 0; number < 8; ++number) pending[number] = file.begin_write(source.data() + number * kPeriod, kPeriod * sizeof(Frame));
     file.close();
-    for (std::size_t number = 0; number < 8; ++number) KDPC_EXPECT_EQ(pending[number].finish().status, number < 4 ? STATUS_SUCCESS : STATUS_CANCELLED);
+    for (std::size_t number = 0; number < 8; ++number)
+      KDPC_EXPECT_EQ(pending[number].finish().status, number < 4 ? STATUS_SUCCESS : STATUS_CANCELLED);
   });
   m.run_for(200ms);
   EXPECT_EQ(card.heard(), Frames(source.begin(), source.begin() + 4 * kPeriod));

@@ -72,7 +72,9 @@ KDPC_TEST(Hog, InPiecesItRunsLongInTotalAndLetsOthersGoFirst) {
 KDPC_TEST(Hog, CanBeUnloadedAtAnyMoment, .processors = 2) {
   std::string why;
   for (const Mode mode : {kStall, kCount, kPieces}) {
-    ASSERT_TRUE(m.load_driver(KDPC_TEST_DRIVERS "/hog.drv", why, {.settings = {{"FirstMs", 1u}, {"PeriodMs", 1u}, {"RunUs", 20000u}, {"Processor", 1u}, {"Mode", mode}}})) << why;
+    ASSERT_TRUE(m.load_driver(KDPC_TEST_DRIVERS "/hog.drv", why,
+                              {.settings = {{"FirstMs", 1u}, {"PeriodMs", 1u}, {"RunUs", 20000u}, {"Processor", 1u}, {"Mode", mode}}}))
+        << why;
     m.run_for(55ms);
     ASSERT_TRUE(m.unload_driver("hog", why)) << why;
   }

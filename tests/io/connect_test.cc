@@ -71,7 +71,6 @@ NTSTATUS NTAPI add_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT its_physical) {
 NTSTATUS NTAPI add_device_fails(PDRIVER_OBJECT, PDEVICE_OBJECT) { return STATUS_INSUFFICIENT_RESOURCES; }
 
 void start(lab::Machine& m, PulseBoard& board, std::string_view device = "pulse") {
-
   board_in_use = &board;
   served = served_other = 0;
   interrupt = other = nullptr;
@@ -322,7 +321,8 @@ KDPC_TEST(Pnp, UnloadWaitsForQueuedDpcs) {
   m.on(0, PASSIVE_LEVEL, [] {
     io::Driver& driver = test::make_driver();
     driver.object.DriverUnload = [](PDRIVER_OBJECT) NTAPI {
-      KeInitializeDpc(&kept, [](PKDPC, PVOID, PVOID, PVOID) NTAPI { ++kept_runs; }, nullptr);
+      KeInitializeDpc(
+          &kept, [](PKDPC, PVOID, PVOID, PVOID) NTAPI { ++kept_runs; }, nullptr);
       KeSetImportanceDpc(&kept, LowImportance);
       KeInsertQueueDpc(&kept, nullptr, nullptr);
     };

@@ -16,7 +16,7 @@ using test::finish;
 using test::make_device;
 using test::make_driver;
 
-std::string told;                    // what happened, in order; its room is reserved before the machine runs
+std::string told;  // what happened, in order; its room is reserved before the machine runs
 PDEVICE_OBJECT lower = nullptr;
 PIRP held = nullptr;
 int cancelled = 0;
@@ -349,7 +349,8 @@ KDPC_TEST(Irp, ADriverSendsItsOwnControlRequest) {
     KeInitializeEvent(&event, NotificationEvent, FALSE);
     IO_STATUS_BLOCK status = {};
     char input[] = "in!", output[16] = {};
-    PIRP irp = IoBuildDeviceIoControlRequest(CTL_CODE(FILE_DEVICE_UNKNOWN, 1, METHOD_BUFFERED, 0), device, input, 3, output, sizeof output, FALSE, &event, &status);
+    PIRP irp = IoBuildDeviceIoControlRequest(CTL_CODE(FILE_DEVICE_UNKNOWN, 1, METHOD_BUFFERED, 0), device, input, 3, output, sizeof output, FALSE,
+                                             &event, &status);
     KDPC_EXPECT_EQ(IoCallDriver(device, irp), STATUS_SUCCESS);
     KDPC_EXPECT_EQ(KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, nullptr), STATUS_SUCCESS);
     KDPC_EXPECT_EQ(status.Information, 9u);

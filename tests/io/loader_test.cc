@@ -69,7 +69,8 @@ KDPC_TEST(Loader, ADriverIsLoadedOnceAtATime) {
 KDPC_TEST(Loader, SettingsAreTheValuesOfItsRegistryKey) {
   settings.clear();
   std::string why;
-  ASSERT_TRUE(m.load_driver(driver("settings_reader"), why, {.name = "reader", .settings = {{"Depth", std::uint64_t{42}}, {"Title", "sound"}}})) << why;
+  ASSERT_TRUE(m.load_driver(driver("settings_reader"), why, {.name = "reader", .settings = {{"Depth", std::uint64_t{42}}, {"Title", "sound"}}}))
+      << why;
   EXPECT_EQ(settings["direct"], 42u);
   EXPECT_EQ(settings["callback"], 42u);
   EXPECT_EQ(settings["default"], 9u);

@@ -212,7 +212,9 @@ KDPC_TEST(DeviceTimer, CallsItsRoutineOnceASecond) {
   static PDEVICE_OBJECT device;
   m.on(0, PASSIVE_LEVEL, [] {
     device = make_device(make_driver());
-    KDPC_EXPECT_EQ(IoInitializeTimer(device, [](PDEVICE_OBJECT, PVOID) NTAPI { ++ticks; }, nullptr), STATUS_SUCCESS);
+    KDPC_EXPECT_EQ(IoInitializeTimer(
+                       device, [](PDEVICE_OBJECT, PVOID) NTAPI { ++ticks; }, nullptr),
+                   STATUS_SUCCESS);
     IoStartTimer(device);
   });
   m.run_for(3500ms);

@@ -18,7 +18,7 @@ class PulseBoard : public Board {
   struct Wish {
     std::string name;
     int line = 0;
-    std::uint64_t pulse_after = kNever;   // triggers itself once, so long after it was enabled
+    std::uint64_t pulse_after = kNever;  // triggers itself once, so long after it was enabled
   };
   explicit PulseBoard(const std::vector<Wish>& wishes, bool level = true) : level_(level), states_(wishes.size()) {
     for (const Wish& wish : wishes) {

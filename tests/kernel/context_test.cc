@@ -80,11 +80,13 @@ void look_twice_at(kdpc::lab::Machine& m, unsigned level) {
   m.on(0, PASSIVE_LEVEL, [] { KeInitializeEvent(&bound_threads_go, NotificationEvent, FALSE); });
   // The processor on which the thread starts is taken from it; the other one becomes free a little later.
   for (unsigned processor = 0; processor < 2; ++processor)
-    m.start(processor, PASSIVE_LEVEL, [processor] {
-      KeWaitForSingleObject(&bound_threads_go, Executive, KernelMode, FALSE, nullptr);
-      while (looks.first == 9) KeStallExecutionProcessor(10);
-      if (processor == looks.first) KeStallExecutionProcessor(5000);
-    }, {.priority = 12});
+    m.start(processor, PASSIVE_LEVEL,
+            [processor] {
+              KeWaitForSingleObject(&bound_threads_go, Executive, KernelMode, FALSE, nullptr);
+              while (looks.first == 9) KeStallExecutionProcessor(10);
+              if (processor == looks.first) KeStallExecutionProcessor(5000);
+            },
+            {.priority = 12});
   m.run_for(1ms);
   m.on(0, PASSIVE_LEVEL, [] {
     HANDLE handle;
@@ -217,13 +219,34 @@ void expect_refused_above_passive(kdpc::lab::Machine& m, const char* format) {
   EXPECT_BUGCHECK(0xC4, 0xE5, APC_LEVEL, format, 0);
 }
 
-KDPC_TEST(DebugPrint, OfCapitalSAboveIsRefused) { RULE("DBG-1"); expect_refused_above_passive(m, "%S"); }
-KDPC_TEST(DebugPrint, OfCapitalCAboveIsRefused) { RULE("DBG-1"); expect_refused_above_passive(m, "%C"); }
-KDPC_TEST(DebugPrint, OfLongSAboveIsRefused) { RULE("DBG-1"); expect_refused_above_passive(m, "%ls"); }
-KDPC_TEST(DebugPrint, OfWideSAboveIsRefused) { RULE("DBG-1"); expect_refused_above_passive(m, "%ws"); }
-KDPC_TEST(DebugPrint, OfLongCAboveIsRefused) { RULE("DBG-1"); expect_refused_above_passive(m, "%lc"); }
-KDPC_TEST(DebugPrint, OfWideCAboveIsRefused) { RULE("DBG-1"); expect_refused_above_passive(m, "%wc"); }
-KDPC_TEST(DebugPrint, OfCountedUnicodeAboveIsRefused) { RULE("DBG-1"); expect_refused_above_passive(m, "%wZ"); }
+KDPC_TEST(DebugPrint, OfCapitalSAboveIsRefused) {
+  RULE("DBG-1");
+  expect_refused_above_passive(m, "%S");
+}
+KDPC_TEST(DebugPrint, OfCapitalCAboveIsRefused) {
+  RULE("DBG-1");
+  expect_refused_above_passive(m, "%C");
+}
+KDPC_TEST(DebugPrint, OfLongSAboveIsRefused) {
+  RULE("DBG-1");
+  expect_refused_above_passive(m, "%ls");
+}
+KDPC_TEST(DebugPrint, OfWideSAboveIsRefused) {
+  RULE("DBG-1");
+  expect_refused_above_passive(m, "%ws");
+}
+KDPC_TEST(DebugPrint, OfLongCAboveIsRefused) {
+  RULE("DBG-1");
+  expect_refused_above_passive(m, "%lc");
+}
+KDPC_TEST(DebugPrint, OfWideCAboveIsRefused) {
+  RULE("DBG-1");
+  expect_refused_above_passive(m, "%wc");
+}
+KDPC_TEST(DebugPrint, OfCountedUnicodeAboveIsRefused) {
+  RULE("DBG-1");
+  expect_refused_above_passive(m, "%wZ");
+}
 
 KDPC_TEST(DebugPrint, OnAFreeBuildNobodyChecks, .options = {{"irql_checks", "free"}}) {
   RULE("DBG-1");

@@ -72,7 +72,7 @@ KDPC_TEST(DpcInitialize, TheStorageIsTheCallersAndNothingIsAllocated) {
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
   });
   EXPECT_EQ(runs, 1);
-  EXPECT_EQ(calls[0].dpc, &dpc);                                    // the very object, no copy
+  EXPECT_EQ(calls[0].dpc, &dpc);  // the very object, no copy
   const auto queued = m.events("dpc-queued", {{"dpc", m.address_of(&dpc)}});
   ASSERT_EQ(queued.size(), 1u);
   for (const auto& allocated : m.events("pool-allocated")) EXPECT_LT(allocated.time, queued[0].time);
@@ -270,7 +270,7 @@ KDPC_TEST(DpcRemove, IsTrueExactlyOnceForAQueuedDpcAndItNeverRuns) {
   reset();
   m.on(0, DISPATCH_LEVEL, [] {
     KeInitializeDpc(&dpc, record, nullptr);
-    KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == FALSE);   // never queued
+    KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == FALSE);  // never queued
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
     KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == TRUE);
     KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == FALSE);
@@ -279,7 +279,7 @@ KDPC_TEST(DpcRemove, IsTrueExactlyOnceForAQueuedDpcAndItNeverRuns) {
   m.on(0, PASSIVE_LEVEL, [] {
     KeInitializeDpc(&running, remove_itself, nullptr);
     KeInsertQueueDpc(&running, nullptr, nullptr);
-    KDPC_EXPECT(KeRemoveQueueDpc(&running) == FALSE);   // finished
+    KDPC_EXPECT(KeRemoveQueueDpc(&running) == FALSE);  // finished
   });
   EXPECT_EQ(runs, 1);
 }
@@ -293,7 +293,7 @@ KDPC_TEST(DpcRemove, DoesNotWaitForARunningRoutine, .processors = 2) {
   EXPECT_TRUE(m.run_until([] { return inside == 1; }, std::chrono::seconds(1)));
   m.on(1, PASSIVE_LEVEL, [] {
     KDPC_EXPECT(KeRemoveQueueDpc(&shared) == FALSE);
-    KDPC_EXPECT(inside == 1);                         // back while it still runs
+    KDPC_EXPECT(inside == 1);  // back while it still runs
   });
   EXPECT_TRUE(m.run_until([&] { return first.done(); }, std::chrono::seconds(1)));
   EXPECT_EQ(runs, 1);
@@ -329,7 +329,7 @@ KDPC_TEST(DpcImportance, TakesEffectAtTheNextInsertionOnly) {
     KeInitializeDpc(&second, append, b);
     KeInsertQueueDpc(&first, nullptr, nullptr);
     KeInsertQueueDpc(&second, nullptr, nullptr);
-    KeSetImportanceDpc(&second, HighImportance);   // queued already: not moved
+    KeSetImportanceDpc(&second, HighImportance);  // queued already: not moved
   });
   EXPECT_EQ(order, "a b ");
   order.clear();
@@ -360,7 +360,7 @@ KDPC_TEST(DpcTarget, AnInvalidProcessorChangesNothing, .processors = 2) {
   m.on(0, DISPATCH_LEVEL, [] {
     KeInitializeDpc(&dpc, record, nullptr);
     KeSetTargetProcessorDpc(&dpc, 1);
-    KeSetTargetProcessorDpc(&dpc, 2);      // out of range: void, unchanged
+    KeSetTargetProcessorDpc(&dpc, 2);  // out of range: void, unchanged
     PROCESSOR_NUMBER number = {0, 2, 0};
     KDPC_EXPECT(KeSetTargetProcessorDpcEx(&dpc, &number) == STATUS_INVALID_PARAMETER);
     number = {1, 0, 0};
@@ -392,7 +392,7 @@ KDPC_TEST(DpcTarget, PersistsAcrossInsertions, .processors = 2) {
     EXPECT_EQ(calls[round - 1].processor, 1u);
   }
   m.on(0, PASSIVE_LEVEL, [] {
-    KeInitializeDpc(&dpc, record, nullptr);   // only this makes it untargeted again
+    KeInitializeDpc(&dpc, record, nullptr);  // only this makes it untargeted again
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
   });
   EXPECT_EQ(calls[3].processor, 0u);
@@ -441,7 +441,7 @@ KDPC_TEST(DpcFlush, ForcesDeferredLowDpcsToRun, .processors = 2, .options = {{"m
     KeInitializeDpc(&dpc, record, nullptr);
     KeSetImportanceDpc(&dpc, LowImportance);
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
-    KDPC_EXPECT(runs == 0);                  // deferred
+    KDPC_EXPECT(runs == 0);  // deferred
     KeFlushQueuedDpcs();
     KDPC_EXPECT(runs == 1);
   });

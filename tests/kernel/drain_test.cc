@@ -127,11 +127,11 @@ KDPC_TEST(DpcDrain, NoRequestIsMadeWhileADrainRunsOrIsRequested) {
   m.on(0, DISPATCH_LEVEL, [] {
     KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
     prepare(&dpcs[2], "second", MediumImportance);
-    KeInsertQueueDpc(&dpcs[2], nullptr, nullptr);   // a drain is already requested
+    KeInsertQueueDpc(&dpcs[2], nullptr, nullptr);  // a drain is already requested
   });
   EXPECT_EQ(m.events("dpc-queued", {{"dpc", m.address_of(&dpcs[0])}}).at(0)["drain_requested"], 1u);
   EXPECT_EQ(m.events("dpc-queued", {{"dpc", m.address_of(&dpcs[2])}}).at(0)["drain_requested"], 0u);
-  EXPECT_EQ(m.events("dpc-queued", {{"dpc", m.address_of(&dpcs[1])}}).at(0)["drain_requested"], 0u);   // the drain is running
+  EXPECT_EQ(m.events("dpc-queued", {{"dpc", m.address_of(&dpcs[1])}}).at(0)["drain_requested"], 0u);  // the drain is running
   EXPECT_EQ(order, "again second ");
 }
 
@@ -142,7 +142,7 @@ KDPC_TEST(DpcDrain, AnIdleProcessorDrainsItsDeferredDpcs, .options = {{"minimum_
     prepare(&dpcs[0], "low", LowImportance);
     KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
   });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1ms));   // long before the next tick: the idle loop did it
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1ms));  // long before the next tick: the idle loop did it
 }
 
 KDPC_TEST(DpcDrain, AnotherDpcsDrainTakesTheDeferredOnesToo, .options = {{"minimum_dpc_rate", "0"}}) {
@@ -168,7 +168,7 @@ KDPC_TEST(DpcDrain, LoweringBelowDispatchAloneDoesNotDrain, .options = {{"minimu
     prepare(&dpcs[0], "low", LowImportance);
     KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
     KeLowerIrql(old);
-    KDPC_EXPECT(runs == 0);   // nobody asked for a DISPATCH interrupt
+    KDPC_EXPECT(runs == 0);  // nobody asked for a DISPATCH interrupt
   });
 }
 
@@ -182,7 +182,7 @@ KDPC_TEST(DpcIpi, TheIpiOnlyRequestsTheDispatchInterrupt, .processors = 2) {
     prepare(&dpcs[0], "x", HighImportance, 1);
     KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
     KeStallExecutionProcessor(200);
-    KDPC_EXPECT(runs == 0);   // the IPI has come, but its target is at DISPATCH_LEVEL
+    KDPC_EXPECT(runs == 0);  // the IPI has come, but its target is at DISPATCH_LEVEL
   });
   EXPECT_EQ(m.count("activity-began", {{"kind", 5}}), 1u) << "exactly one IPI interrupt";
   EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, 1s));
@@ -229,7 +229,7 @@ KDPC_TEST(DpcAdaptation, QuietTicksRaiseWhatLeftoversHaveLowered, .processors = 
   EXPECT_EQ(depths[1], 2);
   EXPECT_EQ(depths[2], 1);
   EXPECT_EQ(depths[21], 1);
-  EXPECT_EQ(depths[22], 2);   // 20 quiet ticks after the third
+  EXPECT_EQ(depths[22], 2);  // 20 quiet ticks after the third
   EXPECT_EQ(depths[41], 2);
   EXPECT_EQ(depths[42], 3);
   EXPECT_EQ(depths[61], 3);
@@ -242,7 +242,7 @@ KDPC_TEST(DpcAdaptation, AColdProcessorDrainsLowDpcsAtOnce) {
   m.on(0, PASSIVE_LEVEL, [] {
     prepare(&dpcs[0], "low", LowImportance);
     KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
-    KDPC_EXPECT(runs == 1);   // the rate is 0, below the minimum of 3
+    KDPC_EXPECT(runs == 1);  // the rate is 0, below the minimum of 3
   });
 }
 

@@ -23,7 +23,7 @@ inline ULONGLONG tick_count() {
   return static_cast<ULONGLONG>(count.QuadPart);
 }
 
-inline constexpr ULONGLONG kTick = 156'250;                 // 100 ns
+inline constexpr ULONGLONG kTick = 156'250;  // 100 ns
 inline constexpr unsigned long long kTickNanoseconds = 15'625'000;
 
 }  // namespace kdpc::test

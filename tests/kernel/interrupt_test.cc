@@ -26,8 +26,8 @@ void reset(kdpc::lab::Machine& m) {
 
 struct Source {
   const char* name;
-  bool mine;       // what it answers
-  bool quiet;      // takes the line down
+  bool mine;   // what it answers
+  bool quiet;  // takes the line down
 };
 BOOLEAN NTAPI serve(PKINTERRUPT, PVOID Context) {
   const auto& source = *static_cast<Source*>(Context);
@@ -37,10 +37,11 @@ BOOLEAN NTAPI serve(PKINTERRUPT, PVOID Context) {
   if (source.quiet) machine->deassert_line(level_line);
   return source.mine;
 }
-Source never_mine = {"a", false, false}, mine = {"b", true, true}, behind = {"c", true, true}, careless = {"d", true, false}, shy = {"e", false, true};
+Source never_mine = {"a", false, false}, mine = {"b", true, true}, behind = {"c", true, true}, careless = {"d", true, false},
+       shy = {"e", false, true};
 
-NTSTATUS connect(PKINTERRUPT* object, Source& source, KINTERRUPT_MODE mode, BOOLEAN shared, KAFFINITY affinity = 1, KIRQL irql = 5, KIRQL synchronize = 5,
-                 ULONG vector = kVector) {
+NTSTATUS connect(PKINTERRUPT* object, Source& source, KINTERRUPT_MODE mode, BOOLEAN shared, KAFFINITY affinity = 1, KIRQL irql = 5,
+                 KIRQL synchronize = 5, ULONG vector = kVector) {
   return IoConnectInterrupt(object, serve, &source, nullptr, vector, irql, synchronize, mode, shared, affinity, FALSE);
 }
 
@@ -51,7 +52,7 @@ KDPC_TEST(Interrupt, AnEmptyProcessorMaskIsRefusedAndTheObjectIsNull, .processor
     KDPC_EXPECT(connect(&first, mine, Latched, FALSE, 0) == STATUS_INVALID_PARAMETER);
     KDPC_EXPECT(first == nullptr);
     first = reinterpret_cast<PKINTERRUPT>(1);
-    KDPC_EXPECT(connect(&first, mine, Latched, FALSE, 4) == STATUS_INVALID_PARAMETER);   // a processor that is not there
+    KDPC_EXPECT(connect(&first, mine, Latched, FALSE, 4) == STATUS_INVALID_PARAMETER);  // a processor that is not there
     KDPC_EXPECT(first == nullptr);
     KDPC_EXPECT(connect(&first, mine, Latched, FALSE, 1) == STATUS_SUCCESS);
     KDPC_EXPECT(first != nullptr);
@@ -84,9 +85,8 @@ KDPC_TEST(Interrupt, TheObjectIsASetWithOneLockForAllProcessors, .processors = 2
   RULE("INT-2");
   RULE("INT-17");
   forget_isrs();
-  m.on(0, PASSIVE_LEVEL, [] {
-    KDPC_EXPECT(IoConnectInterrupt(&first, overlap, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 3, FALSE) == STATUS_SUCCESS);
-  });
+  m.on(0, PASSIVE_LEVEL,
+       [] { KDPC_EXPECT(IoConnectInterrupt(&first, overlap, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 3, FALSE) == STATUS_SUCCESS); });
   EXPECT_EQ(m.count("interrupt-connected", {{"vector", kVector}, {"connected", 1}}), 2u);
   m.send_message(kVector, 0);
   m.send_message(kVector, 1);
@@ -147,14 +147,14 @@ KDPC_TEST(Interrupt, AnAssertedLineInterruptsBeforeTheConnectionReturns) {
     KDPC_EXPECT(calls == 1);
     KDPC_EXPECT(first != nullptr);
   });
-  EXPECT_FALSE(object_was_there);   // the out-parameter was not yet filled
+  EXPECT_FALSE(object_was_there);  // the out-parameter was not yet filled
 }
 
 KDPC_TEST(Interrupt, AVectorIsSharedOnlyWhenAllAgreeAndTriggerAlike) {
   RULE("INT-5");
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT(connect(&first, never_mine, LevelSensitive, FALSE) == STATUS_SUCCESS);
-    KDPC_EXPECT(!NT_SUCCESS(connect(&second, mine, LevelSensitive, TRUE)));    // the first did not share
+    KDPC_EXPECT(!NT_SUCCESS(connect(&second, mine, LevelSensitive, TRUE)));  // the first did not share
     IoDisconnectInterrupt(first);
     KDPC_EXPECT(connect(&first, never_mine, LevelSensitive, TRUE) == STATUS_SUCCESS);
     KDPC_EXPECT(!NT_SUCCESS(connect(&second, mine, LevelSensitive, FALSE)));
@@ -198,7 +198,7 @@ KDPC_TEST(Interrupt, ALatchedChainIsWalkedUntilOneWholePassClaimsNothing) {
   });
   m.send_message(kVector);
   m.run_for(1ms);
-  EXPECT_EQ(order, "a b a b ");   // the first pass found one, the second none
+  EXPECT_EQ(order, "a b a b ");  // the first pass found one, the second none
 }
 
 KDPC_TEST(Interrupt, TheAnswerOfAnUnchainedIsrDecidesNothing) {
@@ -212,9 +212,9 @@ KDPC_TEST(Interrupt, TheAnswerOfAnUnchainedIsrDecidesNothing) {
   for (int i = 1; i <= 3; ++i) {
     m.assert_line(level_line);
     m.run_for(1ms);
-    EXPECT_EQ(calls, i);   // FALSE, but quieted: no storm, and the next one arrives
+    EXPECT_EQ(calls, i);  // FALSE, but quieted: no storm, and the next one arrives
   }
-  EXPECT_EQ(m.processor_state(0).irql, unsigned{DISPATCH_LEVEL});   // back in the idle loop
+  EXPECT_EQ(m.processor_state(0).irql, unsigned{DISPATCH_LEVEL});  // back in the idle loop
 }
 
 BOOLEAN NTAPI return_lowered(PKINTERRUPT, PVOID) {
@@ -322,7 +322,13 @@ KDPC_TEST(Interrupt, KeSynchronizeExecutionRunsAtSynchronizeIrqlUnderTheLockAndR
   m.send_message(kVector, 1);
   EXPECT_TRUE(m.run_until([] { return in_isr == 1; }, 1ms));
   m.on(0, PASSIVE_LEVEL, [] {
-    KeSynchronizeExecution(first, [](PVOID) NTAPI -> BOOLEAN { KDPC_EXPECT(in_isr == 0); return TRUE; }, nullptr);
+    KeSynchronizeExecution(
+        first,
+        [](PVOID) NTAPI -> BOOLEAN {
+          KDPC_EXPECT(in_isr == 0);
+          return TRUE;
+        },
+        nullptr);
   });
 }
 
@@ -358,7 +364,7 @@ KDPC_TEST(Interrupt, DisconnectWaitsForARunningIsrButNotForItsDpc, .processors =
     KeInitializeDpc(&dpc, count_dpc, nullptr);
     IoConnectInterrupt(&first, long_isr, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 2, FALSE);
   });
-  auto raised = m.start(1, DISPATCH_LEVEL, [] { KeStallExecutionProcessor(1000); });   // keeps the DPC from running
+  auto raised = m.start(1, DISPATCH_LEVEL, [] { KeStallExecutionProcessor(1000); });  // keeps the DPC from running
   m.run_for(100us);
   m.send_message(kVector, 1);
   EXPECT_TRUE(m.run_until([] { return in_isr == 1; }, 1ms));

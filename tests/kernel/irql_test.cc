@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr unsigned kVector = 0x51;   // DIRQL 5
+constexpr unsigned kVector = 0x51;  // DIRQL 5
 
 struct Seen {
   std::vector<KIRQL> levels;
@@ -37,11 +37,28 @@ struct Places {
 };
 Places places;
 
-VOID NTAPI in_dpc(PKDPC, PVOID, PVOID, PVOID) { places.in_dpc = KeGetCurrentIrql(); ++places.done; }
-VOID NTAPI in_timer_dpc(PKDPC, PVOID, PVOID, PVOID) { places.in_timer_dpc = KeGetCurrentIrql(); ++places.done; }
-VOID NTAPI in_item(PVOID) { places.in_item = KeGetCurrentIrql(); ++places.done; }
-BOOLEAN NTAPI in_isr(PKINTERRUPT, PVOID) { places.in_isr = KeGetCurrentIrql(); ++places.done; return TRUE; }
-BOOLEAN NTAPI in_synchronized(PVOID) { places.in_synchronized = KeGetCurrentIrql(); ++places.done; return TRUE; }
+VOID NTAPI in_dpc(PKDPC, PVOID, PVOID, PVOID) {
+  places.in_dpc = KeGetCurrentIrql();
+  ++places.done;
+}
+VOID NTAPI in_timer_dpc(PKDPC, PVOID, PVOID, PVOID) {
+  places.in_timer_dpc = KeGetCurrentIrql();
+  ++places.done;
+}
+VOID NTAPI in_item(PVOID) {
+  places.in_item = KeGetCurrentIrql();
+  ++places.done;
+}
+BOOLEAN NTAPI in_isr(PKINTERRUPT, PVOID) {
+  places.in_isr = KeGetCurrentIrql();
+  ++places.done;
+  return TRUE;
+}
+BOOLEAN NTAPI in_synchronized(PVOID) {
+  places.in_synchronized = KeGetCurrentIrql();
+  ++places.done;
+  return TRUE;
+}
 
 KDPC_TEST(Irql, EveryKindOfRoutineRunsAtItsDocumentedLevel) {
   RULE("IRQL-1");
@@ -65,7 +82,7 @@ KDPC_TEST(Irql, EveryKindOfRoutineRunsAtItsDocumentedLevel) {
   EXPECT_EQ(places.in_dpc, DISPATCH_LEVEL);
   EXPECT_EQ(places.in_timer_dpc, DISPATCH_LEVEL);
   EXPECT_EQ(places.in_item, PASSIVE_LEVEL);
-  EXPECT_EQ(places.in_isr, 7);            // SynchronizeIrql
+  EXPECT_EQ(places.in_isr, 7);  // SynchronizeIrql
   EXPECT_EQ(places.in_synchronized, 7);
 }
 
@@ -86,7 +103,10 @@ KDPC_TEST(Irql, ABlockingWaitAtDispatchIsFatal) {
 }
 
 int isr_runs = 0;
-BOOLEAN NTAPI count_isr(PKINTERRUPT, PVOID) { ++isr_runs; return TRUE; }
+BOOLEAN NTAPI count_isr(PKINTERRUPT, PVOID) {
+  ++isr_runs;
+  return TRUE;
+}
 int dpc_runs = 0;
 VOID NTAPI count_dpc(PKDPC, PVOID, PVOID, PVOID) { ++dpc_runs; }
 
@@ -100,7 +120,8 @@ KDPC_TEST(Irql, AtDispatchDeviceAndClockInterruptsStillArrive) {
     KDPC_EXPECT(isr_runs == 1);
     LARGE_INTEGER before, now;
     KeQueryTickCount(&before);
-    do KeQueryTickCount(&now); while (now.QuadPart == before.QuadPart);   // ends: the clock comes in at DISPATCH_LEVEL
+    do KeQueryTickCount(&now);
+    while (now.QuadPart == before.QuadPart);  // ends: the clock comes in at DISPATCH_LEVEL
   });
   m.run_for(std::chrono::milliseconds(2));
   m.send_message(kVector);
@@ -118,7 +139,7 @@ KDPC_TEST(Irql, DispatchMasksDpcsOnItsProcessorOnly, .processors = 2) {
     KeInsertQueueDpc(&here, nullptr, nullptr);
     KeInsertQueueDpc(&there, nullptr, nullptr);
     KeStallExecutionProcessor(100);
-    KDPC_EXPECT(dpc_runs == 1);   // the other processor's
+    KDPC_EXPECT(dpc_runs == 1);  // the other processor's
   });
   EXPECT_EQ(dpc_runs, 2);
 }
@@ -183,12 +204,12 @@ KDPC_TEST(Irql, AFreeBuildLowersAndRaisesAsItIsTold, .options = {{"irql_checks",
     KeRaiseIrql(APC_LEVEL, &first);
     KeRaiseIrql(DISPATCH_LEVEL, &second);
     KDPC_EXPECT(second == APC_LEVEL);
-    KeLowerIrql(first);                                     // skipping a level is legal
+    KeLowerIrql(first);  // skipping a level is legal
     KDPC_EXPECT(KeGetCurrentIrql() == PASSIVE_LEVEL);
     KeRaiseIrql(DISPATCH_LEVEL, &first);
     KDPC_EXPECT(KfRaiseIrql(APC_LEVEL) == DISPATCH_LEVEL);  // raising to a lower level silently lowers
     KDPC_EXPECT(KeGetCurrentIrql() == APC_LEVEL);
-    KeLowerIrql(DISPATCH_LEVEL);                            // and lowering to a higher one raises
+    KeLowerIrql(DISPATCH_LEVEL);  // and lowering to a higher one raises
     KDPC_EXPECT(KeGetCurrentIrql() == DISPATCH_LEVEL);
     KeLowerIrql(PASSIVE_LEVEL);
   });
@@ -215,16 +236,16 @@ KDPC_TEST(Irql, APendingDispatchInterruptIsDeliveredOnlyBelowDispatch) {
   m.on(0, PASSIVE_LEVEL, [] {
     KeInitializeDpc(&dpc, count_dpc, nullptr);
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
-    KDPC_EXPECT(dpc_runs == 1);                 // at PASSIVE: before the insertion returns
+    KDPC_EXPECT(dpc_runs == 1);  // at PASSIVE: before the insertion returns
     KIRQL old, higher;
     KeRaiseIrql(DISPATCH_LEVEL, &old);
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
     KDPC_EXPECT(dpc_runs == 1);
     KeRaiseIrql(HIGH_LEVEL, &higher);
     KeLowerIrql(higher);
-    KDPC_EXPECT(dpc_runs == 1);                 // HIGH and back to DISPATCH does not run it
+    KDPC_EXPECT(dpc_runs == 1);  // HIGH and back to DISPATCH does not run it
     KeLowerIrql(APC_LEVEL);
-    KDPC_EXPECT(dpc_runs == 2);                 // APC_LEVEL does
+    KDPC_EXPECT(dpc_runs == 2);  // APC_LEVEL does
     KeLowerIrql(PASSIVE_LEVEL);
   });
 }

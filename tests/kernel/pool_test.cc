@@ -11,7 +11,7 @@ using namespace kdpc::test;
 
 namespace {
 
-constexpr ULONG kTag = 0x31676154;       // "Tag1"
+constexpr ULONG kTag = 0x31676154;  // "Tag1"
 constexpr ULONG kOtherTag = 0x32676154;
 
 PVOID block;
@@ -27,7 +27,7 @@ bool is_filled(const void* memory, SIZE_T size, unsigned char byte) {
 
 KDPC_TEST(PoolAllocation, Of2IsZeroedUnlessAskedOtherwise) {
   m.on(0, DISPATCH_LEVEL, [] {
-    for (int turn = 0; turn < 3; ++turn) {     // later ones reuse what the first has left behind
+    for (int turn = 0; turn < 3; ++turn) {  // later ones reuse what the first has left behind
       PVOID memory = nonpaged(1000);
       KDPC_EXPECT(memory != nullptr && is_filled(memory, 1000, 0));
       std::memset(memory, 0x77, 1000);
@@ -48,7 +48,7 @@ KDPC_TEST(PoolAllocation, IsAlignedTo16BytesAndFromAPageUpToPages) {
       PVOID memory = nonpaged(size);
       const ULONG_PTR alignment = size >= 4096 ? 4096 : 16;
       KDPC_EXPECT_EQ(reinterpret_cast<ULONG_PTR>(memory) % alignment, 0u);
-      std::memset(memory, 0xff, size);          // all of it is ours
+      std::memset(memory, 0xff, size);  // all of it is ours
     }
     KDPC_EXPECT_EQ(nonpaged(SIZE_T{1} << 40), nullptr);
   });
@@ -185,7 +185,7 @@ void allocate_extension() {
 
 KDPC_TEST(PoolAudit, AQueuedDpcInTheBlockIsABugCheck, .processors = 2) {
   RULE("PNP-3");
-  m.start(1, DISPATCH_LEVEL, [] { KeStallExecutionProcessor(5000); });   // so that the DPC stays in its queue
+  m.start(1, DISPATCH_LEVEL, [] { KeStallExecutionProcessor(5000); });  // so that the DPC stays in its queue
   m.run_for(1ms);
   m.on(0, PASSIVE_LEVEL, [] {
     allocate_extension();
@@ -202,7 +202,7 @@ KDPC_TEST(PoolAudit, AnActiveTimerInTheBlockIsABugCheck, .processors = 2) {
     allocate_extension();
     KeSetTimer(&extension->timer, in_ms(100), nullptr);
   });
-  m.on(0, PASSIVE_LEVEL, [] { ExFreePoolWithTag(extension, kTag); });   // whichever table it is in
+  m.on(0, PASSIVE_LEVEL, [] { ExFreePoolWithTag(extension, kTag); });  // whichever table it is in
   EXPECT_BUGCHECK(0xC7, 0, &extension->timer, extension, extension + 1);
 }
 
@@ -223,7 +223,7 @@ KDPC_TEST(PoolAudit, ABlockWhoseObjectsAreAtRestMayGo) {
     KeInsertQueueDpc(&extension->dpc, nullptr, nullptr);
     KeSetTimer(&extension->timer, in_ms(100), nullptr);
     KeCancelTimer(&extension->timer);
-    ExQueueWorkItem(&extension->item, CriticalWorkQueue);     // a worker has taken it before this thread goes on
+    ExQueueWorkItem(&extension->item, CriticalWorkQueue);  // a worker has taken it before this thread goes on
     ExFreePoolWithTag(extension, kTag);
   });
   EXPECT_NO_FINDINGS();

@@ -82,7 +82,7 @@ VOID NTAPI anywhere(PVOID) {
 
 KDPC_TEST(Readying, AnIdleProcessorIsPreferredToABusyOne, .processors = 3) {
   RULE("WAIT-7");
-  for (unsigned idle = 0; idle < 3; ++idle) {   // whatever the thread's ideal processor is
+  for (unsigned idle = 0; idle < 3; ++idle) {  // whatever the thread's ideal processor is
     initialize_events(m);
     m.on(idle, PASSIVE_LEVEL, [] {
       HANDLE handle;
@@ -175,10 +175,12 @@ KPRIORITY priority_now() { return KeQueryPriorityThread(KeGetCurrentThread()); }
 KPRIORITY priority_after(kdpc::lab::Machine& m, unsigned base, KPRIORITY increment) {
   static KPRIORITY result;
   initialize_events(m);
-  auto task = m.start(0, PASSIVE_LEVEL, [] {
-    wait_for(&events[0]);
-    result = priority_now();
-  }, {.priority = base});
+  auto task = m.start(0, PASSIVE_LEVEL,
+                      [] {
+                        wait_for(&events[0]);
+                        result = priority_now();
+                      },
+                      {.priority = base});
   m.run_for(1ms);
   m.on(0, PASSIVE_LEVEL, [increment] { KeSetEvent(&events[0], increment, FALSE); });
   m.run_until([&] { return task.done(); }, 1s);
@@ -205,7 +207,7 @@ KDPC_TEST(Boost, DecaysOneStepWithEachQuantum) {
     wait_for(&events[0]);
     for (const KPRIORITY expected : {11, 10, 9, 8, 8}) {
       KDPC_EXPECT_EQ(priority_now(), expected);
-      KeStallExecutionProcessor(2 * 15'625);   // a quantum is two ticks
+      KeStallExecutionProcessor(2 * 15'625);  // a quantum is two ticks
     }
   });
   m.run_for(1ms);
@@ -233,11 +235,13 @@ struct Seen {
 void one_dispatch_interrupt(kdpc::lab::Machine& m, ULONG milliseconds) {
   static KDPC queued;
   initialize_events(m);
-  auto high = m.start(0, PASSIVE_LEVEL, [] {
-    seen.high_thread = reinterpret_cast<ULONG_PTR>(PsGetCurrentThreadId());
-    wait_for(&events[1]);
-    note('h');
-  }, {.priority = 14});
+  auto high = m.start(0, PASSIVE_LEVEL,
+                      [] {
+                        seen.high_thread = reinterpret_cast<ULONG_PTR>(PsGetCurrentThreadId());
+                        wait_for(&events[1]);
+                        note('h');
+                      },
+                      {.priority = 14});
   auto low = m.start(0, PASSIVE_LEVEL, [milliseconds] {
     seen.low_thread = reinterpret_cast<ULONG_PTR>(PsGetCurrentThreadId());
     wait_for(&events[0]);
@@ -264,7 +268,7 @@ KDPC_TEST(DispatchInterrupt, DoesAllDpcsThenTheQuantumEndAndThatTakesTheNextThre
   RULE("RET-1");
   one_dispatch_interrupt(m, 40);
   EXPECT_EQ(seen.before, 11);
-  EXPECT_EQ(seen.after, 10);          // the quantum end came first: one step of decay
+  EXPECT_EQ(seen.after, 10);  // the quantum end came first: one step of decay
   EXPECT_EQ(m.count("thread-switched", {{"from", seen.low_thread}, {"to", seen.high_thread}, {"why", kQuantumEnd}}), 1u);
   EXPECT_EQ(m.count("thread-switched", {{"from", seen.low_thread}, {"to", seen.high_thread}, {"why", kPreempted}}), 0u);
 }
@@ -281,7 +285,7 @@ KDPC_TEST(Quantum, StaysUsedUpHoweverLongTheThreadCannotBePreempted) {
   const auto long_one = m.start(0, PASSIVE_LEVEL, [] {
     KIRQL old;
     KeRaiseIrql(DISPATCH_LEVEL, &old);
-    for (int ticks = 0; ticks < 47; ++ticks) KeStallExecutionProcessor(15625);   // 47 × 3 units: more than a signed byte holds
+    for (int ticks = 0; ticks < 47; ++ticks) KeStallExecutionProcessor(15625);  // 47 × 3 units: more than a signed byte holds
     KeLowerIrql(old);
     note('a');
   });

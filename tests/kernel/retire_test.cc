@@ -26,7 +26,7 @@ KDPC_TEST(DpcRetire, TimersComeFirstAndARequestMadeMeanwhileWaitsForTheWholeList
     KeInitializeTimer(&timer);
     KeInitializeDpc(&timer_dpc, in_timer, nullptr);
     LARGE_INTEGER due;
-    due.QuadPart = -1;                                  // due at the next tick, which falls into the first DPC
+    due.QuadPart = -1;  // due at the next tick, which falls into the first DPC
     KeSetTimer(&timer, due, &timer_dpc);
     KeInitializeDpc(&dpcs[0], spend_a_tick, const_cast<char*>("long"));
     prepare(&dpcs[1], "next", MediumImportance);
@@ -49,7 +49,7 @@ KDPC_TEST(DpcRetire, ADueTimerRunsBeforeTheQueuedDpcs) {
     KeSetTimer(&timer, due, &timer_dpc);
     prepare(&dpcs[0], "dpc", MediumImportance);
     KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
-    KeStallExecutionProcessor(20000);                  // the tick comes while both wait for the IRQL to fall
+    KeStallExecutionProcessor(20000);  // the tick comes while both wait for the IRQL to fall
   });
   EXPECT_EQ(order, "timer dpc ");
 }
@@ -213,10 +213,12 @@ KDPC_TEST(DpcRetire, TheNextThreadRunsAfterTheWholeDpcList) {
   RULE("RET-1");
   reset();
   m.on(0, PASSIVE_LEVEL, [] { KeInitializeEvent(&go, SynchronizationEvent, FALSE); });
-  auto waiter = m.start(0, PASSIVE_LEVEL, [] {
-    KeWaitForSingleObject(&go, Executive, KernelMode, FALSE, nullptr);
-    order += "thread ";
-  }, {.name = "waiter", .priority = 12});
+  auto waiter = m.start(0, PASSIVE_LEVEL,
+                        [] {
+                          KeWaitForSingleObject(&go, Executive, KernelMode, FALSE, nullptr);
+                          order += "thread ";
+                        },
+                        {.name = "waiter", .priority = 12});
   m.run_for(1ms);
   m.on(0, DISPATCH_LEVEL, [] {
     KeInitializeDpc(&dpcs[0], signal_then, nullptr);
@@ -286,7 +288,7 @@ KDPC_TEST(Watchdog, AThreadThatRaisesItselfIsNoIsr, .options = {{"dpc_time_limit
     for (int turn = 0; turn < 20; ++turn) {
       KIRQL old;
       KeRaiseIrql(5, &old);
-      KeStallExecutionProcessor(16000);   // meets a tick
+      KeStallExecutionProcessor(16000);  // meets a tick
       KeLowerIrql(old);
     }
   });

@@ -1,8 +1,8 @@
 // A run on the simulated machine is a pure function of its inputs: a busy scenario has the same trace in the same process, and in another one
 // that was started elsewhere.
-#include <wdm.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <wdm.h>
 
 #include <cinttypes>
 #include <cstdio>
@@ -95,7 +95,8 @@ void prepare() {
   PHYSICAL_ADDRESS where;
   where.QuadPart = PulseBoard::kFirstBase;
   registers = static_cast<PUCHAR>(MmMapIoSpace(where, 16, MmNonCached));
-  KDPC_EXPECT_EQ(IoConnectInterrupt(&interrupt, isr, nullptr, nullptr, kVector, 7, 7, LevelSensitive, FALSE, KeQueryActiveProcessors(), FALSE), STATUS_SUCCESS);
+  KDPC_EXPECT_EQ(IoConnectInterrupt(&interrupt, isr, nullptr, nullptr, kVector, 7, 7, LevelSensitive, FALSE, KeQueryActiveProcessors(), FALSE),
+                 STATUS_SUCCESS);
   WRITE_REGISTER_ULONG(reinterpret_cast<PULONG>(registers + 4), 1);
 }
 
@@ -135,11 +136,14 @@ Run run_once(unsigned count) {
     tasks[2 * number] = machine->start(number, PASSIVE_LEVEL, [number] { be_busy(stations[number], number); }, {.priority = 8 + number});
     tasks[2 * number + 1] = machine->start(number, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(60'000); });
   }
-  EXPECT_TRUE(machine->run_until([&] {
-    for (unsigned index = 0; index < 2 * count; ++index)
-      if (!tasks[index].done()) return false;
-    return true;
-  }, 5s)) << machine->outcome().report();
+  EXPECT_TRUE(machine->run_until(
+      [&] {
+        for (unsigned index = 0; index < 2 * count; ++index)
+          if (!tasks[index].done()) return false;
+        return true;
+      },
+      5s))
+      << machine->outcome().report();
   for (const kdpc::lab::Note& note : kdpc::lab::take_notes()) ADD_FAILURE() << note.expression;
   // It was busy indeed.
   EXPECT_GT(interrupts, 100u);
@@ -177,7 +181,8 @@ std::string line_of_another_process(unsigned count, const char* directory) {
     ::setenv("KDPC_BUSY_RUN_PROCESSORS", std::to_string(count).c_str(), 1);
     ::setenv("SOMETHING_TO_MOVE_THE_STACK", std::string(5000, 'x').c_str(), 1);
     if (::chdir(directory) == 0)
-      ::execl(self, self, "--gtest_also_run_disabled_tests", "--gtest_filter=BusyRunChild.DISABLED_PrintForAnotherProcess", "--gtest_output=", nullptr);
+      ::execl(self, self, "--gtest_also_run_disabled_tests", "--gtest_filter=BusyRunChild.DISABLED_PrintForAnotherProcess",
+              "--gtest_output=", nullptr);
     ::_exit(1);
   }
   ::close(ends[1]);

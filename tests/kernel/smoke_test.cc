@@ -95,8 +95,12 @@ KDPC_TEST(Smoke, AThreadWaitsForATimer) {
 
 KDPC_TEST(Smoke, TwoThreadsShareAProcessor) {
   int first = 0, second = 0;
-  const auto one = m.start(0, Irql::Passive, [&] { for (; first < 5; ++first) wait::delay(-200'000); });
-  const auto two = m.start(0, Irql::Passive, [&] { for (; second < 5; ++second) wait::delay(-200'000); });
+  const auto one = m.start(0, Irql::Passive, [&] {
+    for (; first < 5; ++first) wait::delay(-200'000);
+  });
+  const auto two = m.start(0, Irql::Passive, [&] {
+    for (; second < 5; ++second) wait::delay(-200'000);
+  });
   EXPECT_TRUE(m.run_until([&] { return one.done() && two.done(); }, 2s));
   EXPECT_EQ(first + second, 10);
 }

@@ -71,7 +71,7 @@ KDPC_TEST(SpinLock, StoresTheOldLevelOnlyWhenTheLockIsOwned, .processors = 2) {
     KeAcquireSpinLock(&lock, &saved);
     note('a');
     KeStallExecutionProcessor(1000);
-    KDPC_EXPECT_EQ(saved, APC_LEVEL);          // the other processor spins by now, and has not written here
+    KDPC_EXPECT_EQ(saved, APC_LEVEL);  // the other processor spins by now, and has not written here
     note('r');
     KeReleaseSpinLock(&lock, saved);
   });
@@ -131,11 +131,26 @@ void expect_refusal(kdpc::lab::Machine& m, const WrongLevel& wrong) {
   EXPECT_BUGCHECK(0xC4, wrong.subcode, wrong.level, &lock, 0);
 }
 
-KDPC_TEST(SpinLock, AcquiredAboveDispatchIs42) { RULE("LCK-1"); expect_refusal(m, {5, acquire, 0x42}); }
-KDPC_TEST(SpinLock, ReleasedAboveDispatchIs32) { RULE("LCK-1"); expect_refusal(m, {5, release, 0x32}); }
-KDPC_TEST(SpinLock, ReleasedBelowDispatchIs32) { RULE("LCK-1"); expect_refusal(m, {APC_LEVEL, release, 0x32}); }
-KDPC_TEST(SpinLock, AcquiredAtDpcLevelBelowDispatchIs40) { RULE("LCK-1"); expect_refusal(m, {APC_LEVEL, acquire_at_dpc_level, 0x40}); }
-KDPC_TEST(SpinLock, ReleasedFromDpcLevelBelowDispatchIs41) { RULE("LCK-1"); expect_refusal(m, {PASSIVE_LEVEL, release_from_dpc_level, 0x41}); }
+KDPC_TEST(SpinLock, AcquiredAboveDispatchIs42) {
+  RULE("LCK-1");
+  expect_refusal(m, {5, acquire, 0x42});
+}
+KDPC_TEST(SpinLock, ReleasedAboveDispatchIs32) {
+  RULE("LCK-1");
+  expect_refusal(m, {5, release, 0x32});
+}
+KDPC_TEST(SpinLock, ReleasedBelowDispatchIs32) {
+  RULE("LCK-1");
+  expect_refusal(m, {APC_LEVEL, release, 0x32});
+}
+KDPC_TEST(SpinLock, AcquiredAtDpcLevelBelowDispatchIs40) {
+  RULE("LCK-1");
+  expect_refusal(m, {APC_LEVEL, acquire_at_dpc_level, 0x40});
+}
+KDPC_TEST(SpinLock, ReleasedFromDpcLevelBelowDispatchIs41) {
+  RULE("LCK-1");
+  expect_refusal(m, {PASSIVE_LEVEL, release_from_dpc_level, 0x41});
+}
 
 // -- LCK-3, LCK-7, LCK-8: ownership ---------------------------------------------------------------------------------------------------------
 
@@ -220,7 +235,7 @@ KDPC_TEST(SpinLock, StillHeldWhenTheLevelFallsIsFoundAtTheNextAcquisition) {
     KIRQL old;
     KeRaiseIrql(DISPATCH_LEVEL, &old);
     KeAcquireSpinLockAtDpcLevel(&lock);
-    KeLowerIrql(old);                          // the bug
+    KeLowerIrql(old);  // the bug
   });
   EXPECT_NO_FINDINGS();
   m.on(0, PASSIVE_LEVEL, [] { KeAcquireSpinLock(&lock, &saved); });

@@ -30,10 +30,12 @@ inline NTSTATUS poll(PVOID object) {
 
 // A thread that waits for its event and then says its letter.
 inline lab::Task waiter(lab::Machine& m, unsigned processor, unsigned priority, KEVENT& event, char letter) {
-  auto task = m.start(processor, PASSIVE_LEVEL, [&event, letter] {
-    KDPC_EXPECT_EQ(wait_for(&event), STATUS_SUCCESS);
-    note(letter);
-  }, {.priority = priority});
+  auto task = m.start(processor, PASSIVE_LEVEL,
+                      [&event, letter] {
+                        KDPC_EXPECT_EQ(wait_for(&event), STATUS_SUCCESS);
+                        note(letter);
+                      },
+                      {.priority = priority});
   m.run_for(std::chrono::milliseconds(1));
   return task;
 }

@@ -46,8 +46,8 @@ KDPC_TEST(ThreadMisuse, WhatAThreadDidIsOrderedBeforeWhoWaitedForItsEnd) {
     ObDereferenceObject(object);
     ZwClose(handle);
   });
-  EXPECT_EQ(m.count("order-released", {{"object", m.address_of(object)}}), 2u);   // created, ended
-  EXPECT_EQ(m.count("order-acquired", {{"object", m.address_of(object)}}), 2u);   // began, waited for
+  EXPECT_EQ(m.count("order-released", {{"object", m.address_of(object)}}), 2u);  // created, ended
+  EXPECT_EQ(m.count("order-acquired", {{"object", m.address_of(object)}}), 2u);  // began, waited for
 }
 
 KDPC_TEST(ThreadMisuse, OneDereferenceTooManyIsAFinding) {

@@ -40,12 +40,14 @@ KDPC_TEST(ThreadPriority, SettingItReturnsTheOldOne) {
 
 KDPC_TEST(ThreadPriority, LoweringOnesOwnBelowAReadyThreadGivesWayAtOnce) {
   reset();
-  m.start(0, PASSIVE_LEVEL, [] {
-    KeStallExecutionProcessor(1000);
-    note('1');
-    KeSetPriorityThread(KeGetCurrentThread(), 5);
-    note('3');
-  }, {.priority = 9});
+  m.start(0, PASSIVE_LEVEL,
+          [] {
+            KeStallExecutionProcessor(1000);
+            note('1');
+            KeSetPriorityThread(KeGetCurrentThread(), 5);
+            note('3');
+          },
+          {.priority = 9});
   m.run_for(100us);
   m.start(0, PASSIVE_LEVEL, [] { note('2'); });
   EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
@@ -87,13 +89,9 @@ std::vector<std::uint64_t> quantum_ends(kdpc::lab::Machine& m) {
   return times;
 }
 
-KDPC_TEST(Quantum, OfTwoTicksIsSharedRoundRobin) {
-  EXPECT_EQ(quantum_ends(m), (std::vector<std::uint64_t>{2, 4, 6, 8, 10, 12}));
-}
+KDPC_TEST(Quantum, OfTwoTicksIsSharedRoundRobin) { EXPECT_EQ(quantum_ends(m), (std::vector<std::uint64_t>{2, 4, 6, 8, 10, 12})); }
 
-KDPC_TEST(Quantum, CanBeLonger, .options = {{"quantum_reset", "18"}}) {
-  EXPECT_EQ(quantum_ends(m), (std::vector<std::uint64_t>{6, 12}));
-}
+KDPC_TEST(Quantum, CanBeLonger, .options = {{"quantum_reset", "18"}}) { EXPECT_EQ(quantum_ends(m), (std::vector<std::uint64_t>{6, 12})); }
 
 KDPC_TEST(Quantum, OfAThreadThatIsAloneAtItsPriorityIsRenewed) {
   m.start(0, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(200'000); }, {.priority = 9});
@@ -148,8 +146,7 @@ KDPC_TEST(Affinity, TheExFormReturnsTheSystemAffinityBeforeOrZero, .processors =
 }
 
 KDPC_TEST(Affinity, MovesTheThreadWhileBothProcessorsAreBusy, .processors = 2) {
-  for (unsigned processor = 0; processor < 2; ++processor)
-    m.start(processor, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(400'000); });
+  for (unsigned processor = 0; processor < 2; ++processor) m.start(processor, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(400'000); });
   m.run_for(1ms);
   m.on(0, PASSIVE_LEVEL, [] {
     for (ULONG turn = 0; turn < 6; ++turn) {
@@ -173,11 +170,12 @@ KDPC_TEST(Affinity, ThreadsThatMayRunAnywhereSpreadOverAllProcessors, .processor
   m.on(0, PASSIVE_LEVEL, [] {
     for (volatile ULONG& one : where) {
       HANDLE handle;
-      KDPC_EXPECT_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr, busy_thread, const_cast<ULONG*>(&one)), STATUS_SUCCESS);
+      KDPC_EXPECT_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr, busy_thread, const_cast<ULONG*>(&one)),
+                     STATUS_SUCCESS);
       KDPC_EXPECT_EQ(ZwClose(handle), STATUS_SUCCESS);
     }
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 15ms));   // one after another they would need 30 ms
+  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 15ms));  // one after another they would need 30 ms
   EXPECT_TRUE(where[0] != where[1] && where[1] != where[2] && where[0] != where[2]);
 }
 
@@ -211,8 +209,8 @@ KDPC_TEST(SystemThread, RunsAtPassiveWithNormalPriorityAndItsContext) {
     KDPC_EXPECT_EQ(ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, &object, nullptr), STATUS_SUCCESS);
     KDPC_EXPECT_EQ(ZwClose(handle), STATUS_SUCCESS);
     KDPC_EXPECT_EQ(wait_for(object), STATUS_SUCCESS);
-    KDPC_EXPECT_EQ(steps, 1);                  // it has ended
-    KDPC_EXPECT_EQ(wait_for(object), STATUS_SUCCESS);   // and stays signalled
+    KDPC_EXPECT_EQ(steps, 1);                          // it has ended
+    KDPC_EXPECT_EQ(wait_for(object), STATUS_SUCCESS);  // and stays signalled
     KDPC_EXPECT_EQ(created.id, id.UniqueThread);
     ObDereferenceObject(object);
   });
@@ -263,7 +261,7 @@ KDPC_TEST(SystemThread, AHandleThatIsClosedOrNeverWasIsInvalid) {
     KDPC_EXPECT_EQ(ZwClose(nullptr), STATUS_INVALID_HANDLE);
     KDPC_EXPECT_EQ(ZwClose(reinterpret_cast<HANDLE>(0x1235)), STATUS_INVALID_HANDLE);
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1s));   // the second close has not hurt the thread
+  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1s));  // the second close has not hurt the thread
   EXPECT_NO_FINDINGS();
 }
 

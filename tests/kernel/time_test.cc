@@ -141,9 +141,8 @@ KDPC_TEST(Stall, IsLengthenedByTheInterruptsThatNestInIt) {
   static PKINTERRUPT interrupt;
   static ULONGLONG elapsed;
   interrupts = 0;
-  m.on(0, PASSIVE_LEVEL, [] {
-    KDPC_EXPECT_EQ(IoConnectInterrupt(&interrupt, slow_isr, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 1, FALSE), STATUS_SUCCESS);
-  });
+  m.on(0, PASSIVE_LEVEL,
+       [] { KDPC_EXPECT_EQ(IoConnectInterrupt(&interrupt, slow_isr, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 1, FALSE), STATUS_SUCCESS); });
   auto stall = m.start(0, PASSIVE_LEVEL, [] {
     const ULONGLONG before = performance_count();
     KeStallExecutionProcessor(1000);
@@ -191,7 +190,7 @@ KDPC_TEST(RegisterRead, CostsTimeSoThatPollingADeviceEnds) {
     }
     KDPC_EXPECT(performance_count() >= 10'000);
   });
-  EXPECT_GT(device.reads, 100);      // a port read costs about a microsecond
+  EXPECT_GT(device.reads, 100);  // a port read costs about a microsecond
   EXPECT_LT(device.reads, 2000);
 }
 

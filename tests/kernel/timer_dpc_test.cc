@@ -11,7 +11,7 @@ using namespace kdpc::test;
 
 namespace {
 
-constexpr std::uint64_t kDpc = 1;       // ActivityKind
+constexpr std::uint64_t kDpc = 1;  // ActivityKind
 constexpr std::uint64_t kTimerDpc = 2;
 
 // -- TIM-13: which processor ----------------------------------------------------------------------------------------------------------------
@@ -210,9 +210,7 @@ KDPC_TEST(TimerBatch, OfFourIsBeyondRecallWhenTheFirstOfItsDpcsRuns) {
   EXPECT_STREQ(order, "123");
 }
 
-VOID NTAPI change_the_second(PKDPC, PVOID, PVOID, PVOID) {
-  KeInitializeDpc(&two.dpc, remove_itself, nullptr);
-}
+VOID NTAPI change_the_second(PKDPC, PVOID, PVOID, PVOID) { KeInitializeDpc(&two.dpc, remove_itself, nullptr); }
 
 KDPC_TEST(TimerBatch, CapturesRoutineAndContextWhenTheTimerLeavesTheTable) {
   RULE("TIM-21");

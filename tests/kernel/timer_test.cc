@@ -12,7 +12,7 @@ using namespace kdpc::test;
 
 namespace {
 
-constexpr std::uint64_t kDpc = 1;       // ActivityKind::Dpc
+constexpr std::uint64_t kDpc = 1;  // ActivityKind::Dpc
 
 // -- TIM-1, TIM-2: objects and units --------------------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ KDPC_TEST(TimerSet, TellsWhetherTheTimerWasSetAndCancelsThatSetting) {
     KDPC_EXPECT_EQ(KeSetTimer(&one.timer, in_ms(100), &two.dpc), TRUE);
   });
   m.run_for(300ms);
-  EXPECT_EQ(runs, 1);                       // neither the first due time, nor the first DPC, nor the period
+  EXPECT_EQ(runs, 1);  // neither the first due time, nor the first DPC, nor the period
   EXPECT_EQ(calls[0].dpc, &two.dpc);
   EXPECT_EQ(calls[0].interrupt_time, 7 * kTick);
   m.on(0, PASSIVE_LEVEL, [] { KDPC_EXPECT_EQ(KeSetTimer(&one.timer, in_ms(20), nullptr), FALSE); });
@@ -172,9 +172,7 @@ KDPC_TEST(TimerSet, AnActivePeriodicTimerIsPracticallyAlwaysInTheQueue) {
 KDPC_TEST(TimerSet, AboveDispatchIsRefused) {
   RULE("TIM-3");
   reset();
-  m.on(0, DISPATCH_LEVEL + 1, [] {
-    KeSetTimer(&one.timer, in_ms(20), nullptr);
-  });
+  m.on(0, DISPATCH_LEVEL + 1, [] { KeSetTimer(&one.timer, in_ms(20), nullptr); });
   EXPECT_BUGCHECK(0xC4, 0xE5, DISPATCH_LEVEL + 1);
 }
 
@@ -338,7 +336,7 @@ KDPC_TEST(TimerExpiry, OfASynchronizationTimerReleasesOneWaiterAndResets) {
   m.run_for(100ms);
   EXPECT_EQ(released, 1);
   EXPECT_EQ(one.timer.Header.SignalState, 0);
-  EXPECT_EQ(one.timer.Header.Inserted, 1);   // periodic: back in the table
+  EXPECT_EQ(one.timer.Header.Inserted, 1);  // periodic: back in the table
   EXPECT_TRUE(m.run_until([] { return released == 3; }, 1s));
 }
 
@@ -372,7 +370,7 @@ KDPC_TEST(TimerExpiry, TheNextPeriodCountsFromTheProcessingAndMissedPeriodsAreNo
     KIRQL old;
     KeRaiseIrql(DISPATCH_LEVEL, &old);
     KeSetTimerEx(&one.timer, in_ms(10), 20, &one.dpc);
-    KeStallExecutionProcessor(200'000);                  // nine periods go by
+    KeStallExecutionProcessor(200'000);  // nine periods go by
     KDPC_EXPECT_EQ(runs, 0);
     KeLowerIrql(old);
     KDPC_EXPECT_EQ(runs, 1);

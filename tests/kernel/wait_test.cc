@@ -148,7 +148,7 @@ VOID NTAPI poll_in_dpc(PKDPC, PVOID, PVOID, PVOID) {
   KDPC_EXPECT_EQ(poll(&events[0]), STATUS_TIMEOUT);
   KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
   KDPC_EXPECT_EQ(poll(&events[0]), STATUS_SUCCESS);
-  KDPC_EXPECT_EQ(poll(&events[0]), STATUS_TIMEOUT);   // a satisfied poll has its side effect
+  KDPC_EXPECT_EQ(poll(&events[0]), STATUS_TIMEOUT);  // a satisfied poll has its side effect
   dpc_runs = dpc_runs + 1;
 }
 
@@ -301,7 +301,7 @@ KDPC_TEST(WaitResult, SaysWhyItEndedAndEveryReasonIsASuccess) {
     const ULONGLONG before = KeQueryInterruptTime();
     KDPC_EXPECT_EQ(KeWaitForSingleObject(&events[0], Executive, KernelMode, FALSE, &limit), STATUS_TIMEOUT);
     KDPC_EXPECT(KeQueryInterruptTime() - before >= 200'000);
-    limit = hundreds_of_ns(static_cast<LONGLONG>(system_time() + 200'000));   // absolute
+    limit = hundreds_of_ns(static_cast<LONGLONG>(system_time() + 200'000));  // absolute
     KDPC_EXPECT_EQ(KeWaitForSingleObject(&events[0], Executive, KernelMode, FALSE, &limit), STATUS_TIMEOUT);
     KDPC_EXPECT(KeQueryInterruptTime() - before >= 400'000);
     KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
@@ -315,7 +315,7 @@ KDPC_TEST(WaitResult, OfAWaitThatWasSatisfiedInTimeLeavesNoTimerBehind) {
   auto waiting = m.start(0, PASSIVE_LEVEL, [] {
     LARGE_INTEGER limit = in_ms(100);
     KDPC_EXPECT_EQ(KeWaitForSingleObject(&events[0], Executive, KernelMode, FALSE, &limit), STATUS_SUCCESS);
-    KDPC_EXPECT_EQ(wait_for(&events[1]), STATUS_SUCCESS);   // and the time limit of the first wait must not end this one
+    KDPC_EXPECT_EQ(wait_for(&events[1]), STATUS_SUCCESS);  // and the time limit of the first wait must not end this one
     note('2');
   });
   m.run_for(20ms);
@@ -331,7 +331,7 @@ KDPC_TEST(Delay, SucceedsAndNeverReturnsEarly) {
   m.on(0, APC_LEVEL, [] {
     for (LONGLONG microseconds = 10; microseconds < 40'000; microseconds = microseconds * 5 / 3) {
       LARGE_INTEGER interval = hundreds_of_ns(-10 * microseconds);
-      KeStallExecutionProcessor(1234);   // so that it begins at all places between two ticks
+      KeStallExecutionProcessor(1234);  // so that it begins at all places between two ticks
       const ULONGLONG before = performance_count();
       KDPC_EXPECT_EQ(KeDelayExecutionThread(KernelMode, FALSE, &interval), STATUS_SUCCESS);
       const ULONGLONG elapsed = performance_count() - before;

@@ -69,7 +69,7 @@ KDPC_TEST(DpcWatchdog, ADpcWithinItsAllotmentIsLeftAlone, .options = {{"dpc_time
 
 KDPC_TEST(DpcWatchdog, EveryDpcHasAnAllotmentOfItsOwn, .options = {{"dpc_time_limit", "3"}}) {
   RULE("WDG-3");
-  m.on(0, PASSIVE_LEVEL, [] { insert_stalling_dpcs(3, 2); });   // six ticks in one drain
+  m.on(0, PASSIVE_LEVEL, [] { insert_stalling_dpcs(3, 2); });  // six ticks in one drain
   EXPECT_EQ(runs, 2);
   EXPECT_NO_FINDINGS();
 }
@@ -110,7 +110,7 @@ KDPC_TEST(DpcWatchdog, TheTimeOfAnIsrThatInterruptsADpcIsTheDpcs, .options = {{"
   m.on(0, PASSIVE_LEVEL, [] { connect(2); });
   m.start(0, PASSIVE_LEVEL, [] { insert_stalling_dpcs(2); });
   m.run_for(20ms);
-  m.send_message(kVector);           // the DPC's two ticks pass while the ISR has its two
+  m.send_message(kVector);  // the DPC's two ticks pass while the ISR has its two
   m.send_message(kVector);
   EXPECT_TRUE(m.run_until([] { return runs == 2; }, 1s));
   EXPECT_NO_FINDINGS();
@@ -169,7 +169,7 @@ KDPC_TEST(DispatchWatchdog, AThreadAtDispatchOrAboveIsStoppedToo, .options = {{"
 KDPC_TEST(DispatchWatchdog, AThreadBelowDispatchIsNotWatched, .options = {{"dpc_watchdog_period", "10"}}) {
   RULE("WDG-1");
   m.on(0, APC_LEVEL, [] { KeStallExecutionProcessor(30 * kMicrosecondsPerTick); });
-  m.run_for(1s);   // nor is an idle processor, although its idle loop is at Dispatch
+  m.run_for(1s);  // nor is an idle processor, although its idle loop is at Dispatch
   EXPECT_NO_FINDINGS();
 }
 
@@ -180,7 +180,7 @@ KDPC_TEST(DispatchWatchdog, StartsAnewWheneverThreadsCouldRun, .options = {{"dpc
       KIRQL old;
       KeRaiseIrql(DISPATCH_LEVEL, &old);
       KeStallExecutionProcessor(8 * kMicrosecondsPerTick);
-      KeLowerIrql(old);                // too short for a clock interrupt to see it
+      KeLowerIrql(old);  // too short for a clock interrupt to see it
     }
   });
   EXPECT_NO_FINDINGS();

@@ -16,8 +16,13 @@ TEST(Settings, EmptyMeansTheDefaults) {
 }
 
 TEST(Settings, EachNameSetsItsField) {
-  const auto options = options_from({{"irql_checks", "free"}, {"depth_compare", "greater"}, {"remote_ipi", "react_os"}, {"wait_check", "late"},
-                                     {"dpc_queue_depth", "7"}, {"dpc_time_limit", "0"}, {"quantum_reset", "36"}});
+  const auto options = options_from({{"irql_checks", "free"},
+                                     {"depth_compare", "greater"},
+                                     {"remote_ipi", "react_os"},
+                                     {"wait_check", "late"},
+                                     {"dpc_queue_depth", "7"},
+                                     {"dpc_time_limit", "0"},
+                                     {"quantum_reset", "36"}});
   ASSERT_TRUE(options.ok()) << options.error().what;
   EXPECT_EQ(options->irql_checks, Options::IrqlChecks::Free);
   EXPECT_EQ(options->depth_compare, Options::DepthCompare::Greater);

@@ -81,7 +81,11 @@ KDPC_TEST(Test, ALambdaThatThrowsFails) {
 }
 
 KDPC_TEST(Test, ALambdaThatDoesNotReturnFails) {
-  EXPECT_FALSE(m.on(0, Irql::Passive, [] { for (;;) KeStallExecutionProcessor(10); }, {.limit = 10ms}));
+  EXPECT_FALSE(m.on(0, Irql::Passive,
+                    [] {
+                      for (;;) KeStallExecutionProcessor(10);
+                    },
+                    {.limit = 10ms}));
   EXPECT_NONFATAL_FAILURE(session().settle(), "the lambda has not returned");
 }
 
@@ -92,7 +96,9 @@ KDPC_TEST(Test, AProcessorThatDoesNotExistFails) {
 }
 
 TEST(Test, AnUnexpectedBugCheckFails) { EXPECT_NONFATAL_FAILURE(a_test_that_ends_in_a_bug_check(), "bug check 0xc4 DRIVER_VERIFIER"); }
-TEST(Test, AnotherBugCheckFails) { EXPECT_NONFATAL_FAILURE(a_test_that_expects_another_bug_check(), "Expected bug check stop::IrqlNotLessOrEqual, but"); }
+TEST(Test, AnotherBugCheckFails) {
+  EXPECT_NONFATAL_FAILURE(a_test_that_expects_another_bug_check(), "Expected bug check stop::IrqlNotLessOrEqual, but");
+}
 TEST(Test, AnotherParameterFails) { EXPECT_NONFATAL_FAILURE(a_test_that_expects_another_parameter(), "Expected bug check 0xC4, 0x31, but"); }
 TEST(Test, ABugCheckThatDoesNotComeFails) { EXPECT_NONFATAL_FAILURE(a_test_that_expects_a_bug_check_in_vain(), "has not ended with one"); }
 TEST(Test, AFindingFails) { EXPECT_NONFATAL_FAILURE(a_test_that_asks_for_no_findings(), "bug check 0xc4"); }

@@ -55,10 +55,10 @@ TEST(WdkHeaders, AnIrpMovesAlongItsStack) {
 
 TEST(WdkHeaders, InterlockedOperationsReturnWhatNtReturns) {
   LONG value = 5;
-  EXPECT_EQ(InterlockedIncrement(&value), 6);         // the new value
-  EXPECT_EQ(InterlockedExchangeAdd(&value, 4), 6);    // the old value
-  EXPECT_EQ(InterlockedAdd(&value, 1), 11);           // the new value
-  EXPECT_EQ(InterlockedOr(&value, 16), 11);           // the old value
+  EXPECT_EQ(InterlockedIncrement(&value), 6);       // the new value
+  EXPECT_EQ(InterlockedExchangeAdd(&value, 4), 6);  // the old value
+  EXPECT_EQ(InterlockedAdd(&value, 1), 11);         // the new value
+  EXPECT_EQ(InterlockedOr(&value, 16), 11);         // the old value
   EXPECT_EQ(InterlockedCompareExchange(&value, 1, 2), 27);
   EXPECT_EQ(value, 27);
   EXPECT_EQ(InterlockedCompareExchange(&value, 1, 27), 27);

@@ -73,8 +73,14 @@ class Log : public EventSink {
   Log() { host::add_sink(*this); }
   ~Log() override { host::remove_sink(*this); }
   void event(const Stamp& stamp, const Event& event) override {
-    std::string line = std::to_string(stamp.time) + " p" + std::to_string(stamp.processor) + " i" + std::to_string(stamp.irql) + " t" + std::to_string(stamp.thread) + " ";
-    std::visit([&line](const auto& fact) { line += fact.name; fact.fields(Fields{line}); }, event);
+    std::string line = std::to_string(stamp.time) + " p" + std::to_string(stamp.processor) + " i" + std::to_string(stamp.irql) + " t" +
+                       std::to_string(stamp.thread) + " ";
+    std::visit(
+        [&line](const auto& fact) {
+          line += fact.name;
+          fact.fields(Fields{line});
+        },
+        event);
     lines.push_back(std::move(line));
   }
   std::size_t mark() override { return lines.size(); }

@@ -203,7 +203,8 @@ TEST(AnyMachine, ABugCheckEndsTheRunOnceAndForAll) {
 TEST(AnyMachine, ABugCheckInADpcOfAnInterruptEndsTheRun) {
   const inside::World world;
   Dpc dpc{};
-  dpc::initialize(dpc, [](Dpc*, void*, void*, void*) KDPC_NTAPI { wait::delay(kRelativeMillisecond); }, nullptr);
+  dpc::initialize(
+      dpc, [](Dpc*, void*, void*, void*) KDPC_NTAPI { wait::delay(kRelativeMillisecond); }, nullptr);
   const host::Outcome outcome = on(0, Irql::Passive, [&] { dpc::insert(&dpc, nullptr, nullptr); });
   ASSERT_EQ(outcome.how, host::Ended::Bugcheck);
 }

@@ -71,19 +71,21 @@ void work(unsigned number) {
 }
 
 void set_up() {
-  EXPECT_EQ(on(0, Irql::Passive, [] {
-              scene = static_cast<Scene*>(sys().pool.allocate(sizeof(Scene), pool_tag("Test")));
-              std::fill_n(reinterpret_cast<std::byte*>(scene), sizeof(Scene), std::byte{});
-              dpc::initialize(scene->dpc, dpc_routine, nullptr);
-              wait::initialize_event(scene->event, ObjectType::SynchronizationEvent, false);
-              InterruptSpec spec;
-              spec.routine = service;
-              spec.vector = kVector;
-              spec.irql = spec.synchronize_irql = Irql(5);
-              spec.trigger = Trigger::Latched;
-              spec.processors = active_processors();
-              interrupt::connect(spec, scene->interrupt);
-            }).how,
+  EXPECT_EQ(on(0, Irql::Passive,
+               [] {
+                 scene = static_cast<Scene*>(sys().pool.allocate(sizeof(Scene), pool_tag("Test")));
+                 std::fill_n(reinterpret_cast<std::byte*>(scene), sizeof(Scene), std::byte{});
+                 dpc::initialize(scene->dpc, dpc_routine, nullptr);
+                 wait::initialize_event(scene->event, ObjectType::SynchronizationEvent, false);
+                 InterruptSpec spec;
+                 spec.routine = service;
+                 spec.vector = kVector;
+                 spec.irql = spec.synchronize_irql = Irql(5);
+                 spec.trigger = Trigger::Latched;
+                 spec.processors = active_processors();
+                 interrupt::connect(spec, scene->interrupt);
+               })
+                .how,
             host::Ended::ConditionMet);
   for (unsigned number = 0; number < 3; ++number) start(number % 2, Irql::Passive, [number] { work(number); });
 }

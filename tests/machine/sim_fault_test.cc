@@ -121,7 +121,12 @@ TEST(SimFault, ABugCheckHasTheFramesOfAllStacksBeneath) {
   dpc = {};
   const auto outcome = on(0, Irql::Passive, [] {
     outermost_function_of_the_test([] {
-      dpc::initialize(dpc, [](Dpc*, void*, void*, void*) KDPC_NTAPI { bug_check(0xE2, {1, 2, 3, 4}, "asked for", "test"); }, nullptr);
+      dpc::initialize(
+          dpc,
+          [](Dpc*, void*, void*, void*) KDPC_NTAPI {
+            bug_check(0xE2, {1, 2, 3, 4}, "asked for", "test");
+          },
+          nullptr);
       dpc::insert(&dpc, nullptr, nullptr);
     });
   });
@@ -158,7 +163,8 @@ TEST(SimFault, CodeWithoutInterruptPointsIsNoProgress) {
     World world;
     const auto outcome = on(0, Irql::Passive, [] {
       outermost_function_of_the_test([] {
-        for (volatile int forever = 1; forever != 0;) {}
+        for (volatile int forever = 1; forever != 0;) {
+        }
       });
     });
     EXPECT_EQ(outcome.how, host::Ended::NoProgress);

@@ -78,7 +78,8 @@ TEST(Alignment, LostSoundIsADropout) {
 
 TEST(Alignment, OldSoundPlayedAgainIsADropout) {
   const Sound source = sound(10 * kPeriod);
-  const Alignment found = align(source, part(source, 0, 4 * kPeriod) + part(source, 2 * kPeriod, 2 * kPeriod + 240) + part(source, 4 * kPeriod, 10 * kPeriod), kPeriod);
+  const Alignment found =
+      align(source, part(source, 0, 4 * kPeriod) + part(source, 2 * kPeriod, 2 * kPeriod + 240) + part(source, 4 * kPeriod, 10 * kPeriod), kPeriod);
   ASSERT_EQ(found.dropouts.size(), 1U);
   EXPECT_EQ(found.dropouts[0].source_frame, 4 * kPeriod);
   EXPECT_EQ(found.dropouts[0].foreign, 240U);
@@ -121,9 +122,7 @@ TEST(Alignment, SoundAfterTheEndIsADropout) {
   EXPECT_EQ(found.dropouts[0].foreign, 200U);
 }
 
-TEST(Alignment, ASilentSourceIsClean) {
-  EXPECT_TRUE(align(silence(1000), silence(1200), kPeriod).clean());
-}
+TEST(Alignment, ASilentSourceIsClean) { EXPECT_TRUE(align(silence(1000), silence(1200), kPeriod).clean()); }
 
 }  // namespace
 }  // namespace kdpc::tool

@@ -15,7 +15,8 @@ using kdpc::test::Speaker;
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint8_t kDispatch = 2, kDevice = 9;
-const Address kAudioDpc = in_world(0x1000), kHogDpc = in_world(0x2000), kLurkerDpc = in_world(0x3000), kAudioIsr = in_world(0x1100), kOtherIsr = in_world(0x4000);
+const Address kAudioDpc = in_world(0x1000), kHogDpc = in_world(0x2000), kLurkerDpc = in_world(0x3000), kAudioIsr = in_world(0x1100),
+              kOtherIsr = in_world(0x4000);
 const Address kInterrupt = in_world(0x5000);
 
 RoutineName name_of(std::uintptr_t routine) {
@@ -60,7 +61,8 @@ Report report_with(std::initializer_list<std::pair<double, double>> dropouts) {
 TEST(Culprits, TheOneWhoWasWaitedForIsBlamedNotTheOneWhoRanLongest) {
   Report report = report_with({{100, 12}});
   LatenessEvidence evidence;
-  evidence.audio_dpcs = {late_run(60 * kMs, {behind(kHogDpc, 41 * kMs), behind(kLurkerDpc, 1 * kMs)}), late_run(300 * kMs, {behind(kLurkerDpc, 2 * kMs)})};
+  evidence.audio_dpcs = {late_run(60 * kMs, {behind(kHogDpc, 41 * kMs), behind(kLurkerDpc, 1 * kMs)}),
+                         late_run(300 * kMs, {behind(kLurkerDpc, 2 * kMs)})};
   evidence.buffered_ns = 40 * kMs;
   RoutineLatency lurker;
   lurker.kind = ActivityKind::Dpc;
@@ -83,7 +85,8 @@ TEST(Culprits, TheOneWhoWasWaitedForIsBlamedNotTheOneWhoRanLongest) {
 TEST(Culprits, EachDropoutHasItsOwn) {
   Report report = report_with({{100, 12}, {500, 5}, {900, 13}});
   LatenessEvidence evidence;
-  evidence.audio_dpcs = {late_run(60 * kMs, {behind(kHogDpc, 42 * kMs)}), late_run(460 * kMs, {behind(kLurkerDpc, 35 * kMs)}), late_run(860 * kMs, {behind(kHogDpc, 43 * kMs)})};
+  evidence.audio_dpcs = {late_run(60 * kMs, {behind(kHogDpc, 42 * kMs)}), late_run(460 * kMs, {behind(kLurkerDpc, 35 * kMs)}),
+                         late_run(860 * kMs, {behind(kHogDpc, 43 * kMs)})};
   evidence.buffered_ns = 40 * kMs;
   find_culprits(report, evidence, {}, name_of);
   ASSERT_EQ(report.culprits.size(), 2u);

@@ -96,15 +96,18 @@ culprit = "hog"
 TEST_F(ScenarioFile, NamesFileLineAndColumnOfAnUnknownKey) {
   EXPECT_EQ(complaint("[machine]\nprocesors = 2\n"), "a.toml:2:1: there is no key 'procesors' in [machine]; did you mean 'processors'?");
   EXPECT_EQ(complaint("[machnie]\n"), "a.toml:1:2: there is no key 'machnie'; did you mean 'machine'?");
-  EXPECT_EQ(complaint("[expect]\n  xyzzy = 1\n"), "a.toml:2:3: there is no key 'xyzzy' in [expect]; there are dropouts, total_ms, culprit and bugcheck");
+  EXPECT_EQ(complaint("[expect]\n  xyzzy = 1\n"),
+            "a.toml:2:3: there is no key 'xyzzy' in [expect]; there are dropouts, total_ms, culprit and bugcheck");
 }
 
 TEST_F(ScenarioFile, NamesFileLineAndColumnOfAWrongType) {
-  EXPECT_EQ(complaint("[machine]\nprocessors = \"two\"\n"), "a.toml:2:14: 'machine.processors' must be a whole number from 1 to 64, but this is a string");
+  EXPECT_EQ(complaint("[machine]\nprocessors = \"two\"\n"),
+            "a.toml:2:14: 'machine.processors' must be a whole number from 1 to 64, but this is a string");
   EXPECT_EQ(complaint("machine = 3\n"), "a.toml:1:11: 'machine' must be a table, written [machine], but this is a whole number");
   EXPECT_EQ(complaint("[drivers]\nname = \"x\"\n"), "a.toml:1:1: 'drivers' must be a list of tables, each written [[drivers]], but this is a table");
   EXPECT_EQ(complaint("[[drivers]]\nname = \"x\"\nparameters = { A = [1] }\n"),
-            "a.toml:3:20: 'drivers.parameters.A' must be a whole number from 0 (REG_DWORD or REG_QWORD), a string (REG_SZ), true or false, but this is an array");
+            "a.toml:3:20: 'drivers.parameters.A' must be a whole number from 0 (REG_DWORD or REG_QWORD), a string (REG_SZ), true or false, but this "
+            "is an array");
 }
 
 TEST_F(ScenarioFile, NamesFileLineAndColumnOfAWrongValue) {
@@ -116,7 +119,8 @@ TEST_F(ScenarioFile, NamesFileLineAndColumnOfAWrongValue) {
   EXPECT_EQ(complaint("[costs]\nedge = 0\n"),
             "a.toml:2:8: the costs edge, board_poll and spin_turn must be at least 1 ns: without them time could stand still for ever");
   EXPECT_EQ(complaint("[devices.sound]\nmodel = \"AC97\"\nrate = 44100\n"), "a.toml:3:8: an AC97 plays 48000 frames a second, not 44100");
-  EXPECT_EQ(complaint("[workload]\nplay = \"a.wav\"\nopens = \"x\"\nprocessor = 1\n"), "a.toml:4:13: 'workload.processor' must be a whole number from 0 to 0, not 1");
+  EXPECT_EQ(complaint("[workload]\nplay = \"a.wav\"\nopens = \"x\"\nprocessor = 1\n"),
+            "a.toml:4:13: 'workload.processor' must be a whole number from 0 to 0, not 1");
 }
 
 TEST_F(ScenarioFile, SaysEverythingThatIsWrongAtOnce) {

@@ -8,14 +8,32 @@
 namespace kdpc::tool {
 namespace {
 
-constexpr std::uint32_t kCodes[] = {
-    stop::IrqlNotGreaterOrEqual, stop::IrqlNotLessOrEqual, stop::SpinLockAlreadyOwned, stop::SpinLockNotOwned, stop::ReferenceByPointer,
-    stop::BadPoolHeader, stop::KmodeExceptionNotHandled, stop::NoMoreIrpStackLocations, stop::InterruptExceptionNotHandled,
-    stop::MultipleIrpCompleteRequests, stop::CancelStateInCompletedIrp, stop::PageFaultInNonpagedArea, stop::UnexpectedKernelModeTrap,
-    stop::AttemptedSwitchFromDpc, stop::BadPoolCaller, stop::DriverVerifierDetectedViolation, stop::TimerOrDpcInvalid, stop::IrqlUnexpectedValue,
-    stop::DriverVerifierIoManagerViolation, stop::DriverUnloadedWithoutCancellingPendingOperations, stop::DriverIrqlNotLessOrEqual,
-    stop::WorkerThreadReturnedAtBadIrql, stop::WorkerInvalid, stop::HardwareInterruptStorm, stop::DpcWatchdogViolation,
-    stop::KernelSecurityCheckFailure};
+constexpr std::uint32_t kCodes[] = {stop::IrqlNotGreaterOrEqual,
+                                    stop::IrqlNotLessOrEqual,
+                                    stop::SpinLockAlreadyOwned,
+                                    stop::SpinLockNotOwned,
+                                    stop::ReferenceByPointer,
+                                    stop::BadPoolHeader,
+                                    stop::KmodeExceptionNotHandled,
+                                    stop::NoMoreIrpStackLocations,
+                                    stop::InterruptExceptionNotHandled,
+                                    stop::MultipleIrpCompleteRequests,
+                                    stop::CancelStateInCompletedIrp,
+                                    stop::PageFaultInNonpagedArea,
+                                    stop::UnexpectedKernelModeTrap,
+                                    stop::AttemptedSwitchFromDpc,
+                                    stop::BadPoolCaller,
+                                    stop::DriverVerifierDetectedViolation,
+                                    stop::TimerOrDpcInvalid,
+                                    stop::IrqlUnexpectedValue,
+                                    stop::DriverVerifierIoManagerViolation,
+                                    stop::DriverUnloadedWithoutCancellingPendingOperations,
+                                    stop::DriverIrqlNotLessOrEqual,
+                                    stop::WorkerThreadReturnedAtBadIrql,
+                                    stop::WorkerInvalid,
+                                    stop::HardwareInterruptStorm,
+                                    stop::DpcWatchdogViolation,
+                                    stop::KernelSecurityCheckFailure};
 
 lab::Bugcheck stop_of(std::uint32_t code, std::uint64_t first = 0) {
   lab::Bugcheck stop;
@@ -53,9 +71,10 @@ TEST(StopText, HasTheShapeOfAnAnalysis) {
   stop.place = {.address = 0x1000, .image = "nic", .function = "NicDpc", .offset = 0x1c, .file = "nic/dpc.c", .line = 88};
   stop.stack = {stop.place};
   const std::string text = stop_text(stop, {"thread 5 \"application\"", true});
-  for (const char* const part : {"DPC_WATCHDOG_VIOLATION (133)\n", "Arg1: 0000000000000000, ", "Arg2: 0000000000000501, ", "Arg3: 0000000000000500, ", "Arg4: 0000000000000000, ",
-                                 "It ran for too long.", "WDG-3", "nic!NicDpc+0x1c (nic/dpc.c:88)", "PROCESSOR:  3 at IRQL 2 (DISPATCH_LEVEL)",
-                                 "thread 5 \"application\", borrowed", "STACK_TEXT:", "FAILURE_BUCKET_ID:  0x133_nic!NicDpc"})
+  for (const char* const part :
+       {"DPC_WATCHDOG_VIOLATION (133)\n", "Arg1: 0000000000000000, ", "Arg2: 0000000000000501, ", "Arg3: 0000000000000500, ",
+        "Arg4: 0000000000000000, ", "It ran for too long.", "WDG-3", "nic!NicDpc+0x1c (nic/dpc.c:88)", "PROCESSOR:  3 at IRQL 2 (DISPATCH_LEVEL)",
+        "thread 5 \"application\", borrowed", "STACK_TEXT:", "FAILURE_BUCKET_ID:  0x133_nic!NicDpc"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
 }
 

@@ -20,13 +20,18 @@ constexpr std::uint8_t kPassive = 0, kDispatch = 2, kDevice = 5;
 // What happens on one processor, at its level, in short words.
 struct Story : Speaker {
   explicit Story(Latency& latency, std::uint16_t number = 0) : Speaker{latency, number} {}
-  Story& level(std::uint8_t level) { irql = level; return *this; }
+  Story& level(std::uint8_t level) {
+    irql = level;
+    return *this;
+  }
   void isr_begins(std::uint64_t time) { level(kDevice).at(time, ActivityBegan{ActivityKind::Isr, kDevice, kIsr, kInterrupt}); }
   void isr_ends(std::uint64_t time) { at(time, ActivityEnded{ActivityKind::Isr, true, kIsr, kInterrupt}); }
   void queues(std::uint64_t time, Address dpc, Address routine, std::uint16_t target = 0) { at(time, DpcQueued{dpc, routine, target, 1, 1, true}); }
   void drain_begins(std::uint64_t time) { level(kDispatch).at(time, DrainBegan{1}); }
   void drain_ends(std::uint64_t time) { at(time, DrainEnded{1}); }
-  void dpc_begins(std::uint64_t time, Address dpc, Address routine) { level(kDispatch).at(time, ActivityBegan{ActivityKind::Dpc, kDispatch, routine, dpc}); }
+  void dpc_begins(std::uint64_t time, Address dpc, Address routine) {
+    level(kDispatch).at(time, ActivityBegan{ActivityKind::Dpc, kDispatch, routine, dpc});
+  }
   void dpc_ends(std::uint64_t time, Address dpc, Address routine) { at(time, ActivityEnded{ActivityKind::Dpc, true, routine, dpc}); }
 };
 
@@ -80,7 +85,7 @@ TEST(Latency, ASynchronizedRoutineIsItsCallersOwnTime) {
 TEST(Latency, AWaitIsSplitAndEachPartIsNamed) {
   Latency latency(1);
   Story story(latency);
-  story.at(50, RoutineEntered{1, kCaller});          // KeRaiseIrql, say
+  story.at(50, RoutineEntered{1, kCaller});  // KeRaiseIrql, say
   story.at(60, IrqlChanged{kPassive, kDispatch});
   story.level(kDispatch).at(70, OrderReleased{kDpc});
   story.isr_begins(100);
@@ -119,8 +124,12 @@ TEST(Latency, AWaitIsSplitAndEachPartIsNamed) {
   for (const Wait& wait : run.waits) all += wait.nanoseconds;
   EXPECT_EQ(all, run.began - run.queued);
   for (const Wait& wait : run.waits) {
-    if (wait.whom.what == Holder::What::RaisedThread) { EXPECT_EQ(wait.whom.routine, kCaller.value); }
-    if (wait.whom.what == Holder::What::Dpc) { EXPECT_EQ(wait.whom.routine, kRoutine.value); }
+    if (wait.whom.what == Holder::What::RaisedThread) {
+      EXPECT_EQ(wait.whom.routine, kCaller.value);
+    }
+    if (wait.whom.what == Holder::What::Dpc) {
+      EXPECT_EQ(wait.whom.routine, kRoutine.value);
+    }
   }
 }
 
@@ -252,7 +261,9 @@ TEST(Durations, BucketsCoverEverythingOnce) {
   bool first = true;
   durations.each_bucket([&](std::uint64_t lowest, std::uint64_t highest, std::uint64_t in_it) {
     EXPECT_LE(lowest, highest);
-    if (!first) { EXPECT_GT(lowest, last); }
+    if (!first) {
+      EXPECT_GT(lowest, last);
+    }
     first = false;
     last = highest;
     count += in_it;

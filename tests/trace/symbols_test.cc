@@ -45,7 +45,10 @@ TEST(Symbols, DemanglesWithoutParameters) {
 }
 
 // As a mangled type name, "d" is double.
-extern "C" { extern int d; int d = 1; }
+extern "C" {
+extern int d;
+int d = 1;
+}
 TEST(Symbols, LeavesCNamesAlone) {
   Symbols symbols;
   EXPECT_EQ(symbols.find(reinterpret_cast<std::uintptr_t>(&d)).function, "d");

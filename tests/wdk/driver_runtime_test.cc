@@ -13,7 +13,7 @@
 
 namespace {
 
-using DriverEntryRoutine = std::int32_t __attribute__((ms_abi))(void*, void*);
+using DriverEntryRoutine = std::int32_t __attribute__((ms_abi)) (void*, void*);
 
 std::int64_t* const edge_budget = reinterpret_cast<std::int64_t*>(0x400000000000);  // the first word of the World
 int edges_entered = 0;

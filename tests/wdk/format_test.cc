@@ -89,10 +89,14 @@ TEST(Format, WideTextIsReported) {
 }
 
 TEST(Format, WideTextBecomesUtf8) {
-  EXPECT_EQ(text_of("%ws", u"Grüße €"), "Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac");
+  EXPECT_EQ(text_of("%ws", u"Grüße €"),
+            "Gr\xc3\xbc\xc3\x9f"
+            "e \xe2\x82\xac");
   EXPECT_EQ(text_of("%ws", u"\U0001F600"), "\xf0\x9f\x98\x80");
   const char16_t lone[] = {0xD800, u'x', 0};
-  EXPECT_EQ(text_of("%ws", lone), "\xef\xbf\xbd" "x");
+  EXPECT_EQ(text_of("%ws", lone),
+            "\xef\xbf\xbd"
+            "x");
 }
 
 TEST(Format, ThereIsNoFloatingPoint) {

@@ -17,9 +17,7 @@ STRING counted(const char* text) {
   const auto bytes = static_cast<USHORT>(std::char_traits<char>::length(text));
   return {bytes, static_cast<USHORT>(bytes + 1), const_cast<PCHAR>(text)};
 }
-bool is(const UNICODE_STRING& string, const char16_t* text) {
-  return std::u16string_view(string.Buffer, string.Length / sizeof(WCHAR)) == text;
-}
+bool is(const UNICODE_STRING& string, const char16_t* text) { return std::u16string_view(string.Buffer, string.Length / sizeof(WCHAR)) == text; }
 
 // A string with room for `count` characters, filled with a pattern to see what is written.
 template <unsigned count>
@@ -53,7 +51,7 @@ KDPC_TEST(Rtl, CopyTruncatesAndAppendRefuses) {
     KDPC_EXPECT_EQ(small.buffer[4], u'#');  // no terminator behind the end
     Room<8> large;
     RtlCopyUnicodeString(&large.string, &source);
-    KDPC_EXPECT_EQ(large.buffer[6], 0);     // there was room for one
+    KDPC_EXPECT_EQ(large.buffer[6], 0);  // there was room for one
     KDPC_EXPECT_EQ(RtlAppendUnicodeToString(&large.string, u"xyz"), STATUS_BUFFER_TOO_SMALL);
     KDPC_EXPECT(is(large.string, u"abcdef"));
     KDPC_EXPECT_EQ(RtlAppendUnicodeToString(&large.string, u"xy"), STATUS_SUCCESS);

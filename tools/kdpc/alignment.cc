@@ -17,7 +17,8 @@ std::size_t leading_silence(std::span<const Frame> frames) {
 std::uint64_t hash_of(std::span<const Frame> frames) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const Frame& frame : frames)
-    hash = (hash ^ (static_cast<std::uint64_t>(static_cast<std::uint16_t>(frame.left)) << 16 | static_cast<std::uint16_t>(frame.right))) * 0x100000001b3;
+    hash =
+        (hash ^ (static_cast<std::uint64_t>(static_cast<std::uint16_t>(frame.left)) << 16 | static_cast<std::uint16_t>(frame.right))) * 0x100000001b3;
   return hash;
 }
 

@@ -15,18 +15,18 @@
 namespace kdpc::tool {
 
 struct Dropout {
-  std::size_t source_frame = 0;   // the first that came late, or not at all
-  std::size_t played_frame = 0;   // where the departure begins
-  std::size_t silent = 0;         // frames of silence put in
-  std::size_t foreign = 0;        // other frames put in: old sound, noise
-  std::size_t lost = 0;           // frames of the source that were never heard
+  std::size_t source_frame = 0;  // the first that came late, or not at all
+  std::size_t played_frame = 0;  // where the departure begins
+  std::size_t silent = 0;        // frames of silence put in
+  std::size_t foreign = 0;       // other frames put in: old sound, noise
+  std::size_t lost = 0;          // frames of the source that were never heard
   std::size_t frames() const { return silent + foreign > lost ? silent + foreign : lost; }
 };
 
 struct Alignment {
-  std::size_t startup = 0;        // frames of silence before the source
-  std::size_t equal = 0;          // frames of the source that were heard
-  std::size_t after = 0;          // frames of silence after the source
+  std::size_t startup = 0;  // frames of silence before the source
+  std::size_t equal = 0;    // frames of the source that were heard
+  std::size_t after = 0;    // frames of silence after the source
   std::vector<Dropout> dropouts;
 
   bool clean() const { return dropouts.empty(); }

@@ -12,7 +12,7 @@ namespace kdpc::tool {
 
 struct RunArguments {
   std::string scenario;
-  std::string out;                        // empty: results on stdout only
+  std::string out;  // empty: results on stdout only
   bool json = false;
   bool trace = false;
   std::vector<std::string> driver_folders;
@@ -24,9 +24,10 @@ inline std::optional<ExitCode> parse(int argc, char** argv, RunArguments& run) {
   app.name("kdpc");
   app.set_version_flag("--version", "kdpc " KDPC_VERSION);
   app.require_subcommand(1);
-  app.footer("Example:\n  kdpc run examples/demo/bad-neighbour.toml --out results\n\n"
-             "Exit codes: 0 as expected, 1 a finding or a missed expectation, 2 bad usage or input, 69 this system lacks something, 70 a bug of\n"
-             "kdpc's own, 130 interrupted.");
+  app.footer(
+      "Example:\n  kdpc run examples/demo/bad-neighbour.toml --out results\n\n"
+      "Exit codes: 0 as expected, 1 a finding or a missed expectation, 2 bad usage or input, 69 this system lacks something, 70 a bug of\n"
+      "kdpc's own, 130 interrupted.");
 
   CLI::App& verb = *app.add_subcommand("run", "Runs a scenario and says what happened: verdict first, then the culprit, then the evidence");
   verb.add_option("scenario", run.scenario, "A scenario file (TOML)")->required()->type_name("SCENARIO.toml");
@@ -34,9 +35,10 @@ inline std::optional<ExitCode> parse(int argc, char** argv, RunArguments& run) {
   verb.add_flag("--json", run.json, "Print the report as one JSON document");
   verb.add_flag("--trace", run.trace, "One event a line: time, processor, IRQL, thread, what; to trace.txt with --out, or else to stderr");
   verb.add_option("--drivers", run.driver_folders, "Look for drivers here first; can be given more than once")->type_name("DIR");
-  verb.footer("Examples:\n  kdpc run a.toml\n  kdpc run a.toml --json | jq .culprit.driver\n  kdpc run a.toml --out results --trace\n\n"
-              "A scenario names the machine, its devices, the drivers with their parameters, what an application does, and what is expected.\n"
-              "stdout has the result, stderr has progress. KDPC_QEMU is the QEMU to use instead of Debian's.");
+  verb.footer(
+      "Examples:\n  kdpc run a.toml\n  kdpc run a.toml --json | jq .culprit.driver\n  kdpc run a.toml --out results --trace\n\n"
+      "A scenario names the machine, its devices, the drivers with their parameters, what an application does, and what is expected.\n"
+      "stdout has the result, stderr has progress. KDPC_QEMU is the QEMU to use instead of Debian's.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -17,7 +17,7 @@ namespace kdpc::tool {
 
 // Activities, and what is outside of them: a thread.
 struct Occupant {
-  std::optional<ActivityKind> kind;   // none: a thread, below or above DISPATCH_LEVEL
+  std::optional<ActivityKind> kind;  // none: a thread, below or above DISPATCH_LEVEL
   std::uintptr_t routine = 0;
   auto operator<=>(const Occupant&) const = default;
 };
@@ -27,7 +27,7 @@ struct ChainWait {
   unsigned processor = 0;
   std::uint64_t began = 0;
   std::uint64_t ended = 0;
-  std::vector<std::pair<Occupant, std::uint64_t>> occupants;   // and how long
+  std::vector<std::pair<Occupant, std::uint64_t>> occupants;  // and how long
 };
 
 class ChainWaits : public EventSink {
@@ -38,7 +38,7 @@ class ChainWaits : public EventSink {
 
   void event(const Stamp& stamp, const Event& event) override;
   bool inside_an_activity(unsigned processor) const { return processor < processors_.size() && !processors_[processor].open.empty(); }
-  const std::vector<ChainWait>& waits() const { return waits_; }   // those worth keeping, in the order in which they ended
+  const std::vector<ChainWait>& waits() const { return waits_; }  // those worth keeping, in the order in which they ended
 
  private:
   // Shorter ones explain no drop-out: a buffer is milliseconds long.
@@ -51,8 +51,8 @@ class ChainWaits : public EventSink {
     std::map<Occupant, std::uint64_t> occupants;
   };
   struct OfProcessor {
-    std::vector<Occupant> open;        // innermost last
-    std::uint64_t charged = 0;         // up to here
+    std::vector<Occupant> open;           // innermost last
+    std::uint64_t charged = 0;            // up to here
     std::map<unsigned, Pending> pending;  // by vector, and kApplication
   };
   static constexpr unsigned kApplication = 256;
@@ -62,7 +62,7 @@ class ChainWaits : public EventSink {
 
   std::function<bool(std::uintptr_t routine)> is_audio_;
   std::vector<OfProcessor> processors_;
-  std::unordered_map<std::uintptr_t, std::uint8_t> vectors_;   // of the audio driver's interrupt objects
+  std::unordered_map<std::uintptr_t, std::uint8_t> vectors_;  // of the audio driver's interrupt objects
   std::uint32_t application_ = 0;
   std::vector<ChainWait> waits_;
 };

@@ -51,8 +51,9 @@ LateChain chain_of(const DpcRun& run, const Namer& name) {
   chain.began_ns = run.began;
   chain.ended_ns = std::max(run.ended, run.began);
   for (const Wait& wait : run.waits)
-    chain.delays.push_back({kind_text(wait.whom.what), has_routine(wait.whom.what) && wait.whom.routine != 0 ? name(wait.whom.routine) : RoutineName{},
-                            wait.nanoseconds, wait.masked});
+    chain.delays.push_back({kind_text(wait.whom.what),
+                            has_routine(wait.whom.what) && wait.whom.routine != 0 ? name(wait.whom.routine) : RoutineName{}, wait.nanoseconds,
+                            wait.masked});
   longest_first(chain.delays);
   return chain;
 }
@@ -61,7 +62,8 @@ std::vector<Delay> delays_of(const ChainWait& wait, const Namer& name) {
   std::vector<Delay> delays;
   for (const auto& [occupant, nanoseconds] : wait.occupants) {
     const bool has_name = occupant.kind && occupant.routine != 0;
-    delays.push_back({occupant.kind ? tool::kind_text(*occupant.kind) : "a thread", has_name ? name(occupant.routine) : RoutineName{}, nanoseconds, false});
+    delays.push_back(
+        {occupant.kind ? tool::kind_text(*occupant.kind) : "a thread", has_name ? name(occupant.routine) : RoutineName{}, nanoseconds, false});
   }
   return delays;
 }
@@ -143,9 +145,8 @@ void find_culprits(Report& report, const LatenessEvidence& evidence, const std::
       chain.application_delays = delays_of(*wait, name);
     }
     if (const Delay* const delay = blamed(chain, each.length_ms)) {
-      auto culprit = std::find_if(report.culprits.begin(), report.culprits.end(), [&](const Culprit& known) {
-        return known.name.text() == delay->name.text() && known.kind == delay->kind;
-      });
+      auto culprit = std::find_if(report.culprits.begin(), report.culprits.end(),
+                                  [&](const Culprit& known) { return known.name.text() == delay->name.text() && known.kind == delay->kind; });
       if (culprit == report.culprits.end()) culprit = report.culprits.insert(culprit, {delay->kind, delay->name, chain.processor, 0, 0, 0});
       culprit->delayed_ns = std::max(culprit->delayed_ns, delay->nanoseconds);
       ++culprit->dropouts;

@@ -16,10 +16,10 @@ namespace kdpc::tool {
 using Namer = std::function<RoutineName(std::uintptr_t routine)>;
 
 struct LatenessEvidence {
-  std::vector<DpcRun> audio_dpcs;          // those that waited longest, in any order
+  std::vector<DpcRun> audio_dpcs;  // those that waited longest, in any order
   const std::vector<ChainWait>* waits = nullptr;
-  std::uint64_t started_ns = 0;            // when the application gave the first frame; what is heard is never earlier
-  std::uint64_t buffered_ns = 0;           // the sound the driver and the card may have before them
+  std::uint64_t started_ns = 0;   // when the application gave the first frame; what is heard is never earlier
+  std::uint64_t buffered_ns = 0;  // the sound the driver and the card may have before them
 };
 
 // Fills in the chains and culprits of report.sound->dropouts, report.culprits and report.longest_wait.

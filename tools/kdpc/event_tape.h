@@ -25,7 +25,7 @@ class EventTape : public EventSink {
   EventText text_;
   std::FILE* file_;
   std::vector<Entry> entries_;
-  std::deque<std::string> texts_;   // an event's text lives only as long as the call
+  std::deque<std::string> texts_;  // an event's text lives only as long as the call
 };
 
 }  // namespace kdpc::tool

@@ -5,11 +5,11 @@ namespace kdpc::tool {
 
 enum class ExitCode : int {
   AsExpected = 0,
-  Finding = 1,         // a driver's mistake, a drop-out, a missed expectation, a device that died
-  BadInput = 2,        // usage, scenario, recording, driver file
-  HostLacks = 69,      // something this system does not have; the message names the package
+  Finding = 1,     // a driver's mistake, a drop-out, a missed expectation, a device that died
+  BadInput = 2,    // usage, scenario, recording, driver file
+  HostLacks = 69,  // something this system does not have; the message names the package
   SimulatorBug = 70,
-  Interrupted = 130,   // after writing what there is
+  Interrupted = 130,  // after writing what there is
 };
 
 }  // namespace kdpc::tool

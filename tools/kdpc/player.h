@@ -17,11 +17,11 @@ struct Player {
 
   // What it did. Written inside, read on the host.
   std::uint32_t thread = 0;
-  std::uint64_t began_ns = 0;         // the first write
-  std::uint64_t ended_ns = 0;         // everything heard
-  std::size_t frames_taken = 0;       // by the driver
-  std::int32_t status = 0;            // the first that was not success
-  const char* failed_at = nullptr;    // what was refused
+  std::uint64_t began_ns = 0;       // the first write
+  std::uint64_t ended_ns = 0;       // everything heard
+  std::size_t frames_taken = 0;     // by the driver
+  std::int32_t status = 0;          // the first that was not success
+  const char* failed_at = nullptr;  // what was refused
   bool done = false;
 
   // In a thread at Passive.

@@ -18,7 +18,7 @@ static_assert(sizeof(Frame) == 4);  // as a card reads it from memory
 
 struct Recording {
   unsigned rate = 0;
-  unsigned channels = 0;        // in the file; one is played on both sides
+  unsigned channels = 0;  // in the file; one is played on both sides
   std::vector<Frame> frames;
 };
 

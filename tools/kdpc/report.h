@@ -13,16 +13,16 @@
 namespace kdpc::tool {
 
 enum class Verdict : std::uint8_t {
-  Clean,         // all that was played is what was given; or no sound was played, and nothing went wrong
+  Clean,  // all that was played is what was given; or no sound was played, and nothing went wrong
   Dropouts,
   Bugcheck,
   Deadlock,
   NoProgress,
-  Stuck,         // nothing will ever happen again, and the application waits
+  Stuck,  // nothing will ever happen again, and the application waits
   TimeLimit,
   DeviceDied,
-  DriverRefused, // DriverEntry, AddDevice or the start of its device failed
-  Application,   // the application's request was refused
+  DriverRefused,  // DriverEntry, AddDevice or the start of its device failed
+  Application,    // the application's request was refused
   Interrupted,
 };
 std::string_view name_of(Verdict verdict);
@@ -31,14 +31,14 @@ std::string_view name_of(Verdict verdict);
 struct RoutineName {
   std::string driver;
   std::string routine;
-  std::string file;              // empty: no debug information
+  std::string file;  // empty: no debug information
   int line = 0;
-  std::string text() const;      // hog!HogRun
-  std::string place() const;     // hog!HogRun (hog.c:66)
+  std::string text() const;   // hog!HogRun
+  std::string place() const;  // hog!HogRun (hog.c:66)
 };
 
 struct RoutineFigures {
-  std::string kind;              // "ISR", "DPC", "timer DPC"
+  std::string kind;  // "ISR", "DPC", "timer DPC"
   RoutineName name;
   unsigned processor = 0;
   std::uint64_t count = 0;
@@ -51,21 +51,21 @@ struct RoutineFigures {
 
 // Something that had the processor while somebody else waited for it.
 struct Delay {
-  std::string kind;              // "timer DPC", "ISR", "thread at raised IRQL", …
-  RoutineName name;              // empty where nobody can be named
+  std::string kind;  // "timer DPC", "ISR", "thread at raised IRQL", …
+  RoutineName name;  // empty where nobody can be named
   std::uint64_t nanoseconds = 0;
-  bool before_allowed = false;   // the waiting DPC was not allowed yet
+  bool before_allowed = false;  // the waiting DPC was not allowed yet
 };
 
 // The steps by which sound that was heard late came late.
 struct LateChain {
-  RoutineName victim;            // the audio DPC
+  RoutineName victim;  // the audio DPC
   unsigned processor = 0;
   std::string queued_by;
   std::uint64_t queued_ns = 0, allowed_ns = 0, began_ns = 0, ended_ns = 0;
-  std::vector<Delay> delays;     // of the DPC, the longest first
+  std::vector<Delay> delays;  // of the DPC, the longest first
   // Before and after the DPC, at worst; 0: not worth a word.
-  std::uint64_t interrupt_wait_ns = 0;    // the card asked, and the ISR had not begun
+  std::uint64_t interrupt_wait_ns = 0;  // the card asked, and the ISR had not begun
   std::vector<Delay> interrupt_delays;
   std::uint64_t application_wait_ns = 0;  // the application could run, and did not
   std::vector<Delay> application_delays;
@@ -77,7 +77,7 @@ struct DropoutReport {
   double played_ms = 0;
   double length_ms = 0;
   std::optional<LateChain> chain;
-  std::optional<std::size_t> culprit;   // index into Report::culprits
+  std::optional<std::size_t> culprit;  // index into Report::culprits
 };
 
 struct Culprit {
@@ -111,20 +111,20 @@ struct Report {
   std::string title;
   std::string scenario;
   Verdict verdict = Verdict::Clean;
-  std::string sentence;          // what happened, for people
+  std::string sentence;  // what happened, for people
   ExitCode exit_code = ExitCode::AsExpected;
 
   std::optional<Sound> sound;
-  std::vector<Culprit> culprits;            // the worst first
-  std::optional<LateChain> longest_wait;    // of the audio driver's DPCs, drop-out or not
-  std::vector<RoutineFigures> routines;     // ISRs, then DPCs
+  std::vector<Culprit> culprits;          // the worst first
+  std::optional<LateChain> longest_wait;  // of the audio driver's DPCs, drop-out or not
+  std::vector<RoutineFigures> routines;   // ISRs, then DPCs
   std::vector<Expectation> expectations;
 
   std::optional<lab::Bugcheck> bugcheck;
-  std::string stop_text;                    // as a debugger tells it
-  std::string explanation;                  // of another end
+  std::string stop_text;    // as a debugger tells it
+  std::string explanation;  // of another end
   std::vector<lab::DebugLine> debug_lines;
-  std::vector<std::string> last_events;     // where the run ended badly
+  std::vector<std::string> last_events;  // where the run ended badly
   std::string processor_table;
 
   std::uint64_t trace_hash = 0;
@@ -132,8 +132,8 @@ struct Report {
   double wall_seconds = 0;
   unsigned processors = 0;
   std::string machine;
-  lab::Settings options;                    // those in force
-  std::vector<std::string> drivers;         // in the order in which they were loaded
+  lab::Settings options;             // those in force
+  std::vector<std::string> drivers;  // in the order in which they were loaded
 };
 
 nlohmann::ordered_json to_json(const Report& report);

@@ -99,18 +99,30 @@ Json json_of(const lab::Bugcheck& stop, const std::string& text) {
   Json parameters = Json::array(), stack = Json::array();
   for (std::size_t i = 0; i < 4; ++i) parameters.push_back({{"value", fmt::format("{:#x}", stop.parameters[i])}, {"meaning", meaning.parameters[i]}});
   for (const lab::Place& place : stop.stack) stack.push_back(place.text());
-  return {{"code", fmt::format("{:#x}", stop.code)}, {"name", stop.name},       {"parameters", std::move(parameters)},
-          {"sentence", stop.sentence},               {"rule", stop.rule},       {"processor", stop.processor},
-          {"irql", stop.irql},                       {"thread", stop.thread},   {"driver", stop.place.image},
-          {"routine", stop.place.function},          {"file", stop.place.file}, {"line", stop.place.line},
-          {"stack", std::move(stack)},               {"text", text}};
+  return {{"code", fmt::format("{:#x}", stop.code)},
+          {"name", stop.name},
+          {"parameters", std::move(parameters)},
+          {"sentence", stop.sentence},
+          {"rule", stop.rule},
+          {"processor", stop.processor},
+          {"irql", stop.irql},
+          {"thread", stop.thread},
+          {"driver", stop.place.image},
+          {"routine", stop.place.function},
+          {"file", stop.place.file},
+          {"line", stop.place.line},
+          {"stack", std::move(stack)},
+          {"text", text}};
 }
 
 }  // namespace
 
 nlohmann::ordered_json to_json(const Report& report) {
-  Json json{{"verdict", name_of(report.verdict)}, {"sentence", report.sentence}, {"exit_code", static_cast<int>(report.exit_code)},
-            {"title", report.title},              {"scenario", report.scenario}};
+  Json json{{"verdict", name_of(report.verdict)},
+            {"sentence", report.sentence},
+            {"exit_code", static_cast<int>(report.exit_code)},
+            {"title", report.title},
+            {"scenario", report.scenario}};
   json["dropouts"] = report.sound ? dropouts_of(*report.sound) : Json{{"count", 0}, {"total_ms", 0.0}, {"where", Json::array()}};
 
   const LateChain* chain = nullptr;

@@ -8,10 +8,10 @@
 namespace kdpc::tool {
 namespace {
 
-constexpr std::size_t kMostDropouts = 20;   // a line each
+constexpr std::size_t kMostDropouts = 20;  // a line each
 constexpr std::size_t kMostDelays = 6;
 constexpr std::size_t kMostDebugLines = 60;
-constexpr std::uint64_t kShortest = 1000;   // ns: shorter waits explain nothing
+constexpr std::uint64_t kShortest = 1000;  // ns: shorter waits explain nothing
 
 std::string milliseconds(std::uint64_t nanoseconds) { return fmt::format("{:.3f} ms", static_cast<double>(nanoseconds) / 1e6); }
 double microseconds(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e3; }
@@ -88,8 +88,8 @@ std::string sound_text(const Report& report) {
     text += fmt::format("\nWhy the {:.3f} ms at {:.3f} ms: the way of {}\n", worst->length_ms, worst->source_ms, worst->chain->victim.place());
     text += text_of(*worst->chain);
   } else if (report.longest_wait) {
-    text += fmt::format("\nThe longest wait of an audio DPC, {}: {}\n",
-                        milliseconds(report.longest_wait->began_ns - report.longest_wait->queued_ns), report.longest_wait->victim.place());
+    text += fmt::format("\nThe longest wait of an audio DPC, {}: {}\n", milliseconds(report.longest_wait->began_ns - report.longest_wait->queued_ns),
+                        report.longest_wait->victim.place());
     text += text_of(*report.longest_wait);
   }
   text += fmt::format("\nSound: {}, {:.3f} s at {} Hz; {} of {} frames equal, after a start-up latency of {:.3f} ms\n", sound.source,
@@ -102,9 +102,10 @@ std::string routines_text(const std::vector<RoutineFigures>& routines) {
   if (routines.empty()) return {};
   std::size_t width = 10;
   for (const RoutineFigures& figures : routines) width = std::max(width, figures.name.text().size());
-  std::string text = fmt::format("\nISRs and DPCs, microseconds; own time, without interrupts nested inside; the longest wait is from request or queueing to start\n"
-                                 "  {:<10} {:<{}}   p    count        longest          total   longest wait\n",
-                                 "", "routine", width);
+  std::string text = fmt::format(
+      "\nISRs and DPCs, microseconds; own time, without interrupts nested inside; the longest wait is from request or queueing to start\n"
+      "  {:<10} {:<{}}   p    count        longest          total   longest wait\n",
+      "", "routine", width);
   for (const RoutineFigures& figures : routines)
     text += fmt::format("  {:<10} {:<{}} {:>3} {:>8} {:>14.3f} {:>14.3f} {:>14.3f}\n", figures.kind, figures.name.text(), width, figures.processor,
                         figures.count, microseconds(figures.longest_ns), microseconds(figures.total_ns), microseconds(figures.longest_wait_ns));

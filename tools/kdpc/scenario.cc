@@ -82,13 +82,13 @@ void read_settings(TomlTable& root, Scenario& scenario, Problems& problems) {
         const auto read = lab::options_from({{name, text}});
         return read ? std::string() : read.error().what;
       });
-  scenario.config.costs =
-      settings_from(TomlTable(root.table("costs"), "costs", problems), costs, problems, [](const std::string& name, const std::string& text) -> std::string {
-        const auto read = lab::costs_from({{name, text}});
-        if (!read) return read.error().what;
-        const auto all = sim::costs_with(*read);
-        return all ? std::string() : all.error().what;
-      });
+  scenario.config.costs = settings_from(TomlTable(root.table("costs"), "costs", problems), costs, problems,
+                                        [](const std::string& name, const std::string& text) -> std::string {
+                                          const auto read = lab::costs_from({{name, text}});
+                                          if (!read) return read.error().what;
+                                          const auto all = sim::costs_with(*read);
+                                          return all ? std::string() : all.error().what;
+                                        });
 }
 
 void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems) {
@@ -127,8 +127,9 @@ void read_parameters(const toml::table* raw, const std::string& path, DriverWant
     } else if (const auto* const flag = value.as_boolean()) {
       driver.parameters[name] = std::uint64_t{flag->get() ? 1U : 0U};
     } else {
-      problems.add(value, fmt::format("'{}.{}' must be a whole number from 0 (REG_DWORD or REG_QWORD), a string (REG_SZ), true or false, but this is {}",
-                                      path, name, number != nullptr ? fmt::format("{}", number->get()) : std::string(kind_of(value))));
+      problems.add(
+          value, fmt::format("'{}.{}' must be a whole number from 0 (REG_DWORD or REG_QWORD), a string (REG_SZ), true or false, but this is {}", path,
+                             name, number != nullptr ? fmt::format("{}", number->get()) : std::string(kind_of(value))));
     }
   }
 }

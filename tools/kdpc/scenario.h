@@ -29,29 +29,29 @@ namespace kdpc::tool {
 
 struct DeviceWanted {
   std::string name;
-  std::string model;                   // QEMU's: "AC97"
-  unsigned slot = 0;                   // PCI; 0: the next free one
-  unsigned rate = 48000;               // of what the card plays
+  std::string model;      // QEMU's: "AC97"
+  unsigned slot = 0;      // PCI; 0: the next free one
+  unsigned rate = 48000;  // of what the card plays
   unsigned channels = 2;
-  unsigned timer_period_us = 500;      // how often the card takes samples: interrupts and gaps are exact to this
+  unsigned timer_period_us = 500;  // how often the card takes samples: interrupts and gaps are exact to this
   Position position;
 };
 
-using RegistryValue = std::variant<std::uint64_t, std::string>;   // REG_DWORD or REG_QWORD, REG_SZ
+using RegistryValue = std::variant<std::uint64_t, std::string>;  // REG_DWORD or REG_QWORD, REG_SZ
 
 struct DriverWanted {
-  std::string name;                    // its service's
-  std::filesystem::path file;          // empty: to be searched for by name
-  std::string device;                  // of [devices]; empty: none
+  std::string name;            // its service's
+  std::filesystem::path file;  // empty: to be searched for by name
+  std::string device;          // of [devices]; empty: none
   std::map<std::string, RegistryValue> parameters;
   Position position;
 };
 
 struct WorkloadWanted {
   std::filesystem::path play;
-  std::string opens;                   // empty: the first name of a device of the sound driver
-  double period_ms = 10;               // of sound in one write
-  unsigned outstanding = 4;            // writes
+  std::string opens;         // empty: the first name of a device of the sound driver
+  double period_ms = 10;     // of sound in one write
+  unsigned outstanding = 4;  // writes
   unsigned processor = 0;
   unsigned priority = 8;
   Position position;
@@ -69,10 +69,10 @@ struct Range {
 std::optional<Range> range_from(const std::string& text);
 
 struct Expectations {
-  std::optional<Range> dropouts;       // how many; without any other expectation: 0
+  std::optional<Range> dropouts;  // how many; without any other expectation: 0
   std::optional<Range> total_ms;
-  std::optional<std::string> culprit;  // a driver of the scenario, "nt" or "none"
-  std::optional<std::string> bugcheck; // a name, or 0x133
+  std::optional<std::string> culprit;   // a driver of the scenario, "nt" or "none"
+  std::optional<std::string> bugcheck;  // a name, or 0x133
 };
 
 struct Scenario {
@@ -85,7 +85,7 @@ struct Scenario {
   std::vector<DriverWanted> drivers;
   std::optional<WorkloadWanted> workload;
   Expectations expect;
-  std::uint64_t duration_ns = 0;       // how long to run where there is no workload
+  std::uint64_t duration_ns = 0;  // how long to run where there is no workload
 
   const DeviceWanted* device(std::string_view name) const;
 };

@@ -15,10 +15,10 @@ namespace fs = std::filesystem;
 
 // Lateness is looked for among this many audio DPCs: those that waited longest.
 constexpr std::size_t kWorstKept = 1024;
-constexpr std::size_t kEventsRemembered = 100'000;   // for the last events before a bad end
+constexpr std::size_t kEventsRemembered = 100'000;  // for the last events before a bad end
 // The card reads up to 21.3 ms ahead of what is heard, and what is heard is written when it is played.
 constexpr std::uint64_t kTailNs = 50'000'000;
-constexpr std::uint64_t kSliceNs = 10'000'000;       // so often an idle run looks whether it is interrupted
+constexpr std::uint64_t kSliceNs = 10'000'000;  // so often an idle run looks whether it is interrupted
 
 // Of the frames in a machine's explanation, lines "  at bad!Wait+0x3c (bad.c:15)", the first that is in a driver.
 std::string first_place_in(const std::string& explanation) {
@@ -61,11 +61,13 @@ std::optional<Refusal> Session::check() {
     const WorkloadWanted& workload = *scenario_.workload;
     auto recording = read_recording(workload.play);
     if (!recording) return Refusal{ExitCode::BadInput, fmt::format("{}: {}", workload.play_position.text(), recording.error().what)};
-    if (scenario_.devices.empty()) return Refusal{ExitCode::BadInput, fmt::format("{}: there is nothing to play it on: write a table [devices.sound]", workload.position.text())};
+    if (scenario_.devices.empty())
+      return Refusal{ExitCode::BadInput, fmt::format("{}: there is nothing to play it on: write a table [devices.sound]", workload.position.text())};
     const DeviceWanted& card = scenario_.devices.front();
     if (recording->rate != card.rate)
-      return Refusal{ExitCode::BadInput, fmt::format("{}: the recording {} has {} frames a second, but '{}' plays {}: convert it first (sox IN -r {} OUT)",
-                                                     workload.play_position.text(), workload.play.string(), recording->rate, card.name, card.rate, card.rate)};
+      return Refusal{ExitCode::BadInput,
+                     fmt::format("{}: the recording {} has {} frames a second, but '{}' plays {}: convert it first (sox IN -r {} OUT)",
+                                 workload.play_position.text(), workload.play.string(), recording->rate, card.name, card.rate, card.rate)};
     recording_ = std::move(recording).value();
   }
   if (auto refusal = check_drivers()) return refusal;
@@ -95,8 +97,8 @@ std::optional<Refusal> Session::check_drivers() {
       }
       if (wanted.file.empty()) {
         const std::string_view near = nearest(wanted.name, found);
-        return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver {}.drv in {}{}", wanted.position.text(), wanted.name, enumerated(searched),
-                                                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near))};
+        return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver {}.drv in {}{}", wanted.position.text(), wanted.name,
+                                                       enumerated(searched), near.empty() ? "" : fmt::format("; did you mean '{}'?", near))};
       }
     } else if (!fs::is_regular_file(wanted.file, failed)) {
       return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver file {}", wanted.position.text(), wanted.file.string())};
@@ -110,7 +112,8 @@ std::optional<Refusal> Session::check_folder() {
   if (!arguments_.out.empty()) {
     folder_ = arguments_.out;
     fs::create_directories(folder_, failed);
-    if (!fs::is_directory(folder_, failed)) return Refusal{ExitCode::BadInput, fmt::format("the folder {} for the results cannot be made", folder_.string())};
+    if (!fs::is_directory(folder_, failed))
+      return Refusal{ExitCode::BadInput, fmt::format("the folder {} for the results cannot be made", folder_.string())};
     for (const char* const old : {"out.wav", "report.json", "report.txt", "trace.txt"}) fs::remove(folder_ / old, failed);
   } else {
     std::string name = (fs::temp_directory_path(failed) / "kdpc-XXXXXX").string();
@@ -180,7 +183,8 @@ bool Session::ended_early() {
   } else if (outcome.how == lab::Ended::HostFailure) {
     with_text(Verdict::DeviceDied, "A device died in the middle of the run.");
   } else if (interrupted_()) {
-    say(Verdict::Interrupted, fmt::format("Interrupted after {:.3f} s of virtual time; what there is, is reported.", static_cast<double>(machine_->now()) / 1e9));
+    say(Verdict::Interrupted,
+        fmt::format("Interrupted after {:.3f} s of virtual time; what there is, is reported.", static_cast<double>(machine_->now()) / 1e9));
   }
   return verdict_.has_value();
 }
@@ -231,29 +235,35 @@ std::optional<Refusal> Session::load(const DriverWanted& wanted) {
 void Session::play() {
   const WorkloadWanted& workload = *scenario_.workload;
   if (workload.opens.empty())
-    return say(Verdict::Application, "The application found no device to open: no driver of the sound device has made one with a name (workload.opens says which).");
+    return say(Verdict::Application,
+               "The application found no device to open: no driver of the sound device has made one with a name (workload.opens says which).");
   player_.opens = workload.opens;
   player_.frames = recording_->frames;
   player_.period_frames = static_cast<std::size_t>(workload.period_ms * recording_->rate / 1000);
   player_.outstanding = workload.outstanding;
 
   ChainWaits* const waits = waits_.get();
-  const lab::Task task = machine_->start(workload.processor, lab::Level(0), [this, waits] {
-    player_.play();
-    waits->application_is(0);
-  }, {.name = "application", .priority = workload.priority});
+  const lab::Task task = machine_->start(workload.processor, lab::Level(0),
+                                         [this, waits] {
+                                           player_.play();
+                                           waits->application_is(0);
+                                         },
+                                         {.name = "application", .priority = workload.priority});
   bool named = false;
-  machine_->run_until([&] {
-    if (!named && player_.thread != 0) {
-      waits->application_is(player_.thread);
-      named = true;
-    }
-    write_trace();
-    return task.done() || interrupted_();
-  }, scenario_.time_limit_ns);
+  machine_->run_until(
+      [&] {
+        if (!named && player_.thread != 0) {
+          waits->application_is(player_.thread);
+          named = true;
+        }
+        write_trace();
+        return task.done() || interrupted_();
+      },
+      scenario_.time_limit_ns);
   if (ended_early()) return;
   if (player_.failed_at != nullptr)
-    return say(Verdict::Application, fmt::format("The application's device {} refused {}: {}", player_.opens, player_.failed_at, lab::status_text(player_.status)));
+    return say(Verdict::Application,
+               fmt::format("The application's device {} refused {}: {}", player_.opens, player_.failed_at, lab::status_text(player_.status)));
   if (task.done()) {
     machine_->run_for(kTailNs);
     return;
@@ -261,8 +271,10 @@ void Session::play() {
   const std::string how_far = fmt::format("{:.3f} of {:.3f} s of sound were taken", static_cast<double>(player_.frames_taken) / recording_->rate,
                                           static_cast<double>(recording_->frames.size()) / recording_->rate);
   explanation_ = machine_->outcome().text;
-  if (machine_->outcome().how == lab::Ended::Quiescent) return say(Verdict::Stuck, fmt::format("Stuck: nothing will ever happen again, and the application waits; {}.", how_far));
-  say(Verdict::TimeLimit, fmt::format("The time limit of {:.3f} ms has passed, and the application is not done; {}.", static_cast<double>(scenario_.time_limit_ns) / 1e6, how_far));
+  if (machine_->outcome().how == lab::Ended::Quiescent)
+    return say(Verdict::Stuck, fmt::format("Stuck: nothing will ever happen again, and the application waits; {}.", how_far));
+  say(Verdict::TimeLimit, fmt::format("The time limit of {:.3f} ms has passed, and the application is not done; {}.",
+                                      static_cast<double>(scenario_.time_limit_ns) / 1e6, how_far));
 }
 
 void Session::idle() {

@@ -48,9 +48,9 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  std::optional<Refusal> check();   // reads what there is to read, and looks for what is needed
-  std::optional<Refusal> start();   // the board and the machine
-  std::optional<Refusal> perform(); // drivers, workload; a refusal is a driver file that is none
+  std::optional<Refusal> check();    // reads what there is to read, and looks for what is needed
+  std::optional<Refusal> start();    // the board and the machine
+  std::optional<Refusal> perform();  // drivers, workload; a refusal is a driver file that is none
   Report finish();
 
   const Scenario& scenario() const { return scenario_; }
@@ -65,7 +65,7 @@ class Session {
   void play();
   void idle();
   void unload();
-  bool ended_early();               // and notes how
+  bool ended_early();  // and notes how
   void say(Verdict verdict, const std::string& sentence);
   void hear(Report& report);
   RoutineName name_of(std::uintptr_t routine);
@@ -74,7 +74,7 @@ class Session {
   std::function<bool()> interrupted_;
   Scenario scenario_;
   std::optional<Recording> recording_;
-  std::filesystem::path folder_;    // of out.wav and the rest
+  std::filesystem::path folder_;  // of out.wav and the rest
   bool folder_is_temporary_ = false;
 
   // Destroyed from the last to the first: the machine goes before what it calls.
@@ -87,7 +87,7 @@ class Session {
   std::unique_ptr<EventTape> trace_;
   std::unique_ptr<lab::Machine> machine_;
 
-  std::uintptr_t sound_driver_ = 0, sound_driver_size_ = 0;   // its image
+  std::uintptr_t sound_driver_ = 0, sound_driver_size_ = 0;  // its image
   std::unordered_map<std::uintptr_t, RoutineName> names_;
   std::vector<std::string> loaded_;
   std::optional<Verdict> verdict_;  // an end that is worse than drop-outs

@@ -14,8 +14,10 @@ std::string qemu_program() {
 
 std::string why_no_qemu(const std::string& program) {
   if (::access(program.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(program)) return {};
-  return fmt::format("the scenario's devices are QEMU's, and there is no program {}: apt-get install qemu-system-xen (qemu-system-x86 will not do, it lacks "
-                     "the qtest accelerator)", program);
+  return fmt::format(
+      "the scenario's devices are QEMU's, and there is no program {}: apt-get install qemu-system-xen (qemu-system-x86 will not do, it lacks "
+      "the qtest accelerator)",
+      program);
 }
 
 Result<std::unique_ptr<qtest::QemuBoard>> start_board(const Scenario& scenario, const std::filesystem::path& wav) {

@@ -15,8 +15,8 @@ struct StopMeaning {
 StopMeaning meaning_of(const lab::Bugcheck& stop);
 
 struct ThreadName {
-  std::string text;                       // "thread 5 \"application\""
-  bool borrowed = false;                  // an ISR or DPC ran on it, which is not its own code
+  std::string text;       // "thread 5 \"application\""
+  bool borrowed = false;  // an ISR or DPC ran on it, which is not its own code
 };
 
 std::string stop_text(const lab::Bugcheck& stop, const ThreadName& thread);

@@ -1,11 +1,11 @@
 // One table of a TOML file, read key by key: what is wrong is said with file, line and column, all of it at once, and what nobody asked for is
 // wrong too.
 #pragma once
+#include <toml++/toml.h>
 #include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <toml++/toml.h>
 #include <vector>
 
 namespace kdpc::tool {

@@ -25,7 +25,8 @@ std::string number(double value) { return fmt::format("{:.3f}", value); }
 std::string driver_name(const std::string& image) { return image.starts_with("libkdpc") ? "nt" : image; }
 
 bool equal_ignoring_case(std::string_view left, std::string_view right) {
-  return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
 }
 
 bool is_this_stop(const std::string& wanted, const lab::Bugcheck& stop) {
@@ -37,20 +38,22 @@ bool is_this_stop(const std::string& wanted, const lab::Bugcheck& stop) {
 
 std::string dropouts_sentence(const Report& report, const std::string& what) {
   const Sound& sound = *report.sound;
-  std::string sentence = fmt::format("{} drop-out{}, {} ms in all, while {} was played.", sound.dropouts.size(), sound.dropouts.size() == 1 ? "" : "s",
-                                     number(sound.total_ms), what);
+  std::string sentence = fmt::format("{} drop-out{}, {} ms in all, while {} was played.", sound.dropouts.size(),
+                                     sound.dropouts.size() == 1 ? "" : "s", number(sound.total_ms), what);
   if (report.culprits.empty()) return sentence + " Nobody was in the way of the sound's interrupts, DPCs and application for that long.";
   const Culprit& culprit = report.culprits.front();
   const DropoutReport* worst = nullptr;
   for (const DropoutReport& each : sound.dropouts)
     if (each.culprit == 0U && (worst == nullptr || each.length_ms > worst->length_ms)) worst = &each;
-  sentence += fmt::format("\nThe culprit is {}: its {} {} kept processor {} for up to {} ms.", culprit.name.driver, culprit.kind, culprit.name.place(),
-                          culprit.processor, number(static_cast<double>(culprit.ran_ns) / 1e6));
+  sentence += fmt::format("\nThe culprit is {}: its {} {} kept processor {} for up to {} ms.", culprit.name.driver, culprit.kind,
+                          culprit.name.place(), culprit.processor, number(static_cast<double>(culprit.ran_ns) / 1e6));
   if (worst == nullptr || !worst->chain) return sentence;
   const LateChain& chain = *worst->chain;
-  return sentence + fmt::format("\nBecause of it {} waited {} ms: {} ms until it was allowed to run, {} ms more until it started; it ran {} ms.", chain.victim.text(),
-                                number(static_cast<double>(chain.began_ns - chain.queued_ns) / 1e6), number(static_cast<double>(chain.allowed_ns - chain.queued_ns) / 1e6),
-                                number(static_cast<double>(chain.began_ns - chain.allowed_ns) / 1e6), number(static_cast<double>(chain.ended_ns - chain.began_ns) / 1e6));
+  return sentence + fmt::format("\nBecause of it {} waited {} ms: {} ms until it was allowed to run, {} ms more until it started; it ran {} ms.",
+                                chain.victim.text(), number(static_cast<double>(chain.began_ns - chain.queued_ns) / 1e6),
+                                number(static_cast<double>(chain.allowed_ns - chain.queued_ns) / 1e6),
+                                number(static_cast<double>(chain.began_ns - chain.allowed_ns) / 1e6),
+                                number(static_cast<double>(chain.ended_ns - chain.began_ns) / 1e6));
 }
 
 void judge(Report& report, const Scenario& scenario) {
@@ -63,21 +66,26 @@ void judge(Report& report, const Scenario& scenario) {
     const Sound& sound = *report.sound;
     const Range none{0, 0, false, "0"};
     const Range& dropouts = expect.dropouts ? *expect.dropouts : none;
-    if (expect.dropouts || !expect.total_ms) add("dropouts", dropouts.text, fmt::format("{}", sound.dropouts.size()), dropouts.has(static_cast<double>(sound.dropouts.size())));
+    if (expect.dropouts || !expect.total_ms)
+      add("dropouts", dropouts.text, fmt::format("{}", sound.dropouts.size()), dropouts.has(static_cast<double>(sound.dropouts.size())));
     if (expect.total_ms) add("total_ms", expect.total_ms->text, number(sound.total_ms), expect.total_ms->has(sound.total_ms));
     if (expect.culprit) {
       const std::string actual = report.culprits.empty() ? "none" : report.culprits.front().name.driver;
       // The report calls a driver by its file; a scenario may call it otherwise.
-      const auto named = std::find_if(scenario.drivers.begin(), scenario.drivers.end(), [&](const DriverWanted& driver) { return driver.name == *expect.culprit; });
+      const auto named =
+          std::find_if(scenario.drivers.begin(), scenario.drivers.end(), [&](const DriverWanted& driver) { return driver.name == *expect.culprit; });
       add("culprit", *expect.culprit, actual, actual == (named == scenario.drivers.end() ? *expect.culprit : named->file.stem().string()));
     }
   }
   if (expect.bugcheck)
-    add("bugcheck", *expect.bugcheck, report.bugcheck ? report.bugcheck->name : "none", report.bugcheck && is_this_stop(*expect.bugcheck, *report.bugcheck));
+    add("bugcheck", *expect.bugcheck, report.bugcheck ? report.bugcheck->name : "none",
+        report.bugcheck && is_this_stop(*expect.bugcheck, *report.bugcheck));
 
   const bool all_met = std::all_of(report.expectations.begin(), report.expectations.end(), [](const Expectation& each) { return each.met; });
   const bool ended_as_expected = complete || (report.verdict == Verdict::Bugcheck && expect.bugcheck);
-  report.exit_code = report.verdict == Verdict::Interrupted ? ExitCode::Interrupted : all_met && ended_as_expected ? ExitCode::AsExpected : ExitCode::Finding;
+  report.exit_code = report.verdict == Verdict::Interrupted ? ExitCode::Interrupted
+                     : all_met && ended_as_expected         ? ExitCode::AsExpected
+                                                            : ExitCode::Finding;
 }
 
 }  // namespace
@@ -89,7 +97,8 @@ RoutineName Session::name_of(std::uintptr_t routine) {
     at->second = {driver_name(place.image), place.function, short_path(place.file), place.line};
     for (const std::string_view noise : {"kdpc::", "(anonymous namespace)::"})
       for (std::size_t found; (found = at->second.routine.find(noise)) != std::string::npos;) at->second.routine.erase(found, noise.size());
-    if (place.function.empty()) at->second.routine = fmt::format("{}+{:#x}", place.image.empty() ? "" : place.image, place.image.empty() ? routine : place.offset);
+    if (place.function.empty())
+      at->second.routine = fmt::format("{}+{:#x}", place.image.empty() ? "" : place.image, place.image.empty() ? routine : place.offset);
   }
   return at->second;
 }
@@ -105,7 +114,8 @@ void Session::hear(Report& report) {
   sound.played_frames = played.size();
   sound.alignment = align(recording_->frames, played, player_.period_frames);
   for (const Dropout& dropout : sound.alignment.dropouts)
-    sound.dropouts.push_back({dropout, sound.milliseconds(dropout.source_frame), sound.milliseconds(dropout.played_frame), sound.milliseconds(dropout.frames()), {}, {}});
+    sound.dropouts.push_back(
+        {dropout, sound.milliseconds(dropout.source_frame), sound.milliseconds(dropout.played_frame), sound.milliseconds(dropout.frames()), {}, {}});
   sound.total_ms = sound.milliseconds(sound.alignment.frames_missed());
   report.sound = std::move(sound);
 }
@@ -132,7 +142,8 @@ Report Session::finish() {
   if (const auto& stop = machine_->outcome().bugcheck) {
     report.bugcheck = stop;
     const lab::ProcessorState state = machine_->processor_state(stop->processor);
-    report.stop_text = stop_text(*stop, {fmt::format("{} \"{}\"{}", stop->thread, state.thread_name, state.idle ? " (idle)" : ""), waits_->inside_an_activity(stop->processor)});
+    report.stop_text = stop_text(*stop, {fmt::format("{} \"{}\"{}", stop->thread, state.thread_name, state.idle ? " (idle)" : ""),
+                                         waits_->inside_an_activity(stop->processor)});
   }
   // The file is complete when QEMU has ended.
   std::string incomplete;
@@ -144,8 +155,8 @@ Report Session::finish() {
   const std::vector<RoutineLatency> routines = latency_->routines();
   for (const RoutineLatency& each : routines) {
     if (each.kind != ActivityKind::Isr && each.kind != ActivityKind::Dpc && each.kind != ActivityKind::TimerDpc) continue;
-    report.routines.push_back({kind_text(each.kind), name_of(each.routine), each.processor, each.inclusive.count(), each.claimed, each.exclusive.longest(),
-                               each.exclusive.total(), each.inclusive.longest(), each.delay.longest()});
+    report.routines.push_back({kind_text(each.kind), name_of(each.routine), each.processor, each.inclusive.count(), each.claimed,
+                               each.exclusive.longest(), each.exclusive.total(), each.inclusive.longest(), each.delay.longest()});
   }
   std::stable_sort(report.routines.begin(), report.routines.end(), [](const RoutineFigures& left, const RoutineFigures& right) {
     const bool left_is_isr = left.kind == "ISR", right_is_isr = right.kind == "ISR";
@@ -157,7 +168,8 @@ Report Session::finish() {
   evidence.audio_dpcs = latency_->worst();
   evidence.waits = &waits_->waits();
   evidence.started_ns = player_.began_ns;
-  if (scenario_.workload) evidence.buffered_ns = static_cast<std::uint64_t>(scenario_.workload->period_ms * 1e6 * 2 * (scenario_.workload->outstanding + 4));
+  if (scenario_.workload)
+    evidence.buffered_ns = static_cast<std::uint64_t>(scenario_.workload->period_ms * 1e6 * 2 * (scenario_.workload->outstanding + 4));
   find_culprits(report, evidence, routines, name);
 
   const std::string what = scenario_.workload ? scenario_.workload->play.filename().string() : "";
@@ -170,7 +182,8 @@ Report Session::finish() {
   } else if (report.sound) {
     report.sentence = fmt::format("Clean: {} was played without a drop-out, every one of its {} frames.", what, report.sound->source_frames);
   } else {
-    report.sentence = fmt::format("Clean: {:.3f} s of virtual time have passed, and nothing went wrong.", static_cast<double>(report.virtual_ns) / 1e9);
+    report.sentence =
+        fmt::format("Clean: {:.3f} s of virtual time have passed, and nothing went wrong.", static_cast<double>(report.virtual_ns) / 1e9);
   }
   if (!incomplete.empty()) report.explanation += (report.explanation.empty() ? "" : "\n") + incomplete;
   judge(report, scenario_);

@@ -63,7 +63,7 @@ class Attachment : public BoardHost {
   Board& board_;
   std::uint64_t reached_;
   unsigned first_line_ = 0;
-  bool attached_ = false;    // until then its lines have no numbers
+  bool attached_ = false;  // until then its lines have no numbers
   std::vector<std::pair<unsigned, bool>> said_early_;
 };
 

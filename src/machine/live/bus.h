@@ -13,7 +13,7 @@ void forget();
 void advance(std::uint64_t now);
 // When that is to be done next; kForever: not before a register is accessed.
 std::uint64_t due();
-bool is_quiet();   // no board will do anything by itself
+bool is_quiet();  // no board will do anything by itself
 
 // By the processor, at any level. False: no such address.
 bool read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value);

@@ -34,9 +34,9 @@ constexpr std::uintptr_t kArena = kWorldBase + kPage;
 constexpr std::uintptr_t kMemory = kArena + kStacks * kStackPitch;
 
 bool first_page_mapped = false;
-std::size_t mapped = 0;            // bytes from kArena on; 0: no machine
-unsigned opened = 0;               // stacks that are readable and writable
-std::uintptr_t free_stacks = 0;    // each holds the next one's address in its lowest word
+std::size_t mapped = 0;          // bytes from kArena on; 0: no machine
+unsigned opened = 0;             // stacks that are readable and writable
+std::uintptr_t free_stacks = 0;  // each holds the next one's address in its lowest word
 
 // The host's own stack, as the sanitizer saw it when the host was last left.
 const void* host_low = nullptr;

@@ -38,8 +38,10 @@ using namespace live;
 Result<void> create(const Config& config) {
   if (exists()) return Error{"a machine exists already in this process; only one at a time is possible"};
   if (config.processors != 1)
-    return Error{"the live machine has one processor so far, not " + std::to_string(config.processors) + "; more of them are simulated (libkdpc-sim)"};
-  if (!config.costs.empty()) return Error{"the live machine runs in real time: it has no cost named '" + config.costs.begin()->first + "', nor any other"};
+    return Error{"the live machine has one processor so far, not " + std::to_string(config.processors) +
+                 "; more of them are simulated (libkdpc-sim)"};
+  if (!config.costs.empty())
+    return Error{"the live machine runs in real time: it has no cost named '" + config.costs.begin()->first + "', nor any other"};
   constexpr std::size_t kLeast = sizeof(System) + (std::size_t{1} << 20);
   if (config.memory < kLeast) return Error{"a machine needs at least " + std::to_string(kLeast) + " bytes of memory"};
   auto memory = fiber::map(config.memory);
@@ -104,7 +106,9 @@ void add_span(void*, std::size_t) {}  // spans are for checkpoints
 
 // Real time cannot be taken back.
 struct Checkpoint {};
-Result<Checkpoint*> checkpoint() { return Error{"the live machine cannot be checkpointed: real time has passed and does not come back; use the simulated machine"}; }
+Result<Checkpoint*> checkpoint() {
+  return Error{"the live machine cannot be checkpointed: real time has passed and does not come back; use the simulated machine"};
+}
 void restore(const Checkpoint&) { KDPC_INVARIANT("K.LIVE-6", !"there are no checkpoints of the live machine"); }
 void discard(Checkpoint* checkpoint) { delete checkpoint; }
 std::size_t size_of(const Checkpoint&) { return 0; }

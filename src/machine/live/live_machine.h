@@ -23,14 +23,16 @@ class Machine {
   static Processor& here() { return *state().processor; }
 
   static void window() {
-    if (--state().windows_left < 0 || has_deliverable()) [[unlikely]] window_slow();
+    if (--state().windows_left < 0 || has_deliverable()) [[unlikely]]
+      window_slow();
   }
 
   // Changes of level are too many and too cheap to be told in real time.
   template <class E>
   static void observe(const E& event) {
     if constexpr (!std::is_same_v<E, IrqlChanged>)
-      if (state().observed) [[unlikely]] tell(event);
+      if (state().observed) [[unlikely]]
+        tell(event);
   }
 
   static void spin_pause(const volatile std::uintptr_t* word);

@@ -77,7 +77,10 @@ host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
     if (all.departure == Departure::Idle && !has_deliverable()) {
       quiet_since = is_quiet() ? std::min(quiet_since, time) : kForever;
       if (condition && quiet_since <= time && time - quiet_since >= kQuietTime)
-        return {host::Ended::Quiescent, "nothing will ever happen again: the processor is idle, no DPC is queued, no timer is set, no device has anything to do, and no thread is ready.", {}};
+        return {host::Ended::Quiescent,
+                "nothing will ever happen again: the processor is idle, no DPC is queued, no timer is set, no device has anything to do, and no "
+                "thread is ready.",
+                {}};
       sleep_until(std::min({all.clock, bus::due(), deadline}));
       continue;
     }

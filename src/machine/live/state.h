@@ -22,26 +22,26 @@ enum class Departure : std::uint8_t { Yield, Idle, Stop };
 
 struct State {
   std::int64_t edge_budget;
-  std::int64_t unused[7];         // a line of its own: driver code writes that word all the time
+  std::int64_t unused[7];  // a line of its own: driver code writes that word all the time
 
   Irql irql;
-  StackKind stack;                // in use now
+  StackKind stack;  // in use now
   Departure departure;
-  bool inside;                    // the processor runs, not the host
-  bool observed;                  // there are sinks
+  bool inside;    // the processor runs, not the host
+  bool observed;  // there are sinks
   bool time_passes;
   Requests requests;
-  std::uint32_t pending_levels;   // bit n: a vector of level n is pending
-  std::int32_t windows_left;      // until a window reads the host's clock
+  std::uint32_t pending_levels;  // bit n: a vector of level n is pending
+  std::int32_t windows_left;     // until a window reads the host's clock
   Processor* processor;
   std::uintptr_t stack_low, stack_high;  // of the stack in use
-  std::uint64_t clock;            // when the clock interrupts
-  std::uint64_t leave_at;         // when the host wants the processor back
-  std::uint64_t origin;           // the host's clock at the machine's time 0
-  std::uint64_t stopped_at;       // the machine's time while none passes
-  void* processor_context;        // while the host runs
-  void* host_context;             // while the processor runs
-  void** left;                    // where the context goes that is being left
+  std::uint64_t clock;                   // when the clock interrupts
+  std::uint64_t leave_at;                // when the host wants the processor back
+  std::uint64_t origin;                  // the host's clock at the machine's time 0
+  std::uint64_t stopped_at;              // the machine's time while none passes
+  void* processor_context;               // while the host runs
+  void* host_context;                    // while the processor runs
+  void** left;                           // where the context goes that is being left
 };
 static_assert(offsetof(State, edge_budget) == 0 && sizeof(State) <= 4096);
 

@@ -7,9 +7,9 @@
 #include "base/invariant.h"
 #include "kernel/system.h"
 #include "machine/host.h"
+#include "machine/sanitizer.h"
 #include "machine/sim/bus.h"
 #include "machine/sim/run.h"
-#include "machine/sanitizer.h"
 #include "machine/sim/world.h"
 
 namespace kdpc::host {
@@ -22,8 +22,8 @@ struct Checkpoint {
   };
   std::vector<Piece> pieces;
   std::vector<std::byte> bytes;
-  std::byte* pool_end;               // behind what the pool had handed out
-  std::vector<std::size_t> marks;    // of the sinks
+  std::byte* pool_end;             // behind what the pool had handed out
+  std::vector<std::size_t> marks;  // of the sinks
 };
 
 }  // namespace kdpc::host
@@ -49,7 +49,8 @@ Piece all_of(T& object) {
 
 // The part of the stack under a processor that is in use: from where it was left for the one above, or from where the processor stopped.
 void add_stacks_of(const Slot& slot, std::vector<Piece>& pieces) {
-  const world::Bounds bounds[] = {{slot.thread->machine.stack_low, slot.thread->machine.stack_high}, world::dpc_stack(slot.number), world::isr_stack(slot.number)};
+  const world::Bounds bounds[] = {
+      {slot.thread->machine.stack_low, slot.thread->machine.stack_high}, world::dpc_stack(slot.number), world::isr_stack(slot.number)};
   for (const StackKind kind : {StackKind::Isr, StackKind::Dpc, StackKind::Thread}) {
     const auto index = static_cast<unsigned>(kind);
     const std::uintptr_t pointer = slot.stack == kind ? reinterpret_cast<std::uintptr_t>(slot.context) : slot.saved_pointers[index];
@@ -71,7 +72,8 @@ void list_data(std::vector<Piece>& pieces) {
   pieces.push_back(all_of(fixed().edge_budget));
   pieces.push_back(between(reinterpret_cast<std::uintptr_t>(&all), reinterpret_cast<std::uintptr_t>(&all.slots[all.processors])));
   pieces.push_back(between(reinterpret_cast<std::uintptr_t>(&all.stacks[0]), reinterpret_cast<std::uintptr_t>(&all.stacks[all.stacks_used])));
-  pieces.push_back(between(reinterpret_cast<std::uintptr_t>(system_pointer), reinterpret_cast<std::uintptr_t>(&system_pointer->processors[all.processors])));
+  pieces.push_back(
+      between(reinterpret_cast<std::uintptr_t>(system_pointer), reinterpret_cast<std::uintptr_t>(&system_pointer->processors[all.processors])));
   pieces.push_back({sys().pool.base(), sys().pool.used()});
   pieces.insert(pieces.end(), driver_spans.begin(), driver_spans.end());
   for (unsigned number = 0; number < all.boards_used; ++number)

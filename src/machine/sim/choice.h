@@ -15,14 +15,14 @@ namespace kdpc::sim {
 
 struct Candidate {
   enum class Kind : std::uint8_t {
-    Board,       // board `number` does what it would do next
-    Clock,       // the clock of processor `number` interrupts
-    Ipi,         // an IPI arrives at processor `number`
-    Processor,   // processor `number` goes on
+    Board,      // board `number` does what it would do next
+    Clock,      // the clock of processor `number` interrupts
+    Ipi,        // an IPI arrives at processor `number`
+    Processor,  // processor `number` goes on
   } kind;
   std::uint16_t number;
-  std::uint64_t step;   // how often that processor has gone on so far; of boards 0
-  std::uint64_t time;   // when it would happen by itself
+  std::uint64_t step;  // how often that processor has gone on so far; of boards 0
+  std::uint64_t time;  // when it would happen by itself
 };
 
 class Oracle {

@@ -75,13 +75,21 @@ inline Result<Costs> costs_with(const std::map<std::string, std::uint64_t>& over
 
 // What stating a fact costs: the action it reports. Zero for facts that are part of another action.
 template <class E>
-constexpr std::uint64_t cost_of(const Costs&, const E&) { return 0; }
+constexpr std::uint64_t cost_of(const Costs&, const E&) {
+  return 0;
+}
 template <>
-constexpr std::uint64_t cost_of(const Costs& costs, const RoutineEntered&) { return costs.kernel_call; }
+constexpr std::uint64_t cost_of(const Costs& costs, const RoutineEntered&) {
+  return costs.kernel_call;
+}
 template <>
-constexpr std::uint64_t cost_of(const Costs& costs, const LockAcquired&) { return costs.lock; }
+constexpr std::uint64_t cost_of(const Costs& costs, const LockAcquired&) {
+  return costs.lock;
+}
 template <>
-constexpr std::uint64_t cost_of(const Costs& costs, const ThreadSwitched&) { return costs.thread_switch; }
+constexpr std::uint64_t cost_of(const Costs& costs, const ThreadSwitched&) {
+  return costs.thread_switch;
+}
 template <>
 constexpr std::uint64_t cost_of(const Costs& costs, const ActivityBegan& event) {
   switch (event.kind) {
@@ -97,6 +105,8 @@ constexpr std::uint64_t cost_of(const Costs& costs, const ActivityBegan& event) 
   return 0;
 }
 template <>
-constexpr std::uint64_t cost_of(const Costs& costs, const ActivityEnded& event) { return event.kind == ActivityKind::Isr ? costs.isr_exit : 0; }
+constexpr std::uint64_t cost_of(const Costs& costs, const ActivityEnded& event) {
+  return event.kind == ActivityKind::Isr ? costs.isr_exit : 0;
+}
 
 }  // namespace kdpc::sim

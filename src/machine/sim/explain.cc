@@ -145,8 +145,8 @@ std::string circle_of_locks(const Slot& first) {
       if (held != nullptr) owner = &state().slots[number];
     }
     if (owner == nullptr) break;
-    text += fmt::format("\nprocessor {} waits for the lock at {}, which processor {} has held since {} ns", slot->number, fmt::ptr(wanted), owner->number,
-                        held->since);
+    text += fmt::format("\nprocessor {} waits for the lock at {}, which processor {} has held since {} ns", slot->number, fmt::ptr(wanted),
+                        owner->number, held->since);
     slot = owner;
   } while (slot != &first);
   return text + "\n" + everybody();
@@ -160,13 +160,15 @@ std::string everybody() {
 
 std::string quiescence() {
   std::string text =
-      "nothing will ever happen again: every processor is idle, no DPC is queued, no timer is set, no device has anything to do, and no thread is ready.";
+      "nothing will ever happen again: every processor is idle, no DPC is queued, no timer is set, no device has anything to do, and no thread is "
+      "ready.";
   const List& threads = sys().threads;
   for (Link* link = threads.first(); link != nullptr; link = threads.after(link)) {
     const Thread& thread = *owner_of<&Thread::all_link>(link);
     if (thread.state != ThreadState::Waiting || waits_for_work(thread)) continue;
     text += fmt::format("\n{} {}", thread_text(thread), name_of(thread.wait_reason));
-    if (thread.waiting_for != nullptr) text += fmt::format(" for the {} at {}", name_of(thread.waiting_for->type), fmt::ptr(const_cast<const DispatcherHeader*>(thread.waiting_for)));
+    if (thread.waiting_for != nullptr)
+      text += fmt::format(" for the {} at {}", name_of(thread.waiting_for->type), fmt::ptr(const_cast<const DispatcherHeader*>(thread.waiting_for)));
     const auto* stopped = static_cast<const Stopped*>(thread.machine.extra);
     std::uintptr_t frames[kMaxFrames];
     const unsigned count = stopped == nullptr ? 0 : fiber::walk(stopped->frame, frames, kMaxFrames);

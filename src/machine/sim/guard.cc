@@ -14,10 +14,10 @@
 #include "base/invariant.h"
 #include "kernel/bugcheck.h"
 #include "kernel/system.h"
-#include "machine/sim/explain.h"
-#include "machine/sim/fiber.h"
 #include "machine/mapped_registers.h"
 #include "machine/sanitizer.h"
+#include "machine/sim/explain.h"
+#include "machine/sim/fiber.h"
 #include "machine/sim/run.h"
 #include "machine/sim/sim_machine.h"
 #include "machine/sim/world.h"
@@ -62,8 +62,12 @@ struct Fault {
 Fault fault_of(const siginfo_t& info, const ucontext_t& context) {
   const auto& registers = context.uc_mcontext.gregs;
   const auto error = static_cast<std::uint64_t>(registers[REG_ERR]);
-  return {reinterpret_cast<std::uintptr_t>(info.si_addr), static_cast<std::uintptr_t>(registers[REG_RIP]),
-          static_cast<std::uintptr_t>(registers[REG_RBP]), static_cast<std::uintptr_t>(registers[REG_RSP]), (error & 2) != 0, (error & 16) != 0};
+  return {reinterpret_cast<std::uintptr_t>(info.si_addr),
+          static_cast<std::uintptr_t>(registers[REG_RIP]),
+          static_cast<std::uintptr_t>(registers[REG_RBP]),
+          static_cast<std::uintptr_t>(registers[REG_RSP]),
+          (error & 2) != 0,
+          (error & 16) != 0};
 }
 
 BugcheckReport report_of(std::uint32_t code, StopParameters parameters, const char* sentence, const char* rule) {
@@ -83,19 +87,24 @@ BugcheckReport page_fault_report(const Fault& fault) {
   const Irql level = current().irql;
   const std::uint64_t operation = fault.execute ? 8 : fault.write ? 1 : 0;
   if (level < Irql::Dispatch)
-    return report_of(stop::PageFaultInNonpagedArea, {fault.address, operation, fault.instruction, 0}, is_mapped_register(fault.address) ? kRegisterTouched : "An invalid memory reference.", "0x50");
+    return report_of(stop::PageFaultInNonpagedArea, {fault.address, operation, fault.instruction, 0},
+                     is_mapped_register(fault.address) ? kRegisterTouched : "An invalid memory reference.", "0x50");
   const bool in_kernel = fault.instruction >= code_low && fault.instruction < code_high;
   if (in_kernel)
     return report_of(stop::IrqlNotLessOrEqual, {fault.address, as_parameter(level), operation, fault.instruction},
                      "A kernel routine was given an address that is not valid, at DISPATCH_LEVEL or above.", "0x0A");
   return report_of(stop::DriverIrqlNotLessOrEqual, {fault.address, as_parameter(level), operation, fault.instruction},
-                   is_mapped_register(fault.address) ? kRegisterTouched : "A driver touched memory that is not valid, at DISPATCH_LEVEL or above.", "0xD1");
+                   is_mapped_register(fault.address) ? kRegisterTouched : "A driver touched memory that is not valid, at DISPATCH_LEVEL or above.",
+                   "0xD1");
 }
 
 BugcheckReport report_of_signal(int signal, const siginfo_t& info, const Fault& fault) {
   constexpr std::uint64_t kDivideError = 0, kInvalidOpcode = 6;
-  if (signal == SIGFPE) return report_of(stop::UnexpectedKernelModeTrap, {kDivideError, fault.instruction, 0, 0}, "An integer division by zero, or one whose result does not fit.", "0x7F");
-  if (signal == SIGILL) return report_of(stop::UnexpectedKernelModeTrap, {kInvalidOpcode, fault.instruction, 0, 0}, "An invalid instruction.", "0x7F");
+  if (signal == SIGFPE)
+    return report_of(stop::UnexpectedKernelModeTrap, {kDivideError, fault.instruction, 0, 0},
+                     "An integer division by zero, or one whose result does not fit.", "0x7F");
+  if (signal == SIGILL)
+    return report_of(stop::UnexpectedKernelModeTrap, {kInvalidOpcode, fault.instruction, 0, 0}, "An invalid instruction.", "0x7F");
   if (info.si_code != SI_KERNEL)
     if (const world::Overflow overflow = world::overflow_at(fault.address); overflow.happened) return overflow_report(overflow, fault);
   return page_fault_report(fault);
@@ -160,7 +169,7 @@ void install() {
   stack.ss_sp = signal_stack;
   stack.ss_size = kSignalStack;
   ::sigaltstack(&stack, &replaced_stack);
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_sigaction = on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   for (unsigned index = 0; index < std::size(kFaults); ++index) ::sigaction(kFaults[index], &action, &replaced[index]);

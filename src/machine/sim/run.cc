@@ -87,7 +87,8 @@ void list_candidates(const Next& first, std::vector<Candidate>& candidates) {
   candidates.clear();
   const auto add = [&](Next::Kind kind, std::uint64_t time, unsigned number) {
     if (time == kForever) return;
-    const Candidate candidate{static_cast<Candidate::Kind>(kind), static_cast<std::uint16_t>(number), kind == Next::Kind::Board ? 0 : all.slots[number].steps, time};
+    const Candidate candidate{static_cast<Candidate::Kind>(kind), static_cast<std::uint16_t>(number),
+                              kind == Next::Kind::Board ? 0 : all.slots[number].steps, time};
     if (kind == first.kind && number == first.number) {
       candidates.insert(candidates.begin(), candidate);
     } else {
@@ -144,7 +145,8 @@ bool is_quiet() {
     const Slot& slot = state().slots[number];
     if (slot.ipi != kForever || slot.pending_levels != 0) return false;
     const Processor& processor = *slot.processor;
-    if (processor.dpcs.depth() != 0 || !processor.timers.timers().empty() || processor.ready.summary != 0 || processor.next_thread != nullptr) return false;
+    if (processor.dpcs.depth() != 0 || !processor.timers.timers().empty() || processor.ready.summary != 0 || processor.next_thread != nullptr)
+      return false;
   }
   for (unsigned number = 0; number < state().boards_used; ++number)
     if (bus::board(number).next_event() != kNever) return false;
@@ -251,7 +253,8 @@ host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
   for (;;) {
     if (the_end) return *the_end;
     if (condition && condition()) return {host::Ended::ConditionMet, {}, {}};
-    if (condition && state().quiet_since < state().time && state().time - state().quiet_since >= kQuietTime) return {host::Ended::Quiescent, explain::quiescence(), {}};
+    if (condition && state().quiet_since < state().time && state().time - state().quiet_since >= kQuietTime)
+      return {host::Ended::Quiescent, explain::quiescence(), {}};
     Next next = find_next(run_limit);
     if (next.time > run_limit) {
       state().time = std::max(state().time, run_limit);

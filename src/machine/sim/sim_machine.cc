@@ -34,7 +34,7 @@ void wait_as(Doing doing) {
 
 void Machine::window_slow() {
   if (!fixed().inside) return;  // at boot
-  bool may_go_on = false;  // the host has just said so, whatever the limit
+  bool may_go_on = false;       // the host has just said so, whatever the limit
   for (;;) {
     Slot& slot = current();
     settle(slot);

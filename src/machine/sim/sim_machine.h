@@ -25,7 +25,8 @@ class Machine {
   static void window() {
     Slot& slot = current();
     settle(slot);
-    if (slot.time > slot.limit || has_deliverable(slot)) [[unlikely]] window_slow();
+    if (slot.time > slot.limit || has_deliverable(slot)) [[unlikely]]
+      window_slow();
   }
 
   // What the fact costs is charged before anything that follows from it.
@@ -37,7 +38,8 @@ class Machine {
     if constexpr (std::is_same_v<E, LockReleased>) released(slot, event.lock);
     if constexpr (std::is_same_v<E, OrderAcquired>) receive(slot, event.object);
     if constexpr (std::is_same_v<E, OrderReleased>) hand_over(slot, event.object);
-    if (fixed().observed) [[unlikely]] tell(event);
+    if (fixed().observed) [[unlikely]]
+      tell(event);
   }
 
   static void spin_pause(const volatile std::uintptr_t* word);

@@ -53,41 +53,41 @@ struct HeldLock {
 
 // One processor, as the machine sees it.
 struct alignas(64) Slot {
-  std::uint64_t time;             // ns; without the edges not yet settled
-  std::uint64_t limit;            // window() leaves for the host when time has passed it
-  std::uint32_t pending_levels;   // bit n: a vector of level n is pending
+  std::uint64_t time;            // ns; without the edges not yet settled
+  std::uint64_t limit;           // window() leaves for the host when time has passed it
+  std::uint32_t pending_levels;  // bit n: a vector of level n is pending
   Requests requests;
   Irql irql;
   Doing doing;
-  StackKind stack;                // in use now
+  StackKind stack;  // in use now
   std::uint16_t number;
-  std::int64_t edges_given;       // the budget at the last settlement
+  std::int64_t edges_given;  // the budget at the last settlement
 
   Processor* processor;
-  Thread* thread;                 // whose stack lies under everything here
+  Thread* thread;  // whose stack lies under everything here
   std::uint32_t thread_id;
-  std::uintptr_t stack_low, stack_high;    // of the stack in use
-  std::uintptr_t saved_pointers[3];        // by StackKind: where a stack was left for the one above it
-  void* context;                  // while suspended
-  std::uintptr_t frame;           // its innermost frame pointer while suspended
+  std::uintptr_t stack_low, stack_high;  // of the stack in use
+  std::uintptr_t saved_pointers[3];      // by StackKind: where a stack was left for the one above it
+  void* context;                         // while suspended
+  std::uintptr_t frame;                  // its innermost frame pointer while suspended
 
   std::uint64_t wake;
   const volatile std::uintptr_t* spin_word;
   std::uintptr_t spin_expected;
-  std::uint64_t clock;            // when the clock interrupts here
-  std::uint64_t ipi;              // when an IPI arrives here
-  std::uint64_t steps;            // how often the run loop has resumed this processor
+  std::uint64_t clock;  // when the clock interrupts here
+  std::uint64_t ipi;    // when an IPI arrives here
+  std::uint64_t steps;  // how often the run loop has resumed this processor
   VectorSet pending;
-  VectorSet in_service;           // taken and not yet ended at the controller
+  VectorSet in_service;  // taken and not yet ended at the controller
 
   std::uint32_t held_count;
   HeldLock held[kMaxHeldLocks];
 };
 
 struct Line {
-  std::uint16_t board;            // kMaxBoards: of no board
-  std::uint16_t of_board;         // the board's own number for it
-  std::uint8_t vector;            // 0: not assigned
+  std::uint16_t board;     // kMaxBoards: of no board
+  std::uint16_t of_board;  // the board's own number for it
+  std::uint8_t vector;     // 0: not assigned
   bool level;
   bool asserted;
 };
@@ -99,22 +99,22 @@ struct Order {
 };
 
 struct StackSlot {
-  Thread* owner;                  // null: free
+  Thread* owner;  // null: free
 };
 
 struct State {
-  std::uint64_t time;             // what the whole machine has reached
+  std::uint64_t time;  // what the whole machine has reached
   std::uint32_t processors;
-  std::uint32_t spinners;         // how many are Spinning
+  std::uint32_t spinners;  // how many are Spinning
   std::uint32_t lines_used;
   std::uint32_t boards_used;
   std::uint32_t stacks_used;      // slots below this were used at some time
   std::uint64_t quiet_since;      // nothing but the clock has been possible since then; kForever: something is
   std::uint64_t same_time_steps;  // steps since `time` last moved
   Costs costs;
-  std::uint64_t reached[kMaxBoards];       // each board's own time
+  std::uint64_t reached[kMaxBoards];  // each board's own time
   Line lines[kMaxLines];
-  ProcessorSet routes[256];       // by vector: whom it is let through to
+  ProcessorSet routes[256];  // by vector: whom it is let through to
   Order orders[kOrders];
   Slot slots[kMaxProcessors];     // `processors` of them are in use
   StackSlot stacks[kMaxThreads];  // `stacks_used`
@@ -130,18 +130,18 @@ enum class Departure : std::uint8_t { Yield, Switch, Stop };
 
 // The first page. Only `edge_budget` belongs to the run; the rest is the host's and is not copied.
 struct Fixed {
-  std::int64_t edge_budget;       // driver code's hook decrements it
+  std::int64_t edge_budget;  // driver code's hook decrements it
   std::uint64_t unused[7];
   Slot* current;
-  void* host_context;             // where to go from inside; new at every switch
-  std::uint64_t edge_stride;      // with an oracle: edges from one decision to the next; 0: no oracle
-  bool inside;                    // a processor runs, not the host
-  bool observed;                  // there are sinks
-  bool in_host_code;              // a sink or a device model runs on a processor's stack
+  void* host_context;         // where to go from inside; new at every switch
+  std::uint64_t edge_stride;  // with an oracle: edges from one decision to the next; 0: no oracle
+  bool inside;                // a processor runs, not the host
+  bool observed;              // there are sinks
+  bool in_host_code;          // a sink or a device model runs on a processor's stack
   Departure departure;
   Thread* leaving;
   Thread* entering;
-  std::uint64_t switches;         // ever; the host-time guard looks at it
+  std::uint64_t switches;  // ever; the host-time guard looks at it
 };
 static_assert(offsetof(Fixed, edge_budget) == 0 && sizeof(Fixed) <= kPage);
 

@@ -30,7 +30,7 @@ inline constexpr std::uintptr_t kThreadStacks = kDpcStacks + kMaxProcessors * kS
 inline constexpr std::uintptr_t kMemory = kThreadStacks + kMaxThreads * kStackPitch;
 
 struct Bounds {
-  std::uintptr_t low;   // the lowest usable byte; the page below it has no access
+  std::uintptr_t low;  // the lowest usable byte; the page below it has no access
   std::uintptr_t high;
 };
 constexpr Bounds bounds_at(std::uintptr_t stacks, unsigned index) {

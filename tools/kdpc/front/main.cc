@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <toml++/toml.h>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <toml++/toml.h>
 
 #include "tools/kdpc/arguments.h"
 
