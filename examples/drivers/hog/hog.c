@@ -8,7 +8,8 @@
  *   Processor  where; 0xffffffff: where the timer was set (0)
  *   Mode       0  it stalls, in slices of 50 us, as one waits for hardware
  *              1  it counts, and calls nobody: only the clock can tell how long that takes
- *              2  as 0, but after each PieceUs (100) it queues itself again and lets others go first: long in total, never in the way */
+ *              2  as 0, but after each PieceUs (100) it queues itself again and lets other DPCs go first: long in total, in no DPC's way. Threads
+ *                 of that processor wait for all of it; in nobody's way at all is a run on another processor. */
 #include <wdm.h>
 
 #include "../parameters.h"
