@@ -1,7 +1,8 @@
 // The live machine: real time instead of virtual time, under the same kernel. Today one processor whose interrupts are polled.
 //
 // The processor is the host thread: NT threads are fibers on it, and an interrupt is taken where the kernel or driver code opens a window, never
-// in between. So nothing is preempted asynchronously yet, and code that opens no window cannot be interrupted or ended.
+// in between. So nothing is preempted asynchronously yet, code that opens no window cannot be interrupted or ended, and a fault of driver code is
+// not yet a finding: it ends the process.
 #pragma once
 #include <type_traits>
 
