@@ -33,7 +33,7 @@ class BoardHost {
   virtual ~BoardHost() = default;
   virtual Nanoseconds now() const = 0;
   virtual void set_line(unsigned line, bool asserted) = 0;  // the board's own numbering, 0…lines()-1; level as on the wire
-  virtual void send_message(std::uint16_t vector) = 0;      // a message-signalled interrupt, edge
+  virtual void send_message(unsigned message) = 0;          // the board's own numbering, 0…messages()-1; an edge
   virtual void fail(std::string what) = 0;                  // the run ends as a host failure with this text
 };
 
@@ -44,6 +44,17 @@ struct DmaMemory {
   std::size_t size = 0;
 };
 
+// Message-signalled interrupts: what a device can send instead of raising its line. A driver sees the two kinds as different resources.
+struct MessageOffer {
+  enum class Kind : std::uint8_t {
+    None,
+    Msi,   // 1, 2, 4, 8 or 16 of them, as one resource: consecutive vectors of one level
+    MsiX,  // any number, each a resource with a vector of its own
+  } kind = Kind::None;
+  unsigned count = 0;
+  unsigned first = 0;  // the board's number of the device's message 0; the others follow
+};
+
 // One function a driver can own.
 class Device {
  public:
@@ -51,6 +62,10 @@ class Device {
   virtual std::string_view name() const = 0;                     // as written in scenarios: "ac97"
   virtual std::span<const RegisterRange> registers() const = 0;  // in the order of the device's base address registers
   virtual int line() const = 0;                                  // the board's line it raises, or -1; devices with the same number share it
+  virtual MessageOffer messages() const { return {}; }
+  // Told before a driver starts the device: how many of its messages it may send; the others do not exist for it. All it asked for, or one, or
+  // none: then it raises its line. A message that was not granted, or whose device no driver has started, is lost.
+  virtual void grant_messages(unsigned /*granted*/) {}
   // `offset` lies inside registers()[range]; width is 1, 2, 4 or 8 bytes. The board has been advanced to the access time.
   virtual std::uint64_t read(unsigned range, std::uint64_t offset, unsigned width) = 0;
   virtual void write(unsigned range, std::uint64_t offset, unsigned width, std::uint64_t value) = 0;
@@ -63,6 +78,7 @@ class Board {
   virtual std::span<Device* const> devices() = 0;
   virtual unsigned lines() const = 0;
   virtual bool line_is_level(unsigned) const { return true; }
+  virtual unsigned messages() const { return 0; }  // of all its devices together
   // When something will next happen on this board by itself; kNever: only after a register access. kUnknown: the board cannot look ahead and
   // has to be advanced in steps while processors run.
   static constexpr Nanoseconds kUnknown = kNever - 1;

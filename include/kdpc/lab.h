@@ -163,6 +163,12 @@ struct DriverOptions {
   DriverSettings settings = {};
 };
 
+// How a device is started.
+struct DeviceOptions {
+  // Message-signalled interrupts, if the device has them. Fewer than it asks for means exactly one (INT-10); 0: it must use its line.
+  unsigned most_messages = ~0u;
+};
+
 // A lambda that start() has sent into the machine. Copies name the same one.
 class Task {
  public:
@@ -222,16 +228,17 @@ class Machine {
 
   // Loads a .drv file and calls DriverEntry. A file that is no driver, or that needs routines which do not exist (all are named), is refused.
   bool load_driver(const std::string& path, std::string& why, const DriverOptions& options = {});
-  // Gives a device of an attached board to a loaded driver: its line gets a vector, AddDevice is called, IRP_MN_START_DEVICE sent.
-  bool start_device(std::string_view device, std::string_view driver, std::string& why);
+  // Gives a device of an attached board to a loaded driver: its messages, or else its line, get vectors, AddDevice is called, IRP_MN_START_DEVICE
+  // sent. The options count when the device is started for the first time.
+  bool start_device(std::string_view device, std::string_view driver, std::string& why, const DeviceOptions& options = {});
   bool remove_device(std::string_view device, std::string& why);           // as by the device manager
   bool surprise_remove_device(std::string_view device, std::string& why);  // as by pulling it out
   // Removes its devices, calls DriverUnload, and looks for what it leaves behind (PNP-3).
   bool unload_driver(std::string_view driver, std::string& why);
   // The names of a loaded driver's device objects: what DeviceFile::open() takes. Also those of interfaces it has enabled.
   std::vector<std::string> device_names(std::string_view driver) const;
-  // The vector that interrupts for an attached device; 0: it has none, or has not been started.
-  unsigned vector_of(std::string_view device) const;
+  // The vector that interrupts for an attached device, for one of its messages if it was granted any; 0: it has none, or has not been started.
+  unsigned vector_of(std::string_view device, unsigned message = 0) const;
 
   // -- questions ----------------------------------------------------------------------------------------------------------------------------
 

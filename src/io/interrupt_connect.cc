@@ -1,7 +1,8 @@
 // Connecting interrupts (SEMANTICS 2.1, 2.2): arguments are checked, defaults come from the device's resources, the kernel does the rest.
-#include "kernel/interrupt.h"
+#include <algorithm>
 
-#include "io/pnp.h"
+#include "io/messages.h"
+#include "kernel/interrupt.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -9,20 +10,9 @@ using namespace kdpc::io;
 
 namespace {
 
-NTSTATUS status_of(ConnectResult result) {
-  switch (result) {
-    case ConnectResult::Connected: return STATUS_SUCCESS;
-    case ConnectResult::NoMemory: return STATUS_INSUFFICIENT_RESOURCES;
-    case ConnectResult::NoProcessor:
-    case ConnectResult::BadParameter:
-    case ConnectResult::VectorTaken: return STATUS_INVALID_PARAMETER;  // INT-1
-  }
-  return STATUS_INVALID_PARAMETER;
-}
-
 NTSTATUS connect(const InterruptSpec& spec, PKINTERRUPT* interrupt) {
   // The kernel writes the driver's variable itself, after the vector is open: the ISR may run before it is filled (INT-4).
-  return status_of(interrupt::connect(spec, *reinterpret_cast<Interrupt**>(interrupt)));
+  return messages::status_of(interrupt::connect(spec, *reinterpret_cast<Interrupt**>(interrupt)));
 }
 
 struct Wanted {
@@ -52,6 +42,12 @@ InterruptSpec spec_of(const Wanted& wanted) {
 
 const PhysicalDevice* physical(PDEVICE_OBJECT device) { return device != nullptr ? io::state_of(device).physical : nullptr; }
 
+bool has_vector(const PhysicalDevice& device, ULONG vector) {
+  for (unsigned message = 0; message < device.message_count; ++message)
+    if (device.messages[message] == vector) return true;
+  return device.line >= 0 && device.vector == vector;
+}
+
 NTSTATUS connect_fully_specified(IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS& parameters) {
   *parameters.InterruptObject = nullptr;
   const PhysicalDevice* device = physical(parameters.PhysicalDeviceObject);
@@ -59,22 +55,43 @@ NTSTATUS connect_fully_specified(IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS
   if ((ProcessorSet(parameters.ProcessorEnableMask) & active_processors()).empty()) return STATUS_INVALID_PARAMETER_10;
   if (parameters.SynchronizeIrql == PASSIVE_LEVEL && parameters.Irql == PASSIVE_LEVEL)
     return parameters.SpinLock != nullptr ? STATUS_INVALID_PARAMETER : STATUS_NOT_SUPPORTED;  // passive-level ISRs (INT-23)
-  if (device->line < 0 || device->vector != parameters.Vector) return STATUS_NOT_FOUND;
+  if (!has_vector(*device, parameters.Vector)) return STATUS_NOT_FOUND;
   return connect(spec_of({parameters.ServiceRoutine, parameters.ServiceContext, parameters.SpinLock, parameters.Vector, parameters.Irql,
                           parameters.SynchronizeIrql, parameters.InterruptMode, parameters.ShareVector != 0, parameters.ProcessorEnableMask}),
                  parameters.InterruptObject);
 }
 
-// INT-8: the level asked for is a minimum; drivers pass 0.
-NTSTATUS connect_line(PDEVICE_OBJECT object, PKSERVICE_ROUTINE routine, PVOID context, PKSPIN_LOCK lock, KIRQL minimum, PKINTERRUPT* interrupt) {
-  *interrupt = nullptr;
-  const PhysicalDevice* device = physical(object);
-  if (device == nullptr || routine == nullptr) return STATUS_INVALID_PARAMETER;
-  if (device->line < 0) return STATUS_NOT_FOUND;
-  const auto irql = static_cast<KIRQL>(irql_of(device->vector));
-  return connect(spec_of({routine, context, lock, device->vector, irql, minimum > irql ? minimum : irql, device->level ? LevelSensitive : Latched,
-                          device->shared, active_processors().mask()}),
-                 interrupt);
+// By the one line or the one message that the device has. INT-8: the level asked for is a minimum; drivers pass 0.
+NTSTATUS connect_line(const IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS& parameters) {
+  *parameters.InterruptObject = nullptr;
+  const PhysicalDevice* device = physical(parameters.PhysicalDeviceObject);
+  if (device == nullptr || parameters.ServiceRoutine == nullptr) return STATUS_INVALID_PARAMETER;
+  if (device->message_count > 1) return STATUS_INVALID_DEVICE_REQUEST;
+  const bool by_message = device->message_count == 1;
+  if (!by_message && device->line < 0) return STATUS_NOT_FOUND;
+  const std::uint8_t vector = by_message ? device->messages[0] : device->vector;
+  const auto irql = static_cast<KIRQL>(irql_of(vector));
+  return connect(
+      spec_of({parameters.ServiceRoutine, parameters.ServiceContext, parameters.SpinLock, vector, irql, std::max(parameters.SynchronizeIrql, irql),
+               !by_message && device->level ? LevelSensitive : Latched, !by_message && device->shared, active_processors().mask()}),
+      parameters.InterruptObject);
+}
+
+// INT-9: a device with a line only is connected by its fallback routine, and Version says so.
+NTSTATUS connect_messages(ULONG& version, const IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS& parameters) {
+  *parameters.ConnectionContext.Generic = nullptr;
+  const PhysicalDevice* device = physical(parameters.PhysicalDeviceObject);
+  if (device == nullptr) return STATUS_INVALID_PARAMETER;
+  if (device->message_count != 0) {
+    if (parameters.MessageServiceRoutine == nullptr) return STATUS_INVALID_PARAMETER;
+    return messages::connect(*device, parameters, *parameters.ConnectionContext.InterruptMessageTable);
+  }
+  if (parameters.FallBackServiceRoutine == nullptr) return STATUS_NOT_FOUND;
+  const NTSTATUS status =
+      connect_line({parameters.PhysicalDeviceObject, parameters.ConnectionContext.InterruptObject, parameters.FallBackServiceRoutine,
+                    parameters.ServiceContext, parameters.SpinLock, parameters.SynchronizeIrql, parameters.FloatingSave});
+  if (NT_SUCCESS(status)) version = CONNECT_LINE_BASED;
+  return status;
 }
 
 }  // namespace
@@ -104,29 +121,19 @@ NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters)
     case CONNECT_FULLY_SPECIFIED_GROUP:
       if (Parameters->FullySpecified.Group != 0) return STATUS_INVALID_PARAMETER;
       return connect_fully_specified(Parameters->FullySpecified);
-    case CONNECT_LINE_BASED: {
-      IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS& line = Parameters->LineBased;
-      return connect_line(line.PhysicalDeviceObject, line.ServiceRoutine, line.ServiceContext, line.SpinLock, line.SynchronizeIrql,
-                          line.InterruptObject);
-    }
-    case CONNECT_MESSAGE_BASED: {
-      // INT-9: a device with a line only is connected by its fallback routine, and Version says so. No device here has messages.
-      IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS& message = Parameters->MessageBased;
-      *message.ConnectionContext.Generic = nullptr;
-      if (message.FallBackServiceRoutine == nullptr)
-        return physical(message.PhysicalDeviceObject) != nullptr ? STATUS_NOT_FOUND : STATUS_INVALID_PARAMETER;
-      const NTSTATUS status = connect_line(message.PhysicalDeviceObject, message.FallBackServiceRoutine, message.ServiceContext, message.SpinLock,
-                                           message.SynchronizeIrql, message.ConnectionContext.InterruptObject);
-      if (NT_SUCCESS(status)) Parameters->Version = CONNECT_LINE_BASED;
-      return status;
-    }
+    case CONNECT_LINE_BASED: return connect_line(Parameters->LineBased);
+    case CONNECT_MESSAGE_BASED: return connect_messages(Parameters->Version, Parameters->MessageBased);
     default: return STATUS_INVALID_PARAMETER_1;
   }
 }
 
 VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameters) {
   KDPC_ROUTINE(IoDisconnectInterruptEx);
-  interrupt::disconnect(&wdk::as_interrupt(Parameters->ConnectionContext.InterruptObject));
+  if (Parameters->Version == CONNECT_MESSAGE_BASED) {
+    messages::disconnect(Parameters->ConnectionContext.InterruptMessageTable);
+  } else {
+    interrupt::disconnect(&wdk::as_interrupt(Parameters->ConnectionContext.InterruptObject));
+  }
 }
 
 }  // extern "C"

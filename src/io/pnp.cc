@@ -100,6 +100,13 @@ Step announce(const DeviceFacts& facts) {
   device->vector = facts.vector;
   device->level = facts.level;
   device->shared = facts.shared;
+  device->msi_x = facts.msi_x;
+  device->message_count = static_cast<unsigned>(facts.messages.size());
+  if (device->message_count != 0) {
+    device->messages = make<std::uint8_t>(device->message_count);
+    if (device->messages == nullptr) return failed(STATUS_INSUFFICIENT_RESOURCES, "announcing the device");
+    std::memcpy(device->messages, facts.messages.data(), device->message_count);
+  }
   device->arena = dma::arena_of(facts.dma);
   Name object_name(u"\\Device\\");
   object_name.append_hex(__atomic_fetch_add(&manager().next_device_name, 1, __ATOMIC_SEQ_CST), 8);

@@ -19,7 +19,9 @@ struct DeviceFacts {
   int line = -1;            // the machine's number; -1: no interrupt
   std::uint8_t vector = 0;  // that the line was assigned
   bool level = true;
-  bool shared = false;  // others may be on the line
+  bool shared = false;                          // others may be on the line
+  std::span<const std::uint8_t> messages = {};  // the vectors of its messages; then it has no line
+  bool msi_x = false;                           // each message is a resource of its own
   DmaMemory dma;
 };
 
@@ -35,19 +37,15 @@ struct PhysicalDevice {
   int line;                           // I
   std::uint8_t vector;                // I
   bool level, shared;                 // I
+  std::uint8_t* messages;             // I  the vectors of its messages …
+  unsigned message_count;             // I  … 0: it interrupts by its line, if at all
+  bool msi_x;                         // I
   DmaArena* arena;                    // I
   Driver* function_driver;            // T
   PnpState state;                     // T  the thread that starts and removes devices
   CM_RESOURCE_LIST* raw;              // I
   CM_RESOURCE_LIST* translated;       // I
 };
-
-// How a line gets its vector: NT's levels for devices in turn, from the highest down. 0: there are no more vectors.
-constexpr std::uint8_t vector_of_line(unsigned line) {
-  constexpr unsigned kLowest = 3, kHighest = 11, kLevels = kHighest - kLowest + 1, kVectorsPerLevel = 16;
-  if (line >= kLevels * kVectorsPerLevel) return 0;
-  return static_cast<std::uint8_t>((kHighest - line % kLevels) * kVectorsPerLevel + line / kLevels);
-}
 
 namespace pnp {
 

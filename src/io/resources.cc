@@ -41,16 +41,36 @@ void add_interrupt(CM_RESOURCE_LIST& list, const PhysicalDevice& device, bool tr
   descriptor.u.Interrupt.Affinity = active_processors().mask();
 }
 
+// A multi-message MSI is one descriptor, and message n has the n-th vector from its own; an MSI-X message has a descriptor to itself.
+void add_messages(CM_RESOURCE_LIST& list, std::uint8_t vector, unsigned count, bool translated) {
+  CM_PARTIAL_RESOURCE_DESCRIPTOR& descriptor = add(list);
+  descriptor.Type = CmResourceTypeInterrupt;
+  descriptor.ShareDisposition = CmResourceShareDeviceExclusive;
+  descriptor.Flags = CM_RESOURCE_INTERRUPT_LATCHED | CM_RESOURCE_INTERRUPT_MESSAGE;
+  if (translated) {
+    descriptor.u.MessageInterrupt.Translated.Level = static_cast<ULONG>(irql_of(vector));
+    descriptor.u.MessageInterrupt.Translated.Vector = vector;
+    descriptor.u.MessageInterrupt.Translated.Affinity = active_processors().mask();
+  } else {
+    descriptor.u.MessageInterrupt.Raw.MessageCount = static_cast<USHORT>(count);
+    descriptor.u.MessageInterrupt.Raw.Vector = vector;
+    descriptor.u.MessageInterrupt.Raw.Affinity = active_processors().mask();
+  }
+}
+
 }  // namespace
 
 bool build(PhysicalDevice& device) {
-  const unsigned count = device.range_count + (device.line >= 0 ? 1 : 0);
+  const unsigned message_descriptors = device.msi_x || device.message_count == 0 ? device.message_count : 1;
+  const unsigned count = device.range_count + (device.line >= 0 ? 1 : 0) + message_descriptors;
   device.raw = empty_list(count);
   device.translated = empty_list(count);
   if (device.raw == nullptr || device.translated == nullptr) return false;
   for (CM_RESOURCE_LIST* list : {device.raw, device.translated}) {
     for (unsigned range = 0; range < device.range_count; ++range) add_range(*list, device.ranges[range]);
     if (device.line >= 0) add_interrupt(*list, device, list == device.translated);
+    for (unsigned index = 0; index < message_descriptors; ++index)
+      add_messages(*list, device.messages[index], device.msi_x ? 1 : device.message_count, list == device.translated);
   }
   return true;
 }

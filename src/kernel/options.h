@@ -16,6 +16,8 @@ struct Options {
   enum class LatchedChain : std::uint8_t { FullPass, LastClaims } latched_chain = LatchedChain::FullPass;               // INT-15
   enum class WaitCheck : std::uint8_t { Entry, Late } wait_check = WaitCheck::Entry;                                    // WAIT-3
 
+  enum class MessageLock : std::uint8_t { PerMessage, Shared } message_lock = MessageLock::PerMessage;  // INT-9
+
   // Session Manager\Kernel tunables; the numbers are NT's as far as they are known (SEMANTICS 3.3).
   std::int32_t dpc_queue_depth = 4;
   std::uint32_t minimum_dpc_rate = 3;

@@ -6,6 +6,7 @@
 
 #include "io/loader.h"
 #include "io/pnp.h"
+#include "io/vectors.h"
 #include "kdpc/lab.h"
 #include "machine/host.h"
 
@@ -14,15 +15,17 @@ namespace kdpc::lab {
 struct Machine::Devices {
   struct Attached {
     Board* board;
-    unsigned first_line;
+    host::Attached at;
   };
   std::vector<Attached> boards;
-  std::map<unsigned, std::uint8_t> vectors;  // by line
+  std::map<unsigned, std::uint8_t> vectors;                            // by line
+  std::map<const Device*, std::vector<std::uint8_t>> message_vectors;  // of the messages granted; one entry per device that was started
+  io::VectorsInUse in_use;
 
   struct Found {
     const Attached* of = nullptr;
     Device* device = nullptr;
-    int line() const { return device->line() < 0 ? -1 : static_cast<int>(of->first_line) + device->line(); }
+    int line() const { return device->line() < 0 ? -1 : static_cast<int>(of->at.first_line) + device->line(); }
     bool shares_its_line() const {
       const auto devices = of->board->devices();
       return std::count_if(devices.begin(), devices.end(), [&](Device* other) { return other->line() == device->line(); }) > 1;
@@ -33,6 +36,19 @@ struct Machine::Devices {
       for (Device* device : attached.board->devices())
         if (device->name() == name) return {&attached, device};
     return {};
+  }
+  // The device's messages get vectors, as far as there are any left, and the device is told how many.
+  std::span<const std::uint8_t> grant_messages(const Found& found, unsigned most) {
+    const auto known = message_vectors.find(found.device);
+    if (known != message_vectors.end()) return known->second;
+    std::vector<std::uint8_t>& vectors_of_device = message_vectors[found.device];
+    const MessageOffer offer = found.device->messages();
+    if (offer.kind == MessageOffer::Kind::None) return {};
+    vectors_of_device = io::vectors_for_messages(in_use, offer.count, most, offer.kind == MessageOffer::Kind::Msi);
+    for (unsigned message = 0; message < vectors_of_device.size(); ++message)
+      host::assign_message(found.of->at.first_message + offer.first + message, vectors_of_device[message]);
+    found.device->grant_messages(static_cast<unsigned>(vectors_of_device.size()));
+    return vectors_of_device;
   }
   std::string names() const {
     std::string all;
@@ -54,14 +70,15 @@ std::string not_loaded(std::string_view driver) { return fmt::format("{}: no dri
 
 unsigned Machine::attach(Board& board) {
   if (devices_ == nullptr) devices_ = std::make_shared<Devices>();
-  const unsigned first_line = host::attach(board);
-  devices_->boards.push_back({&board, first_line});
-  return first_line;
+  const host::Attached at = host::attach(board);
+  devices_->boards.push_back({&board, at});
+  return at.first_line;
 }
 
 void Machine::assign_line(unsigned line, unsigned vector, bool level) {
   if (devices_ == nullptr) devices_ = std::make_shared<Devices>();
   devices_->vectors[line] = static_cast<std::uint8_t>(vector);
+  devices_->in_use.set(vector & 0xFF);
   host::assign_line(line, static_cast<std::uint8_t>(vector), level);
 }
 
@@ -108,16 +125,17 @@ bool Machine::load_driver(const std::string& path, std::string& why, const Drive
   return perform(*this, work, "load " + work->subject, load, why);
 }
 
-bool Machine::start_device(std::string_view device, std::string_view driver, std::string& why) {
+bool Machine::start_device(std::string_view device, std::string_view driver, std::string& why, const DeviceOptions& options) {
   const Devices::Found found = devices_ != nullptr ? devices_->find(device) : Devices::Found{};
   if (found.device == nullptr) {
     why = fmt::format("{}: no board has a device of this name; there are: {}", device, devices_ != nullptr ? devices_->names() : "none");
     return false;
   }
-  const int line = found.line();
+  const auto messages = devices_->grant_messages(found, options.most_messages);
+  const int line = messages.empty() ? found.line() : -1;
   const bool level = line < 0 || found.of->board->line_is_level(static_cast<unsigned>(found.device->line()));
   if (line >= 0 && !devices_->vectors.contains(static_cast<unsigned>(line))) {
-    const std::uint8_t vector = io::vector_of_line(static_cast<unsigned>(line));
+    const std::uint8_t vector = io::vector_for_line(devices_->in_use, static_cast<unsigned>(line));
     if (vector == 0) return why = fmt::format("{}: there is no interrupt vector left for line {}", device, line), false;
     assign_line(static_cast<unsigned>(line), vector, level);
   }
@@ -128,6 +146,8 @@ bool Machine::start_device(std::string_view device, std::string_view driver, std
                                  line >= 0 ? devices_->vectors[static_cast<unsigned>(line)] : std::uint8_t{0},
                                  level,
                                  level || (line >= 0 && found.shares_its_line()),
+                                 messages,
+                                 found.device->messages().kind == MessageOffer::Kind::MsiX,
                                  found.of->board->dma()};
   const auto start = [work, facts, driver_name = std::string(driver)] {
     io::Driver* its = io::driver::find(io::Name(std::string_view(driver_name)).view());
@@ -167,10 +187,13 @@ bool Machine::unload_driver(std::string_view driver, std::string& why) {
 
 std::vector<std::string> Machine::device_names(std::string_view driver) const { return io::names::of_driver(driver); }
 
-unsigned Machine::vector_of(std::string_view device) const {
+unsigned Machine::vector_of(std::string_view device, unsigned message) const {
   if (devices_ == nullptr) return 0;
   const Devices::Found found = devices_->find(device);
-  if (found.device == nullptr || found.line() < 0) return 0;
+  if (found.device == nullptr) return 0;
+  if (const auto messages = devices_->message_vectors.find(found.device); messages != devices_->message_vectors.end() && !messages->second.empty())
+    return message < messages->second.size() ? messages->second[message] : 0;
+  if (found.line() < 0) return 0;
   const auto vector = devices_->vectors.find(static_cast<unsigned>(found.line()));
   return vector != devices_->vectors.end() ? vector->second : 0;
 }

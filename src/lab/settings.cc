@@ -61,6 +61,7 @@ const std::vector<Setting>& all_settings() {
       choice("timer_dpc", &Options::timer_dpc, {"direct", "queued"}),
       choice("untargeted_timer", &Options::untargeted_timer, {"current", "processor_zero"}),
       choice("latched_chain", &Options::latched_chain, {"full_pass", "last_claims"}),
+      choice("message_lock", &Options::message_lock, {"per_message", "shared"}),
       choice("wait_check", &Options::wait_check, {"entry", "late"}),
       number("dpc_queue_depth", &Options::dpc_queue_depth, 1),
       number("minimum_dpc_rate", &Options::minimum_dpc_rate),

@@ -55,12 +55,17 @@ void remove_sink(EventSink& sink);
 // A job (kernel/job.h) has been posted: the job vector goes to `processor`.
 void job_posted(unsigned processor);
 
-// Boards and their lines. attach() returns the machine's number of the board's line 0; the board must outlive the machine.
-unsigned attach(Board& board);
+// Boards, their lines and their messages: the machine's numbers of a board's first ones. The board must outlive the machine.
+struct Attached {
+  unsigned first_line = 0;
+  unsigned first_message = 0;
+};
+Attached attach(Board& board);
 void set_line(unsigned line, bool asserted);  // for tests: a line that belongs to no board; host or any context
 unsigned add_line(bool level);                // such a line
 // The line interrupts with this vector on the lowest processor whose Machine::route() lets the vector through.
 void assign_line(unsigned line, std::uint8_t vector, bool level);
+void assign_message(unsigned message, std::uint8_t vector);   // 0: what is sent is lost
 void raise_message(std::uint8_t vector, unsigned processor);  // an edge, without a line; host or any context
 
 // The register bus, called by a processor (any level): advances the board, charges the cost, and does the access. False: no such address.

@@ -33,7 +33,7 @@ class Bench final : public BoardHost {
     level[line] = asserted;
     pending.push_back(fmt::format("line {} {}", line, asserted ? "up" : "down"));
   }
-  void send_message(std::uint16_t) override { ADD_FAILURE() << "no device here sends messages"; }
+  void send_message(unsigned) override { ADD_FAILURE() << "no device here sends messages"; }
   void fail(std::string what) override { failures.push_back(std::move(what)); }
 
   // Runs to `until`, over line changes.

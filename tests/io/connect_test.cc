@@ -2,25 +2,21 @@
 #include <gmock/gmock.h>
 #include <wdm.h>
 
-#include "io/pnp.h"
-#include "tests/io/host_driver.h"
+#include "io/vectors.h"
 #include "tests/io/pulse_board.h"
+#include "tests/io/started_device.h"
 
 namespace kdpc {
 namespace {
 
 using test::PulseBoard;
 
-// What a start request brought, and what the tests do with it.
-PDEVICE_OBJECT physical = nullptr, functional = nullptr, below = nullptr;
-CM_PARTIAL_RESOURCE_DESCRIPTOR raw_interrupt, translated_interrupt, memory;
+using namespace test::started;
+
 PKINTERRUPT interrupt = nullptr, other = nullptr;
 int served = 0, served_other = 0;
 bool object_known_in_isr = false;
-
 PulseBoard* board_in_use = nullptr;
-PULONG mapped = nullptr;
-PULONG registers() { return mapped; }
 
 BOOLEAN NTAPI serve(PKINTERRUPT object, PVOID) {
   ++served;
@@ -33,56 +29,13 @@ BOOLEAN NTAPI serve_other(PKINTERRUPT, PVOID) {
   return FALSE;
 }
 
-void take(const CM_RESOURCE_LIST* list, CM_PARTIAL_RESOURCE_DESCRIPTOR& its_interrupt) {
-  for (ULONG index = 0; index < list->List[0].PartialResourceList.Count; ++index) {
-    const CM_PARTIAL_RESOURCE_DESCRIPTOR& descriptor = list->List[0].PartialResourceList.PartialDescriptors[index];
-    if (descriptor.Type == CmResourceTypeInterrupt) its_interrupt = descriptor;
-    if (descriptor.Type == CmResourceTypeMemory) memory = descriptor;
-  }
-}
-
-NTSTATUS NTAPI pnp(PDEVICE_OBJECT device, PIRP irp) {
-  const IO_STACK_LOCATION* location = IoGetCurrentIrpStackLocation(irp);
-  switch (location->MinorFunction) {
-    case IRP_MN_START_DEVICE:
-      IoForwardIrpSynchronously(below, irp);
-      take(location->Parameters.StartDevice.AllocatedResources, raw_interrupt);
-      take(location->Parameters.StartDevice.AllocatedResourcesTranslated, translated_interrupt);
-      mapped = static_cast<PULONG>(MmMapIoSpace(memory.u.Memory.Start, memory.u.Memory.Length, MmNonCached));
-      return test::finish(irp, irp->IoStatus.Status);
-    case IRP_MN_REMOVE_DEVICE: {
-      IoSkipCurrentIrpStackLocation(irp);
-      const NTSTATUS status = IoCallDriver(below, irp);
-      IoDetachDevice(below);
-      IoDeleteDevice(device);
-      return status;
-    }
-    default: IoSkipCurrentIrpStackLocation(irp); return IoCallDriver(below, irp);
-  }
-}
-
-NTSTATUS NTAPI add_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT its_physical) {
-  physical = its_physical;
-  functional = test::make_device(*reinterpret_cast<io::Driver*>(driver), {});
-  below = IoAttachDeviceToDeviceStack(functional, physical);
-  return below != nullptr ? STATUS_SUCCESS : STATUS_NO_SUCH_DEVICE;
-}
-
 NTSTATUS NTAPI add_device_fails(PDRIVER_OBJECT, PDEVICE_OBJECT) { return STATUS_INSUFFICIENT_RESOURCES; }
 
 void start(lab::Machine& m, PulseBoard& board, std::string_view device = "pulse") {
   board_in_use = &board;
   served = served_other = 0;
   interrupt = other = nullptr;
-  m.attach(board);
-  m.on(0, PASSIVE_LEVEL, [] {
-    io::Driver& driver = test::make_driver();
-    driver.object.MajorFunction[IRP_MJ_PNP] = pnp;
-    driver.extension.AddDevice = add_device;
-    driver.object.DriverUnload = [](PDRIVER_OBJECT) NTAPI {};
-  });
-  std::string why;
-  ASSERT_TRUE(m.start_device(device, "tested", why)) << why;
+  test::start_device(m, board, device);
 }
 
 void enable() { WRITE_REGISTER_ULONG(registers() + 1, 1); }

@@ -19,12 +19,16 @@ class PulseBoard : public Board {
     std::string name;
     int line = 0;
     std::uint64_t pulse_after = kNever;  // triggers itself once, so long after it was enabled
+    MessageOffer::Kind kind = MessageOffer::Kind::None;
+    unsigned messages = 0;
   };
   explicit PulseBoard(const std::vector<Wish>& wishes, bool level = true) : level_(level), states_(wishes.size()) {
     for (const Wish& wish : wishes) {
       pulses_.push_back(std::make_unique<Pulse>(*this, wish, kFirstBase + 0x1000 * pulses_.size(), states_[pulses_.size()]));
       devices_.push_back(pulses_.back().get());
       if (wish.line >= static_cast<int>(lines_)) lines_ = static_cast<unsigned>(wish.line) + 1;
+      pulses_.back()->first_message = messages_;
+      messages_ += wish.messages;
     }
   }
 
@@ -32,6 +36,7 @@ class PulseBoard : public Board {
   std::span<Device* const> devices() override { return devices_; }
   unsigned lines() const override { return lines_; }
   bool line_is_level(unsigned) const override { return level_; }
+  unsigned messages() const override { return messages_; }
   Nanoseconds next_event() const override {
     Nanoseconds earliest = kNever;
     for (const auto& pulse : pulses_)
@@ -52,6 +57,8 @@ class PulseBoard : public Board {
 
   // As if the hardware did it.
   void trigger(unsigned device) { pulses_[device]->trigger(); }
+  void send(unsigned device, unsigned message) { host_->send_message(pulses_[device]->first_message + message); }
+  unsigned granted(unsigned device) const { return pulses_[device]->granted; }
   bool is_enabled(unsigned device) const { return pulses_[device]->state.enabled; }
 
  private:
@@ -68,6 +75,8 @@ class PulseBoard : public Board {
     std::string_view name() const override { return wish.name; }
     std::span<const RegisterRange> registers() const override { return {&range, 1}; }
     int line() const override { return wish.line; }
+    MessageOffer messages() const override { return {wish.kind, wish.messages, first_message}; }
+    void grant_messages(unsigned count) override { granted = count; }
     std::uint64_t read(unsigned, std::uint64_t offset, unsigned) override {
       return offset == 0 ? state.status : offset == 4 ? state.enabled : offset == 12 ? state.triggers : 0;
     }
@@ -89,6 +98,7 @@ class PulseBoard : public Board {
     Wish wish;
     RegisterRange range;
     State& state;
+    unsigned first_message = 0, granted = 0;
   };
 
   // A line is asserted while any of its devices interrupts.
@@ -103,7 +113,7 @@ class PulseBoard : public Board {
   std::vector<State> states_;
   std::vector<std::unique_ptr<Pulse>> pulses_;
   std::vector<Device*> devices_;
-  unsigned lines_ = 0;
+  unsigned lines_ = 0, messages_ = 0;
   DmaMemory dma_;
 };
 

@@ -147,7 +147,7 @@ TEST(AnyMachine, AMessageInterruptsWhenItsLevelAllowsAndItsDpcFollows) {
 TEST(AnyMachine, AnAssertedLineInterruptsUntilItIsQuieted) {
   const inside::World world;
   Ticker ticker;
-  const unsigned line = host::attach(ticker);
+  const unsigned line = host::attach(ticker).first_line;
   host::assign_line(line, kVector, true);
   Service service;
   on(0, Irql::Passive, [&] { service.connect(Trigger::Level); });

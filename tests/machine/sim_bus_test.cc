@@ -98,7 +98,7 @@ TEST(SimBus, AnIdleMachineMeetsABoardsEventExactly) {
     World world({.processors = 2, .costs = {{"isr_entry", 0}}});
     Log log;
     connect(ProcessorSet::only(1));
-    host::assign_line(host::attach(alarm), kVector, true);
+    host::assign_line(host::attach(alarm).first_line, kVector, true);
     alarm.plan(12'345'678);
     alarm.plan(87'654'321);
     const auto outcome = host::run_until([] { return seen.times.size() == 2; }, kSecond);
@@ -115,7 +115,7 @@ TEST(SimBus, AStallingProcessorMeetsABoardsEventExactly) {
     Alarm alarm(looks_ahead);
     World world({.costs = {{"isr_entry", 0}}});
     connect(ProcessorSet::only(0));
-    host::assign_line(host::attach(alarm), kVector, true);
+    host::assign_line(host::attach(alarm).first_line, kVector, true);
     alarm.plan(kMillisecond);
     on(0, Irql::Dispatch, [] { Machine::stall(10 * kMillisecond); });
     EXPECT_EQ(seen.times, std::vector<std::uint64_t>{kMillisecond + 10});
@@ -127,7 +127,7 @@ TEST(SimBus, ABusyProcessorMeetsABoardsEvent) {
     Alarm alarm(looks_ahead);
     World world;
     connect(ProcessorSet::only(0));
-    host::assign_line(host::attach(alarm), kVector, true);
+    host::assign_line(host::attach(alarm).first_line, kVector, true);
     alarm.plan(kMillisecond);
     on(0, Irql::Dispatch, [] {
       while (seen.times.empty()) edge();
@@ -144,7 +144,7 @@ TEST(SimBus, ARegisterAccessFindsTheBoardAtTheProcessorsTime) {
     Alarm alarm(looks_ahead);
     World world({.processors = 2});
     connect(ProcessorSet::only(1));
-    host::assign_line(host::attach(alarm), kVector, true);
+    host::assign_line(host::attach(alarm).first_line, kVector, true);
     std::uint64_t board_time = 0, time = 0, host_time = 0;
     on(0, Irql::Dispatch, [&] {
       for (int turn = 0; turn < 1234; ++turn) edge();
@@ -161,7 +161,7 @@ TEST(SimBus, AnEventABoardPlansInARegisterAccessComesInTime) {
   Alarm alarm(true);
   World world;
   connect(ProcessorSet::only(0));
-  host::assign_line(host::attach(alarm), kVector, true);
+  host::assign_line(host::attach(alarm).first_line, kVector, true);
   std::uint64_t planned = 0;
   on(0, Irql::Dispatch, [&] {
     host::bus_write(BusSpace::Memory, kRegisters + 8, 4, 5'000);
@@ -177,7 +177,7 @@ TEST(SimBus, ALineRaisedByAWriteInterruptsTheWriter) {
   Alarm alarm(true);
   World world;
   connect(ProcessorSet::only(0));
-  host::assign_line(host::attach(alarm), kVector, true);
+  host::assign_line(host::attach(alarm).first_line, kVector, true);
   std::size_t during = 99, after = 99;
   on(0, Irql::Passive, [&] {
     {

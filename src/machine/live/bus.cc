@@ -23,8 +23,9 @@ class Attachment : public BoardHost {
     board.attach(*this);
     for (unsigned line = 0; line < board.lines(); ++line) {
       const unsigned of_machine = lines::add(board.line_is_level(line));
-      if (line == 0) first_line_ = of_machine;
+      if (line == 0) at_.first_line = of_machine;
     }
+    at_.first_message = lines::add_messages(board.messages());
     attached_ = true;
     for (const auto& [line, asserted] : said_early_) set_line(line, asserted);
   }
@@ -32,12 +33,14 @@ class Attachment : public BoardHost {
   Nanoseconds now() const override { return Machine::now(); }
   void set_line(unsigned line, bool asserted) override {
     if (attached_) {
-      lines::set(first_line_ + line, asserted);
+      lines::set(at_.first_line + line, asserted);
     } else {
       said_early_.emplace_back(line, asserted);
     }
   }
-  void send_message(std::uint16_t vector) override { lines::send_message(static_cast<std::uint8_t>(vector)); }
+  void send_message(unsigned message) override {
+    if (attached_) lines::send_message(at_.first_message + message);  // before, none of them has a vector
+  }
   void fail(std::string what) override { run::finish({host::Ended::HostFailure, std::move(what), {}}); }
 
   // Stops early when the board interrupts.
@@ -57,12 +60,12 @@ class Attachment : public BoardHost {
     if (next == kNever) return kForever;
     return next == Board::kUnknown ? reached_ + kBlindLag : next;
   }
-  unsigned first_line() const { return first_line_; }
+  const host::Attached& at() const { return at_; }
 
  private:
   Board& board_;
   std::uint64_t reached_;
-  unsigned first_line_ = 0;
+  host::Attached at_;
   bool attached_ = false;  // until then its lines have no numbers
   std::vector<std::pair<unsigned, bool>> said_early_;
 };
@@ -88,14 +91,14 @@ void expect_events() { state().leave_at = std::min(state().leave_at, due()); }
 
 }  // namespace
 
-unsigned attach(Board& board) {
+host::Attached attach(Board& board) {
   attachments.push_back(std::make_unique<Attachment>(board));
   Attachment& attachment = *attachments.back();
   for (Device* device : board.devices()) {
     unsigned range_number = 0;
     for (const RegisterRange& range : device->registers()) mappings.push_back({range, device, range_number++, &attachment});
   }
-  return attachment.first_line();
+  return attachment.at();
 }
 
 void forget() {

@@ -3,10 +3,11 @@
 #include <cstdint>
 
 #include "kdpc/device.h"
+#include "machine/host.h"
 
 namespace kdpc::live::bus {
 
-unsigned attach(Board& board);
+host::Attached attach(Board& board);
 void forget();
 
 // On the host context: brings every board for which it is time to `now`.

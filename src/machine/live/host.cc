@@ -93,11 +93,12 @@ void remove_sink(EventSink& sink) {
 
 void job_posted(unsigned) { lines::pend(kJobVector); }
 
-unsigned attach(Board& board) { return bus::attach(board); }
+Attached attach(Board& board) { return bus::attach(board); }
 void set_line(unsigned line, bool asserted) { lines::set(line, asserted); }
 unsigned add_line(bool level) { return lines::add(level); }
 void assign_line(unsigned line, std::uint8_t vector, bool level) { lines::assign(line, vector, level); }
-void raise_message(std::uint8_t vector, unsigned) { lines::send_message(vector); }
+void assign_message(unsigned message, std::uint8_t vector) { lines::assign_message(message, vector); }
+void raise_message(std::uint8_t vector, unsigned) { lines::raise_message(vector); }
 
 bool bus_read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value) { return bus::read(space, address, width, value); }
 bool bus_write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value) { return bus::write(space, address, width, value); }

@@ -18,6 +18,7 @@ struct Line {
 };
 
 std::vector<Line> all_lines;
+std::vector<std::uint8_t> message_vectors;  // 0: not assigned
 std::bitset<256> pending, in_service, routed;
 
 void request(std::uint8_t vector) {
@@ -48,6 +49,7 @@ void withdraw(unsigned vector) {
 
 void forget() {
   all_lines.clear();
+  message_vectors.clear();
   pending.reset();
   in_service.reset();
   routed.reset();
@@ -108,6 +110,21 @@ void set(unsigned line, bool asserted) {
   if (asserted) deliver(all_lines[line]);
 }
 
-void send_message(std::uint8_t vector) { request(vector); }
+unsigned add_messages(unsigned count) {
+  message_vectors.resize(message_vectors.size() + count);
+  return static_cast<unsigned>(message_vectors.size()) - count;
+}
+
+void assign_message(unsigned message, std::uint8_t vector) {
+  KDPC_INVARIANT("K.LIVE-7", message < message_vectors.size());
+  message_vectors[message] = vector;
+}
+
+void send_message(unsigned message) {
+  KDPC_INVARIANT("K.LIVE-7", message < message_vectors.size());
+  if (message_vectors[message] != 0) request(message_vectors[message]);
+}
+
+void raise_message(std::uint8_t vector) { request(vector); }
 
 }  // namespace kdpc::live::lines

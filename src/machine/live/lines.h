@@ -19,6 +19,9 @@ void route(std::uint8_t vector, bool enabled);
 unsigned add(bool level);
 void assign(unsigned line, std::uint8_t vector, bool level);
 void set(unsigned line, bool asserted);
-void send_message(std::uint8_t vector);
+unsigned add_messages(unsigned count);  // the machine's number of the first
+void assign_message(unsigned message, std::uint8_t vector);
+void send_message(unsigned message);  // lost while it has no vector
+void raise_message(std::uint8_t vector);
 
 }  // namespace kdpc::live::lines

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/invariant.h"
-#include "machine/host.h"
 #include "machine/sim/controller.h"
 #include "machine/sim/run.h"
 #include "machine/sim/sim_machine.h"
@@ -29,15 +28,16 @@ class Attachment : public BoardHost {
     board_.attach(*this);
     for (unsigned line = 0; line < board_.lines(); ++line) {
       const unsigned of_machine = controller::add_line(number_, line, board_.line_is_level(line));
-      if (line == 0) first_line_ = of_machine;
+      if (line == 0) at_.first_line = of_machine;
     }
+    at_.first_message = controller::add_messages(board_.messages());
     collecting_ = false;
     say_all(controller::time_here());
   }
 
   Nanoseconds now() const override { return collecting_ ? target_ : controller::time_here(); }
   void set_line(unsigned line, bool asserted) override { say({Saying::Kind::Line, line, asserted}); }
-  void send_message(std::uint16_t vector) override { say({Saying::Kind::Message, vector, true}); }
+  void send_message(unsigned message) override { say({Saying::Kind::Message, message, true}); }
   void fail(std::string what) override { run::finish({host::Ended::HostFailure, std::move(what), {}}); }
 
   void advance(Nanoseconds until) {
@@ -52,7 +52,7 @@ class Attachment : public BoardHost {
   }
 
   Board& board() { return board_; }
-  unsigned first_line() const { return first_line_; }
+  const host::Attached& at() const { return at_; }
 
  private:
   void say(Saying saying) {
@@ -64,9 +64,9 @@ class Attachment : public BoardHost {
   }
   void take_effect(const Saying& saying, Nanoseconds when) {
     if (saying.kind == Saying::Kind::Line) {
-      controller::set_line(first_line_ + saying.number, saying.asserted, when);
+      controller::set_line(at_.first_line + saying.number, saying.asserted, when);
     } else {
-      controller::send_message(static_cast<std::uint8_t>(saying.number), when);
+      controller::send_message(at_.first_message + saying.number, when);
     }
   }
   void say_all(Nanoseconds when) {
@@ -76,7 +76,7 @@ class Attachment : public BoardHost {
 
   Board& board_;
   unsigned number_;
-  unsigned first_line_ = 0;
+  host::Attached at_;
   bool collecting_ = true;  // until it is attached its lines have no numbers
   Nanoseconds target_ = 0;
   std::vector<Saying> said_;
@@ -113,7 +113,7 @@ std::uint64_t cost_of(BusSpace space) { return space == BusSpace::Port ? state()
 
 }  // namespace
 
-unsigned attach(Board& board) {
+host::Attached attach(Board& board) {
   const auto number = static_cast<unsigned>(attachments.size());
   KDPC_INVARIANT("K.BUS-3", number < kMaxBoards);
   attachments.push_back(std::make_unique<Attachment>(board, number));
@@ -124,7 +124,7 @@ unsigned attach(Board& board) {
     unsigned range_number = 0;
     for (const RegisterRange& range : device->registers()) mappings.push_back({range, device, range_number++, number});
   }
-  return attachments.back()->first_line();
+  return attachments.back()->at();
 }
 
 void forget_boards() {

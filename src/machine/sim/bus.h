@@ -6,10 +6,11 @@
 #include <cstdint>
 
 #include "kdpc/device.h"
+#include "machine/host.h"
 
 namespace kdpc::sim::bus {
 
-unsigned attach(Board& board);
+host::Attached attach(Board& board);
 void forget_boards();
 Board& board(unsigned number);
 

@@ -105,7 +105,11 @@ void route(Routing routing, std::uint64_t when) {
     targets.add(routing.processor);
   } else {
     targets.remove(routing.processor);
-    withdraw(state().slots[routing.processor], routing.vector);
+    Slot& slot = state().slots[routing.processor];
+    if (slot.pending.has(routing.vector)) {
+      withdraw(slot, routing.vector);
+      if (!targets.empty()) request(target_of(targets), routing.vector, when);
+    }
   }
   for (unsigned line = 0; line < state().lines_used; ++line) {
     const Line& candidate = state().lines[line];
@@ -139,7 +143,22 @@ void set_line(unsigned number, bool asserted, std::uint64_t when) {
   if (asserted) deliver(line, when);
 }
 
-void send_message(std::uint8_t vector, std::uint64_t when) {
+unsigned add_messages(unsigned count) {
+  State& all = state();
+  KDPC_INVARIANT("K.SIM-11", count <= kMaxMessages - all.messages_used);
+  all.messages_used += count;
+  return all.messages_used - count;
+}
+
+void assign_message(unsigned message, std::uint8_t vector) {
+  KDPC_INVARIANT("K.SIM-12", message < state().messages_used);
+  state().message_vectors[message] = vector;
+}
+
+void send_message(unsigned message, std::uint64_t when) {
+  KDPC_INVARIANT("K.SIM-12", message < state().messages_used);
+  const std::uint8_t vector = state().message_vectors[message];
+  if (vector == 0) return;
   const ProcessorSet targets = state().routes[vector];
   request(targets.empty() ? 0 : target_of(targets), vector, when);
 }

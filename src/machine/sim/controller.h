@@ -1,5 +1,7 @@
 // The interrupt controller: lines and messages become vectors that are pending on a processor.
 //
+// A vector that is no longer let through to a processor does not stay pending there: another one that it is let through to gets it, if any.
+//
 // A level line is pending again at the end of its interrupt for as long as it is asserted; an edge is remembered once. As with an APIC, a vector
 // that has reached a processor stays pending there even if its line drops before it is taken: the routine then finds nothing.
 //
@@ -23,8 +25,12 @@ void route(Routing routing, std::uint64_t when);
 unsigned add_line(unsigned board, unsigned of_board, bool level);
 void assign(unsigned line, std::uint8_t vector, bool level, std::uint64_t when);
 void set_line(unsigned line, bool asserted, std::uint64_t when);
-// To the lowest processor that the vector is routed to (an oracle may choose another), or processor 0, where it is then unexpected.
-void send_message(std::uint8_t vector, std::uint64_t when);
+// Messages of boards: the machine's number of the first of `count`.
+unsigned add_messages(unsigned count);
+void assign_message(unsigned message, std::uint8_t vector);
+// An edge, to the lowest processor that the vector is routed to (an oracle may choose another), or processor 0, where it is then unexpected. One
+// that finds its vector still pending there becomes one interrupt with it (INT-10). A message without a vector is lost.
+void send_message(unsigned message, std::uint64_t when);
 
 // The time at which something happens that is done now: the running processor's, or what the machine has reached.
 std::uint64_t time_here();

@@ -131,10 +131,11 @@ Irql irql_of_processor(unsigned processor) { return state().slots[processor].irq
 
 void job_posted(unsigned processor) { controller::pend(processor, kJobVector, controller::time_here()); }
 
-unsigned attach(Board& board) { return bus::attach(board); }
+Attached attach(Board& board) { return bus::attach(board); }
 void set_line(unsigned line, bool asserted) { controller::set_line(line, asserted, controller::time_here()); }
 unsigned add_line(bool level) { return controller::add_line(kMaxBoards, 0, level); }
 void assign_line(unsigned line, std::uint8_t vector, bool level) { controller::assign(line, vector, level, controller::time_here()); }
+void assign_message(unsigned message, std::uint8_t vector) { controller::assign_message(message, vector); }
 void raise_message(std::uint8_t vector, unsigned processor) {
   const std::uint64_t when = controller::time_here();
   tell_at(state().slots[processor], when, InterruptRequested{vector, static_cast<std::uint16_t>(processor)});

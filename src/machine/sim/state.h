@@ -23,6 +23,7 @@ inline constexpr std::uint64_t kForever = ~std::uint64_t{0};
 
 inline constexpr unsigned kMaxThreads = 4096;
 inline constexpr unsigned kMaxLines = 256;
+inline constexpr unsigned kMaxMessages = 4096;  // of all boards; an MSI-X function has up to 2048
 inline constexpr unsigned kMaxBoards = 16;
 inline constexpr unsigned kMaxHeldLocks = 16;  // per processor, for explanations; what is deeper is not explained
 inline constexpr unsigned kOrders = 512;
@@ -107,6 +108,7 @@ struct State {
   std::uint32_t processors;
   std::uint32_t spinners;  // how many are Spinning
   std::uint32_t lines_used;
+  std::uint32_t messages_used;
   std::uint32_t boards_used;
   std::uint32_t stacks_used;      // slots below this were used at some time
   std::uint64_t quiet_since;      // nothing but the clock has been possible since then; kForever: something is
@@ -114,7 +116,8 @@ struct State {
   Costs costs;
   std::uint64_t reached[kMaxBoards];  // each board's own time
   Line lines[kMaxLines];
-  ProcessorSet routes[256];  // by vector: whom it is let through to
+  std::uint8_t message_vectors[kMaxMessages];  // 0: not assigned
+  ProcessorSet routes[256];                    // by vector: whom it is let through to
   Order orders[kOrders];
   Slot slots[kMaxProcessors];     // `processors` of them are in use
   StackSlot stacks[kMaxThreads];  // `stacks_used`
