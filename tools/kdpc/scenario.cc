@@ -191,7 +191,7 @@ std::optional<Range> read_range(TomlTable& table, std::string_view key) {
   if (node == nullptr) return {};
   if (const auto number = node->is_number() ? node->value<double>() : std::nullopt) return Range{*number, *number, false, fmt::format("{}", *number)};
   if (const auto* const text = node->as_string())
-    if (const auto range = range_from(text->get())) return range;
+    if (auto range = range_from(text->get())) return range;
   table.wrong(key, fmt::format("'{}.{}' must be a number or a range such as \">0\", \">=2\" or \"14..16\"", table.path(), key));
   return {};
 }

@@ -63,7 +63,10 @@ inline Result<Costs> costs_with(const std::map<std::string, std::uint64_t>& over
       if (known.name == name) found = &known;
     if (found == nullptr) {
       std::string all;
-      for (const NamedCost& known : kNamedCosts) all += (all.empty() ? "" : ", ") + std::string(known.name);
+      for (const NamedCost& known : kNamedCosts) {
+        if (!all.empty()) all += ", ";
+        all += known.name;
+      }
       return Error{"there is no cost named '" + name + "'; the costs are " + all};
     }
     costs.*(found->field) = nanoseconds;
