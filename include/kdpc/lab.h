@@ -206,6 +206,9 @@ class Machine {
   // The same without waiting: the body runs when the machine does.
   Task start(unsigned processor, Level irql, std::function<void()> body, const ThreadOptions& options = {});
 
+  // Sets the clock on the wall, in 100 ns since 1601: absolute timers follow it. Runs the machine for a moment, as on() does.
+  bool set_system_time(std::uint64_t time);
+
   Nanoseconds now() const;         // the time the whole machine has reached
   const Outcome& outcome() const;  // of the last on(), run_until() or run_for(); a run that is over keeps its own
   const Config& config() const;

@@ -17,10 +17,13 @@ class List {
   bool empty() const { return head_.next == &head_; }
   Link* first() const { return empty() ? nullptr : head_.next; }
   Link* after(const Link* link) const { return link->next == &head_ ? nullptr : link->next; }
+  Link* last() const { return empty() ? nullptr : head_.previous; }
+  Link* before(const Link* link) const { return link->previous == &head_ ? nullptr : link->previous; }
 
   void push_front(Link& link) { insert_between(link, &head_, head_.next); }
   void push_back(Link& link) { insert_between(link, head_.previous, &head_); }
   void insert_before(Link& link, Link& position) { insert_between(link, position.previous, &position); }
+  void insert_after(Link& link, Link& position) { insert_between(link, &position, position.next); }
 
   Link* pop_front() {
     Link* link = first();

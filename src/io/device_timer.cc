@@ -51,7 +51,7 @@ NTSTATUS NTAPI IoInitializeTimer(PDEVICE_OBJECT DeviceObject, PIO_TIMER_ROUTINE 
 
 VOID NTAPI IoStartTimer(PDEVICE_OBJECT DeviceObject) {
   KDPC_ROUTINE_ON(IoStartTimer, DeviceObject);
-  if (IoTimer* timer = state_of(DeviceObject).timer) timer::set(timer->timer, kSecond, kPeriod, &timer->dpc);
+  if (IoTimer* timer = state_of(DeviceObject).timer) timer::set(timer->timer, {.due = kSecond, .period = kPeriod, .dpc = &timer->dpc});
 }
 
 VOID NTAPI IoStopTimer(PDEVICE_OBJECT DeviceObject) {

@@ -50,6 +50,7 @@ void boot(const BootParameters& parameters) {
   system.options = parameters.options;
   system.processor_count = parameters.processors;
   system.system_time_offset = parameters.system_time;
+  system.clock_interval = system.clock_interval_asked = kClockIncrement;
   system.dispatcher_lock.initialize();
   system.vector_lock.initialize();
   system.threads.initialize();

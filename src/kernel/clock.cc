@@ -1,6 +1,10 @@
 #include "kernel/clock.h"
 
+#include <algorithm>
+
 #include "kernel/dpc.h"
+#include "kernel/ipi.h"
+#include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "kernel/timer.h"
 #include "kernel/watchdog.h"
@@ -35,28 +39,77 @@ void take_quantum(Processor& self) {
   Machine::request_here(kDispatchRequest);
 }
 
-}  // namespace
+// The next interrupt after `now` that the interval in force asks for, but no later than the full tick. A full tick that was held off is made up
+// for, a shortened interrupt is not.
+std::uint64_t next_interrupt(const Processor& self, std::uint64_t now) {
+  const std::uint64_t interval = sys().clock_interval * kNanosecondsPer100;
+  const std::uint64_t passed = now > self.last_clock ? (now - self.last_clock) / interval : 0;
+  return std::min(self.next_tick, self.last_clock + (passed + 1) * interval);
+}
 
-void start_here(Processor& self) {
-  self.next_clock = Machine::now() + kClockIncrementNanoseconds;
+void arm(Processor& self) {
+  RaiseTo<Irql::High> raised;  // the IPI that asks for a shorter interval must not come between the choice and the deed
+  self.next_clock = next_interrupt(self, Machine::now());
   Machine::arm_clock(self.next_clock);
 }
 
+}  // namespace
+
+void start_here(Processor& self) {
+  self.last_clock = Machine::now();
+  self.next_tick = self.last_clock + kClockIncrementNanoseconds;
+  if (self.number == 0) sys().clock_epoch = self.last_clock;
+  arm(self);
+}
+
+void rearm_here(Processor& self) {
+  RaiseTo<Irql::High> raised;
+  if (next_interrupt(self, Machine::now()) < self.next_clock) arm(self);
+}
+
 void tick_here(Processor& self) {
+  const bool full = self.next_clock == self.next_tick;
   timer::check_here(self);
   if (self.number == 0) {
-    sys().interrupt_time = sys().interrupt_time + kClockIncrement;
-    sys().tick_count = sys().tick_count + 1;
-    sys().last_tick = self.next_clock;
+    sys().interrupt_time = (self.next_clock - sys().clock_epoch) / kNanosecondsPer100;
+    if (full) sys().tick_count = sys().tick_count + 1;
   }
-  Machine::observe(ClockTicked{sys().interrupt_time});
+  Machine::observe(ClockTicked{sys().interrupt_time, full});
   timer::check_here(self);
-  charge_interrupted(self);
-  watchdog::tick_here(self);
-  dpc::adapt_here(self);
-  take_quantum(self);
-  self.next_clock += kClockIncrementNanoseconds;
-  Machine::arm_clock(self.next_clock);
+  if (full) {
+    charge_interrupted(self);
+    watchdog::tick_here(self);
+    dpc::adapt_here(self);
+    take_quantum(self);
+    self.next_tick += kClockIncrementNanoseconds;
+  }
+  self.last_clock = self.next_clock;
+  arm(self);
+}
+
+std::uint32_t set_resolution(std::uint32_t desired, bool set) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  System& system = sys();
+  if (set) {
+    ++system.clock_interval_requests;
+    system.clock_interval_asked = std::min(system.clock_interval_asked, std::max(desired, kShortestClockInterval));
+  } else if (system.clock_interval_requests != 0 && --system.clock_interval_requests == 0) {
+    system.clock_interval_asked = kClockIncrement;
+  }
+  choose_interval_locked();
+  const std::uint32_t interval = system.clock_interval;
+  scheduler::release_dispatcher_lock(previous);
+  return interval;
+}
+
+void choose_interval_locked() {
+  const std::uint32_t interval = sys().high_resolution_timers != 0 ? kShortestClockInterval : sys().clock_interval_asked;
+  const std::uint32_t before = sys().clock_interval;
+  if (interval == before) return;
+  sys().clock_interval = interval;
+  Machine::observe(ClockIntervalChanged{interval});
+  if (interval > before) return;  // each processor notices at its next interrupt
+  for (unsigned number = 0; number < sys().processor_count; ++number) ipi::request_clock(processor(number));
 }
 
 }  // namespace kdpc::clock

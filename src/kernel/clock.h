@@ -1,6 +1,13 @@
 // The clock interrupt of each processor: moves time (processor 0 only), looks at the timer table, charges the interrupted activity, adapts the
 // DPC thresholds, counts the watchdogs and takes the quantum (SEMANTICS 6.5, 6.6, TIME-1).
+//
+// A full tick comes every 15.625 ms, always. While somebody wants a better resolution, shortened interrupts come between: they move interrupt
+// time and look at the timers, and nothing else.
+//
+//   full         |                               |            kClockIncrement apart
+//   shortened    |  '  '  '  '  '  '  '  '  '  ' |            clock_interval apart, counted from the last full tick
 #pragma once
+#include <cstdint>
 
 namespace kdpc {
 struct Processor;
@@ -12,5 +19,12 @@ namespace kdpc::clock {
 void start_here(Processor& self);
 // At Clock.
 void tick_here(Processor& self);
+// At Dispatch or above: the interval has become shorter, so the next interrupt may have to come sooner.
+void rearm_here(Processor& self);
+
+// At most Apc. ExSetTimerResolution: asks for an interval of at most `desired`, or takes such a request back; returns the interval in force.
+std::uint32_t set_resolution(std::uint32_t desired, bool set);
+// With the dispatcher lock: a high-resolution timer has entered its table, or the last one has left.
+void choose_interval_locked();
 
 }  // namespace kdpc::clock

@@ -77,8 +77,10 @@ struct IpiSent             { static constexpr const char* name = "ipi-sent";    
 struct InterruptConnected  { static constexpr const char* name = "interrupt-connected";  Address interrupt; Address routine; std::uint8_t vector; bool connected;
                              template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("connected", connected); } };
 
-struct ClockTicked    { static constexpr const char* name = "clock-ticked";    std::uint64_t interrupt_time;
-                        template <class V> void fields(V&& v) const { v("interrupt_time", interrupt_time); } };
+struct ClockTicked    { static constexpr const char* name = "clock-ticked";    std::uint64_t interrupt_time; bool full;
+                        template <class V> void fields(V&& v) const { v("interrupt_time", interrupt_time); v("full", full); } };
+struct ClockIntervalChanged { static constexpr const char* name = "clock-interval-changed"; std::uint32_t interval;
+                        template <class V> void fields(V&& v) const { v("interval", interval); } };
 struct DpcThresholdChanged { static constexpr const char* name = "dpc-threshold-changed"; std::uint32_t maximum_depth; std::uint32_t rate;
                         template <class V> void fields(V&& v) const { v("maximum_depth", maximum_depth); v("rate", rate); } };
 struct TimerSet       { static constexpr const char* name = "timer-set";       Address timer; Address dpc; std::uint64_t due_time; std::uint32_t period; std::uint16_t processor;
@@ -129,7 +131,7 @@ struct Bugchecked     { static constexpr const char* name = "bugchecked";      s
 
 using Event = std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan,
                            DrainEnded, LockAcquired, LockReleased, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested, LineChanged,
-                           UnexpectedInterrupt, IpiSent, InterruptConnected, ClockTicked, DpcThresholdChanged, TimerSet, TimerCancelled, TimerExpired,
+                           UnexpectedInterrupt, IpiSent, InterruptConnected, ClockTicked, ClockIntervalChanged, DpcThresholdChanged, TimerSet, TimerCancelled, TimerExpired,
                            ObjectSignalled, WaitBegan, WaitEnded, ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded, WorkQueued,
                            PoolAllocated, PoolFreed, Stalled, RegisterAccessed, IrpSent, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
 

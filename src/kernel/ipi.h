@@ -9,6 +9,8 @@ namespace kdpc::ipi {
 
 // Any level. The DISPATCH interrupt will come to `target` when its level allows; on this processor without an IPI.
 void request_dispatch(Processor& target);
+// Dispatch or above. `target` arms its clock anew (clock::rearm_here); on this processor at once.
+void request_clock(Processor& target);
 // At Ipi, on the target.
 void receive_here();
 

@@ -13,6 +13,7 @@ struct Options {
   enum class IdleLowMedium : std::uint8_t { Wake, Wait } idle_low_medium = IdleLowMedium::Wake;                         // TAB-1
   enum class TimerDpc : std::uint8_t { Direct, Queued } timer_dpc = TimerDpc::Direct;                                   // TIM-15
   enum class UntargetedTimer : std::uint8_t { Current, ProcessorZero } untargeted_timer = UntargetedTimer::Current;     // TIM-13
+  enum class TimerTables : std::uint8_t { PerProcessor, Global } timer_table = TimerTables::PerProcessor;               // TIM-12
   enum class LatchedChain : std::uint8_t { FullPass, LastClaims } latched_chain = LatchedChain::FullPass;               // INT-15
   enum class WaitCheck : std::uint8_t { Entry, Late } wait_check = WaitCheck::Entry;                                    // WAIT-3
 
@@ -32,7 +33,8 @@ struct Options {
 };
 
 // NT's numbers, in units of 100 ns.
-inline constexpr std::uint64_t kClockIncrement = 156250;  // 15.625 ms, the full tick (SEMANTICS 0.4)
+inline constexpr std::uint32_t kClockIncrement = 156250;        // 15.625 ms, the full tick (SEMANTICS 0.4)
+inline constexpr std::uint32_t kShortestClockInterval = 10000;  // 1 ms, as fast as the clock can (TIM-18)
 inline constexpr std::uint64_t kNanosecondsPer100 = 100;
 inline constexpr std::uint64_t kClockIncrementNanoseconds = kClockIncrement * kNanosecondsPer100;
 

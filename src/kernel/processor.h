@@ -49,12 +49,15 @@ struct Processor {
   std::uint64_t storm_since;               // H  tick count
 
   volatile std::uint32_t ipi_requests;                                 // X  kIpi… bits
-  std::uint64_t next_clock;                                            // H  ns
+  std::uint64_t last_clock;                                            // H  when the last clock interrupt was due, ns
+  std::uint64_t next_clock;                                            // H  when the next one is, ns
+  std::uint64_t next_tick;                                             // H  when the next full tick is, ns
   std::uint64_t interrupt_count;                                       // H
   std::uint64_t unexpected_interrupts;                                 // H
   std::uint64_t kernel_ticks, dpc_ticks, interrupt_ticks, idle_ticks;  // H  accounting (SEMANTICS 6.6)
 };
 
 inline constexpr std::uint32_t kIpiDispatch = 1;  // request the DISPATCH interrupt on the target (IPI-1)
+inline constexpr std::uint32_t kIpiClock = 2;     // arm the target's clock anew: its next interrupt may have to come sooner
 
 }  // namespace kdpc

@@ -18,10 +18,14 @@ struct System {
   SpinLock dispatcher_lock;
   SpinLock vector_lock;
 
-  volatile std::uint64_t interrupt_time;  // X  100 ns; processor 0's clock interrupt moves it (TIME-1)
-  std::int64_t system_time_offset;        // X  system time - interrupt time, 100 ns since 1601
-  volatile std::uint64_t tick_count;      // X  full ticks
-  volatile std::uint64_t last_tick;       // X  when the last tick was due, ns
+  volatile std::uint64_t interrupt_time;     // X  100 ns; processor 0's clock interrupt moves it (TIME-1)
+  volatile std::int64_t system_time_offset;  // X  system time - interrupt time, 100 ns since 1601
+  volatile std::uint64_t tick_count;         // X  full ticks
+  std::uint64_t clock_epoch;                 // I  when interrupt time was 0, ns
+  volatile std::uint32_t clock_interval;     // X  between clock interrupts, 100 ns (TIM-18)
+  std::uint32_t clock_interval_asked;        // D  the shortest that a driver has asked for …
+  std::uint32_t clock_interval_requests;     // D  … and how many have not taken it back
+  std::uint32_t high_resolution_timers;      // D  in the tables: while there are any, the clock runs as fast as it can
 
   List threads;                  // D  all that have not been freed
   std::uint32_t next_thread_id;  // D

@@ -1,7 +1,5 @@
 #include "kernel/wait.h"
 
-#include <algorithm>
-
 #include "kernel/bugcheck.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
@@ -193,10 +191,7 @@ std::int32_t delay(std::int64_t interval) {
   if (is_past(interval)) return status::Success;
   const Irql previous = scheduler::acquire_dispatcher_lock();
   // From the exact time, not from the last tick: expiry at a tick is then never early (TIM-6).
-  const std::uint64_t last_tick = sys().last_tick;
-  const std::uint64_t now = std::max(Machine::now(), last_tick);
-  const std::uint64_t since_tick = (now - last_tick + kNanosecondsPer100 - 1) / kNanosecondsPer100;
-  const std::uint64_t due_time = relative(timer::interrupt_time() + since_tick, interval);
+  const std::uint64_t due_time = relative(timer::precise_interrupt_time() + 1, interval);
   const std::int32_t result = block_locked(nullptr, &due_time, WaitReason::Delay);
   scheduler::release_dispatcher_lock(previous);
   return result;

@@ -8,6 +8,8 @@
 #include "kdpc/lab.h"
 #include "kernel/job.h"
 #include "kernel/system.h"
+#include "kernel/thread.h"
+#include "kernel/timer.h"
 #include "lab/running.h"
 #include "lab/settings.h"
 #include "machine/host.h"
@@ -221,6 +223,10 @@ bool Machine::on(unsigned processor, Level irql, std::function<void()> body, con
   if (!task.done() && !parts_->outcome.over())
     leave_note({.expression = "on(): the lambda has not returned, and the limit has passed or nothing is left to happen", .file = "lab", .line = 0});
   return task.done();
+}
+
+bool Machine::set_system_time(std::uint64_t time) {
+  return on(0, 0, [time] { timer::set_system_time(time); }, {.name = "time", .priority = kHighPriority});
 }
 
 Nanoseconds Machine::now() const { return host::now(); }

@@ -60,6 +60,7 @@ const std::vector<Setting>& all_settings() {
       choice("idle_low_medium", &Options::idle_low_medium, {"wake", "wait"}),
       choice("timer_dpc", &Options::timer_dpc, {"direct", "queued"}),
       choice("untargeted_timer", &Options::untargeted_timer, {"current", "processor_zero"}),
+      choice("timer_table", &Options::timer_table, {"per_cpu", "global"}),
       choice("latched_chain", &Options::latched_chain, {"full_pass", "last_claims"}),
       choice("message_lock", &Options::message_lock, {"per_message", "shared"}),
       choice("wait_check", &Options::wait_check, {"entry", "late"}),

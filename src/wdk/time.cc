@@ -11,7 +11,7 @@ namespace {
 constexpr LONGLONG kPerformanceFrequency = 10'000'000;  // as on current Windows: one count is 100 ns
 constexpr std::uint64_t kNanosecondsPerMicrosecond = 1000;
 
-ULONGLONG precise() { return Machine::now() / kNanosecondsPer100; }
+ULONGLONG performance_count() { return Machine::now() / kNanosecondsPer100; }
 
 }  // namespace
 
@@ -29,13 +29,21 @@ ULONGLONG NTAPI KeQueryInterruptTime() {
 
 ULONGLONG NTAPI KeQueryInterruptTimePrecise(PULONG64 QpcTimeStamp) {
   KDPC_ROUTINE(KeQueryInterruptTimePrecise);
-  *QpcTimeStamp = precise();
-  return precise();
+  const ULONGLONG time = timer::precise_interrupt_time();
+  *QpcTimeStamp = performance_count();
+  return time;
 }
 
 ULONGLONG NTAPI KeQueryUnbiasedInterruptTime() {
   KDPC_ROUTINE(KeQueryUnbiasedInterruptTime);
-  return timer::interrupt_time();
+  return timer::interrupt_time();  // the machine never sleeps, so there is no bias
+}
+
+ULONGLONG NTAPI KeQueryUnbiasedInterruptTimePrecise(PULONG64 QpcTimeStamp) {
+  KDPC_ROUTINE(KeQueryUnbiasedInterruptTimePrecise);
+  const ULONGLONG time = timer::precise_interrupt_time();
+  *QpcTimeStamp = performance_count();
+  return time;
 }
 
 VOID NTAPI KeQuerySystemTime(PLARGE_INTEGER CurrentTime) {
@@ -45,7 +53,7 @@ VOID NTAPI KeQuerySystemTime(PLARGE_INTEGER CurrentTime) {
 
 VOID NTAPI KeQuerySystemTimePrecise(PLARGE_INTEGER CurrentTime) {
   KDPC_ROUTINE(KeQuerySystemTimePrecise);
-  CurrentTime->QuadPart = static_cast<LONGLONG>(precise()) + sys().system_time_offset;
+  CurrentTime->QuadPart = static_cast<LONGLONG>(timer::precise_interrupt_time()) + sys().system_time_offset;
 }
 
 VOID NTAPI KeQueryTickCount(PLARGE_INTEGER CurrentCount) {
@@ -55,14 +63,14 @@ VOID NTAPI KeQueryTickCount(PLARGE_INTEGER CurrentCount) {
 
 ULONG NTAPI KeQueryTimeIncrement() {
   KDPC_ROUTINE(KeQueryTimeIncrement);
-  return static_cast<ULONG>(kClockIncrement);
+  return kClockIncrement;  // whatever the resolution is (TIM-18)
 }
 
 LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER PerformanceFrequency) {
   KDPC_ROUTINE(KeQueryPerformanceCounter);
   if (PerformanceFrequency != nullptr) PerformanceFrequency->QuadPart = kPerformanceFrequency;
   LARGE_INTEGER count;
-  count.QuadPart = static_cast<LONGLONG>(precise());
+  count.QuadPart = static_cast<LONGLONG>(performance_count());
   return count;
 }
 

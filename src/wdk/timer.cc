@@ -1,10 +1,24 @@
 #include "kernel/timer.h"
 
+#include <limits>
+
+#include "kernel/bugcheck.h"
+#include "kernel/system.h"
 #include "wdk/cast.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
 using namespace kdpc::wdk;
+
+namespace {
+
+// A free build takes a negative number of milliseconds for a large one: 49 days.
+void check_milliseconds(const void* timer, ULONG milliseconds, const char* sentence, const char* rule) {
+  if (milliseconds <= static_cast<ULONG>(std::numeric_limits<LONG>::max()) || sys().options.irql_checks == Options::IrqlChecks::Free) return;
+  bug_check(stop::KmodeExceptionNotHandled, {static_cast<ULONG>(STATUS_INVALID_PARAMETER), as_parameter(timer), milliseconds, 0}, sentence, rule);
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -20,12 +34,20 @@ VOID NTAPI KeInitializeTimer(PKTIMER Timer) {
 
 BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc) {
   KDPC_ROUTINE(KeSetTimerEx);
-  return timer::set(as_timer(Timer), DueTime.QuadPart, static_cast<ULONG>(Period), as_dpc(Dpc));
+  check_milliseconds(Timer, static_cast<ULONG>(Period), "KeSetTimerEx was given a negative period.", "TIM-2");
+  return timer::set(as_timer(Timer), {.due = DueTime.QuadPart, .period = static_cast<ULONG>(Period), .dpc = as_dpc(Dpc)});
+}
+
+BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period, ULONG TolerableDelay, PKDPC Dpc) {
+  KDPC_ROUTINE(KeSetCoalescableTimer);
+  check_milliseconds(Timer, Period, "KeSetCoalescableTimer was given a period greater than MAXLONG.", "TIM-5");
+  check_milliseconds(Timer, TolerableDelay, "KeSetCoalescableTimer was given a negative tolerable delay.", "TIM-5");
+  return timer::set(as_timer(Timer), {.due = DueTime.QuadPart, .period = Period, .dpc = as_dpc(Dpc), .tolerable_ms = TolerableDelay});
 }
 
 BOOLEAN NTAPI KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc) {
   KDPC_ROUTINE(KeSetTimer);
-  return timer::set(as_timer(Timer), DueTime.QuadPart, 0, as_dpc(Dpc));
+  return timer::set(as_timer(Timer), {.due = DueTime.QuadPart, .dpc = as_dpc(Dpc)});
 }
 
 BOOLEAN NTAPI KeCancelTimer(PKTIMER Timer) {

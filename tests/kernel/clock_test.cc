@@ -1,0 +1,168 @@
+// The resolution of the clock: SEMANTICS TIM-18, 6.5, and what time says then (TIME-2, TIME-3).
+#include <wdm.h>
+
+#include "kdpc/test.h"
+#include "tests/kernel/timer_pair.h"
+
+using namespace std::chrono_literals;
+using namespace kdpc::test;
+
+namespace {
+
+ULONG current_resolution() {
+  ULONG longest = 0, shortest = 0, current = 0;
+  ExQueryTimerResolution(&longest, &shortest, &current);
+  KDPC_EXPECT_EQ(longest, kTick);
+  KDPC_EXPECT_EQ(shortest, 10'000u);
+  return current;
+}
+
+KDPC_TEST(TimerResolution, IsOnlyEverMadeFinerAndReturned) {
+  RULE("TIM-18");
+  m.on(0, PASSIVE_LEVEL, [] {
+    KDPC_EXPECT_EQ(current_resolution(), kTick);
+    KDPC_EXPECT_EQ(ExSetTimerResolution(20'000, TRUE), 20'000u);
+    KDPC_EXPECT_EQ(ExSetTimerResolution(50'000, TRUE), 20'000u);  // coarser: stays
+    KDPC_EXPECT_EQ(ExSetTimerResolution(1, TRUE), 10'000u);       // as fine as the clock can
+    KDPC_EXPECT_EQ(current_resolution(), 10'000u);
+  });
+}
+
+KDPC_TEST(TimerResolution, IsRestoredWhenAllWhoAskedHaveTakenItBack) {
+  RULE("TIM-18");
+  m.on(0, APC_LEVEL, [] {
+    ExSetTimerResolution(20'000, TRUE);
+    ExSetTimerResolution(10'000, TRUE);
+    KDPC_EXPECT_EQ(ExSetTimerResolution(0, FALSE), 10'000u);
+    KDPC_EXPECT_EQ(ExSetTimerResolution(0, FALSE), kTick);
+    KDPC_EXPECT_EQ(ExSetTimerResolution(0, FALSE), kTick);  // once too often
+    KDPC_EXPECT_EQ(ExSetTimerResolution(30'000, TRUE), 30'000u);
+    KDPC_EXPECT_EQ(ExSetTimerResolution(0, FALSE), kTick);
+  });
+}
+
+KDPC_TEST(TimerResolution, IsRefusedAboveApcLevel) {
+  RULE("TIM-18");
+  m.on(0, DISPATCH_LEVEL, [] { ExSetTimerResolution(10'000, TRUE); });
+  EXPECT_BUGCHECK(0xC4, 0xE5, DISPATCH_LEVEL);
+}
+
+KDPC_TEST(TimerResolution, DoesNotChangeTheTimeIncrement) {
+  RULE("TIM-18");
+  RULE("TIME-3");
+  m.on(0, PASSIVE_LEVEL, [] {
+    ExSetTimerResolution(10'000, TRUE);
+    KDPC_EXPECT_EQ(KeQueryTimeIncrement(), kTick);
+  });
+}
+
+KDPC_TEST(TimerResolution, ShortenedInterruptsMoveTimeAndLookAtTimersAndNothingElse, .processors = 2) {
+  RULE("TIM-18");
+  reset();
+  m.run_for(20ms);
+  static ULONGLONG ticks_before;
+  m.on(0, PASSIVE_LEVEL, [] {
+    ticks_before = tick_count();
+    ExSetTimerResolution(10'000, TRUE);
+    prepare(one, "1");
+    KeSetTargetProcessorDpc(&one.dpc, 1);
+    KeSetTimerEx(&one.timer, in_ms(3), 3, &one.dpc);
+  });
+  m.forget_events();
+  const auto accounted = m.processor_state(1).idle_ticks + m.processor_state(1).dpc_ticks;
+  m.run_for(100ms);
+  // A tick still comes every 15.625 ms, with shortened interrupts between, a millisecond apart.
+  for (unsigned processor = 0; processor < 2; ++processor) {
+    std::size_t full = 0, all = 0;
+    kdpc::Nanoseconds last = 0;
+    for (const auto& tick : m.events("clock-ticked")) {
+      if (tick.processor != processor) continue;
+      ++all;
+      full += tick["full"];
+      EXPECT_EQ(tick["full"] != 0, tick["interrupt_time"] % kTick == 0);
+      EXPECT_LE(tick.time - last, last == 0 ? tick.time : 1'010'000u);
+      last = tick.time;
+    }
+    EXPECT_EQ(full, 6u) << processor;
+    EXPECT_GE(all, 100u) << processor;
+  }
+  EXPECT_GE(runs, 25);  // every third or fourth millisecond instead of every tick
+  EXPECT_EQ(m.processor_state(1).idle_ticks + m.processor_state(1).dpc_ticks - accounted, 6u);
+  m.on(0, PASSIVE_LEVEL, [] { KDPC_EXPECT_EQ(tick_count() - ticks_before, 6u); });
+}
+
+KDPC_TEST(TimerResolution, DoesNotShortenTheQuantumOrTheWatchdog, .options = {{"dpc_watchdog_period", "10"}}) {
+  RULE("TIM-18");
+  m.on(0, PASSIVE_LEVEL, [] { ExSetTimerResolution(10'000, TRUE); });
+  m.on(0, DISPATCH_LEVEL, [] { KeStallExecutionProcessor(130'000); });  // eight ticks, 130 interrupts
+  EXPECT_NO_FINDINGS();
+  auto other = m.start(0, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(100'000); });
+  m.forget_events();
+  m.on(0, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(100'000); });
+  m.run_until([&] { return other.done(); }, 1s);
+  EXPECT_LE(m.count("thread-switched"), 12u);  // two ticks each, not two interrupts
+}
+
+KDPC_TEST(TimerResolution, TakesEffectAtOnceAndOnEveryProcessor, .processors = 4) {
+  RULE("TIM-18");
+  m.run_for(17ms);
+  m.on(3, PASSIVE_LEVEL, [] { ExSetTimerResolution(10'000, TRUE); });
+  m.forget_events();
+  m.run_for(2ms);
+  for (unsigned processor = 0; processor < 4; ++processor) {
+    bool seen = false;
+    for (const auto& tick : m.events("clock-ticked")) seen = seen || tick.processor == processor;
+    EXPECT_TRUE(seen) << processor;
+  }
+}
+
+KDPC_TEST(TimerResolution, MissedFullTicksAreMadeUpForAndMissedShortOnesAreNot) {
+  RULE("TIM-18");
+  m.on(0, PASSIVE_LEVEL, [] { ExSetTimerResolution(10'000, TRUE); });
+  m.run_for(20ms);
+  static ULONGLONG ticks;
+  m.on(0, CLOCK_LEVEL, [] {
+    ticks = tick_count();
+    KeStallExecutionProcessor(100'000);
+  });
+  m.run_for(2ms);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KDPC_EXPECT(tick_count() - ticks >= 6);
+    const ULONGLONG count = performance_count();
+    KDPC_EXPECT(KeQueryInterruptTime() + 20'000 >= count, KeQueryInterruptTime(), count);
+  });
+}
+
+KDPC_TEST(Time, TheTickCountIsInFullTicksWhateverTheResolution) {
+  RULE("TIME-2");
+  m.on(0, PASSIVE_LEVEL, [] { ExSetTimerResolution(10'000, TRUE); });
+  m.run_for(100ms);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KDPC_EXPECT_EQ(tick_count(), 6u);
+    KDPC_EXPECT_EQ(tick_count(), KeQueryInterruptTime() / KeQueryTimeIncrement());
+    KDPC_EXPECT(KeQueryInterruptTime() % KeQueryTimeIncrement() != 0);
+  });
+}
+
+KDPC_TEST(Time, ThePreciseVariantsAgreeAndNeverLieBeforeTheOthers) {
+  RULE("TIME-2");
+  m.run_for(20ms);
+  m.on(0, PASSIVE_LEVEL, [] {
+    for (int round = 0; round < 50; ++round) {
+      KeStallExecutionProcessor(731);
+      ULONG64 stamp = 0, unbiased_stamp = 0;
+      const ULONGLONG before = performance_count();
+      const ULONGLONG time = KeQueryInterruptTimePrecise(&stamp);
+      const ULONGLONG unbiased = KeQueryUnbiasedInterruptTimePrecise(&unbiased_stamp);
+      LARGE_INTEGER precise_system_time;
+      KeQuerySystemTimePrecise(&precise_system_time);
+      KDPC_EXPECT(stamp >= before && unbiased_stamp >= stamp && performance_count() >= unbiased_stamp);
+      KDPC_EXPECT(unbiased >= time && unbiased - time < 100, unbiased, time);
+      KDPC_EXPECT(time >= KeQueryUnbiasedInterruptTime() || KeQueryInterruptTime() - time < kTick);
+      KDPC_EXPECT(static_cast<ULONGLONG>(precise_system_time.QuadPart) >= system_time() ||
+                  system_time() - static_cast<ULONGLONG>(precise_system_time.QuadPart) < kTick);
+    }
+  });
+}
+
+}  // namespace
