@@ -232,10 +232,18 @@ class Machine {
   // Loads a .drv file and calls DriverEntry. A file that is no driver, or that needs routines which do not exist (all are named), is refused.
   bool load_driver(const std::string& path, std::string& why, const DriverOptions& options = {});
   // Gives a device of an attached board to a loaded driver: its messages, or else its line, get vectors, AddDevice is called, IRP_MN_START_DEVICE
-  // sent. The options count when the device is started for the first time.
+  // sent. The options count when the device is started for the first time. One that was stopped is started again.
   bool start_device(std::string_view device, std::string_view driver, std::string& why, const DeviceOptions& options = {});
+  bool stop_device(std::string_view device, std::string& why);  // as for a rebalance: asked first, then stopped
+  // Asks only: IRP_MN_QUERY_STOP_DEVICE (…REMOVE…), then the CANCEL request. False also if the driver said no.
+  bool ask_to_stop_device(std::string_view device, std::string& why);
+  bool ask_to_remove_device(std::string_view device, std::string& why);
   bool remove_device(std::string_view device, std::string& why);           // as by the device manager
   bool surprise_remove_device(std::string_view device, std::string& why);  // as by pulling it out
+  // The whole system: started devices are asked (IRP_MN_QUERY_POWER), then told (IRP_MN_SET_POWER).
+  bool sleep(std::string& why);      // S3; false also if a driver said no
+  bool wake(std::string& why);       // S0
+  bool shut_down(std::string& why);  // with IRP_MJ_SHUTDOWN to those who registered for it
   // Removes its devices, calls DriverUnload, and looks for what it leaves behind (PNP-3).
   bool unload_driver(std::string_view driver, std::string& why);
   // The names of a loaded driver's device objects: what DeviceFile::open() takes. Also those of interfaces it has enabled.

@@ -97,11 +97,12 @@ using namespace kdpc::io;
 
 namespace {
 
-// For a driver's own request to another driver; its final stage frees it.
-IRP* build(PDEVICE_OBJECT device, UCHAR major, PKEVENT event, PIO_STATUS_BLOCK io_status_block) {
+// For a driver's own request to another driver; its final stage frees it, if the driver's completion routine has not.
+IRP* build(PDEVICE_OBJECT device, UCHAR major, PKEVENT event, PIO_STATUS_BLOCK io_status_block, bool synchronous = true) {
   IRP* built = irp::allocate(device->StackSize);
   if (built == nullptr) return nullptr;
   irp::state_of(built)->automatic = true;
+  irp::state_of(built)->belongs_to_thread = synchronous;
   built->UserEvent = event;
   built->UserIosb = io_status_block;
   built->Tail.Overlay.Thread = reinterpret_cast<PETHREAD>(&thread::current());
@@ -113,6 +114,17 @@ IRP* give_up(IRP* irp) {
   irp::take_buffers(irp);
   irp::free(irp);
   return nullptr;
+}
+
+// What the two IoBuild…FsdRequest have in common. Other requests than reads and writes have no buffer.
+IRP* give_transfer(IRP* built, ULONG major, PDEVICE_OBJECT device, PVOID buffer, ULONG length, PLARGE_INTEGER offset) {
+  if (built == nullptr || (major != IRP_MJ_READ && major != IRP_MJ_WRITE)) return built;
+  IO_STACK_LOCATION* location = IoGetNextIrpStackLocation(built);
+  location->Parameters.Read.Length = length;
+  if (offset != nullptr) location->Parameters.Read.ByteOffset = *offset;
+  const NTSTATUS status =
+      major == IRP_MJ_READ ? irp::give_read_buffers(built, device, buffer, length) : irp::give_write_buffers(built, device, buffer, length);
+  return NT_SUCCESS(status) ? built : give_up(built);
 }
 
 }  // namespace
@@ -134,14 +146,15 @@ PIRP NTAPI IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT Dev
 PIRP NTAPI IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, PVOID Buffer, ULONG Length, PLARGE_INTEGER StartingOffset,
                                         PKEVENT Event, PIO_STATUS_BLOCK IoStatusBlock) {
   KDPC_ROUTINE(IoBuildSynchronousFsdRequest);
-  IRP* built = build(DeviceObject, static_cast<UCHAR>(MajorFunction), Event, IoStatusBlock);
-  if (built == nullptr || (MajorFunction != IRP_MJ_READ && MajorFunction != IRP_MJ_WRITE)) return built;
-  IO_STACK_LOCATION* location = IoGetNextIrpStackLocation(built);
-  location->Parameters.Read.Length = Length;
-  if (StartingOffset != nullptr) location->Parameters.Read.ByteOffset = *StartingOffset;
-  const NTSTATUS status = MajorFunction == IRP_MJ_READ ? irp::give_read_buffers(built, DeviceObject, Buffer, Length)
-                                                       : irp::give_write_buffers(built, DeviceObject, Buffer, Length);
-  return NT_SUCCESS(status) ? built : give_up(built);
+  return give_transfer(build(DeviceObject, static_cast<UCHAR>(MajorFunction), Event, IoStatusBlock), MajorFunction, DeviceObject, Buffer, Length,
+                       StartingOffset);
+}
+
+PIRP NTAPI IoBuildAsynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, PVOID Buffer, ULONG Length, PLARGE_INTEGER StartingOffset,
+                                         PIO_STATUS_BLOCK IoStatusBlock) {
+  KDPC_ROUTINE(IoBuildAsynchronousFsdRequest);
+  return give_transfer(build(DeviceObject, static_cast<UCHAR>(MajorFunction), nullptr, IoStatusBlock, false), MajorFunction, DeviceObject, Buffer,
+                       Length, StartingOffset);
 }
 
 }  // extern "C"

@@ -35,13 +35,6 @@ void check_completed(const IRP* irp) {
               "An IRP was completed with STATUS_PENDING, which is no result.", "IRP-1");
 }
 
-// NT's rule for the Control bits of IoSetCompletionRoutine.
-bool is_wanted(UCHAR control, const IRP* irp) {
-  if (NT_SUCCESS(irp->IoStatus.Status) && (control & SL_INVOKE_ON_SUCCESS) != 0) return true;
-  if (!NT_SUCCESS(irp->IoStatus.Status) && (control & SL_INVOKE_ON_ERROR) != 0) return true;
-  return irp->Cancel && (control & SL_INVOKE_ON_CANCEL) != 0;
-}
-
 // What a driver above must not find there.
 void clear(IO_STACK_LOCATION& location) {
   location.MinorFunction = 0;
@@ -51,9 +44,28 @@ void clear(IO_STACK_LOCATION& location) {
   location.FileObject = nullptr;
 }
 
+// The last of the IRPs that a request was split into completes the request (IoMakeAssociatedIrp).
+void finish_part(IRP* irp, CCHAR boost) {
+  IRP* const master = irp->AssociatedIrp.MasterIrp;
+  const LONG left = __atomic_sub_fetch(&master->AssociatedIrp.IrpCount, 1, __ATOMIC_SEQ_CST);
+  mdl::free_chain(irp->MdlAddress);
+  free(irp);
+  if (left == 0) complete(master, boost);
+}
+
+// Nobody but its driver knows what is to become of such an IRP, so NT's final stage finds no thread to finish it for, and faults.
+void check_has_thread(const IRP* irp) {
+  if (irp->Tail.Overlay.Thread == nullptr && is_strict())
+    bug_check(stop::IrqlNotLessOrEqual, {0, as_parameter(Irql::Dispatch), 0, as_parameter(irp)},
+              "An IRP from IoAllocateIrp was completed to its end: a completion routine must return STATUS_MORE_PROCESSING_REQUIRED and free it.",
+              "IRP-1");
+}
+
 // The final stage (IRP-1). An application's thread does the rest itself, when it runs.
 void finish(IRP* irp, CCHAR boost) {
   irp->CurrentLocation = static_cast<CHAR>(irp->StackCount + 2);
+  if ((irp->Flags & IRP_ASSOCIATED_IRP) != 0) return finish_part(irp, boost);
+  check_has_thread(irp);
   IrpState* state = state_of(irp);
   if (state != nullptr && state->request != nullptr) {
     requests::completed(*state->request, boost);
@@ -72,8 +84,14 @@ void finish(IRP* irp, CCHAR boost) {
 
 }  // namespace
 
-IRP* allocate(CCHAR stack_size) {
-  auto* irp = make<IRP>(size_of(stack_size) + sizeof(IrpState), kIrpTag);
+bool is_wanted(UCHAR control, const IRP* irp) {
+  if (NT_SUCCESS(irp->IoStatus.Status) && (control & SL_INVOKE_ON_SUCCESS) != 0) return true;
+  if (!NT_SUCCESS(irp->IoStatus.Status) && (control & SL_INVOKE_ON_ERROR) != 0) return true;
+  return irp->Cancel && (control & SL_INVOKE_ON_CANCEL) != 0;
+}
+
+IRP* allocate(CCHAR stack_size, const void* owner) {
+  auto* irp = make<IRP>(size_of(stack_size) + sizeof(IrpState), kIrpTag, owner);
   if (irp == nullptr) return nullptr;
   initialize(*irp, size_of(stack_size), stack_size);
   irp->AllocationFlags = kHasState;
@@ -161,13 +179,34 @@ NTSTATUS NTAPI wake_sender(DEVICE_OBJECT*, IRP* irp, void* context) {
   return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
+// IoSetCompletionRoutineEx: the device object stays until the routine has returned.
+struct KeptCompletion {
+  DEVICE_OBJECT* device;
+  PIO_COMPLETION_ROUTINE routine;
+  void* context;
+  UCHAR wanted;  // SL_INVOKE_ON_…
+};
+
+NTSTATUS NTAPI complete_and_let_go(DEVICE_OBJECT* device, IRP* irp, void* context) {
+  const KeptCompletion kept = *static_cast<KeptCompletion*>(context);
+  discard(context);
+  NTSTATUS verdict = STATUS_SUCCESS;
+  if (irp::is_wanted(kept.wanted, irp)) {
+    verdict = kept.routine(device, irp, kept.context);
+  } else if (irp->PendingReturned && device != nullptr) {
+    IoMarkIrpPending(irp);
+  }
+  device::dereference(kept.device);
+  return verdict;
+}
+
 }  // namespace
 
 extern "C" {
 
 PIRP NTAPI IoAllocateIrp(CCHAR StackSize, BOOLEAN) {
   KDPC_ROUTINE(IoAllocateIrp);
-  return StackSize > 0 ? irp::allocate(StackSize) : nullptr;
+  return StackSize > 0 ? irp::allocate(StackSize, __builtin_return_address(0)) : nullptr;
 }
 
 VOID NTAPI IoFreeIrp(PIRP Irp) {
@@ -175,7 +214,7 @@ VOID NTAPI IoFreeIrp(PIRP Irp) {
   if (Irp->Type != IO_TYPE_IRP)
     bug_check(stop::DriverVerifierIoManagerViolation, {1, as_parameter(Irp), 0, 0},
               "IoFreeIrp was given something that is not an IRP, or one that is freed already.", "IRP-2");
-  if (const IrpState* state = irp::state_of(Irp); state != nullptr && (state->automatic || state->request != nullptr))
+  if (const IrpState* state = irp::state_of(Irp); state != nullptr && (state->belongs_to_thread || state->request != nullptr))
     bug_check(stop::DriverVerifierIoManagerViolation, {2, as_parameter(Irp), 0, 0},
               "IoFreeIrp was given an IRP that belongs to the thread that requested it; completing it frees it.", "IRP-1");
   irp::free(Irp);
@@ -194,6 +233,28 @@ VOID NTAPI IoReuseIrp(PIRP Irp, NTSTATUS Iostatus) {
   irp::initialize(*Irp, Irp->Size, Irp->StackCount);
   Irp->AllocationFlags = flags;
   Irp->IoStatus.Status = Iostatus;
+}
+
+PIRP NTAPI IoMakeAssociatedIrp(PIRP Irp, CCHAR StackSize) {
+  KDPC_ROUTINE_ON(IoMakeAssociatedIrp, Irp);
+  IRP* part = irp::allocate(StackSize);
+  if (part == nullptr) return nullptr;
+  part->Flags = IRP_ASSOCIATED_IRP;
+  part->AssociatedIrp.MasterIrp = Irp;
+  part->Tail.Overlay.Thread = Irp->Tail.Overlay.Thread;
+  return part;
+}
+
+NTSTATUS NTAPI IoSetCompletionRoutineEx(PDEVICE_OBJECT DeviceObject, PIRP Irp, PIO_COMPLETION_ROUTINE CompletionRoutine, PVOID Context,
+                                        BOOLEAN InvokeOnSuccess, BOOLEAN InvokeOnError, BOOLEAN InvokeOnCancel) {
+  KDPC_ROUTINE_ON(IoSetCompletionRoutineEx, Irp);
+  auto* kept = make<KeptCompletion>();
+  if (kept == nullptr) return STATUS_INSUFFICIENT_RESOURCES;
+  IoSetCompletionRoutine(Irp, CompletionRoutine, Context, InvokeOnSuccess, InvokeOnError, InvokeOnCancel);
+  *kept = {DeviceObject, CompletionRoutine, Context, IoGetNextIrpStackLocation(Irp)->Control};
+  device::reference(DeviceObject);
+  IoSetCompletionRoutine(Irp, complete_and_let_go, kept, TRUE, TRUE, TRUE);  // called whatever happens, so that nothing is left behind
+  return STATUS_SUCCESS;
 }
 
 NTSTATUS NTAPI IofCallDriver(PDEVICE_OBJECT DeviceObject, PIRP Irp) {

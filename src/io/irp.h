@@ -15,6 +15,7 @@ struct Request;
 struct IrpState {
   Request* request;           // I  of an application that waits; null: a driver's
   bool automatic;             // I  the final stage frees it: built by IoBuild…Request
+  bool belongs_to_thread;     // I  only the final stage may free it: built by a synchronous IoBuild…Request
   std::uint64_t output_size;  // I  bytes at UserBuffer
 };
 
@@ -22,8 +23,8 @@ namespace irp {
 
 inline constexpr UCHAR kHasState = 0x80;  // in IRP::AllocationFlags
 
-// At most Dispatch. Null: no memory.
-IRP* allocate(CCHAR stack_size);
+// At most Dispatch. Null: no memory. `owner`: the driver's call, if it must free the IRP itself.
+IRP* allocate(CCHAR stack_size, const void* owner = nullptr);
 void initialize(IRP& irp, std::size_t size, CCHAR stack_size);
 void free(IRP* irp);
 // Null: the driver's own memory.
@@ -31,6 +32,8 @@ IrpState* state_of(IRP* irp);
 
 NTSTATUS call(DEVICE_OBJECT* device, IRP* irp);
 void complete(IRP* irp, CCHAR boost);
+// NT's rule for the Control bits of IoSetCompletionRoutine: is its routine called for this outcome?
+bool is_wanted(UCHAR control, const IRP* irp);
 // For our own drivers: sets the status and completes. Returns the status.
 NTSTATUS complete(IRP* irp, NTSTATUS status);
 

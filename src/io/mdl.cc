@@ -18,9 +18,9 @@ void fill_pages(MDL* mdl) {
 
 }  // namespace
 
-MDL* allocate(void* address, std::size_t size) {
+MDL* allocate(void* address, std::size_t size, const void* owner) {
   const std::size_t bytes = MmSizeOfMdl(address, size);
-  auto* mdl = make<MDL>(bytes, kMdlTag);
+  auto* mdl = make<MDL>(bytes, kMdlTag, owner);
   if (mdl == nullptr) return nullptr;
   MmInitializeMdl(mdl, address, size);
   mdl->MdlFlags = MDL_ALLOCATED_FIXED_SIZE;
@@ -75,7 +75,7 @@ extern "C" {
 
 PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer, BOOLEAN, PIRP Irp) {
   KDPC_ROUTINE(IoAllocateMdl);
-  MDL* created = mdl::allocate(VirtualAddress, Length);
+  MDL* created = mdl::allocate(VirtualAddress, Length, __builtin_return_address(0));
   if (created == nullptr || Irp == nullptr) return created;
   PMDL* slot = &Irp->MdlAddress;
   if (SecondaryBuffer != 0)

@@ -4,8 +4,8 @@
 
 namespace kdpc::io::mdl {
 
-// At most Dispatch. Null: no memory.
-MDL* allocate(void* address, std::size_t size);
+// At most Dispatch. Null: no memory. `owner`: the driver's call, if it must free the MDL itself.
+MDL* allocate(void* address, std::size_t size, const void* owner = nullptr);
 void free(MDL* mdl);
 void lock(MDL* mdl);
 void unlock(MDL* mdl);

@@ -22,6 +22,17 @@ struct Driver {
   ClientExtension* client_extensions;  // R
 };
 
+// What IoSetStartIoAttributes asked for, and who is inside StartIo (start_io.cc). Q: the lock of the device's queue.
+struct StartIoState {
+  bool deferred;        // I
+  bool non_cancelable;  // I
+  bool inside;          // Q
+  bool next_wanted;     // Q  with the next three: by whom StartIo was asked meanwhile
+  bool cancelable;      // Q
+  bool by_key;          // Q
+  ULONG key;            // Q
+};
+
 // Follows the driver's device extension in the same block.
 struct DeviceState {
   DEVOBJ_EXTENSION header;     // device.DeviceObjectExtension points here
@@ -31,6 +42,8 @@ struct DeviceState {
   POWER_STATE power_state;     // X  what PoSetPowerState said last
   PhysicalDevice* physical;    // I  of a device the root bus has found, else null
   IoTimer* timer;              // I  after IoInitializeTimer
+  StartIoState start_io;
+  bool wants_shutdown;  // R  IoRegisterShutdownNotification
 };
 inline DeviceState& state_of(const DEVICE_OBJECT* device) { return *reinterpret_cast<DeviceState*>(device->DeviceObjectExtension); }
 inline Driver& driver_of(const DEVICE_OBJECT* device) { return *reinterpret_cast<Driver*>(device->DriverObject); }
@@ -52,8 +65,9 @@ NTSTATUS create(Driver& driver, std::size_t extension_size, std::u16string_view 
                 DEVICE_OBJECT*& created);
 // Frees now, or with the last reference.
 void remove(DEVICE_OBJECT* device);
-void reference(DEVICE_OBJECT* device);
-void dereference(DEVICE_OBJECT* device);
+// The count afterwards.
+std::uint32_t reference(DEVICE_OBJECT* device);
+std::uint32_t dereference(DEVICE_OBJECT* device);
 // The uppermost device of the stack.
 DEVICE_OBJECT* top_of(DEVICE_OBJECT* device);
 // An open file keeps its device. False: the device may not be opened.

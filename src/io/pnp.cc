@@ -5,7 +5,6 @@
 #include "io/resources.h"
 #include "io/root_bus.h"
 #include "kernel/dpc.h"
-#include "this_machine.h"
 
 namespace kdpc::io::pnp {
 
@@ -30,9 +29,7 @@ void ask_around(PhysicalDevice& device) {
   requests::send(device.object, IRP_MJ_PNP, IRP_MN_QUERY_CAPABILITIES, STATUS_NOT_SUPPORTED,
                  [&](IO_STACK_LOCATION& location) { location.Parameters.DeviceCapabilities.Capabilities = &capabilities; });
   send_pnp(device, IRP_MN_QUERY_PNP_DEVICE_STATE);
-  const IoResult relations = requests::send(device.object, IRP_MJ_PNP, IRP_MN_QUERY_DEVICE_RELATIONS, STATUS_NOT_SUPPORTED,
-                                            [](IO_STACK_LOCATION& location) { location.Parameters.QueryDeviceRelations.Type = BusRelations; });
-  if (relations.ok() && relations.information != 0) sys().pool.free(reinterpret_cast<void*>(relations.information));
+  ask_for_relations(device, BusRelations);
 }
 
 void send_remove(PhysicalDevice& device) {
@@ -45,13 +42,9 @@ const char* step_of(UCHAR minor) {
   switch (minor) {
     case IRP_MN_START_DEVICE: return "IRP_MN_START_DEVICE";
     case IRP_MN_QUERY_REMOVE_DEVICE: return "IRP_MN_QUERY_REMOVE_DEVICE";
+    case IRP_MN_QUERY_STOP_DEVICE: return "IRP_MN_QUERY_STOP_DEVICE";
     default: return "a PnP request";
   }
-}
-
-bool is_inside(std::uintptr_t address, const DRIVER_OBJECT& image) {
-  const auto start = reinterpret_cast<std::uintptr_t>(image.DriverStart);
-  return address >= start && address - start < image.DriverSize;
 }
 
 bool is_open(const PhysicalDevice& device) {
@@ -60,31 +53,19 @@ bool is_open(const PhysicalDevice& device) {
   return false;
 }
 
-// Pool the driver asked for and has not given back: NT's Verifier stops for it, we say it.
-void look_for_leaks(const DRIVER_OBJECT& image) {
-  constexpr unsigned kMostSaid = 5;
-  unsigned leaked = 0;
-  sys().pool.for_each_live([&](const PoolBlock& block, const std::byte*) {
-    if (!is_inside(block.caller, image) || ++leaked > kMostSaid) return;
-    char tag[5] = {};
-    std::memcpy(tag, &block.tag, 4);
-    remark("kdpc: the driver is unloaded, but has not freed %llu bytes of pool with tag '%s'", static_cast<unsigned long long>(block.size), tag);
-  });
-  if (leaked > kMostSaid) remark("kdpc: … and %u more blocks of pool", leaked - kMostSaid);
+// Sends the QUERY request `asks`. A refusal: `takes_back` follows at once.
+NTSTATUS ask(PhysicalDevice& device, UCHAR asks, UCHAR takes_back) {
+  const NTSTATUS status = send_pnp(device, asks).status;
+  if (!NT_SUCCESS(status)) send_pnp(device, takes_back);
+  return status;
 }
 
-// PNP-3 for interrupts: what NT would notice only when the next one comes.
-void audit_interrupts(const DRIVER_OBJECT& image) {
-  for (const unsigned number : active_processors())
-    for (unsigned vector = 0; vector < 256; ++vector)
-      for (const Interrupt* object = processor(number).vectors[vector]; object != nullptr; object = object->next) {
-        const std::uintptr_t routine = object->spec.routine != nullptr ? reinterpret_cast<std::uintptr_t>(object->spec.routine)
-                                                                       : reinterpret_cast<std::uintptr_t>(object->spec.message_routine);
-        if (is_inside(routine, image))
-          bug_check(stop::DriverUnloadedWithoutCancellingPendingOperations, {routine, 8, routine, as_parameter(object)},
-                    "A driver is unloaded while its interrupt is still connected; NT stops when the next interrupt calls the routine that is gone.",
-                    "PNP-3");
-      }
+Step ask_and_take_back(PhysicalDevice& device, UCHAR asks, UCHAR takes_back) {
+  if (device.state != PnpState::Started) return failed(STATUS_INVALID_DEVICE_STATE, "asking a device that is not started");
+  const NTSTATUS status = ask(device, asks, takes_back);
+  if (!NT_SUCCESS(status)) return failed(status, step_of(asks));
+  send_pnp(device, takes_back);
+  return {};
 }
 
 }  // namespace
@@ -130,7 +111,25 @@ PhysicalDevice* find(std::u16string_view name) {
   return nullptr;
 }
 
+namespace {
+
+Step restart(PhysicalDevice& device, const Driver& driver) {
+  if (device.function_driver != &driver) return failed(STATUS_INVALID_DEVICE_STATE, "starting a stopped device with another driver");
+  const NTSTATUS status = send_pnp(device, IRP_MN_START_DEVICE).status;
+  if (NT_SUCCESS(status)) {
+    device.state = PnpState::Started;
+    return {};
+  }
+  device.state = PnpState::Announced;
+  send_remove(device);
+  device.function_driver = nullptr;
+  return failed(status, step_of(IRP_MN_START_DEVICE));
+}
+
+}  // namespace
+
 Step start(PhysicalDevice& device, Driver& driver) {
+  if (device.state == PnpState::Stopped) return restart(device, driver);
   if (device.state != PnpState::Announced) return failed(STATUS_INVALID_DEVICE_STATE, "starting a device that is started already or gone");
   if (driver.extension.AddDevice == nullptr)
     return failed(STATUS_INVALID_DEVICE_REQUEST, "a driver without AddDevice, which no PnP device can be given to");
@@ -149,17 +148,28 @@ Step start(PhysicalDevice& device, Driver& driver) {
   return {};
 }
 
+Step stop(PhysicalDevice& device) {
+  if (device.state != PnpState::Started) return failed(STATUS_INVALID_DEVICE_STATE, "stopping a device that is not started");
+  if (const NTSTATUS status = ask(device, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_CANCEL_STOP_DEVICE); !NT_SUCCESS(status))
+    return failed(status, step_of(IRP_MN_QUERY_STOP_DEVICE));
+  send_pnp(device, IRP_MN_STOP_DEVICE);
+  device.state = PnpState::Stopped;
+  return {};
+}
+
+Step ask_to_stop(PhysicalDevice& device) { return ask_and_take_back(device, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_CANCEL_STOP_DEVICE); }
+Step ask_to_remove(PhysicalDevice& device) { return ask_and_take_back(device, IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_CANCEL_REMOVE_DEVICE); }
+
 Step remove(PhysicalDevice& device) {
   if (device.state == PnpState::Gone) {
     send_remove(device);
     device.function_driver = nullptr;
     return {};
   }
-  if (device.state != PnpState::Started) return failed(STATUS_INVALID_DEVICE_STATE, "removing a device that is not started");
-  if (const NTSTATUS status = send_pnp(device, IRP_MN_QUERY_REMOVE_DEVICE).status; !NT_SUCCESS(status)) {
-    send_pnp(device, IRP_MN_CANCEL_REMOVE_DEVICE);
+  if (device.state != PnpState::Started && device.state != PnpState::Stopped)
+    return failed(STATUS_INVALID_DEVICE_STATE, "removing a device that is not started");
+  if (const NTSTATUS status = ask(device, IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_CANCEL_REMOVE_DEVICE); !NT_SUCCESS(status))
     return failed(status, step_of(IRP_MN_QUERY_REMOVE_DEVICE));
-  }
   if (is_open(device)) {
     send_pnp(device, IRP_MN_CANCEL_REMOVE_DEVICE);
     return failed(STATUS_DEVICE_BUSY, "removing a device that an application has open");
@@ -170,13 +180,37 @@ Step remove(PhysicalDevice& device) {
   return {};
 }
 
-Step surprise_remove(PhysicalDevice& device) {
-  if (device.state != PnpState::Started) return failed(STATUS_INVALID_DEVICE_STATE, "pulling out a device that is not started");
-  for (unsigned range = 0; range < device.range_count; ++range) registers::pull_out(device.ranges[range]);
+namespace {
+
+// IRP_MN_REMOVE_DEVICE follows at once if nobody has it open, else when remove() is called after the last close.
+Step remove_without_asking(PhysicalDevice& device) {
   device.state = PnpState::Gone;
   send_pnp(device, IRP_MN_SURPRISE_REMOVAL);
-  // IRP_MN_REMOVE_DEVICE follows at once if nobody has it open, else when remove() is called after the last close.
   return is_open(device) ? Step{} : remove(device);
+}
+
+}  // namespace
+
+Step surprise_remove(PhysicalDevice& device) {
+  if (device.state != PnpState::Started && device.state != PnpState::Stopped)
+    return failed(STATUS_INVALID_DEVICE_STATE, "pulling out a device that is not started");
+  for (unsigned range = 0; range < device.range_count; ++range) registers::pull_out(device.ranges[range]);
+  return remove_without_asking(device);
+}
+
+void ask_for_state(PhysicalDevice& device) {
+  if (device.state != PnpState::Started) return;
+  const IoResult answer = send_pnp(device, IRP_MN_QUERY_PNP_DEVICE_STATE);
+  if (answer.ok() && (answer.information & (PNP_DEVICE_FAILED | PNP_DEVICE_REMOVED)) != 0) remove_without_asking(device);
+}
+
+void ask_for_relations(PhysicalDevice& device, DEVICE_RELATION_TYPE type) {
+  const IoResult answer = requests::send(device.object, IRP_MJ_PNP, IRP_MN_QUERY_DEVICE_RELATIONS, STATUS_NOT_SUPPORTED,
+                                         [type](IO_STACK_LOCATION& location) { location.Parameters.QueryDeviceRelations.Type = type; });
+  if (!answer.ok() || answer.information == 0) return;
+  auto* relations = reinterpret_cast<DEVICE_RELATIONS*>(answer.information);
+  for (ULONG index = 0; index < relations->Count; ++index) device::dereference(relations->Objects[index]);
+  sys().pool.free(relations);
 }
 
 Step unload(Driver& driver) {
@@ -191,13 +225,8 @@ Step unload(Driver& driver) {
     if (device->ReferenceCount != 0) return failed(STATUS_DEVICE_BUSY, "unloading a driver whose device is open");
   driver.object.DriverUnload(&driver.object);
   dpc::flush();
-  audit_interrupts(driver.object);
-  if (driver.object.DriverStart != nullptr) audit_range(driver.object.DriverStart, driver.object.DriverSize);
-  while (DEVICE_OBJECT* left = driver.object.DeviceObject) {
-    remark("kdpc: the driver was unloaded but has not deleted a device object");
-    device::remove(left);
-  }
-  look_for_leaks(driver.object);
+  audit_driver(driver.object);
+  while (DEVICE_OBJECT* left = driver.object.DeviceObject) device::remove(left);
   driver::destroy(driver);
   return {};
 }

@@ -2,7 +2,10 @@
 // sending PnP requests down its stack.
 //
 //    announced --start()--> AddDevice, IRP_MN_START_DEVICE --> started --remove()--> announced
-//                                                                 '--surprise_remove()--> gone
+//                                                              |  ^ '--surprise_remove()--> gone
+//                                                        stop()|  |start()
+//                                                              v  |
+//                                                            stopped --remove()--> announced
 #pragma once
 #include <span>
 #include <string_view>
@@ -25,7 +28,7 @@ struct DeviceFacts {
   DmaMemory dma;
 };
 
-enum class PnpState : std::uint8_t { Announced, Started, Gone };
+enum class PnpState : std::uint8_t { Announced, Started, Stopped, Gone };
 
 struct PhysicalDevice {
   static constexpr unsigned kMostRanges = 8;
@@ -60,10 +63,32 @@ struct Step {
 Step announce(const DeviceFacts& facts);
 PhysicalDevice* find(std::u16string_view name);
 Step start(PhysicalDevice& device, Driver& driver);
+// As for a rebalance of resources: asks with IRP_MN_QUERY_STOP_DEVICE, then stops it; start() goes on. A driver that refuses is told that it was
+// not meant (IRP_MN_CANCEL_STOP_DEVICE).
+Step stop(PhysicalDevice& device);
+// Ask and take it back: the QUERY request, then its CANCEL, whatever the driver said.
+Step ask_to_stop(PhysicalDevice& device);
+Step ask_to_remove(PhysicalDevice& device);
 Step remove(PhysicalDevice& device);
 Step surprise_remove(PhysicalDevice& device);
 // Its devices are removed, DriverUnload is called, queued DPCs are flushed (FLU-3), and what would have been left behind is looked for (PNP-3).
 Step unload(Driver& driver);
 
+// The PnP manager's questions after a driver's IoInvalidateDeviceState or …Relations. A device that says it has failed is removed.
+void ask_for_state(PhysicalDevice& device);
+void ask_for_relations(PhysicalDevice& device, DEVICE_RELATION_TYPE type);
+
 }  // namespace pnp
+
+// Nothing of a driver that is being unloaded may be left behind: bug checks for what NT stops for, remarks for the rest (PNP-3). Passive.
+void audit_driver(const DRIVER_OBJECT& image);
+
+// The system's power: every started device is asked, then told; drivers send the device requests that follow from it themselves. Passive.
+namespace system_power {
+
+pnp::Step go_to(SYSTEM_POWER_STATE state);
+// IRP_MJ_SHUTDOWN to those who registered for it, then the power goes off.
+pnp::Step shut_down();
+
+}  // namespace system_power
 }  // namespace kdpc::io

@@ -73,6 +73,8 @@ void clear(RegistryKey& key) {
   }
 }
 
+bool close(std::uintptr_t handle) { return key_of(reinterpret_cast<HANDLE>(handle)) != nullptr; }
+
 const RegistryValue* value_of(const RegistryKey& key, std::u16string_view name) {
   Guard guard;
   for (const RegistryValue* value = key.values; value != nullptr; value = value->next)

@@ -31,5 +31,8 @@ void clear(RegistryKey& key);
 // Null: it has no such value.
 const RegistryValue* value_of(const RegistryKey& key, std::u16string_view name);
 
+// Passive. False: no open handle of a key.
+bool close(std::uintptr_t handle);
+
 }  // namespace registry
 }  // namespace kdpc::io

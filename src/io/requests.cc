@@ -36,6 +36,8 @@ void close_for_good(File* file) {
   device::count_close(device);
 }
 
+void KDPC_NTAPI close_in_worker(void* file) { close_for_good(static_cast<File*>(file)); }
+
 // The block in place of the application's memory: output, then input behind it.
 bool give_memory(Request& request, const void* input, std::size_t input_size, void* output, std::size_t output_size) {
   request.output = output;
@@ -54,7 +56,7 @@ void destroy(Request* request) {
   if (request->memory != nullptr) sys().pool.free(request->memory, kUserTag);
   File* file = request->file;
   discard(request, kRequestTag);
-  if (file != nullptr && __atomic_sub_fetch(&file->requests, 1, __ATOMIC_SEQ_CST) == 0 && file->closing) close_for_good(file);
+  if (file != nullptr) dereference(*file);
 }
 
 Request* give_up(Request* request) {
@@ -167,9 +169,23 @@ void close(File* file) {
   send(file->object.DeviceObject, IRP_MJ_CLEANUP, 0, STATUS_SUCCESS, [&](IO_STACK_LOCATION& location) { location.FileObject = &file->object; });
   file->object.Flags |= FO_CLEANUP_COMPLETE;
   // IRP_MJ_CLOSE comes when the last request has been finished.
-  __atomic_add_fetch(&file->requests, 1, __ATOMIC_SEQ_CST);
+  reference(*file);
   file->closing = true;
-  if (__atomic_sub_fetch(&file->requests, 1, __ATOMIC_SEQ_CST) == 0) close_for_good(file);
+  dereference(*file);
+}
+
+std::uint32_t reference(File& file) { return __atomic_add_fetch(&file.requests, 1, __ATOMIC_SEQ_CST); }
+
+std::uint32_t dereference(File& file) {
+  const std::uint32_t left = __atomic_sub_fetch(&file.requests, 1, __ATOMIC_SEQ_CST);
+  if (left != 0 || !file.closing) return left;
+  if (current_irql() == Irql::Passive) {
+    close_for_good(&file);
+  } else {
+    work::initialize(file.last_act, close_in_worker, &file);
+    work::queue(file.last_act, static_cast<std::uint32_t>(WorkQueue::Critical));
+  }
+  return 0;
 }
 
 Request* begin_read(File& file, void* buffer, std::size_t size, std::uint64_t offset) {

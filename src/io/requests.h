@@ -4,14 +4,16 @@
 // bytes read are handed over when the requesting thread runs again, in finish() (IRP-1).
 #pragma once
 #include "io/irp.h"
+#include "kernel/workitem.h"
 
 namespace kdpc::io {
 
 // An open file: what NT calls a file object, with its count of requests.
 struct File {
   FILE_OBJECT object;               // what drivers see
-  volatile std::uint32_t requests;  // X  begun and not yet finished
+  volatile std::uint32_t requests;  // X  begun and not yet finished, and drivers' references
   bool closing;                     // T
+  WorkItem last_act;                //    closes it when the last reference was given back above Passive
 };
 
 struct IoResult {
@@ -35,6 +37,9 @@ namespace requests {
 
 NTSTATUS open(std::u16string_view name, File*& file);
 void close(File* file);
+// A driver's references; at most Dispatch. The count afterwards. With the last one of a closed file IRP_MJ_CLOSE is sent.
+std::uint32_t reference(File& file);
+std::uint32_t dereference(File& file);
 
 // Begin sends the request; finish waits for it, hands over what it brought and frees it. Null: no memory.
 Request* begin_read(File& file, void* buffer, std::size_t size, std::uint64_t offset = 0);

@@ -1,67 +1,14 @@
-// Device queues, and the StartIo model built on the one in every device object: one IRP at a time is the current one, the others wait.
-#include "io/irp.h"
+// StartIo: on the device queue of every device object, one IRP at a time is the current one and the others wait.
+//
+// With IoSetStartIoAttributes(DeferredStartIo) a StartIo that asks for the next IRP, or whose DPC does on another processor, gets it when it has
+// returned: `inside` says that it runs, `next_wanted` that the next IRP has been asked for meanwhile. Both change with the queue's lock, together
+// with the queue, so an idle queue has nobody inside.
+#include "io/device_queue.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io {
 
 namespace {
-
-SpinLock& lock_of(KDEVICE_QUEUE* queue) { return wdk::as_lock(&queue->Lock); }
-
-void link_before(LIST_ENTRY* entry, LIST_ENTRY* position) {
-  entry->Flink = position;
-  entry->Blink = position->Blink;
-  position->Blink->Flink = entry;
-  position->Blink = entry;
-}
-
-void unlink(LIST_ENTRY* entry) {
-  entry->Blink->Flink = entry->Flink;
-  entry->Flink->Blink = entry->Blink;
-}
-
-KDEVICE_QUEUE_ENTRY* entry_of(LIST_ENTRY* link) { return CONTAINING_RECORD(link, KDEVICE_QUEUE_ENTRY, DeviceListEntry); }
-IRP* irp_of(KDEVICE_QUEUE_ENTRY* entry) { return CONTAINING_RECORD(entry, IRP, Tail.Overlay.DeviceQueueEntry); }
-
-// False: the queue was idle and is busy now; the entry is not in it. With a key: in ascending order, after equals.
-bool insert(KDEVICE_QUEUE* queue, KDEVICE_QUEUE_ENTRY* entry, const ULONG* key) {
-  Locked<Irql::Dispatch> locked(lock_of(queue));
-  entry->Inserted = FALSE;
-  if (queue->Busy == 0) {
-    queue->Busy = TRUE;
-    return false;
-  }
-  LIST_ENTRY* position = &queue->DeviceListHead;
-  if (key != nullptr) {
-    entry->SortKey = *key;
-    position = queue->DeviceListHead.Flink;
-    while (position != &queue->DeviceListHead && entry_of(position)->SortKey <= *key) position = position->Flink;
-  }
-  link_before(&entry->DeviceListEntry, position);
-  entry->Inserted = TRUE;
-  return true;
-}
-
-// Null: the queue is empty and idle now.
-KDEVICE_QUEUE_ENTRY* take(KDEVICE_QUEUE* queue) {
-  Locked<Irql::Dispatch> locked(lock_of(queue));
-  LIST_ENTRY* first = queue->DeviceListHead.Flink;
-  if (first == &queue->DeviceListHead) {
-    queue->Busy = FALSE;
-    return nullptr;
-  }
-  unlink(first);
-  entry_of(first)->Inserted = FALSE;
-  return entry_of(first);
-}
-
-bool remove(KDEVICE_QUEUE* queue, KDEVICE_QUEUE_ENTRY* entry) {
-  Locked<Irql::Dispatch> locked(lock_of(queue));
-  if (entry->Inserted == 0) return false;
-  unlink(&entry->DeviceListEntry);
-  entry->Inserted = FALSE;
-  return true;
-}
 
 // Holds the cancel lock, if asked to, while an IRP is current or not yet.
 class CancelLock {
@@ -83,6 +30,63 @@ class CancelLock {
   bool wanted_;
 };
 
+// What a call of IoStartNextPacket(ByKey) asked for.
+struct Wish {
+  bool cancelable;
+  bool by_key;
+  ULONG key;
+};
+
+// The next IRP becomes the current one. Null: there is none, or the StartIo that is inside will get it when it has returned.
+IRP* next_irp(DEVICE_OBJECT* device, const Wish& wish, bool from_inside) {
+  StartIoState& state = state_of(device).start_io;
+  CancelLock cancel(wish.cancelable);
+  IRP* next = nullptr;
+  {
+    Locked<Irql::Dispatch> locked(device_queue::lock_of(&device->DeviceQueue));
+    if (state.deferred && state.inside && !from_inside) {
+      state.next_wanted = true;
+      state.cancelable = wish.cancelable;
+      state.by_key = wish.by_key;
+      state.key = wish.key;
+      return nullptr;
+    }
+    device->CurrentIrp = nullptr;
+    KDEVICE_QUEUE_ENTRY* entry = device_queue::take_locked(&device->DeviceQueue, wish.by_key ? &wish.key : nullptr);
+    next = entry != nullptr ? device_queue::irp_of(entry) : nullptr;
+    state.inside = next != nullptr;
+    device->CurrentIrp = next;
+  }
+  if (next != nullptr && wish.cancelable && state.non_cancelable) IoSetCancelRoutine(next, nullptr);
+  return next;
+}
+
+// Leaves StartIo. False: nothing more to do here.
+bool take_wish(DEVICE_OBJECT* device, Wish& wish) {
+  StartIoState& state = state_of(device).start_io;
+  Locked<Irql::Dispatch> locked(device_queue::lock_of(&device->DeviceQueue));
+  if (!state.deferred || !state.next_wanted) {
+    state.inside = false;
+    return false;
+  }
+  state.next_wanted = false;
+  wish = {state.cancelable, state.by_key, state.key};
+  return true;
+}
+
+void start(DEVICE_OBJECT* device, IRP* irp) {
+  Wish wish{};
+  while (irp != nullptr) {
+    device->DriverObject->DriverStartIo(device, irp);
+    irp = take_wish(device, wish) ? next_irp(device, wish, true) : nullptr;
+  }
+}
+
+void start_next(DEVICE_OBJECT* device, const Wish& wish) {
+  RaiseTo<Irql::Dispatch> raised;
+  start(device, next_irp(device, wish, false));
+}
+
 }  // namespace
 }  // namespace kdpc::io
 
@@ -91,38 +95,25 @@ using namespace kdpc::io;
 
 extern "C" {
 
-VOID NTAPI KeInitializeDeviceQueue(PKDEVICE_QUEUE DeviceQueue) {
-  KDPC_ROUTINE(KeInitializeDeviceQueue);
-  *DeviceQueue = {};
-  DeviceQueue->Type = 20;  // KOBJECTS DeviceQueueObject
-  DeviceQueue->Size = sizeof(KDEVICE_QUEUE);
-  DeviceQueue->DeviceListHead.Flink = DeviceQueue->DeviceListHead.Blink = &DeviceQueue->DeviceListHead;
-}
-
-BOOLEAN NTAPI KeInsertDeviceQueue(PKDEVICE_QUEUE DeviceQueue, PKDEVICE_QUEUE_ENTRY DeviceQueueEntry) {
-  KDPC_ROUTINE(KeInsertDeviceQueue);
-  return io::insert(DeviceQueue, DeviceQueueEntry, nullptr) ? TRUE : FALSE;
-}
-
-PKDEVICE_QUEUE_ENTRY NTAPI KeRemoveDeviceQueue(PKDEVICE_QUEUE DeviceQueue) {
-  KDPC_ROUTINE(KeRemoveDeviceQueue);
-  return io::take(DeviceQueue);
-}
-
-BOOLEAN NTAPI KeRemoveEntryDeviceQueue(PKDEVICE_QUEUE DeviceQueue, PKDEVICE_QUEUE_ENTRY DeviceQueueEntry) {
-  KDPC_ROUTINE(KeRemoveEntryDeviceQueue);
-  return io::remove(DeviceQueue, DeviceQueueEntry) ? TRUE : FALSE;
-}
-
 VOID NTAPI IoStartPacket(PDEVICE_OBJECT DeviceObject, PIRP Irp, PULONG Key, PDRIVER_CANCEL CancelFunction) {
   KDPC_ROUTINE_ON(IoStartPacket, DeviceObject);
-  RaiseTo<Irql::Dispatch> raised;
+  RaiseTo<kdpc::Irql::Dispatch> raised;
+  StartIoState& state = state_of(DeviceObject).start_io;
   CancelLock cancel(CancelFunction != nullptr);
   if (CancelFunction != nullptr) IoSetCancelRoutine(Irp, CancelFunction);
-  if (!io::insert(&DeviceObject->DeviceQueue, &Irp->Tail.Overlay.DeviceQueueEntry, Key)) {
-    DeviceObject->CurrentIrp = Irp;
+  bool waits = false;
+  {
+    Locked<kdpc::Irql::Dispatch> locked(device_queue::lock_of(&DeviceObject->DeviceQueue));
+    waits = device_queue::insert_locked(&DeviceObject->DeviceQueue, &Irp->Tail.Overlay.DeviceQueueEntry, Key);
+    if (!waits) {
+      state.inside = true;
+      DeviceObject->CurrentIrp = Irp;
+    }
+  }
+  if (!waits) {
+    if (CancelFunction != nullptr && state.non_cancelable) IoSetCancelRoutine(Irp, nullptr);
     cancel.release();
-    DeviceObject->DriverObject->DriverStartIo(DeviceObject, Irp);
+    io::start(DeviceObject, Irp);
     return;
   }
   // It waits. A cancellation that came before the routine was set would otherwise be lost.
@@ -134,15 +125,18 @@ VOID NTAPI IoStartPacket(PDEVICE_OBJECT DeviceObject, PIRP Irp, PULONG Key, PDRI
 
 VOID NTAPI IoStartNextPacket(PDEVICE_OBJECT DeviceObject, BOOLEAN Cancelable) {
   KDPC_ROUTINE_ON(IoStartNextPacket, DeviceObject);
-  IRP* next = nullptr;
-  {
-    CancelLock cancel(Cancelable != 0);
-    DeviceObject->CurrentIrp = nullptr;
-    KDEVICE_QUEUE_ENTRY* entry = io::take(&DeviceObject->DeviceQueue);
-    next = entry != nullptr ? io::irp_of(entry) : nullptr;
-    DeviceObject->CurrentIrp = next;
-  }
-  if (next != nullptr) DeviceObject->DriverObject->DriverStartIo(DeviceObject, next);
+  io::start_next(DeviceObject, {Cancelable != 0, false, 0});
+}
+
+VOID NTAPI IoStartNextPacketByKey(PDEVICE_OBJECT DeviceObject, BOOLEAN Cancelable, ULONG Key) {
+  KDPC_ROUTINE_ON(IoStartNextPacketByKey, DeviceObject);
+  io::start_next(DeviceObject, {Cancelable != 0, true, Key});
+}
+
+VOID NTAPI IoSetStartIoAttributes(PDEVICE_OBJECT DeviceObject, BOOLEAN DeferredStartIo, BOOLEAN NonCancelable) {
+  KDPC_ROUTINE_ON(IoSetStartIoAttributes, DeviceObject);
+  state_of(DeviceObject).start_io.deferred = DeferredStartIo != 0;
+  state_of(DeviceObject).start_io.non_cancelable = NonCancelable != 0;
 }
 
 }  // extern "C"

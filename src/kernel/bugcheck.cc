@@ -20,6 +20,7 @@ const char* name_of_stop(std::uint32_t code) {
     case stop::CancelStateInCompletedIrp: return "CANCEL_STATE_IN_COMPLETED_IRP";
     case stop::PageFaultInNonpagedArea: return "PAGE_FAULT_IN_NONPAGED_AREA";
     case stop::UnexpectedKernelModeTrap: return "UNEXPECTED_KERNEL_MODE_TRAP";
+    case stop::DriverPowerStateFailure: return "DRIVER_POWER_STATE_FAILURE";
     case stop::AttemptedSwitchFromDpc: return "ATTEMPTED_SWITCH_FROM_DPC";
     case stop::BadPoolCaller: return "BAD_POOL_CALLER";
     case stop::DriverVerifierDetectedViolation: return "DRIVER_VERIFIER_DETECTED_VIOLATION";
@@ -28,6 +29,7 @@ const char* name_of_stop(std::uint32_t code) {
     case stop::DriverVerifierIoManagerViolation: return "DRIVER_VERIFIER_IOMANAGER_VIOLATION";
     case stop::DriverUnloadedWithoutCancellingPendingOperations: return "DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS";
     case stop::DriverIrqlNotLessOrEqual: return "DRIVER_IRQL_NOT_LESS_OR_EQUAL";
+    case stop::SystemScanAtRaisedIrqlCaughtImproperDriverUnload: return "SYSTEM_SCAN_AT_RAISED_IRQL_CAUGHT_IMPROPER_DRIVER_UNLOAD";
     case stop::WorkerThreadReturnedAtBadIrql: return "WORKER_THREAD_RETURNED_AT_BAD_IRQL";
     case stop::WorkerInvalid: return "WORKER_INVALID";
     case stop::HardwareInterruptStorm: return "HARDWARE_INTERRUPT_STORM";

@@ -155,4 +155,26 @@ void audit_range(const void* start, std::size_t size) {
   scheduler::release_dispatcher_lock(previous);
 }
 
+void audit_code(const void* start, std::size_t size) {
+  const auto* low = static_cast<const std::byte*>(start);
+  const auto check = [&](const Dpc* dpc) {
+    const auto* routine = reinterpret_cast<const std::byte*>(dpc->routine);
+    if (routine >= low && routine < low + size)
+      bug_check(stop::TimerOrDpcInvalid, {2, as_parameter(routine), as_parameter(low), as_parameter(low + size)},
+                "Code is being unmapped that a queued DPC, or the DPC of an active timer, will call.", "PNP-3");
+  };
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  for (unsigned number = 0; number < sys().processor_count; ++number) {
+    Processor& where = processor(number);
+    for (Link* link = where.timers.timers().first(); link != nullptr; link = where.timers.timers().after(link))
+      if (const Timer* timer = owner_of<&Timer::link>(link); timer->dpc != nullptr) check(timer->dpc);
+    const Irql level = raise_here(Irql::High);
+    where.dpcs.lock().acquire_here(LockKind::Dispatcher);
+    for (Link* link = where.dpcs.dpcs().first(); link != nullptr; link = where.dpcs.dpcs().after(link)) check(owner_of<&Dpc::link>(link));
+    where.dpcs.lock().release_here(LockKind::Dispatcher);
+    lower_here(level);
+  }
+  scheduler::release_dispatcher_lock(previous);
+}
+
 }  // namespace kdpc

@@ -91,13 +91,21 @@ struct Work {
   std::string wrong;  // set by the thread: instead of the step
 };
 
-bool perform(Machine& machine, const std::shared_ptr<Work>& work, std::string_view name, std::function<void()> body, std::string& why) {
-  if (!machine.on(0, PASSIVE_LEVEL, std::move(body), {.name = std::string(name)})) {
+bool perform(Machine& machine, const std::shared_ptr<Work>& work, std::string_view name, std::function<void()> body, std::string& why,
+             Duration limit = std::chrono::seconds(30)) {
+  if (!machine.on(0, PASSIVE_LEVEL, std::move(body), {.name = std::string(name), .limit = limit})) {
     why = fmt::format("{}: this did not end: {}", work->subject, name);
     return false;
   }
   why = !work->wrong.empty() ? work->wrong : work->step.ok() ? "" : failure(work->subject, work->step);
   return why.empty();
+}
+
+// Does something with the power of the whole system; longer than NT waits for a driver's power requests.
+bool change_power(Machine& machine, const char* name, std::function<io::pnp::Step()> action, std::string& why) {
+  auto work = std::make_shared<Work>(Work{"the system", {}, {}});
+  return perform(
+      machine, work, name, [work, action = std::move(action)] { work->step = action(); }, why, std::chrono::minutes(60));
 }
 
 // Does something with a device that was announced.
@@ -162,12 +170,43 @@ bool Machine::start_device(std::string_view device, std::string_view driver, std
   return perform(*this, work, "start device", start, why);
 }
 
+bool Machine::stop_device(std::string_view device, std::string& why) {
+  return change(
+      *this, device, "stop device", [](io::PhysicalDevice& its) { return io::pnp::stop(its); }, why);
+}
+
+bool Machine::ask_to_stop_device(std::string_view device, std::string& why) {
+  return change(
+      *this, device, "ask to stop", [](io::PhysicalDevice& its) { return io::pnp::ask_to_stop(its); }, why);
+}
+
+bool Machine::ask_to_remove_device(std::string_view device, std::string& why) {
+  return change(
+      *this, device, "ask to remove", [](io::PhysicalDevice& its) { return io::pnp::ask_to_remove(its); }, why);
+}
+
+bool Machine::sleep(std::string& why) {
+  return change_power(
+      *this, "sleep", [] { return io::system_power::go_to(PowerSystemSleeping3); }, why);
+}
+
+bool Machine::wake(std::string& why) {
+  return change_power(
+      *this, "wake", [] { return io::system_power::go_to(PowerSystemWorking); }, why);
+}
+
+bool Machine::shut_down(std::string& why) { return change_power(*this, "shut down", io::system_power::shut_down, why); }
+
 bool Machine::remove_device(std::string_view device, std::string& why) {
   return change(
       *this, device, "remove device", [](io::PhysicalDevice& its) { return io::pnp::remove(its); }, why);
 }
 
 bool Machine::surprise_remove_device(std::string_view device, std::string& why) {
+  // What is not there cannot interrupt (PNP-1). A line that others are wired to goes on for them.
+  if (const Devices::Found found = devices_ != nullptr ? devices_->find(device) : Devices::Found{};
+      found.device != nullptr && found.line() >= 0 && !found.shares_its_line())
+    host::assign_line(static_cast<unsigned>(found.line()), 0, found.of->board->line_is_level(static_cast<unsigned>(found.device->line())));
   return change(
       *this, device, "pull out device", [](io::PhysicalDevice& its) { return io::pnp::surprise_remove(its); }, why);
 }

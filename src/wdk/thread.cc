@@ -3,6 +3,7 @@
 #include "kernel/bugcheck.h"
 #include "kernel/system.h"
 #include "wdk/cast.h"
+#include "wdk/io_object.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -19,14 +20,11 @@ void check_priority(const void* thread, KPRIORITY priority) {
               "KeSetPriorityThread was asked for a priority that does not exist; priorities are 1 to 31.", "IRQL-4");
 }
 
-// Device, driver and file objects live as long as the I/O manager says; references to them are not counted. Everything else must be a thread.
-bool is_counted(const void* object) {
-  constexpr std::uint8_t kDevice = 3, kFile = 5;  // what an I/O object's first byte says
-  const DispatcherHeader& header = as_object(const_cast<void*>(object));
-  if (header.type >= kDevice && header.type <= kFile) return false;
-  if (header.type != static_cast<std::uint8_t>(ObjectType::Thread))
+// Everything that is not the I/O manager's must be a thread.
+Thread& checked_thread(void* object) {
+  if (as_object(object).type != static_cast<std::uint8_t>(ObjectType::Thread))
     bug_check(stop::ReferenceByPointer, {0, as_parameter(object), 0, 0}, "Something was referenced or dereferenced that is no object.", "0x18");
-  return true;
+  return as_thread(object);
 }
 
 }  // namespace
@@ -96,8 +94,7 @@ BOOLEAN NTAPI KeAreAllApcsDisabled() {
 
 NTSTATUS NTAPI ZwClose(HANDLE Handle) {
   KDPC_ROUTINE(ZwClose);
-  if ((value_of(Handle) & 3) == 2) return STATUS_SUCCESS;  // a registry key (io/registry.cc): keys stay for the whole run
-  return thread::close_handle(value_of(Handle)) ? STATUS_SUCCESS : STATUS_INVALID_HANDLE;
+  return io_object::close(value_of(Handle)) || thread::close_handle(value_of(Handle)) ? STATUS_SUCCESS : STATUS_INVALID_HANDLE;
 }
 
 NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK, POBJECT_TYPE, KPROCESSOR_MODE, PVOID* Object, POBJECT_HANDLE_INFORMATION) {
@@ -110,15 +107,15 @@ NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK, POBJECT_TYP
 
 LONG_PTR NTAPI ObfReferenceObject(PVOID Object) {
   KDPC_ROUTINE(ObfReferenceObject);
-  if (!is_counted(Object)) return 1;
-  thread::reference(as_thread(Object));
+  if (io_object::is_one(Object)) return io_object::reference(Object);
+  thread::reference(checked_thread(Object));
   return static_cast<LONG_PTR>(as_thread(Object).references);
 }
 
 LONG_PTR NTAPI ObfDereferenceObject(PVOID Object) {
   KDPC_ROUTINE(ObfDereferenceObject);
-  if (!is_counted(Object)) return 1;
-  const LONG_PTR left = static_cast<LONG_PTR>(as_thread(Object).references) - 1;
+  if (io_object::is_one(Object)) return io_object::dereference(Object);
+  const LONG_PTR left = static_cast<LONG_PTR>(checked_thread(Object).references) - 1;
   thread::release(as_thread(Object));
   return left;
 }

@@ -163,6 +163,30 @@ KDPC_TEST(WorkItem, AQueueThatDoesNotExistIsABugCheck) {
   EXPECT_BUGCHECK(WORKER_INVALID, 6, item, 9, 0);
 }
 
+KDPC_TEST(WorkItem, TriedTwiceItIsQueuedOnce) {
+  RULE("WI-1");
+  m.on(0, PASSIVE_LEVEL, [] {
+    prepare();
+    const KIRQL old = KeRaiseIrqlToDpcLevel();
+    KDPC_EXPECT_EQ(IoTryQueueWorkItem(item, work_and_free, DelayedWorkQueue, nullptr), TRUE);
+    KDPC_EXPECT_EQ(IoTryQueueWorkItem(item, work_and_free, CriticalWorkQueue, nullptr), FALSE);
+    KeLowerIrql(old);
+    await();
+  });
+  EXPECT_EQ(worked, 3);
+  EXPECT_EQ(m.count("work-queued", {{"item", m.address_of(item)}}), 3u);  // once here, twice from inside
+}
+
+KDPC_TEST(WorkItem, OfSomethingThatIsNoDeviceIsABugCheck) {
+  RULE("WI-2");
+  static ULONG nothing[64];
+  m.on(0, PASSIVE_LEVEL, [] {
+    item = static_cast<PIO_WORKITEM>(ExAllocatePool2(POOL_FLAG_NON_PAGED, IoSizeofWorkItem(), 0x74736554));
+    IoInitializeWorkItem(nothing, item);
+  });
+  EXPECT_BUGCHECK(WORKER_INVALID, 3, item, nothing, 0);
+}
+
 KDPC dpc;
 bool worked_inside_the_dpc;
 VOID NTAPI queue_from_dpc(PKDPC, PVOID, PVOID, PVOID) {

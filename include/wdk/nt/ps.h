@@ -14,6 +14,12 @@ extern "C" {
 #define STANDARD_RIGHTS_REQUIRED 0x000F0000
 #define THREAD_ALL_ACCESS 0x001FFFFF
 #define EVENT_ALL_ACCESS 0x001F0003
+#define FILE_APPEND_DATA 0x0004
+#define FILE_READ_ATTRIBUTES 0x0080
+#define FILE_WRITE_ATTRIBUTES 0x0100
+#define FILE_ALL_ACCESS 0x001F01FF
+#define FILE_GENERIC_READ 0x00120089
+#define FILE_GENERIC_WRITE 0x00120116
 #define GENERIC_READ 0x80000000
 #define GENERIC_WRITE 0x40000000
 #define GENERIC_EXECUTE 0x20000000
@@ -27,6 +33,7 @@ _IRQL_requires_max_(APC_LEVEL) NTKERNELAPI NTSTATUS NTAPI PsTerminateSystemThrea
 NTKERNELAPI HANDLE NTAPI PsGetCurrentThreadId(VOID);
 NTKERNELAPI HANDLE NTAPI PsGetCurrentProcessId(VOID);
 NTKERNELAPI PEPROCESS NTAPI IoGetCurrentProcess(VOID);
+NTKERNELAPI HANDLE NTAPI PsGetProcessId(_In_ PEPROCESS Process);
 #define PsGetCurrentProcess() IoGetCurrentProcess()
 #define PsGetCurrentThread() ((PETHREAD)KeGetCurrentThread())
 
@@ -48,6 +55,8 @@ _IRQL_requires_max_(DISPATCH_LEVEL) NTKERNELAPI LONG_PTR NTAPI ObfDereferenceObj
 NTKERNELAPI POBJECT_TYPE *NTAPI WdkPsThreadType(VOID);
 NTKERNELAPI POBJECT_TYPE *NTAPI WdkExEventObjectType(VOID);
 #define PsThreadType (WdkPsThreadType())
+NTKERNELAPI POBJECT_TYPE *NTAPI WdkIoFileObjectType(VOID);
+#define IoFileObjectType (WdkIoFileObjectType())
 #define ExEventObjectType (WdkExEventObjectType())
 
 #ifdef __cplusplus

@@ -1,0 +1,46 @@
+// What a driver forgets when it is unloaded (PNP-3).
+#include <gmock/gmock.h>
+#include <wdm.h>
+
+#include "kdpc/test.h"
+
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+void unload(kdpc::lab::Machine& m, std::uint64_t what) {
+  std::string why;
+  ASSERT_TRUE(m.load_driver(std::string(KDPC_TEST_DRIVERS) + "/leaves_behind.drv", why, {.settings = {{"What", what}}})) << why;
+  m.unload_driver("leaves_behind", why);
+}
+
+KDPC_TEST(Audit, AnActiveTimerOfTheImageIsABugCheck) {
+  RULE("PNP-3");
+  unload(m, 0);
+  EXPECT_BUGCHECK(TIMER_OR_DPC_INVALID, 0);
+}
+
+KDPC_TEST(Audit, ADpcRoutineOfTheImageInAnActiveTimerElsewhereIsABugCheck) {
+  RULE("PNP-3");
+  unload(m, 1);
+  EXPECT_BUGCHECK(TIMER_OR_DPC_INVALID, 2);
+  EXPECT_EQ(m.place_of(m.outcome().bugcheck->parameters[1]).function, "Routine");
+}
+
+KDPC_TEST(Audit, AQueuedWorkItemOfTheImageIsABugCheck) {
+  RULE("PNP-3");
+  unload(m, 2);
+  EXPECT_BUGCHECK(WORKER_INVALID, 0);
+}
+
+KDPC_TEST(Audit, WhatTheSystemAllocatedForTheDriverIsNamed) {
+  RULE("PNP-3");
+  unload(m, 3);
+  std::vector<std::string> lines;
+  for (const auto& line : m.debug_lines()) lines.push_back(line.text);
+  EXPECT_THAT(lines, ElementsAre(HasSubstr("has not freed an IRP"), HasSubstr("has not freed an MDL"), HasSubstr("has not freed a work item"),
+                                 HasSubstr("24 bytes of pool with tag 'Leak'"), HasSubstr("has not deleted a device object")));
+}
+
+}  // namespace
