@@ -110,6 +110,11 @@ void check(const ExTimer* timer) {
               "An ExXxxTimer routine was given something that ExAllocateTimer has not returned, or a timer that has been deleted.", "TIM-19");
 }
 
+std::uintptr_t routine_of(const Dpc& dpc) {
+  if (dpc.routine != expired) return Address(dpc.routine).value;
+  return Address(static_cast<const ExTimer*>(dpc.context)->callback).value;
+}
+
 ExTimer* call_begins_locked(const Timer& timer) {
   if ((timer.kind & Timer::kExTimer) == 0) return nullptr;
   auto* owner = reinterpret_cast<ExTimer*>(const_cast<Timer*>(&timer));  // its first member

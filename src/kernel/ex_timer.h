@@ -53,6 +53,9 @@ bool remove(ExTimer& timer, const Deletion& deletion);
 // Bug check unless it is one that allocate() has returned and that is not yet gone.
 void check(const ExTimer* timer);
 
+// What runs in the end when this Dpc does: its routine, or the driver's callback behind it.
+std::uintptr_t routine_of(const Dpc& dpc);
+
 // For the expiry, with the dispatcher lock: its call is now to be made. Null if this is no Ex timer.
 ExTimer* call_begins_locked(const Timer& timer);
 // The call will not be made: its Dpc is queued already, for the expiry before.

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernel/bugcheck.h"
+#include "kernel/ex_timer.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "this_machine.h"
@@ -120,35 +121,67 @@ const PoolBlock* Pool::find(const void* address) const {
   return found;
 }
 
-void audit_range(const void* start, std::size_t size) {
-  const auto* low = static_cast<const std::byte*>(start);
-  const std::byte* high = low + size;
-  const auto inside = [&](const void* object) { return object >= low && object < high; };
-  const Irql previous = scheduler::acquire_dispatcher_lock();
+namespace {
+
+struct Range {
+  const std::byte* low;
+  const std::byte* high;
+  bool has(std::uintptr_t address) const { return address >= Address(low).value && address < Address(high).value; }
+};
+
+void audit_timer(const Range& range, const PoolBlock* block, const Timer* timer) {
+  if (range.has(Address(timer).value)) {
+    constexpr const char* kSentence = "Memory that holds an active timer is being freed.";
+    if (block != nullptr && sys().options.irql_checks == Options::IrqlChecks::Strict)
+      bug_check(stop::DriverVerifierDetectedViolation, {0x15, as_parameter(timer), static_cast<std::uint64_t>(block->type), as_parameter(range.low)},
+                kSentence, "IRQL-7");
+    bug_check(stop::TimerOrDpcInvalid, {0, as_parameter(timer), as_parameter(range.low), as_parameter(range.high)}, kSentence, "PNP-3");
+  }
+  if (range.has(Address(timer->dpc).value))
+    bug_check(stop::TimerOrDpcInvalid, {1, as_parameter(timer->dpc), as_parameter(range.low), as_parameter(range.high)},
+              "Memory that holds the KDPC of an active timer is being freed.", "PNP-3");
+}
+
+void audit_dpc(const Range& range, const Dpc* dpc) {
+  if (range.has(Address(dpc).value))
+    bug_check(stop::TimerOrDpcInvalid, {1, as_parameter(dpc), as_parameter(range.low), as_parameter(range.high)},
+              "Memory that holds a queued KDPC is being freed.", "PNP-3");
+}
+
+void audit_routine(const Range& range, const Dpc* dpc) {
+  const std::uintptr_t routine = dpc == nullptr ? 0 : ex_timer::routine_of(*dpc);
+  if (range.has(routine))
+    bug_check(stop::TimerOrDpcInvalid, {2, routine, as_parameter(range.low), as_parameter(range.high)},
+              "Code is being unmapped that a queued DPC, or the DPC of an active timer, will call.", "PNP-3");
+}
+
+// With the dispatcher lock.
+template <class OnTimer, class OnDpc>
+void for_each_active(OnTimer&& on_timer, OnDpc&& on_dpc) {
   for (unsigned number = 0; number < sys().processor_count; ++number) {
     Processor& where = processor(number);
-    for (Link* link = where.timers.timers().first(); link != nullptr; link = where.timers.timers().after(link)) {
-      const Timer* timer = owner_of<&Timer::link>(link);
-      if (inside(timer))
-        bug_check(stop::TimerOrDpcInvalid, {0, as_parameter(timer), as_parameter(low), as_parameter(high)},
-                  "Memory that holds an active timer is being freed.", "PNP-3");
-    }
+    const List& timers = where.timers.timers();
+    for (Link* link = timers.first(); link != nullptr; link = timers.after(link)) on_timer(owner_of<&Timer::link>(link));
     const Irql level = raise_here(Irql::High);
     where.dpcs.lock().acquire_here(LockKind::Dispatcher);
-    for (Link* link = where.dpcs.dpcs().first(); link != nullptr; link = where.dpcs.dpcs().after(link)) {
-      const Dpc* dpc = owner_of<&Dpc::link>(link);
-      if (inside(dpc))
-        bug_check(stop::TimerOrDpcInvalid, {1, as_parameter(dpc), as_parameter(low), as_parameter(high)},
-                  "Memory that holds a queued KDPC is being freed.", "PNP-3");
-    }
+    const List& dpcs = where.dpcs.dpcs();
+    for (Link* link = dpcs.first(); link != nullptr; link = dpcs.after(link)) on_dpc(owner_of<&Dpc::link>(link));
     where.dpcs.lock().release_here(LockKind::Dispatcher);
     lower_here(level);
   }
+}
+
+}  // namespace
+
+void audit_range(const void* start, std::size_t size, const PoolBlock* block) {
+  const Range range{static_cast<const std::byte*>(start), static_cast<const std::byte*>(start) + size};
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  for_each_active([&](const Timer* timer) { audit_timer(range, block, timer); }, [&](const Dpc* dpc) { audit_dpc(range, dpc); });
   for (WorkerPool& pool : sys().workers) {
     pool.lock.acquire_here(LockKind::Dispatcher);
     for (Link* link = pool.items.first(); link != nullptr; link = pool.items.after(link))
-      if (inside(link))
-        bug_check(stop::WorkerInvalid, {0, as_parameter(link), as_parameter(low), as_parameter(high)},
+      if (range.has(Address(link).value))
+        bug_check(stop::WorkerInvalid, {0, as_parameter(link), as_parameter(range.low), as_parameter(range.high)},
                   "Memory that holds a queued work item is being freed.", "WI-2");
     pool.lock.release_here(LockKind::Dispatcher);
   }
@@ -156,24 +189,9 @@ void audit_range(const void* start, std::size_t size) {
 }
 
 void audit_code(const void* start, std::size_t size) {
-  const auto* low = static_cast<const std::byte*>(start);
-  const auto check = [&](const Dpc* dpc) {
-    const auto* routine = reinterpret_cast<const std::byte*>(dpc->routine);
-    if (routine >= low && routine < low + size)
-      bug_check(stop::TimerOrDpcInvalid, {2, as_parameter(routine), as_parameter(low), as_parameter(low + size)},
-                "Code is being unmapped that a queued DPC, or the DPC of an active timer, will call.", "PNP-3");
-  };
+  const Range range{static_cast<const std::byte*>(start), static_cast<const std::byte*>(start) + size};
   const Irql previous = scheduler::acquire_dispatcher_lock();
-  for (unsigned number = 0; number < sys().processor_count; ++number) {
-    Processor& where = processor(number);
-    for (Link* link = where.timers.timers().first(); link != nullptr; link = where.timers.timers().after(link))
-      if (const Timer* timer = owner_of<&Timer::link>(link); timer->dpc != nullptr) check(timer->dpc);
-    const Irql level = raise_here(Irql::High);
-    where.dpcs.lock().acquire_here(LockKind::Dispatcher);
-    for (Link* link = where.dpcs.dpcs().first(); link != nullptr; link = where.dpcs.dpcs().after(link)) check(owner_of<&Dpc::link>(link));
-    where.dpcs.lock().release_here(LockKind::Dispatcher);
-    lower_here(level);
-  }
+  for_each_active([&](const Timer* timer) { audit_routine(range, timer->dpc); }, [&](const Dpc* dpc) { audit_routine(range, dpc); });
   scheduler::release_dispatcher_lock(previous);
 }
 

@@ -43,7 +43,7 @@ void check_free(void* memory) {
 }
 
 void free_block(void* memory, ULONG tag, void* caller) {
-  if (const PoolBlock* block = block_of(memory); block != nullptr) audit_range(memory, block->size);
+  if (const PoolBlock* block = block_of(memory); block != nullptr) audit_range(memory, block->size, block);
   sys().pool.free(memory, tag, reinterpret_cast<std::uintptr_t>(caller));
 }
 

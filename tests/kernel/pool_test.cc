@@ -203,7 +203,38 @@ KDPC_TEST(PoolAudit, AnActiveTimerInTheBlockIsABugCheck, .processors = 2) {
     KeSetTimer(&extension->timer, in_ms(100), nullptr);
   });
   m.on(0, PASSIVE_LEVEL, [] { ExFreePoolWithTag(extension, kTag); });  // whichever table it is in
+  EXPECT_BUGCHECK(0xC4, 0x15, &extension->timer, 0, extension);
+}
+
+// Without Driver Verifier it is NT's own stop code for timers where none may be.
+void free_with_an_active_timer() {
+  allocate_extension();
+  KeSetTimer(&extension->timer, in_ms(100), nullptr);
+  ExFreePoolWithTag(extension, kTag);
+}
+
+KDPC_TEST(PoolAudit, AnActiveTimerInTheBlockIsForACheckedBuildAnInvalidTimer, .options = {{"irql_checks", "checked"}}) {
+  RULE("PNP-3");
+  m.on(0, PASSIVE_LEVEL, free_with_an_active_timer);
   EXPECT_BUGCHECK(0xC7, 0, &extension->timer, extension, extension + 1);
+}
+
+KDPC_TEST(PoolAudit, AnActiveTimerInTheBlockIsForAFreeBuildToo, .options = {{"irql_checks", "free"}}) {
+  RULE("PNP-3");
+  m.on(0, PASSIVE_LEVEL, free_with_an_active_timer);
+  EXPECT_BUGCHECK(0xC7, 0, &extension->timer, extension, extension + 1);
+}
+
+KDPC_TEST(PoolAudit, TheDpcOfAnActiveTimerInTheBlockIsABugCheck) {
+  RULE("PNP-3");
+  static KTIMER timer;
+  m.on(0, PASSIVE_LEVEL, [] {
+    allocate_extension();
+    KeInitializeTimer(&timer);
+    KeSetTimer(&timer, in_ms(100), &extension->dpc);
+    ExFreePoolWithTag(extension, kTag);
+  });
+  EXPECT_BUGCHECK(0xC7, 1, &extension->dpc, extension, extension + 1);
 }
 
 KDPC_TEST(PoolAudit, AQueuedWorkItemInTheBlockIsABugCheck) {

@@ -303,7 +303,7 @@ KDPC_TEST(TimerFree, TheDpcOfAPeriodicTimerMustNotBecauseItIsSetAgainAlready) {
     KeSetTimerEx(&freed->timer, in_ms(20), 20, &freed->dpc);
   });
   m.run_until([] { return runs == 1; }, 1s);
-  EXPECT_BUGCHECK(0xC7, 0, &freed->timer, freed, freed + 1);
+  EXPECT_BUGCHECK(0xC4, 0x15, &freed->timer, 0, freed);
 }
 
 // -- TIM-10: what expiring does -------------------------------------------------------------------------------------------------------------

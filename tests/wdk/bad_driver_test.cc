@@ -71,6 +71,24 @@ KDPC_TEST(BadDriver, FreesAQueuedDpc) {
   expect_place(m, "bad_free_queued_dpc", "DriverEntry");
 }
 
+KDPC_TEST(BadDriver, UnloadsWithATimerWhoseRoutineIsInIt) {
+  RULE("PNP-3");
+  std::string why;
+  ASSERT_TRUE(m.load_driver(KDPC_TEST_DRIVERS "/bad_unload_timer.drv", why)) << why;
+  EXPECT_FALSE(m.unload_driver("bad_unload_timer", why));
+  EXPECT_BUGCHECK(0xC7, 2);
+  EXPECT_EQ(m.place_of(m.outcome().bugcheck->parameters[1]).function, "Run");
+}
+
+KDPC_TEST(BadDriver, UnloadsWithAnExTimerWhoseCallbackIsInIt) {
+  RULE("PNP-3");
+  std::string why;
+  ASSERT_TRUE(m.load_driver(KDPC_TEST_DRIVERS "/bad_unload_timer.drv", why, {.settings = {{"ExTimer", std::uint64_t{1}}}})) << why;
+  EXPECT_FALSE(m.unload_driver("bad_unload_timer", why));
+  EXPECT_BUGCHECK(0xC7, 2);
+  EXPECT_EQ(m.place_of(m.outcome().bugcheck->parameters[1]).function, "Called");
+}
+
 KDPC_TEST(BadDriver, OverflowsItsThreadsStack) {
   run(m, "bad_stack_in_thread");
   EXPECT_BUGCHECK(0x7F, 8);
