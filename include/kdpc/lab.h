@@ -156,8 +156,9 @@ struct ThreadOptions {
 };
 
 // How a driver is loaded. Its settings are the values of its registry key, \Registry\Machine\System\CurrentControlSet\Services\<name>, and of
-// that key's subkey Parameters: numbers are REG_DWORD (REG_QWORD if they need it), texts REG_SZ.
-using DriverSettings = std::vector<std::pair<std::string, std::variant<std::uint64_t, std::string>>>;
+// that key's subkey Parameters: numbers are REG_DWORD (REG_QWORD if they need it), texts REG_SZ, lists of texts REG_MULTI_SZ. A name Sub\Name is a
+// value of a subkey, \Registry\Machine\… one anywhere.
+using DriverSettings = std::vector<std::pair<std::string, std::variant<std::uint64_t, std::string, std::vector<std::string>>>>;
 struct DriverOptions {
   std::string name = {};  // its service's; empty: the file's name without .drv
   DriverSettings settings = {};

@@ -5,17 +5,19 @@
 
 namespace kdpc::io::dma {
 
-namespace {
+void violation(StopParameters parameters, const char* sentence) { bug_check(stop::DriverVerifierDmaViolation, parameters, sentence, "CTX-4"); }
 
-constexpr std::size_t kPage = 4096;
-constexpr std::uint32_t kCommonTag = pool_tag("Comm");
-constexpr ULONG kMapRegisters = 256;  // as many as anybody asks for: nothing is ever mapped
+void check_level(Irql lowest, Irql highest) {
+  const Irql level = current_irql();
+  if ((level >= lowest && level <= highest) || sys().options.irql_checks == Options::IrqlChecks::Free) return;
+  violation({0x13, lowest == highest ? 1u : 2u, as_parameter(highest), as_parameter(level)},
+            "A DMA operation was called at an IRQL it does not allow.");
+}
 
-// Whole pages, lowest first that fit.
 void* take(DmaArena& arena, std::size_t size, std::uint64_t& physical) {
   auto* block = make<DmaBlock>();
   if (block == nullptr) return nullptr;
-  block->size = (size + kPage - 1) & ~(kPage - 1);
+  block->size = ROUND_TO_PAGES(size);
   {
     Guard guard;
     DmaBlock** slot = &arena.blocks;
@@ -49,86 +51,56 @@ bool give_back(DmaArena& arena, const void* memory) {
   return found != nullptr;
 }
 
-struct Adapter {
-  DMA_ADAPTER header;  // what the driver was given
-  DmaArena* arena;     // I  null: the pool
-};
-Adapter& as_adapter(PDMA_ADAPTER adapter) { return *reinterpret_cast<Adapter*>(adapter); }
+namespace {
 
-// These are reached through the adapter's table, not as exports, so the table of exports cannot check their level.
-void check_passive(const void* adapter) {
-  if (const Irql level = current_irql(); level != Irql::Passive && sys().options.irql_checks == Options::IrqlChecks::Strict)
-    bug_check(stop::DriverVerifierDetectedViolation, {0xE5, as_parameter(level), as_parameter(adapter), 0},
-              "A common buffer was allocated or freed above PASSIVE_LEVEL.", "IRQL-4");
+constexpr std::uint32_t kCommonTag = pool_tag("Comm");
+
+VOID NTAPI put_adapter(PDMA_ADAPTER dma_adapter) {
+  const Adapter& adapter = as_adapter(dma_adapter);
+  const auto stop_with = [&](std::uint64_t what, std::uint64_t outstanding, const char* sentence) {
+    if (outstanding != 0) violation({what, as_parameter(dma_adapter), outstanding, 0}, sentence);
+  };
+  stop_with(7, adapter.common_buffers, "A DMA adapter was given back before its common buffers.");
+  stop_with(8, adapter.channel_taken ? 1 : 0, "A DMA adapter was given back before its channel.");
+  stop_with(0xA, adapter.lists, "A DMA adapter was given back before its scatter/gather lists.");
+  stop_with(9, adapter.registers_in_use, "A DMA adapter was given back before its map registers.");
+  discard(dma_adapter, kAdapterTag);
 }
 
-VOID NTAPI put_adapter(PDMA_ADAPTER adapter) { discard(adapter); }
-
-PVOID NTAPI allocate_common_buffer(PDMA_ADAPTER adapter, ULONG length, PPHYSICAL_ADDRESS logical, BOOLEAN) {
-  check_passive(adapter);
+PVOID NTAPI allocate_common_buffer(PDMA_ADAPTER dma_adapter, ULONG length, PPHYSICAL_ADDRESS logical, BOOLEAN) {
+  check_level(Irql::Passive, Irql::Passive);
+  Adapter& adapter = as_adapter(dma_adapter);
   std::uint64_t physical = 0;
   void* memory = nullptr;
-  if (DmaArena* arena = as_adapter(adapter).arena) {
-    memory = take(*arena, length, physical);
+  if (adapter.arena != nullptr) {
+    memory = take(*adapter.arena, length, physical);
   } else {
     memory = sys().pool.allocate(ROUND_TO_PAGES(length), kCommonTag);
     physical = reinterpret_cast<std::uintptr_t>(memory);
   }
   if (memory == nullptr) return nullptr;
+  __atomic_add_fetch(&adapter.common_buffers, 1, __ATOMIC_SEQ_CST);
   std::memset(memory, 0, length);
   logical->QuadPart = static_cast<LONGLONG>(physical);
   return memory;
 }
 
-VOID NTAPI free_common_buffer(PDMA_ADAPTER adapter, ULONG, PHYSICAL_ADDRESS, PVOID memory, BOOLEAN) {
-  check_passive(adapter);
-  if (DmaArena* arena = as_adapter(adapter).arena) {
-    if (!give_back(*arena, memory)) remark("kdpc: FreeCommonBuffer was given %p, which is no common buffer of this adapter", memory);
-  } else {
+VOID NTAPI free_common_buffer(PDMA_ADAPTER dma_adapter, ULONG, PHYSICAL_ADDRESS, PVOID memory, BOOLEAN) {
+  check_level(Irql::Passive, Irql::Passive);
+  Adapter& adapter = as_adapter(dma_adapter);
+  if (adapter.common_buffers == 0) violation({3, 1, 0, 0}, "A DMA adapter was given more common buffers back than it has handed out.");
+  __atomic_sub_fetch(&adapter.common_buffers, 1, __ATOMIC_SEQ_CST);
+  if (adapter.arena == nullptr) {
     sys().pool.free(memory, kCommonTag);
+    return;
   }
+  if (!give_back(*adapter.arena, memory)) remark("kdpc: FreeCommonBuffer was given %p, which is no common buffer of this adapter", memory);
+  RaiseTo<Irql::Dispatch> raised;
+  serve_waiters();
 }
 
 ULONG NTAPI alignment(PDMA_ADAPTER) { return 1; }
-ULONG NTAPI read_counter(PDMA_ADAPTER) { return 0; }
-
-// Packet DMA is refused: a driver that can fail, fails with a status, and one that cannot is told why.
-constexpr const char* kRefused = "kdpc: packet DMA is not supported; use common buffers";
-NTSTATUS NTAPI allocate_channel(PDMA_ADAPTER, PDEVICE_OBJECT, ULONG, PDRIVER_CONTROL, PVOID) { return remark("%s", kRefused), STATUS_NOT_SUPPORTED; }
-BOOLEAN NTAPI flush_buffers(PDMA_ADAPTER, PMDL, PVOID, PVOID, ULONG, BOOLEAN) { return FALSE; }
-VOID NTAPI free_channel(PDMA_ADAPTER) {}
-VOID NTAPI free_map_registers(PDMA_ADAPTER, PVOID, ULONG) {}
-PHYSICAL_ADDRESS NTAPI map_transfer(PDMA_ADAPTER, PMDL, PVOID, PVOID, PULONG length, BOOLEAN) {
-  remark("%s", kRefused);
-  *length = 0;
-  return {};
-}
-NTSTATUS NTAPI get_list(PDMA_ADAPTER, PDEVICE_OBJECT, PMDL, PVOID, ULONG, PDRIVER_LIST_CONTROL, PVOID, BOOLEAN) {
-  return remark("%s", kRefused), STATUS_NOT_SUPPORTED;
-}
-VOID NTAPI put_list(PDMA_ADAPTER, PSCATTER_GATHER_LIST, BOOLEAN) {}
-NTSTATUS NTAPI list_size(PDMA_ADAPTER, PMDL, PVOID, ULONG, PULONG, PULONG) { return STATUS_NOT_SUPPORTED; }
-NTSTATUS NTAPI build_list(PDMA_ADAPTER, PDEVICE_OBJECT, PMDL, PVOID, ULONG, PDRIVER_LIST_CONTROL, PVOID, BOOLEAN, PVOID, ULONG) {
-  return remark("%s", kRefused), STATUS_NOT_SUPPORTED;
-}
-NTSTATUS NTAPI build_mdl(PDMA_ADAPTER, PSCATTER_GATHER_LIST, PMDL, PMDL*) { return STATUS_NOT_SUPPORTED; }
-
-constexpr DMA_OPERATIONS kOperations = {sizeof(DMA_OPERATIONS),
-                                        put_adapter,
-                                        allocate_common_buffer,
-                                        free_common_buffer,
-                                        allocate_channel,
-                                        flush_buffers,
-                                        free_channel,
-                                        free_map_registers,
-                                        map_transfer,
-                                        alignment,
-                                        read_counter,
-                                        get_list,
-                                        put_list,
-                                        list_size,
-                                        build_list,
-                                        build_mdl};
+ULONG NTAPI read_counter(PDMA_ADAPTER) { return 0; }  // of the system's DMA controller: a bus master counts for itself
 
 }  // namespace
 
@@ -166,17 +138,42 @@ bool physical_address(const void* address, std::uint64_t& physical) {
 using namespace kdpc;
 using namespace kdpc::io;
 
-extern "C" PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_DESCRIPTION DeviceDescription,
-                                              PULONG NumberOfMapRegisters) {
+namespace {
+
+// An adapter and its table, in one block of the pool: a driver may look at both.
+struct DmaTable {
+  dma::Adapter adapter;
+  DMA_OPERATIONS operations;
+};
+
+}  // namespace
+
+extern "C" {
+
+PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_DESCRIPTION DeviceDescription, PULONG NumberOfMapRegisters) {
   KDPC_ROUTINE(IoGetDmaAdapter);
   if (DeviceDescription->Version > DEVICE_DESCRIPTION_VERSION2) return nullptr;  // version 3 has operations of its own
-  auto* adapter = make<dma::Adapter>();
-  if (adapter == nullptr) return nullptr;
-  adapter->header.Version = 1;
-  adapter->header.Size = sizeof(DMA_ADAPTER);
-  adapter->header.DmaOperations = const_cast<DMA_OPERATIONS*>(&dma::kOperations);
+  if (!DeviceDescription->Master) return nullptr;                                // there is no DMA controller for others
+  auto* created = make<DmaTable>(sizeof(DmaTable), dma::kAdapterTag, __builtin_return_address(0));
+  if (created == nullptr) return nullptr;
+  dma::Adapter& adapter = created->adapter;
+  adapter.header.Version = 1;
+  adapter.header.Size = sizeof(DMA_ADAPTER);
+  adapter.header.DmaOperations = &created->operations;
+  created->operations.Size = sizeof(DMA_OPERATIONS);
+  created->operations.PutDmaAdapter = dma::put_adapter;
+  created->operations.AllocateCommonBuffer = dma::allocate_common_buffer;
+  created->operations.FreeCommonBuffer = dma::free_common_buffer;
+  created->operations.GetDmaAlignment = dma::alignment;
+  created->operations.ReadDmaCounter = dma::read_counter;
+  dma::add_transfers(created->operations);
   const PhysicalDevice* physical = PhysicalDeviceObject != nullptr ? state_of(PhysicalDeviceObject).physical : nullptr;
-  adapter->arena = physical != nullptr ? physical->arena : nullptr;
-  if (NumberOfMapRegisters != nullptr) *NumberOfMapRegisters = dma::kMapRegisters;
-  return &adapter->header;
+  adapter.arena = physical != nullptr ? physical->arena : nullptr;
+  // As many as the longest transfer can touch, but not more than there are.
+  const ULONG wanted = BYTES_TO_PAGES(DeviceDescription->MaximumLength) + 1;
+  adapter.limit = wanted < dma::kMapRegisters ? wanted : dma::kMapRegisters;
+  if (NumberOfMapRegisters != nullptr) *NumberOfMapRegisters = adapter.limit;
+  return &adapter.header;
 }
+
+}  // extern "C"

@@ -91,36 +91,65 @@ Result<const Image*> map(const std::string& path) {
 
 namespace {
 
-bool set_all(RegistryKey* key, const std::vector<Setting>& settings) {
+void append(std::vector<std::byte>& to, const void* data, std::size_t size) {
+  const auto* bytes = static_cast<const std::byte*>(data);
+  to.insert(to.end(), bytes, bytes + size);
+}
+
+// With its terminator.
+void append_text(std::vector<std::byte>& to, const std::string& text) {
+  for (std::size_t i = 0; i <= text.size(); ++i) {  // the last one is the terminator
+    const auto wide = static_cast<unsigned char>(text.c_str()[i]) < 0x80 ? static_cast<char16_t>(text.c_str()[i]) : u'?';
+    append(to, &wide, sizeof wide);
+  }
+}
+
+bool set_all(std::u16string_view path, const std::vector<StoredSetting>& settings) {
+  RegistryKey* key = registry::make_key(path);
   if (key == nullptr) return false;
   registry::clear(*key);
-  for (const Setting& setting : settings) {
-    const Name name(setting.first);
-    bool done = false;
-    if (const auto* number = std::get_if<std::uint64_t>(&setting.second)) {
-      const bool small = *number <= MAXULONG;
-      done = registry::set(*key, name.view(), small ? REG_DWORD : REG_QWORD, number, small ? sizeof(ULONG) : sizeof *number);
-    } else {
-      const Name text(std::string_view(std::get<std::string>(setting.second)));
-      char16_t terminated[Name::kRoom + 1] = {};
-      std::memcpy(terminated, text.view().data(), text.view().size() * sizeof(char16_t));
-      done = !text.too_long() && registry::set(*key, name.view(), REG_SZ, terminated, (text.view().size() + 1) * sizeof(char16_t));
+  for (const StoredSetting& setting : settings) {
+    const Name name(std::string_view(setting.name));
+    const std::size_t slash = name.view().rfind(u'\\');
+    RegistryKey* its = key;
+    if (slash != std::u16string_view::npos) {
+      const std::u16string_view folder = name.view().substr(0, slash);
+      its = registry::make_key(folder.starts_with(u'\\') ? Name(folder).view() : Name(path).append(u"\\").append(folder).view());
     }
-    if (!done) return false;
+    if (name.too_long() || its == nullptr) return false;
+    if (!registry::set(*its, name.view().substr(slash + 1), setting.type, setting.data.data(), setting.data.size())) return false;
   }
   return true;
 }
 
 }  // namespace
 
-NTSTATUS start(const Image& image, std::string_view name, const std::vector<Setting>& settings, Driver*& driver) {
+std::vector<StoredSetting> stored(const std::vector<Setting>& settings) {
+  std::vector<StoredSetting> all;
+  for (const auto& [name, value] : settings) {
+    StoredSetting& one = all.emplace_back(StoredSetting{name, REG_SZ, {}});
+    if (const auto* number = std::get_if<std::uint64_t>(&value)) {
+      one.type = *number <= MAXULONG ? REG_DWORD : REG_QWORD;
+      append(one.data, number, one.type == REG_DWORD ? sizeof(ULONG) : sizeof *number);
+    } else if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
+      one.type = REG_MULTI_SZ;
+      for (const std::string& text : *texts) append_text(one.data, text);
+      append_text(one.data, "");
+    } else {
+      append_text(one.data, std::get<std::string>(value));
+    }
+  }
+  return all;
+}
+
+NTSTATUS start(const Image& image, std::string_view name, const std::vector<StoredSetting>& settings, Driver*& driver) {
   driver = nullptr;
   const Name its_name(name);
   if (driver::find(its_name.view()) != nullptr) return STATUS_OBJECT_NAME_COLLISION;
   Driver* created = driver::create(its_name.view(), image.entry, image.base, image.size);
   if (created == nullptr) return STATUS_INSUFFICIENT_RESOURCES;
   const Name path(view(created->registry_path));
-  if (!set_all(registry::make_key(path.view()), settings) || !set_all(registry::make_key(Name(path).append(u"\\Parameters").view()), settings)) {
+  if (!set_all(path.view(), settings) || !set_all(Name(path).append(u"\\Parameters").view(), settings)) {
     driver::destroy(*created);
     return STATUS_INSUFFICIENT_RESOURCES;
   }

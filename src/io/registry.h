@@ -13,26 +13,58 @@ struct RegistryValue {
   std::byte data[];     // I
 };
 
-// Keys stay for the whole run, so a handle to one is its address.
+// A key that was deleted stays, so that handles to it can say so.
 struct RegistryKey {
   RegistryKey* next;      // R
   UNICODE_STRING path;    // I
   RegistryValue* values;  // R  in the order in which they were set
+  bool deleted;           // R
+};
+
+// What a driver's handle stands for; the handle is its address with a mark.
+struct RegistryHandle {
+  RegistryHandle* next;  // R
+  RegistryKey* key;      // I
 };
 
 namespace registry {
 
+inline constexpr std::u16string_view kServices = u"\\Registry\\Machine\\System\\CurrentControlSet\\Services";
+inline constexpr std::u16string_view kControl = u"\\Registry\\Machine\\System\\CurrentControlSet\\Control";
+inline constexpr std::u16string_view kWindowsNt = u"\\Registry\\Machine\\Software\\Microsoft\\Windows NT\\CurrentVersion";
+inline constexpr std::u16string_view kDeviceMap = u"\\Registry\\Machine\\Hardware\\DeviceMap";
+inline constexpr std::u16string_view kUser = u"\\Registry\\User\\.Default";
+
 // Null: no such key.
 RegistryKey* find(std::u16string_view path);
-// Null: no memory, or the path is too long.
+// With all keys above it. Null: no memory, or the path is too long.
 RegistryKey* make_key(std::u16string_view path);
+// False: it has subkeys.
+bool remove(RegistryKey& key);
+// A value of this name is replaced. False: no memory.
 bool set(RegistryKey& key, std::u16string_view name, ULONG type, const void* data, std::size_t size);
+// False: it has no such value.
+bool remove_value(RegistryKey& key, std::u16string_view name);
 void clear(RegistryKey& key);
 // Null: it has no such value.
 const RegistryValue* value_of(const RegistryKey& key, std::u16string_view name);
+const RegistryValue* value_at(const RegistryKey& key, ULONG index);
+// In the order of their names, as NT has them. Null: there are not so many.
+const RegistryKey* subkey_at(const RegistryKey& key, ULONG index);
+std::u16string_view name_of(const RegistryKey& key);  // without the path
 
+// Passive. Null: no memory. `owner`: the driver's call.
+HANDLE open(RegistryKey& key, const void* owner);
+// Null: no open handle of a key.
+RegistryKey* key_of(HANDLE handle);
 // Passive. False: no open handle of a key.
 bool close(std::uintptr_t handle);
+
+inline std::u16string_view text_of(PCWSTR text) {
+  std::size_t length = 0;
+  while (text != nullptr && text[length] != 0) ++length;
+  return {text, length};
+}
 
 }  // namespace registry
 }  // namespace kdpc::io

@@ -32,6 +32,7 @@ const char* name_of_stop(std::uint32_t code) {
     case stop::SystemScanAtRaisedIrqlCaughtImproperDriverUnload: return "SYSTEM_SCAN_AT_RAISED_IRQL_CAUGHT_IMPROPER_DRIVER_UNLOAD";
     case stop::WorkerThreadReturnedAtBadIrql: return "WORKER_THREAD_RETURNED_AT_BAD_IRQL";
     case stop::WorkerInvalid: return "WORKER_INVALID";
+    case stop::DriverVerifierDmaViolation: return "DRIVER_VERIFIER_DMA_VIOLATION";
     case stop::HardwareInterruptStorm: return "HARDWARE_INTERRUPT_STORM";
     case stop::DpcWatchdogViolation: return "DPC_WATCHDOG_VIOLATION";
     case stop::KernelSecurityCheckFailure: return "KERNEL_SECURITY_CHECK_FAILURE";

@@ -33,6 +33,7 @@ enum Code : std::uint32_t {
   SystemScanAtRaisedIrqlCaughtImproperDriverUnload = 0xD4,
   WorkerThreadReturnedAtBadIrql = 0xE1,
   WorkerInvalid = 0xE4,
+  DriverVerifierDmaViolation = 0xE6,
   HardwareInterruptStorm = 0xF2,
   DpcWatchdogViolation = 0x133,
   KernelSecurityCheckFailure = 0x139,

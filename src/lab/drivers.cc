@@ -126,7 +126,7 @@ bool Machine::load_driver(const std::string& path, std::string& why, const Drive
   if (!mapped) return why = mapped.error().what, false;
   auto work = std::make_shared<Work>();
   work->subject = options.name.empty() ? std::filesystem::path(path).stem().string() : options.name;
-  const auto load = [work, image = *mapped, settings = options.settings] {
+  const auto load = [work, image = *mapped, settings = io::loader::stored(options.settings)] {
     io::Driver* driver = nullptr;
     work->step = {io::loader::start(*image, work->subject, settings, driver), "DriverEntry"};
   };

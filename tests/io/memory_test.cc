@@ -140,7 +140,8 @@ KDPC_TEST(Dma, CommonBuffersComeFromTheMemoryOfTheBoard) {
     KDPC_EXPECT(operations.AllocateCommonBuffer(adapter, 8192, &third, TRUE) == nullptr);
     operations.FreeCommonBuffer(adapter, 5000, first, one, TRUE);
     KDPC_EXPECT(operations.AllocateCommonBuffer(adapter, 8192, &third, TRUE) == one);
-    KDPC_EXPECT_EQ(operations.GetScatterGatherList(adapter, attached, nullptr, nullptr, 0, nullptr, nullptr, FALSE), STATUS_NOT_SUPPORTED);
+    operations.FreeCommonBuffer(adapter, 8192, third, one, TRUE);
+    operations.FreeCommonBuffer(adapter, 4096, second, two, TRUE);
     operations.PutDmaAdapter(adapter);
   });
 }

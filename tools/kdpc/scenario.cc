@@ -116,11 +116,28 @@ void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems
   }
 }
 
-void read_parameters(const toml::table* raw, const std::string& path, DriverWanted& driver, Problems& problems) {
+// The texts of a REG_MULTI_SZ; nothing: it is something else.
+std::optional<std::vector<std::string>> texts_of(const toml::node& value) {
+  const toml::array* const list = value.as_array();
+  if (list == nullptr) return {};
+  std::vector<std::string> texts;
+  for (const toml::node& one : *list) {
+    if (!one.is_string()) return {};
+    texts.push_back(one.as_string()->get());
+  }
+  return texts;
+}
+
+// A table within is a subkey: its values are named Sub\Name.
+void read_parameters(const toml::table* raw, const std::string& path, DriverWanted& driver, Problems& problems, const std::string& subkey = {}) {
   if (raw == nullptr) return;
   for (const auto& [key, value] : *raw) {
-    const std::string name(key.str());
-    if (const auto* const text = value.as_string()) {
+    const std::string name = subkey + std::string(key.str());
+    if (const toml::table* const inner = value.as_table()) {
+      read_parameters(inner, path, driver, problems, name + "\\");
+    } else if (auto texts = texts_of(value)) {
+      driver.parameters[name] = std::move(*texts);
+    } else if (const auto* const text = value.as_string()) {
       driver.parameters[name] = text->get();
     } else if (const auto* const number = value.as_integer(); number != nullptr && number->get() >= 0) {
       driver.parameters[name] = static_cast<std::uint64_t>(number->get());

@@ -37,7 +37,7 @@ struct DeviceWanted {
   Position position;
 };
 
-using RegistryValue = std::variant<std::uint64_t, std::string>;  // REG_DWORD or REG_QWORD, REG_SZ
+using RegistryValue = std::variant<std::uint64_t, std::string, std::vector<std::string>>;  // REG_DWORD or REG_QWORD, REG_SZ, REG_MULTI_SZ
 
 struct DriverWanted {
   std::string name;            // its service's
