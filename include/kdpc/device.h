@@ -78,6 +78,8 @@ class Board {
   virtual std::span<Device* const> devices() = 0;
   virtual unsigned lines() const = 0;
   virtual bool line_is_level(unsigned) const { return true; }
+  // Behind a controller that itself can only be asked at PASSIVE_LEVEL: service routines of this line run there (SEMANTICS 2.5).
+  virtual bool line_is_passive(unsigned) const { return false; }
   virtual unsigned messages() const { return 0; }  // of all its devices together
   // When something will next happen on this board by itself; kNever: only after a register access. kUnknown: the board cannot look ahead and
   // has to be advanced in steps while processors run.

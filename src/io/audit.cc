@@ -16,8 +16,7 @@ void audit_interrupts(const DRIVER_OBJECT& image) {
   for (const unsigned number : active_processors())
     for (unsigned vector = 0; vector < 256; ++vector)
       for (const Interrupt* object = processor(number).vectors[vector]; object != nullptr; object = object->next) {
-        const std::uintptr_t routine = object->spec.routine != nullptr ? reinterpret_cast<std::uintptr_t>(object->spec.routine)
-                                                                       : reinterpret_cast<std::uintptr_t>(object->spec.message_routine);
+        const std::uintptr_t routine = interrupt::routine_of(*object);
         if (is_inside(routine, image))
           bug_check(stop::DriverUnloadedWithoutCancellingPendingOperations, {routine, 8, routine, as_parameter(object)},
                     "A driver is unloaded while its interrupt is still connected; NT stops when the next interrupt calls the routine that is gone.",

@@ -48,20 +48,20 @@ bool has_vector(const PhysicalDevice& device, ULONG vector) {
   return device.line >= 0 && device.vector == vector;
 }
 
-NTSTATUS connect_fully_specified(IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS& parameters) {
+NTSTATUS connect_fully_specified(const IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS& parameters) {
   *parameters.InterruptObject = nullptr;
   const PhysicalDevice* device = physical(parameters.PhysicalDeviceObject);
   if (device == nullptr || parameters.ServiceRoutine == nullptr) return STATUS_INVALID_PARAMETER;
   if ((ProcessorSet(parameters.ProcessorEnableMask) & active_processors()).empty()) return STATUS_INVALID_PARAMETER_10;
-  if (parameters.SynchronizeIrql == PASSIVE_LEVEL && parameters.Irql == PASSIVE_LEVEL)
-    return parameters.SpinLock != nullptr ? STATUS_INVALID_PARAMETER : STATUS_NOT_SUPPORTED;  // passive-level ISRs (INT-23)
   if (!has_vector(*device, parameters.Vector)) return STATUS_NOT_FOUND;
+  if (device->passive && parameters.Irql != PASSIVE_LEVEL) return STATUS_INVALID_PARAMETER;
   return connect(spec_of({parameters.ServiceRoutine, parameters.ServiceContext, parameters.SpinLock, parameters.Vector, parameters.Irql,
                           parameters.SynchronizeIrql, parameters.InterruptMode, parameters.ShareVector != 0, parameters.ProcessorEnableMask}),
                  parameters.InterruptObject);
 }
 
-// By the one line or the one message that the device has. INT-8: the level asked for is a minimum; drivers pass 0.
+// By the one line or the one message that the device has. INT-8: the level asked for is a minimum; drivers pass 0. A line whose routine must run at
+// Passive refuses a higher one, and a spin lock (INT-23).
 NTSTATUS connect_line(const IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS& parameters) {
   *parameters.InterruptObject = nullptr;
   const PhysicalDevice* device = physical(parameters.PhysicalDeviceObject);
@@ -70,7 +70,7 @@ NTSTATUS connect_line(const IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS& paramete
   const bool by_message = device->message_count == 1;
   if (!by_message && device->line < 0) return STATUS_NOT_FOUND;
   const std::uint8_t vector = by_message ? device->messages[0] : device->vector;
-  const auto irql = static_cast<KIRQL>(irql_of(vector));
+  const auto irql = static_cast<KIRQL>(device->passive ? Irql::Passive : irql_of(vector));
   return connect(
       spec_of({parameters.ServiceRoutine, parameters.ServiceContext, parameters.SpinLock, vector, irql, std::max(parameters.SynchronizeIrql, irql),
                !by_message && device->level ? LevelSensitive : Latched, !by_message && device->shared, active_processors().mask()}),
@@ -94,6 +94,22 @@ NTSTATUS connect_messages(ULONG& version, const IO_CONNECT_INTERRUPT_MESSAGE_BAS
   return status;
 }
 
+// NT frees the object a second time, or something that is none.
+Interrupt& connected(PKINTERRUPT object) {
+  if (!interrupt::is_connected(&wdk::as_interrupt(object)))
+    bug_check(stop::BadPoolCaller, {7, 0, 0, as_parameter(object)},
+              "A routine was given an interrupt object that is not connected, or another kind of object than Version says.", "INT-26");
+  return wdk::as_interrupt(object);
+}
+
+void set_active(const IO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS& parameters, bool active) {
+  if (parameters.Version == CONNECT_MESSAGE_BASED) {
+    messages::set_active(parameters.ConnectionContext.InterruptMessageTable, active);
+  } else {
+    interrupt::set_active(&connected(parameters.ConnectionContext.InterruptObject), active);
+  }
+}
+
 }  // namespace
 
 extern "C" {
@@ -103,7 +119,7 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT* InterruptObject, PKSERVICE_ROUTIN
                                   KAFFINITY ProcessorEnableMask, BOOLEAN) {
   KDPC_ROUTINE(IoConnectInterrupt);
   *InterruptObject = nullptr;
-  if (ServiceRoutine == nullptr || Vector > 0xFF) return STATUS_INVALID_PARAMETER;
+  if (ServiceRoutine == nullptr || Vector > 0xFF || Irql == PASSIVE_LEVEL) return STATUS_INVALID_PARAMETER;
   return connect(
       spec_of({ServiceRoutine, ServiceContext, SpinLock, Vector, Irql, SynchronizeIrql, InterruptMode, ShareVector != 0, ProcessorEnableMask}),
       InterruptObject);
@@ -111,11 +127,15 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT* InterruptObject, PKSERVICE_ROUTIN
 
 VOID NTAPI IoDisconnectInterrupt(PKINTERRUPT InterruptObject) {
   KDPC_ROUTINE_ON(IoDisconnectInterrupt, InterruptObject);
-  interrupt::disconnect(&wdk::as_interrupt(InterruptObject));
+  interrupt::disconnect(&connected(InterruptObject));
 }
 
 NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters) {
   KDPC_ROUTINE(IoConnectInterruptEx);
+  if (sys().options.connect_interrupt_ex == Options::ConnectInterruptEx::Nt52 && Parameters->Version != CONNECT_FULLY_SPECIFIED) {
+    Parameters->Version = CONNECT_FULLY_SPECIFIED;
+    return STATUS_NOT_SUPPORTED;
+  }
   switch (Parameters->Version) {
     case CONNECT_FULLY_SPECIFIED: return connect_fully_specified(Parameters->FullySpecified);
     case CONNECT_FULLY_SPECIFIED_GROUP:
@@ -132,8 +152,18 @@ VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameter
   if (Parameters->Version == CONNECT_MESSAGE_BASED) {
     messages::disconnect(Parameters->ConnectionContext.InterruptMessageTable);
   } else {
-    interrupt::disconnect(&wdk::as_interrupt(Parameters->ConnectionContext.InterruptObject));
+    interrupt::disconnect(&connected(Parameters->ConnectionContext.InterruptObject));
   }
+}
+
+VOID NTAPI IoReportInterruptActive(PIO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS Parameters) {
+  KDPC_ROUTINE(IoReportInterruptActive);
+  set_active(*Parameters, true);
+}
+
+VOID NTAPI IoReportInterruptInactive(PIO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS Parameters) {
+  KDPC_ROUTINE(IoReportInterruptInactive);
+  set_active(*Parameters, false);
 }
 
 }  // extern "C"

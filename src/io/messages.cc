@@ -32,16 +32,16 @@ void disconnect_all(MessageTable& table) {
     interrupt::disconnect(&wdk::as_interrupt(table.info.MessageInfo[message].InterruptObject));
 }
 
-// Out of the list; null: it is not there.
-MessageTable* take(const IO_INTERRUPT_MESSAGE_INFO* info) {
-  Guard guard;
-  for (MessageTable** slot = &manager().message_tables; *slot != nullptr; slot = &(*slot)->next) {
-    MessageTable* table = *slot;
-    if (&table->info != info) continue;
-    *slot = table->next;
-    return table;
-  }
-  return nullptr;
+// Where the list names this table; the end of the list if nowhere.
+MessageTable** find_locked(const IO_INTERRUPT_MESSAGE_INFO* info) {
+  MessageTable** slot = &manager().message_tables;
+  while (*slot != nullptr && &(*slot)->info != info) slot = &(*slot)->next;
+  return slot;
+}
+
+[[noreturn]] void refuse(const IO_INTERRUPT_MESSAGE_INFO* info) {
+  bug_check(stop::BadPoolCaller, {7, 0, 0, as_parameter(info)},
+            "A routine was given a message table that is not connected, or another kind of object than Version says.", "INT-9");
 }
 
 }  // namespace
@@ -95,12 +95,27 @@ NTSTATUS connect(const PhysicalDevice& device, const IO_CONNECT_INTERRUPT_MESSAG
 }
 
 void disconnect(const IO_INTERRUPT_MESSAGE_INFO* info) {
-  MessageTable* table = take(info);
-  if (table == nullptr)
-    bug_check(stop::BadPoolCaller, {7, 0, 0, as_parameter(info)},
-              "IoDisconnectInterruptEx was given a message table that is not connected, or another kind of object than Version says.", "INT-9");
+  MessageTable* table = nullptr;
+  {
+    Guard guard;
+    MessageTable** slot = find_locked(info);
+    table = *slot;
+    if (table != nullptr) *slot = table->next;
+  }
+  if (table == nullptr) refuse(info);
   disconnect_all(*table);
   discard(table);
+}
+
+void set_active(const IO_INTERRUPT_MESSAGE_INFO* info, bool active) {
+  bool known = false;
+  {
+    Guard guard;
+    known = *find_locked(info) != nullptr;
+  }
+  if (!known) refuse(info);
+  for (ULONG message = 0; message < info->MessageCount; ++message)
+    interrupt::set_active(&wdk::as_interrupt(info->MessageInfo[message].InterruptObject), active);
 }
 
 }  // namespace kdpc::io::messages

@@ -19,8 +19,9 @@ namespace messages {
 
 // Passive. `table` is written when all messages are open: their routine may have run by then (INT-4).
 NTSTATUS connect(const PhysicalDevice& device, const IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS& wanted, IO_INTERRUPT_MESSAGE_INFO*& table);
-// Passive. Not a table that connect() gave and nobody has disconnected: bug check 0xC2.
-void disconnect(const IO_INTERRUPT_MESSAGE_INFO* table);
+// For both: not a table that connect() gave and nobody has disconnected: bug check 0xC2.
+void disconnect(const IO_INTERRUPT_MESSAGE_INFO* table);               // Passive
+void set_active(const IO_INTERRUPT_MESSAGE_INFO* table, bool active);  // at most Dispatch
 
 NTSTATUS status_of(ConnectResult result);
 

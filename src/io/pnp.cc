@@ -81,6 +81,7 @@ Step announce(const DeviceFacts& facts) {
   device->vector = facts.vector;
   device->level = facts.level;
   device->shared = facts.shared;
+  device->passive = facts.passive;
   device->msi_x = facts.msi_x;
   device->message_count = static_cast<unsigned>(facts.messages.size());
   if (device->message_count != 0) {

@@ -23,6 +23,7 @@ struct DeviceFacts {
   std::uint8_t vector = 0;  // that the line was assigned
   bool level = true;
   bool shared = false;                          // others may be on the line
+  bool passive = false;                         // its routines run at Passive
   std::span<const std::uint8_t> messages = {};  // the vectors of its messages; then it has no line
   bool msi_x = false;                           // each message is a resource of its own
   DmaMemory dma;
@@ -39,7 +40,7 @@ struct PhysicalDevice {
   unsigned range_count;               // I
   int line;                           // I
   std::uint8_t vector;                // I
-  bool level, shared;                 // I
+  bool level, shared, passive;        // I
   std::uint8_t* messages;             // I  the vectors of its messages …
   unsigned message_count;             // I  … 0: it interrupts by its line, if at all
   bool msi_x;                         // I

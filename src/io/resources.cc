@@ -30,13 +30,14 @@ void add_range(CM_RESOURCE_LIST& list, const RegisterRange& range) {
   descriptor.u.Generic.Length = static_cast<ULONG>(range.size);
 }
 
-// Raw: the number of the line. Translated: the vector, and its level as Vector >> 4.
+// Raw: the number of the line. Translated: the vector, and its level as Vector >> 4, or 0 if the routine has to run at Passive (INT-23).
 void add_interrupt(CM_RESOURCE_LIST& list, const PhysicalDevice& device, bool translated) {
   CM_PARTIAL_RESOURCE_DESCRIPTOR& descriptor = add(list);
   descriptor.Type = CmResourceTypeInterrupt;
   descriptor.ShareDisposition = device.shared ? CmResourceShareShared : CmResourceShareDeviceExclusive;
   descriptor.Flags = device.level ? CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE : CM_RESOURCE_INTERRUPT_LATCHED;
-  descriptor.u.Interrupt.Level = translated ? static_cast<ULONG>(irql_of(device.vector)) : static_cast<ULONG>(device.line);
+  const Irql level = device.passive ? Irql::Passive : irql_of(device.vector);
+  descriptor.u.Interrupt.Level = translated ? static_cast<ULONG>(level) : static_cast<ULONG>(device.line);
   descriptor.u.Interrupt.Vector = translated ? device.vector : static_cast<ULONG>(device.line);
   descriptor.u.Interrupt.Affinity = active_processors().mask();
 }

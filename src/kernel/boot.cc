@@ -58,6 +58,7 @@ void boot(const BootParameters& parameters) {
   for (unsigned number = 0; number < parameters.processors; ++number) initialize(system.processors[number], number);
   for (unsigned number = 0; number < parameters.processors; ++number) give_idle_thread(system.processors[number]);
   job::initialize(system.jobs);
+  passive::initialize(system.passive_services);
   work::start_workers();
 }
 

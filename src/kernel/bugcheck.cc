@@ -36,6 +36,7 @@ const char* name_of_stop(std::uint32_t code) {
     case stop::HardwareInterruptStorm: return "HARDWARE_INTERRUPT_STORM";
     case stop::DpcWatchdogViolation: return "DPC_WATCHDOG_VIOLATION";
     case stop::KernelSecurityCheckFailure: return "KERNEL_SECURITY_CHECK_FAILURE";
+    case stop::PassiveInterruptError: return "PASSIVE_INTERRUPT_ERROR";
     default: return "driver-defined stop code";
   }
 }

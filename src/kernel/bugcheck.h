@@ -37,6 +37,7 @@ enum Code : std::uint32_t {
   HardwareInterruptStorm = 0xF2,
   DpcWatchdogViolation = 0x133,
   KernelSecurityCheckFailure = 0x139,
+  PassiveInterruptError = 0x13B,
 };
 }
 

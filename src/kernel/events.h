@@ -76,6 +76,14 @@ struct IpiSent             { static constexpr const char* name = "ipi-sent";    
                              template <class V> void fields(V&& v) const { v("targets", targets); } };
 struct InterruptConnected  { static constexpr const char* name = "interrupt-connected";  Address interrupt; Address routine; std::uint8_t vector; bool connected;
                              template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("connected", connected); } };
+// After each service routine: is the line still asserted? `chained`: there are others on the vector.
+struct IsrAnswered         { static constexpr const char* name = "isr-answered";         Address interrupt; Address routine; std::uint8_t vector; bool chained; bool claimed; bool asserted;
+                             template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("chained", chained); v("claimed", claimed); v("asserted", asserted); } };
+struct InterruptActivated  { static constexpr const char* name = "interrupt-activated";  Address interrupt; std::uint8_t vector; bool active;
+                             template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("vector", vector); v("active", active); } };
+// `alone`: nobody else is connected to the vector, so it must be this set's device.
+struct DisconnectedWhileAsserting { static constexpr const char* name = "disconnected-asserting"; Address interrupt; Address routine; std::uint8_t vector; bool alone;
+                             template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("alone", alone); } };
 
 struct ClockTicked    { static constexpr const char* name = "clock-ticked";    std::uint64_t interrupt_time; bool full;
                         template <class V> void fields(V&& v) const { v("interrupt_time", interrupt_time); v("full", full); } };
@@ -131,7 +139,8 @@ struct Bugchecked     { static constexpr const char* name = "bugchecked";      s
 
 using Event = std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan,
                            DrainEnded, LockAcquired, LockReleased, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested, LineChanged,
-                           UnexpectedInterrupt, IpiSent, InterruptConnected, ClockTicked, ClockIntervalChanged, DpcThresholdChanged, TimerSet, TimerCancelled, TimerExpired,
+                           UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated, DisconnectedWhileAsserting,
+                           ClockTicked, ClockIntervalChanged, DpcThresholdChanged, TimerSet, TimerCancelled, TimerExpired,
                            ObjectSignalled, WaitBegan, WaitEnded, ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded, WorkQueued,
                            PoolAllocated, PoolFreed, Stalled, RegisterAccessed, IrpSent, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
 

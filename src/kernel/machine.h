@@ -15,6 +15,7 @@
 //  send_ipi(targets)        The IPI vector comes to each of them soon; requests made before are visible to its handler.
 //  route(routing)           Lets a device vector through to a processor, or stops it; a line that is asserted at that moment interrupts.
 //  end_of_interrupt(v)      The controller may deliver `v` again. True: its line is still asserted, it will come again at once.
+//  is_asserted(v)           Some line with this vector is asserted now.
 //  make_stack, free_stack   A kernel stack for a thread, whose first switch_to() enters entry::thread_begins(thread).
 //  switch_to(from, to)      `from` stops here and goes on when somebody switches to it, perhaps on another processor; at Synch, with the
 //                           dispatcher lock held by this processor before and after.
@@ -78,6 +79,7 @@ concept MachineContract = requires(Irql level, Requests requests, std::uint64_t 
   { M::send_ipi(set) } -> std::same_as<void>;
   { M::route(routing) } -> std::same_as<void>;
   { M::end_of_interrupt(vector) } -> std::same_as<bool>;
+  { M::is_asserted(vector) } -> std::same_as<bool>;
   { M::make_stack(thread) } -> std::same_as<bool>;
   { M::free_stack(thread) } -> std::same_as<void>;
   { M::switch_to(thread, thread) } -> std::same_as<void>;

@@ -17,7 +17,9 @@ struct Options {
   enum class LatchedChain : std::uint8_t { FullPass, LastClaims } latched_chain = LatchedChain::FullPass;               // INT-15
   enum class WaitCheck : std::uint8_t { Entry, Late } wait_check = WaitCheck::Entry;                                    // WAIT-3
 
-  enum class MessageLock : std::uint8_t { PerMessage, Shared } message_lock = MessageLock::PerMessage;  // INT-9
+  // nt52: IoConnectInterruptEx as drivers link it before Vista, where it knows the fully specified version only.
+  enum class ConnectInterruptEx : std::uint8_t { Vista, Nt52 } connect_interrupt_ex = ConnectInterruptEx::Vista;  // INT-12
+  enum class MessageLock : std::uint8_t { PerMessage, Shared } message_lock = MessageLock::PerMessage;            // INT-9
 
   // Session Manager\Kernel tunables; the numbers are NT's as far as they are known (SEMANTICS 3.3).
   std::int32_t dpc_queue_depth = 4;

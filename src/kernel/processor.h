@@ -39,14 +39,14 @@ struct Processor {
   TimerTable timers;            // D
   volatile bool timer_request;  // H  something is due; take it in the next drain
 
-  std::uint32_t interrupt_nesting;         // H
-  volatile bool ending_interrupts;         // H  the outermost interrupt opens its last window: those taken in it leave the rest to it
-  Irql interrupted_irql;                   // H  of what the innermost interrupt interrupted
-  Interrupt* volatile vectors[256];        // V
-  volatile std::uintptr_t servicing[256];  // X  passes over that chain now running here
-  std::uint8_t storm_vector;               // H  INT-18
-  std::uint32_t storm_count;               // H
-  std::uint64_t storm_since;               // H  tick count
+  std::uint32_t interrupt_nesting;      // H
+  volatile bool ending_interrupts;      // H  the outermost interrupt opens its last window: those taken in it leave the rest to it
+  Irql interrupted_irql;                // H  of what the innermost interrupt interrupted
+  Interrupt* volatile vectors[256];     // V
+  volatile std::uintptr_t passes[256];  // X  over that chain here, begun and ended: odd while one is running
+  std::uint8_t storm_vector;            // H  INT-18
+  std::uint32_t storm_count;            // H
+  std::uint64_t storm_since;            // H  tick count
 
   volatile std::uint32_t ipi_requests;                                 // X  kIpi… bits
   std::uint64_t last_clock;                                            // H  when the last clock interrupt was due, ns

@@ -6,6 +6,7 @@
 #include "base/processor_set.h"
 #include "kernel/job.h"
 #include "kernel/options.h"
+#include "kernel/passive_interrupt.h"
 #include "kernel/pool.h"
 #include "kernel/processor.h"
 #include "kernel/workitem.h"
@@ -17,6 +18,8 @@ struct System {
   std::uint32_t processor_count;  // I
   SpinLock dispatcher_lock;
   SpinLock vector_lock;
+  volatile bool left_asserting[256];  // X  by vector: a set was disconnected while its line was asserted, and it has not rested since (INT-26)
+  PassiveServices passive_services;
 
   volatile std::uint64_t interrupt_time;     // X  100 ns; processor 0's clock interrupt moves it (TIME-1)
   volatile std::int64_t system_time_offset;  // X  system time - interrupt time, 100 ns since 1601

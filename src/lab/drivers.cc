@@ -154,6 +154,7 @@ bool Machine::start_device(std::string_view device, std::string_view driver, std
                                  line >= 0 ? devices_->vectors[static_cast<unsigned>(line)] : std::uint8_t{0},
                                  level,
                                  level || (line >= 0 && found.shares_its_line()),
+                                 line >= 0 && found.of->board->line_is_passive(static_cast<unsigned>(found.device->line())),
                                  messages,
                                  found.device->messages().kind == MessageOffer::Kind::MsiX,
                                  found.of->board->dma()};

@@ -62,6 +62,7 @@ const std::vector<Setting>& all_settings() {
       choice("untargeted_timer", &Options::untargeted_timer, {"current", "processor_zero"}),
       choice("timer_table", &Options::timer_table, {"per_cpu", "global"}),
       choice("latched_chain", &Options::latched_chain, {"full_pass", "last_claims"}),
+      choice("connect_interrupt_ex", &Options::connect_interrupt_ex, {"vista", "nt52"}),
       choice("message_lock", &Options::message_lock, {"per_message", "shared"}),
       choice("wait_check", &Options::wait_check, {"entry", "late"}),
       number("dpc_queue_depth", &Options::dpc_queue_depth, 1),

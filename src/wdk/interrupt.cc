@@ -11,7 +11,7 @@ namespace {
 
 // IRQL-4: at most the object's SynchronizeIrql, which only the object knows.
 void check_level(const Interrupt& interrupt) {
-  if (const Irql level = current_irql(); level > interrupt.spec.synchronize_irql)
+  if (const Irql level = current_irql(); level > interrupt.synchronize_irql)
     bug_check(stop::DriverVerifierDetectedViolation, {0xE5, as_parameter(level), as_parameter(&interrupt), 0},
               "An interrupt's lock was asked for above the interrupt's SynchronizeIrql.", "INT-21");
 }
@@ -28,7 +28,7 @@ BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT InterruptObject, PKSYNCHRONIZE_
 
 KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT InterruptObject) {
   KDPC_ROUTINE_ON(KeAcquireInterruptSpinLock, InterruptObject);
-  check_level(as_interrupt(InterruptObject));
+  if (as_interrupt(InterruptObject).lock != nullptr) check_level(as_interrupt(InterruptObject));
   return static_cast<KIRQL>(interrupt::acquire_lock(as_interrupt(InterruptObject)));
 }
 

@@ -219,6 +219,122 @@ KDPC_TEST(Connect, MessagesFallBackToTheLine) {
   });
 }
 
+// By name only, before Vista: a library of the driver's connects, and it knows one version.
+KDPC_TEST(Connect, BeforeVistaOnlyTheFullySpecifiedVersionIsKnown, .options = {{"connect_interrupt_ex", "nt52"}}) {
+  RULE("INT-12");
+  PulseBoard board({{"pulse"}});
+  start(m, board);
+  m.on(0, PASSIVE_LEVEL, [] {
+    for (const ULONG version : {CONNECT_LINE_BASED, CONNECT_MESSAGE_BASED, CONNECT_FULLY_SPECIFIED_GROUP}) {
+      auto parameters = by_line(&interrupt);
+      parameters.Version = version;
+      KDPC_EXPECT(!NT_SUCCESS(IoConnectInterruptEx(&parameters)));
+      KDPC_EXPECT_EQ(parameters.Version, static_cast<ULONG>(CONNECT_FULLY_SPECIFIED));
+    }
+    auto parameters = fully(&interrupt);
+    KDPC_EXPECT_EQ(IoConnectInterruptEx(&parameters), STATUS_SUCCESS);
+    KDPC_EXPECT_EQ(parameters.Version, static_cast<ULONG>(CONNECT_FULLY_SPECIFIED));
+  });
+}
+
+KDPC_TEST(Connect, EveryVersionConnectsAndDisconnects) {
+  RULE("INT-6");
+  PulseBoard board({{"pulse"}});
+  start(m, board);
+  m.on(0, PASSIVE_LEVEL, [] {
+    enable();
+    const auto works = [](IO_CONNECT_INTERRUPT_PARAMETERS parameters) {
+      KDPC_EXPECT_EQ(IoConnectInterruptEx(&parameters), STATUS_SUCCESS);
+      const int before = served;
+      board_in_use->trigger(0);
+      KDPC_EXPECT_EQ(READ_REGISTER_ULONG(registers()), 0u);
+      KDPC_EXPECT_EQ(served, before + 1);
+      IO_DISCONNECT_INTERRUPT_PARAMETERS disconnect = {};
+      disconnect.Version = parameters.Version;
+      disconnect.ConnectionContext.InterruptObject = interrupt;
+      IoDisconnectInterruptEx(&disconnect);
+    };
+    auto grouped = fully(&interrupt);
+    grouped.Version = CONNECT_FULLY_SPECIFIED_GROUP;
+    auto ungrouped = fully(&interrupt);
+    ungrouped.FullySpecified.Group = 7;  // is no field of this version
+    auto by_messages = by_line(&interrupt);
+    by_messages.Version = CONNECT_MESSAGE_BASED;
+    by_messages.MessageBased = {physical, {}, nullptr, nullptr, nullptr, PASSIVE_LEVEL, FALSE, serve};
+    by_messages.MessageBased.ConnectionContext.InterruptObject = &interrupt;
+    for (const auto& parameters : {ungrouped, by_line(&interrupt), by_messages, grouped}) works(parameters);
+    grouped.FullySpecified.Group = 1;
+    KDPC_EXPECT_EQ(IoConnectInterruptEx(&grouped), STATUS_INVALID_PARAMETER);
+  });
+}
+
+void report(bool active, PKINTERRUPT object = interrupt) {
+  IO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS parameters = {};
+  parameters.Version = CONNECT_LINE_BASED;
+  parameters.ConnectionContext.InterruptObject = object;
+  if (active) {
+    IoReportInterruptActive(&parameters);
+  } else {
+    IoReportInterruptInactive(&parameters);
+  }
+}
+
+KDPC_TEST(Connect, AnInactiveInterruptIsNotServedUntilItIsActiveAgain, .processors = 2) {
+  RULE("INT-11");
+  PulseBoard board({{"pulse"}});
+  start(m, board);
+  m.on(0, DISPATCH_LEVEL, [] {});  // the highest level at which it may be called
+  m.on(0, PASSIVE_LEVEL, [] {
+    auto parameters = by_line(&interrupt);
+    KDPC_EXPECT_EQ(IoConnectInterruptEx(&parameters), STATUS_SUCCESS);
+    enable();
+    report(true);  // it is that from the beginning: no error, and nothing happens
+    KIRQL old;
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
+    report(false);
+    report(false);
+    KeLowerIrql(old);
+    board_in_use->trigger(0);
+    KDPC_EXPECT_EQ(READ_REGISTER_ULONG(registers()), 1u);
+    KDPC_EXPECT_EQ(served, 0);
+    report(true);  // its line is still asserted
+    KDPC_EXPECT_EQ(served, 1);
+    report(false);
+    report(true);
+    KDPC_EXPECT_EQ(served, 1);
+    board_in_use->trigger(0);
+    KDPC_EXPECT_EQ(READ_REGISTER_ULONG(registers()), 0u);
+    KDPC_EXPECT_EQ(served, 2);
+  });
+  EXPECT_EQ(m.count("interrupt-activated"), 4u);
+  EXPECT_EQ(m.processor_state(0).unexpected_interrupts, 0u);
+}
+
+KDPC_TEST(Connect, OnlyTheInactiveOneOfASharedLineIsLeftOut) {
+  RULE("INT-11");
+  PulseBoard board({{"pulse"}});
+  start(m, board);
+  m.on(0, PASSIVE_LEVEL, [] {
+    auto parameters = by_line(&other, serve_other);
+    KDPC_EXPECT_EQ(IoConnectInterruptEx(&parameters), STATUS_SUCCESS);
+    parameters = by_line(&interrupt);
+    KDPC_EXPECT_EQ(IoConnectInterruptEx(&parameters), STATUS_SUCCESS);
+    enable();
+    report(false, other);
+    board_in_use->trigger(0);
+    KDPC_EXPECT_EQ(READ_REGISTER_ULONG(registers()), 0u);
+    KDPC_EXPECT_EQ(served, 1);
+    KDPC_EXPECT_EQ(served_other, 0);
+  });
+}
+
+KDPC_TEST(Connect, ReportingAnObjectThatIsNotConnectedIsABugCheck) {
+  PulseBoard board({{"pulse"}});
+  start(m, board);
+  m.on(0, PASSIVE_LEVEL, [] { report(false, reinterpret_cast<PKINTERRUPT>(&other)); });
+  EXPECT_BUGCHECK(0xC2, 7, 0, 0, &other);
+}
+
 KDPC_TEST(Pnp, AddDeviceThatFailsIsNamed) {
   PulseBoard board({{"pulse"}});
   m.attach(board);

@@ -334,6 +334,26 @@ KDPC_TEST(Messages, DisconnectingEndsEveryMessage) {
   EXPECT_EQ(m.processor_state(0).unexpected_interrupts, 3u);
 }
 
+KDPC_TEST(Messages, TheWholeTableIsReportedInactive) {
+  RULE("INT-11");
+  PulseBoard board({{.name = "pulse", .kind = Kind::MsiX, .messages = 3}});
+  start(m, board);
+  m.on(0, PASSIVE_LEVEL, [] {
+    connect();
+    IO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS parameters = {};
+    parameters.Version = connection.Version;
+    parameters.ConnectionContext.InterruptMessageTable = table;
+    IoReportInterruptInactive(&parameters);
+    for (unsigned message = 0; message < 3; ++message) board_in_use->send(0, message);
+    KeStallExecutionProcessor(10);
+    KDPC_EXPECT_EQ(int{runs}, 0);
+    IoReportInterruptActive(&parameters);
+    for (unsigned message = 0; message < 3; ++message) board_in_use->send(0, message);
+    KeStallExecutionProcessor(10);
+    KDPC_EXPECT_EQ(int{runs}, 3);
+  });
+}
+
 KDPC_TEST(Messages, DisconnectingATableTwiceIsABugCheck) {
   PulseBoard board({{.name = "pulse", .kind = Kind::Msi, .messages = 2}});
   start(m, board);

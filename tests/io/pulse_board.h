@@ -36,6 +36,8 @@ class PulseBoard : public Board {
   std::span<Device* const> devices() override { return devices_; }
   unsigned lines() const override { return lines_; }
   bool line_is_level(unsigned) const override { return level_; }
+  bool line_is_passive(unsigned) const override { return passive_; }
+  void make_passive() { passive_ = true; }  // before it is attached
   unsigned messages() const override { return messages_; }
   Nanoseconds next_event() const override {
     Nanoseconds earliest = kNever;
@@ -109,6 +111,7 @@ class PulseBoard : public Board {
   }
 
   bool level_;
+  bool passive_ = false;
   BoardHost* host_ = nullptr;
   std::vector<State> states_;
   std::vector<std::unique_ptr<Pulse>> pulses_;

@@ -292,7 +292,7 @@ TEST(SimController, HigherVectorsComeFirst) {
     for (const std::uint8_t vector : {0x41, 0x45, 0x91}) {
       InterruptSpec spec;
       spec.routine = [](Interrupt* interrupt, void*) KDPC_NTAPI -> unsigned char {
-        order.push_back(interrupt->spec.vector);
+        order.push_back(static_cast<int>(interrupt->vector));
         return 1;
       };
       spec.vector = vector;

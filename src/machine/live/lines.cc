@@ -80,6 +80,12 @@ bool end(std::uint8_t vector) {
   return false;
 }
 
+bool is_asserted(std::uint8_t vector) {
+  for (const Line& line : all_lines)
+    if (line.vector == vector && line.asserted) return true;
+  return false;
+}
+
 void route(std::uint8_t vector, bool enabled) {
   routed[vector] = enabled;
   if (!enabled) {

@@ -13,7 +13,8 @@ void forget();  // everything: a new machine
 void pend(std::uint8_t vector);
 // The highest pending vector above the processor's level; only when there is one. It is in service from here on.
 std::uint8_t take();
-bool end(std::uint8_t vector);  // true: its level line is still asserted, and the vector is pending again
+bool end(std::uint8_t vector);          // true: its level line is still asserted, and the vector is pending again
+bool is_asserted(std::uint8_t vector);  // some line with this vector
 void route(std::uint8_t vector, bool enabled);
 
 unsigned add(bool level);

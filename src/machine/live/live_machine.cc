@@ -80,6 +80,8 @@ void Machine::send_ipi(ProcessorSet targets) {
 void Machine::route(Routing routing) { lines::route(routing.vector, routing.enabled); }
 bool Machine::end_of_interrupt(std::uint8_t vector) { return lines::end(vector); }
 
+bool Machine::is_asserted(std::uint8_t vector) { return lines::is_asserted(vector); }
+
 bool Machine::make_stack(Thread& thread) { return fiber::take_stack(thread); }
 void Machine::free_stack(Thread& thread) { fiber::give_stack(thread); }
 void Machine::switch_to(Thread& from, Thread& to) { fiber::switch_to(from, to); }

@@ -99,6 +99,12 @@ bool end(Slot& slot, std::uint8_t vector) {
   return true;
 }
 
+bool is_asserted(std::uint8_t vector) {
+  for (unsigned line = 0; line < state().lines_used; ++line)
+    if (state().lines[line].vector == vector && state().lines[line].asserted) return true;
+  return false;
+}
+
 void route(Routing routing, std::uint64_t when) {
   ProcessorSet& targets = state().routes[routing.vector];
   if (routing.enabled) {

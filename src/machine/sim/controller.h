@@ -19,6 +19,8 @@ void pend(unsigned processor, std::uint8_t vector, std::uint64_t when);
 std::uint8_t take(Slot& slot);
 // True: a level line with this vector is still asserted and the vector is pending again.
 bool end(Slot& slot, std::uint8_t vector);
+// Some line with this vector is asserted now.
+bool is_asserted(std::uint8_t vector);
 
 void route(Routing routing, std::uint64_t when);
 

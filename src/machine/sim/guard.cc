@@ -16,6 +16,7 @@
 #include "kernel/system.h"
 #include "machine/mapped_registers.h"
 #include "machine/sanitizer.h"
+#include "machine/sim/exception_record.h"
 #include "machine/sim/explain.h"
 #include "machine/sim/fiber.h"
 #include "machine/sim/run.h"
@@ -98,8 +99,24 @@ BugcheckReport page_fault_report(const Fault& fault) {
                    "0xD1");
 }
 
-BugcheckReport report_of_signal(int signal, const siginfo_t& info, const Fault& fault) {
+// What NT dispatches as an exception, not as a page fault or an overflow.
+std::uint32_t exception_of(int signal, const siginfo_t& info) {
+  constexpr std::uint32_t kAccessViolation = 0xC0000005, kIllegalInstruction = 0xC000001D, kDivideByZero = 0xC0000094, kOverflow = 0xC0000095;
+  if (signal == SIGFPE) return info.si_code == FPE_INTOVF ? kOverflow : kDivideByZero;
+  if (signal == SIGILL) return kIllegalInstruction;
+  return info.si_code == SI_KERNEL ? kAccessViolation : 0;
+}
+
+// INT-19: nobody handles an exception that leaves a service routine.
+bool in_service_routine() { return current().stack == StackKind::Isr && current().processor->interrupt_nesting != 0; }
+
+BugcheckReport report_of_signal(int signal, const siginfo_t& info, const Fault& fault, const ucontext_t& context) {
   constexpr std::uint64_t kDivideError = 0, kInvalidOpcode = 6;
+  if (const std::uint32_t exception = exception_of(signal, info); exception != 0 && in_service_routine()) {
+    record_exception(exception, context);
+    return report_of(stop::InterruptExceptionNotHandled, {as_parameter(&last_exception().exception), as_parameter(&last_exception().context), 0, 0},
+                     "An exception left an interrupt service routine.", "INT-19");
+  }
   if (signal == SIGFPE)
     return report_of(stop::UnexpectedKernelModeTrap, {kDivideError, fault.instruction, 0, 0},
                      "An integer division by zero, or one whose result does not fit.", "0x7F");
@@ -124,7 +141,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     return;
   }
   const Fault fault = fault_of(*info, *static_cast<const ucontext_t*>(context));
-  BugcheckReport report = report_of_signal(signal, *info, fault);
+  BugcheckReport report = report_of_signal(signal, *info, fault, *static_cast<const ucontext_t*>(context));
   explain::fill_frames_of_signal(report.frames, fault.instruction, fault.frame, fault.stack_pointer);
   current().irql = Irql::High;
   Machine::observe(Bugchecked{report.code, report.parameters.p1, report.parameters.p2, report.parameters.p3, report.parameters.p4});

@@ -105,6 +105,8 @@ void Machine::route(Routing routing) { controller::route(routing, controller::ti
 
 bool Machine::end_of_interrupt(std::uint8_t vector) { return controller::end(current(), vector); }
 
+bool Machine::is_asserted(std::uint8_t vector) { return controller::is_asserted(vector); }
+
 bool Machine::make_stack(Thread& thread) { return world::take_stack(thread); }
 void Machine::free_stack(Thread& thread) { world::give_stack(thread); }
 

@@ -52,6 +52,7 @@ class Machine {
   static void send_ipi(ProcessorSet targets);
   static void route(Routing routing);
   static bool end_of_interrupt(std::uint8_t vector);
+  static bool is_asserted(std::uint8_t vector);
   static bool make_stack(Thread& thread);
   static void free_stack(Thread& thread);
   static void switch_to(Thread& from, Thread& to);
