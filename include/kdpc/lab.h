@@ -92,12 +92,13 @@ struct Bugcheck {
   std::uint32_t code = 0;
   std::string name;  // IRQL_NOT_LESS_OR_EQUAL
   std::uint64_t parameters[4] = {};
-  std::string sentence;  // for people
-  std::string rule;      // SEMANTICS rule id, or DDI rule name
+  Place parameter_places[4];  // of those that are addresses of a routine or object outside this library; the others have no image
+  std::string sentence;       // for people
+  std::string rule;           // SEMANTICS rule id, or DDI rule name
   unsigned processor = 0;
   unsigned irql = 0;
   unsigned thread = 0;       // the running, or borrowed, thread
-  Place place;               // the innermost frame outside this library
+  Place place;               // the innermost frame outside this library; without one, what the parameters name
   std::vector<Place> stack;  // innermost first
 };
 

@@ -50,10 +50,10 @@ inline const Expected any = Expected::anything();
 // The machine of one test, from its creation to the verdict.
 class Session {
  public:
-  explicit Session(const lab::Config& config) : machine_(lab::Machine::create(config, why_)) {
+  Session(const lab::Config& config, const char* file, int line) : file_(file), line_(line), machine_(lab::Machine::create(config, why_)) {
     lab::take_notes();
     if (machine_ == nullptr) {
-      ADD_FAILURE() << "There is no machine: " << why_;
+      ADD_FAILURE_AT(file_, line_) << "There is no machine: " << why_;
       return;
     }
     current() = this;
@@ -62,7 +62,7 @@ class Session {
     if (machine_ == nullptr) return;
     settle();
     const lab::Outcome& outcome = machine_->outcome();
-    if (outcome.over() && !expected_) ADD_FAILURE() << outcome.report();
+    if (outcome.over() && !expected_) ADD_FAILURE_AT(file_, line_) << outcome.report();
     if (::testing::Test::HasFailure()) {
       std::fputs(explanation().c_str(), stdout);
       std::fflush(stdout);
@@ -88,9 +88,11 @@ class Session {
       std::string values;
       for (const lab::Value& value : note.values)
         if (value.kind != lab::Value::Kind::None) values += (values.empty() ? "\n  values: " : ", ") + value.text();
-      ADD_FAILURE_AT(note.file, note.line) << "inside the machine: " << note.expression << values;
+      const bool has_place = note.line != 0;
+      ADD_FAILURE_AT(has_place ? note.file : file_, has_place ? note.line : line_) << "inside the machine: " << note.expression << values;
     }
-    if (const std::uint64_t lost = lab::notes_lost(); lost != 0) ADD_FAILURE() << lost << " more failures inside the machine were not kept.";
+    if (const std::uint64_t lost = lab::notes_lost(); lost != 0)
+      ADD_FAILURE_AT(file_, line_) << lost << " more failures inside the machine were not kept.";
   }
 
   void expect_bugcheck(const char* file, int line, const char* wanted, std::initializer_list<Expected> expected) {
@@ -137,6 +139,7 @@ class Session {
     for (const std::string& line : machine_->last_events(50)) add("  " + line);
     add("The processors:");
     text += machine_->processor_table();
+    if (const lab::Outcome& outcome = machine_->outcome(); !outcome.over() && !outcome.text.empty()) text += "The last run: " + outcome.report();
     const ::testing::TestInfo* info = ::testing::UnitTest::GetInstance()->current_test_info();
     std::snprintf(prefix, sizeof prefix, "%016" PRIx64, machine_->trace_hash());
     add(std::string("To see it again: --gtest_filter=") + info->test_suite_name() + "." + info->name() +
@@ -145,13 +148,15 @@ class Session {
   }
 
  private:
+  const char* file_;  // of the test
+  int line_;
   std::string why_;
   std::unique_ptr<lab::Machine> machine_;
   bool expected_ = false;
 };
 
-inline void run(const lab::Config& config, void (*body)(lab::Machine& m)) {
-  Session session(config);
+inline void run(const lab::Config& config, void (*body)(lab::Machine& m), const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  Session session(config, file, line);
   // The destructor takes the session back: NOLINTNEXTLINE(clang-analyzer-core.StackAddressEscape)
   if (session.machine() != nullptr) body(*session.machine());
 }

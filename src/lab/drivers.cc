@@ -91,12 +91,19 @@ struct Work {
   std::string wrong;  // set by the thread: instead of the step
 };
 
+// Why a thread inside is still at it: of a bug check the name, as outcome() has the rest; of other things all that is known.
+std::string standstill(const Outcome& outcome) {
+  const std::string report = outcome.report();
+  return report.substr(0, outcome.bugcheck ? report.find('\n') : report.size() - 1);
+}
+
 bool perform(Machine& machine, const std::shared_ptr<Work>& work, std::string_view name, std::function<void()> body, std::string& why,
              Duration limit = std::chrono::seconds(30)) {
-  if (!machine.on(0, PASSIVE_LEVEL, std::move(body), {.name = std::string(name), .limit = limit})) {
-    why = fmt::format("{}: this did not end: {}", work->subject, name);
-    return false;
-  }
+  const Outcome& outcome = machine.outcome();
+  if (outcome.over()) return why = fmt::format("{}: it is too late to {}: {}", work->subject, name, standstill(outcome)), false;
+  const Task task = machine.start(0, PASSIVE_LEVEL, std::move(body), {.name = std::string(name)});
+  machine.run_until([&] { return task.done(); }, limit);
+  if (!task.done()) return why = fmt::format("{}: this did not end: {}; {}", work->subject, name, standstill(outcome)), false;
   why = !work->wrong.empty() ? work->wrong : work->step.ok() ? "" : failure(work->subject, work->step);
   return why.empty();
 }

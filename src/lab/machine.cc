@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 #include "kdpc/lab.h"
 #include "kernel/job.h"
@@ -29,6 +30,7 @@ Place place_of_symbol(const Symbol& symbol) { return {symbol.address, symbol.ima
 
 // Ours: the place to show is where somebody called us.
 bool is_our_library(const std::string& image) { return image.starts_with("libkdpc"); }
+bool is_outside(const Place& place) { return !place.image.empty() && !is_our_library(place.image); }
 
 }  // namespace
 
@@ -101,12 +103,19 @@ struct Machine::Parts {
       }
       stop.stack.push_back(std::move(place));
     }
-    for (const Place& place : stop.stack) {
-      if (is_our_library(place.image)) continue;
-      stop.place = place;
-      break;
+    for (std::size_t i = 0; i < std::size(stop.parameters); ++i) {
+      Place place = place_of_symbol(symbols.find(stop.parameters[i]));
+      if (is_outside(place) && !place.function.empty()) stop.parameter_places[i] = std::move(place);
     }
-    if (stop.place.address == 0 && !stop.stack.empty()) stop.place = stop.stack.front();
+    // Nobody's code runs when a driver has left something behind, but the parameters say what: an ISR, a timer.
+    if (const auto frame = std::find_if(stop.stack.begin(), stop.stack.end(), is_outside); frame != stop.stack.end()) {
+      stop.place = *frame;
+    } else if (const auto named = std::find_if(std::begin(stop.parameter_places), std::end(stop.parameter_places), is_outside);
+               named != std::end(stop.parameter_places)) {
+      stop.place = *named;
+    } else if (!stop.stack.empty()) {
+      stop.place = stop.stack.front();
+    }
     return stop;
   }
 
@@ -221,7 +230,10 @@ bool Machine::on(unsigned processor, Level irql, std::function<void()> body, con
   if (task.state_ == nullptr) return false;
   run_until([&] { return task.done(); }, options.limit);
   if (!task.done() && !parts_->outcome.over())
-    leave_note({.expression = "on(): the lambda has not returned, and the limit has passed or nothing is left to happen", .file = "lab", .line = 0});
+    leave_note({.expression = parts_->outcome.how == Ended::Quiescent ? "on(): the lambda has not returned, and nothing is left to happen"
+                                                                      : "on(): the lambda has not returned within its limit",
+                .file = "lab",
+                .line = 0});
   return task.done();
 }
 

@@ -1,6 +1,8 @@
 // How the lab's answers read.
 #include <fmt/format.h>
 
+#include <iterator>
+
 #include "kdpc/lab.h"
 #include "trace/symbols.h"
 #include "trace/text_trace.h"
@@ -35,9 +37,9 @@ std::string Place::text() const {
 
 std::string Outcome::report() const {
   if (!bugcheck) {
-    std::string report(name_of(how));
-    if (!text.empty()) report += ": " + text;
-    return report + '\n';
+    if (how == Ended::Quiescent && !text.empty()) return text + '\n';  // says the same at length
+    if (text.starts_with(name_of(how))) return text + '\n';
+    return fmt::format("{}{}{}\n", name_of(how), text.empty() ? "" : ": ", text);
   }
   const Bugcheck& stop = *bugcheck;
   std::string report = fmt::format("bug check {:#x} {} ({:#x}, {:#x}, {:#x}, {:#x})\n", stop.code, stop.name, stop.parameters[0], stop.parameters[1],
@@ -45,7 +47,18 @@ std::string Outcome::report() const {
   report += fmt::format("  {}{}\n", stop.sentence, stop.rule.empty() ? "" : fmt::format("  [{}]", stop.rule));
   report += fmt::format("  at {}, processor {}, IRQL {} ({}), thread {}\n", stop.place.text(), stop.processor, stop.irql,
                         short_name_of_irql(stop.irql), stop.thread);
-  for (std::size_t i = 0; i < stop.stack.size(); ++i) report += fmt::format("    #{:<2} {}\n", i, stop.stack[i].text());
+  for (std::size_t i = 0; i < std::size(stop.parameter_places); ++i)
+    if (const Place& named = stop.parameter_places[i]; !named.image.empty() && named.address != stop.place.address)
+      report += fmt::format("  parameter {} is {}\n", i + 1, named.text());
+  for (std::size_t i = 0; i < stop.stack.size(); ++i) {
+    std::size_t last = i;
+    while (last + 1 < stop.stack.size() && stop.stack[last + 1].address == stop.stack[i].address) ++last;
+    report += fmt::format("    #{:<2} {}\n", i, stop.stack[i].text());
+    if (last >= i + 2) {
+      report += fmt::format("         and {} times more, to #{}\n", last - i, last);
+      i = last;
+    }
+  }
   if (!text.empty()) report += "  " + text + '\n';
   return report;
 }

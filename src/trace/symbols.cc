@@ -116,6 +116,7 @@ std::string Symbol::short_text() const {
 
 std::string Symbol::text() const {
   if (file.empty()) return short_text();
+  if (line == 0) return fmt::format("{} ({})", short_text(), short_path(file));  // inlined code that belongs to no line
   return fmt::format("{} ({}:{})", short_text(), short_path(file), line);
 }
 

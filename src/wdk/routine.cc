@@ -8,16 +8,40 @@ namespace kdpc::wdk {
 
 namespace {
 
+// NT's names of the levels that limit a routine.
+#define LEVEL_Passive "PASSIVE_LEVEL"
+#define LEVEL_Apc "APC_LEVEL"
+#define LEVEL_Dispatch "DISPATCH_LEVEL"
+#define LEVEL_Device "the lowest device level"
+#define LEVEL_Synch "SYNCH_LEVEL"
+#define LEVEL_Clock "CLOCK_LEVEL"
+#define LEVEL_Ipi "IPI_LEVEL"
+#define LEVEL_High "HIGH_LEVEL"
+
+// What a bug check says, by routine; the sentences must be there before one happens.
+struct Sentences {
+  const char* too_high;
+  const char* too_low;
+};
+constexpr Sentences kSentences[] = {
+#define ROUTINE(name, lowest, highest, subcode, rule, ddi_rule)                \
+  {#name " was called above " LEVEL_##highest ", the highest IRQL it allows.", \
+   #name " was called below " LEVEL_##lowest ", the lowest IRQL it requires."},
+#include "wdk/routines.def"
+#undef ROUTINE
+};
+
 constexpr RoutineRow kRows[] = {
 #define ROUTINE(name, lowest, highest, subcode, rule, ddi_rule) {#name, Irql::lowest, Irql::highest, subcode, rule, ddi_rule},
 #include "wdk/routines.def"
 #undef ROUTINE
 };
 
-void refuse(const RoutineRow& row, Irql level, const void* object) {
+void refuse(RoutineId id, Irql level, const void* object) {
+  const RoutineRow& row = row_of(id);
   const bool too_high = level > row.highest;
-  const char* sentence =
-      too_high ? "A routine was called above the highest IRQL it allows." : "A routine was called below the lowest IRQL it requires.";
+  const Sentences& sentences = kSentences[static_cast<unsigned>(id)];
+  const char* sentence = too_high ? sentences.too_high : sentences.too_low;
   switch (sys().options.irql_checks) {
     case Options::IrqlChecks::Strict:
       bug_check(stop::DriverVerifierDetectedViolation, {row.subcode, as_parameter(level), as_parameter(object), 0}, sentence, row.rule);
@@ -41,7 +65,7 @@ bool is_exported(std::string_view name) {
 void enter_routine(RoutineId id, void* caller, const void* object) {
   Machine::observe(RoutineEntered{static_cast<std::uint16_t>(id), caller});
   const RoutineRow& row = row_of(id);
-  if (const Irql level = Machine::irql(); level < row.lowest || level > row.highest) refuse(row, level, object);
+  if (const Irql level = Machine::irql(); level < row.lowest || level > row.highest) refuse(id, level, object);
   Machine::window();
 }
 

@@ -121,6 +121,14 @@ KDPC_TEST(Lab, ABugcheckIsExplained) {
   EXPECT_GT(stop.stack.size(), 2u) << m.outcome().report();
 }
 
+KDPC_TEST(Lab, ARoutineThatRefusesItsCallerIsNamedAndSoIsWhatItWasGiven) {
+  static KEVENT event;
+  m.on(0, Irql::Device, [] { KeSetEvent(&event, 0, FALSE); });
+  EXPECT_BUGCHECK(stop::DriverVerifierDetectedViolation, 0x80, Irql::Device, &event);
+  EXPECT_EQ(m.outcome().bugcheck->sentence, "KeSetEvent was called above DISPATCH_LEVEL, the highest IRQL it allows.");
+  EXPECT_NE(m.outcome().report().find("  parameter 3 is lab_test.sim!"), std::string::npos) << m.outcome().report();
+}
+
 KDPC_TEST(Lab, AfterTheEndNothingRunsAndEverythingCanBeAsked) {
   m.on(0, Irql::Dispatch, [] { KeLowerIrql(HIGH_LEVEL); });
   EXPECT_BUGCHECK(0xC4);

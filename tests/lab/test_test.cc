@@ -96,6 +96,17 @@ KDPC_TEST(Test, AProcessorThatDoesNotExistFails) {
 }
 
 TEST(Test, AnUnexpectedBugCheckFails) { EXPECT_NONFATAL_FAILURE(a_test_that_ends_in_a_bug_check(), "bug check 0xc4 DRIVER_VERIFIER"); }
+
+TEST(Test, AFailureWithoutAPlaceOfItsOwnIsTheTests) {
+  ::testing::TestPartResultArray failures;
+  {
+    const ::testing::ScopedFakeTestPartResultReporter kept(::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &failures);
+    a_test_that_ends_in_a_bug_check();
+  }
+  ASSERT_EQ(failures.size(), 1);
+  EXPECT_STREQ(failures.GetTestPartResult(0).file_name(), __FILE__);
+}
+
 TEST(Test, AnotherBugCheckFails) {
   EXPECT_NONFATAL_FAILURE(a_test_that_expects_another_bug_check(), "Expected bug check stop::IrqlNotLessOrEqual, but");
 }

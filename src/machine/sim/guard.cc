@@ -158,7 +158,8 @@ void on_timer(int, siginfo_t*, void* context) {
   const Fault where = fault_of({}, *static_cast<const ucontext_t*>(context));
   std::uintptr_t frames[kMaxFrames];
   explain::fill_frames_of_signal(frames, where.instruction, where.frame, where.stack_pointer);
-  std::string text = "no progress: code without interrupt points has used up the host-time guard.";
+  std::string text = fmt::format(
+      "no progress: for {} s of host time this has reached no point at which time could pass; an endless loop that calls nobody?", patience / 1000.0);
   for (unsigned index = 0; frames[index] != 0; ++index) text += "\n  at " + explain::place(frames[index]);
   end_run({host::Ended::NoProgress, text, {}});
 }
