@@ -42,6 +42,16 @@ class BadInput(command.Case):
     def test_wrong_option_and_cost(self):
         self.refused(self.run_scenario("[options]\nirql_checks = 'lax'\n[costs]\nisr_entri = 3\n"), BAD_INPUT, r"a\.toml:2:\d+: 'lax'.*strict", r"a\.toml:4:\d+: .*'isr_entry'")
 
+    def test_wrong_expectations(self):
+        self.refused(self.run_scenario("[expect]\nbugcheck = 'DPC_WATCHDOG_VIOLATON'\n"), BAD_INPUT, r"a\.toml:2:\d+: .*did you mean 'DPC_WATCHDOG_VIOLATION'\?")
+        self.refused(self.run_scenario(command.playing(extra="[expect]\nculprit = 'hog'")), BAD_INPUT, r"'hog' is no driver of this scenario.*ac97, nt and none")
+
+    def test_every_mistake_is_a_line_that_begins_alike(self):
+        run = self.run_scenario("titel = 'a'\n[machine]\nprocesors = 2\n")
+        self.refused(run, BAD_INPUT)
+        for line in run.stderr.splitlines():
+            self.assertRegex(line, r"^kdpc: .*a\.toml:\d+:\d+: ")
+
     def test_not_toml(self):
         self.refused(self.run_scenario("[machine\n"), BAD_INPUT, r"a\.toml:1:\d+: this is not TOML")
 
@@ -51,7 +61,8 @@ class BadInput(command.Case):
         self.assertIn("/nowhere/at/all.toml: there is no such scenario file", done.stderr)
 
     def test_bad_usage(self):
-        for arguments, said in ((["run"], "scenario is required"), (["rnu", "a.toml"], "there is no command 'rnu'"), ([], "subcommand is required"),
+        for arguments, said in ((["run"], "needs a scenario"), (["rnu", "a.toml"], "there is no command 'rnu'"), ([], "kdpc run SCENARIO.toml"),
+                                (["--jsn", "run"], "no option '--jsn'"), (["run", os.curdir], "a folder"), (["run", "a", "b"], "not expected: b"),
                                 (["run", "a.toml", "--jsn"], "--jsn")):
             done = subprocess.run([command.KDPC, *arguments], capture_output=True, text=True, check=False, timeout=60)
             self.assertEqual((done.returncode, done.stdout), (BAD_INPUT, ""), arguments)
@@ -249,6 +260,7 @@ class Sound(command.Case):
         run = self.run_scenario(command.playing().replace("Ac97_0", "Nothing"))
         self.assertEqual((run.code, run.report["verdict"]), (FINDING, "application-refused"), run.said)
         self.assertIn("STATUS_OBJECT_NAME_NOT_FOUND", run.report["sentence"])
+        self.assertRegex(run.report["explanation"], r"\bAc97_0\b")
 
     def test_an_expectation_is_missed(self):
         run = self.run_scenario(command.playing(extra="[expect]\ndropouts = '>0'\nculprit = 'ac97'"))

@@ -185,5 +185,14 @@ TEST(Report, ItsTextBeginsWithTheVerdict) {
   EXPECT_TRUE(to_text(report).starts_with("1 drop-out.\n"));
 }
 
+TEST(Report, MarksWhatRanLongerThanIsAdvised) {
+  Report report;
+  report.routines = {{"DPC", {"nic", "NicDpc", "", 0}, 0, 1, 0, 100'000, 100'000, 100'000, 0, false}};
+  EXPECT_EQ(to_text(report).find('!', to_text(report).find("NicDpc")), std::string::npos);
+  report.routines[0].longer_than_advised = true;
+  EXPECT_NE(to_text(report).find("  !\n  !  longer than Microsoft advises: 25 us for an ISR, 100 us for a DPC\n"), std::string::npos)
+      << to_text(report);
+}
+
 }  // namespace
 }  // namespace kdpc::tool

@@ -144,8 +144,9 @@ TEST_F(ScenarioFile, TwoDriversCannotHaveOneNameOrOneDevice) {
 
 TEST_F(ScenarioFile, AnExpectedCulpritMustBeThere) {
   const std::string drivers = "[[drivers]]\nname = \"hog\"\n[workload]\nplay = \"a.wav\"\n[expect]\n";
-  EXPECT_EQ(complaint(drivers + "culprit = \"hgo\"\n"), "a.toml:6:11: there is no driver 'hgo' in this scenario; did you mean 'hog'?");
+  EXPECT_EQ(complaint(drivers + "culprit = \"hgo\"\n"), "a.toml:6:11: 'hgo' is no driver of this scenario; did you mean 'hog'?");
   EXPECT_TRUE(read(drivers + "culprit = \"none\"\n"));
+  EXPECT_EQ(complaint(drivers + "culprit = \"neighbour\"\n"), "a.toml:6:11: 'neighbour' is no driver of this scenario; there are hog, nt and none");
 }
 
 TEST(Ranges, AreNumbersBoundsOrIntervals) {

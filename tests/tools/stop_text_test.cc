@@ -60,6 +60,30 @@ TEST(StopText, TheFirstParameterChoosesTheMeaning) {
   EXPECT_NE(meaning_of(stop_of(stop::TimerOrDpcInvalid, 0)).about, meaning_of(stop_of(stop::TimerOrDpcInvalid, 1)).about);
 }
 
+TEST(StopText, AStopIsAskedForByNameOrNumber) {
+  lab::Bugcheck stop = stop_of(stop::DpcWatchdogViolation);
+  stop.name = name_of_stop(stop.code);
+  for (const char* const wanted : {"DPC_WATCHDOG_VIOLATION", "dpc_watchdog_violation", "0x133", "307"}) {
+    EXPECT_TRUE(is_stop_code(wanted)) << wanted;
+    EXPECT_TRUE(is_this_stop(wanted, stop)) << wanted;
+  }
+  EXPECT_FALSE(is_this_stop("0x134", stop));
+  for (const char* const wanted : {"", "DPC_WATCHDOG", "0x133x"}) EXPECT_FALSE(is_stop_code(wanted)) << wanted;
+}
+
+TEST(StopText, WhatAParameterPointsAtIsNamed) {
+  lab::Bugcheck stop = stop_of(stop::HardwareInterruptStorm, 0x1000);
+  stop.parameter_places[0] = {0x1000, "nic", "NicIsr", 0, "nic/isr.c", 12};
+  EXPECT_NE(stop_text(stop, {}).find("Arg1: 0000000000001000, The (first) ISR. It is nic!NicIsr (nic/isr.c:12).\n"), std::string::npos)
+      << stop_text(stop, {});
+}
+
+TEST(StopText, ARecursionIsTwoFrames) {
+  lab::Bugcheck stop = stop_of(stop::UnexpectedKernelModeTrap, 8);
+  stop.stack.assign(30, {0x1010, "nic", "Deeper", 0x10, "", 0});
+  EXPECT_NE(stop_text(stop, {}).find("00 0000000000001010 nic!Deeper+0x10\n   and 29 times more, to 1d\n"), std::string::npos) << stop_text(stop, {});
+}
+
 TEST(StopText, HasTheShapeOfAnAnalysis) {
   lab::Bugcheck stop = stop_of(stop::DpcWatchdogViolation);
   stop.parameters[1] = 0x501;

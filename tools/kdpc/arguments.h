@@ -46,9 +46,15 @@ inline std::optional<ExitCode> parse(int argc, char** argv, RunArguments& run) {
       app.exit(error);
       return ExitCode::AsExpected;
     }
-    const bool no_verb = argc > 1 && argv[1][0] != '-' && std::string(argv[1]) != "run";
-    if (no_verb) {
-      std::fprintf(stderr, "kdpc: there is no command '%s'; there is run\n", argv[1]);
+    const std::string first = argc > 1 ? argv[1] : "";
+    if (first.empty()) {
+      std::fprintf(stderr, "kdpc: what is to be done? kdpc run SCENARIO.toml runs a scenario\n");
+    } else if (first.starts_with('-')) {
+      std::fprintf(stderr, "kdpc: there is no option '%s' before the command\n", first.c_str());
+    } else if (first != "run") {
+      std::fprintf(stderr, "kdpc: there is no command '%s'; there is run\n", first.c_str());
+    } else if (error.get_name() == "RequiredError") {
+      std::fprintf(stderr, "kdpc: 'kdpc run' needs a scenario, kdpc run SCENARIO.toml\n");
     } else {
       std::fprintf(stderr, "kdpc: %s\n", error.what());
     }

@@ -37,6 +37,10 @@ struct RoutineName {
   std::string place() const;  // hog!HogRun (hog.c:66)
 };
 
+// How long one run of a routine should take at most (SEMANTICS 9.1). Advice: nothing is enforced.
+inline constexpr std::uint64_t kAdvisedIsrNs = 25'000;
+inline constexpr std::uint64_t kAdvisedDpcNs = 100'000;
+
 struct RoutineFigures {
   std::string kind;  // "ISR", "DPC", "timer DPC"
   RoutineName name;
@@ -47,6 +51,7 @@ struct RoutineFigures {
   std::uint64_t total_ns = 0;
   std::uint64_t longest_with_interrupts_ns = 0;
   std::uint64_t longest_wait_ns = 0;  // from request or queueing to beginning
+  bool longer_than_advised = false;   // its longest run; only virtual time is precise enough to say so
 };
 
 // Something that had the processor while somebody else waited for it.

@@ -63,6 +63,7 @@ Json json_of(const RoutineFigures& figures) {
   json["total_us"] = microseconds(figures.total_ns);
   json["max_with_interrupts_us"] = microseconds(figures.longest_with_interrupts_ns);
   json["max_wait_us"] = microseconds(figures.longest_wait_ns);
+  if (figures.longer_than_advised) json["longer_than_advised"] = true;
   return json;
 }
 
@@ -97,7 +98,10 @@ Json dropouts_of(const Sound& sound) {
 Json json_of(const lab::Bugcheck& stop, const std::string& text) {
   const StopMeaning meaning = meaning_of(stop);
   Json parameters = Json::array(), stack = Json::array();
-  for (std::size_t i = 0; i < 4; ++i) parameters.push_back({{"value", fmt::format("{:#x}", stop.parameters[i])}, {"meaning", meaning.parameters[i]}});
+  for (std::size_t i = 0; i < 4; ++i) {
+    parameters.push_back({{"value", fmt::format("{:#x}", stop.parameters[i])}, {"meaning", meaning.parameters[i]}});
+    if (!stop.parameter_places[i].image.empty()) parameters.back()["place"] = stop.parameter_places[i].text();
+  }
   for (const lab::Place& place : stop.stack) stack.push_back(place.text());
   return {{"code", fmt::format("{:#x}", stop.code)},
           {"name", stop.name},

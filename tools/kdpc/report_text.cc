@@ -14,6 +14,11 @@ constexpr std::size_t kMostDebugLines = 60;
 constexpr std::uint64_t kShortest = 1000;  // ns: shorter waits explain nothing
 
 std::string milliseconds(std::uint64_t nanoseconds) { return fmt::format("{:.3f} ms", static_cast<double>(nanoseconds) / 1e6); }
+// A length of time, in the unit that shows it.
+std::string length(std::uint64_t nanoseconds) {
+  constexpr std::uint64_t kShort = 100'000;
+  return nanoseconds < kShort ? fmt::format("{:.3f} us", static_cast<double>(nanoseconds) / 1e3) : milliseconds(nanoseconds);
+}
 double microseconds(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e3; }
 
 std::string kind_of(const Dropout& dropout) {
@@ -39,9 +44,9 @@ std::string delays_text(const std::vector<Delay>& delays, bool before_allowed) {
     }
     ++shown;
     const std::string whom = delay.name.routine.empty() && delay.name.driver.empty() ? delay.kind : delay.kind + " " + delay.name.place();
-    text += fmt::format("      {:>12}  {}\n", milliseconds(delay.nanoseconds), whom);
+    text += fmt::format("      {:>12}  {}\n", length(delay.nanoseconds), whom);
   }
-  if (shown != 0 && rest >= kShortest) text += fmt::format("      {:>12}  others\n", milliseconds(rest));
+  if (shown != 0 && rest >= kShortest) text += fmt::format("      {:>12}  others\n", length(rest));
   return text;
 }
 
@@ -49,17 +54,17 @@ std::string text_of(const LateChain& chain) {
   std::string text;
   const auto step = [&text](std::uint64_t at, std::string_view what) { text += fmt::format("  {:>16}  {}\n", milliseconds(at), what); };
   if (chain.interrupt_wait_ns != 0) {
-    text += fmt::format("  the card asked, and its ISR did not begin for {}\n", milliseconds(chain.interrupt_wait_ns));
+    text += fmt::format("  the card asked, and its ISR did not begin for {}\n", length(chain.interrupt_wait_ns));
     text += delays_text(chain.interrupt_delays, false);
   }
   step(chain.queued_ns, fmt::format("queued to processor {} by {}", chain.processor, chain.queued_by));
   text += delays_text(chain.delays, true);
-  step(chain.allowed_ns, fmt::format("allowed, after {}", milliseconds(chain.allowed_ns - chain.queued_ns)));
+  step(chain.allowed_ns, fmt::format("allowed, after {}", length(chain.allowed_ns - chain.queued_ns)));
   text += delays_text(chain.delays, false);
-  step(chain.began_ns, fmt::format("started, after another {}", milliseconds(chain.began_ns - chain.allowed_ns)));
-  if (chain.ended_ns != 0) step(chain.ended_ns, fmt::format("done, having run {}", milliseconds(chain.ended_ns - chain.began_ns)));
+  step(chain.began_ns, fmt::format("started, after another {}", length(chain.began_ns - chain.allowed_ns)));
+  if (chain.ended_ns != 0) step(chain.ended_ns, fmt::format("done, having run {}", length(chain.ended_ns - chain.began_ns)));
   if (chain.application_wait_ns != 0) {
-    text += fmt::format("  the application could run, and did not for {}\n", milliseconds(chain.application_wait_ns));
+    text += fmt::format("  the application could run, and did not for {}\n", length(chain.application_wait_ns));
     text += delays_text(chain.application_delays, false);
   }
   return text;
@@ -88,7 +93,7 @@ std::string sound_text(const Report& report) {
     text += fmt::format("\nWhy the {:.3f} ms at {:.3f} ms: the way of {}\n", worst->length_ms, worst->source_ms, worst->chain->victim.place());
     text += text_of(*worst->chain);
   } else if (report.longest_wait) {
-    text += fmt::format("\nThe longest wait of an audio DPC, {}: {}\n", milliseconds(report.longest_wait->began_ns - report.longest_wait->queued_ns),
+    text += fmt::format("\nThe longest wait of an audio DPC, {}: {}\n", length(report.longest_wait->began_ns - report.longest_wait->queued_ns),
                         report.longest_wait->victim.place());
     text += text_of(*report.longest_wait);
   }
@@ -106,9 +111,15 @@ std::string routines_text(const std::vector<RoutineFigures>& routines) {
       "\nISRs and DPCs, microseconds; own time, without interrupts nested inside; the longest wait is from request or queueing to start\n"
       "  {:<10} {:<{}}   p    count        longest          total   longest wait\n",
       "", "routine", width);
-  for (const RoutineFigures& figures : routines)
-    text += fmt::format("  {:<10} {:<{}} {:>3} {:>8} {:>14.3f} {:>14.3f} {:>14.3f}\n", figures.kind, figures.name.text(), width, figures.processor,
-                        figures.count, microseconds(figures.longest_ns), microseconds(figures.total_ns), microseconds(figures.longest_wait_ns));
+  bool any_too_long = false;
+  for (const RoutineFigures& figures : routines) {
+    text += fmt::format("  {:<10} {:<{}} {:>3} {:>8} {:>14.3f} {:>14.3f} {:>14.3f}{}\n", figures.kind, figures.name.text(), width, figures.processor,
+                        figures.count, microseconds(figures.longest_ns), microseconds(figures.total_ns), microseconds(figures.longest_wait_ns),
+                        figures.longer_than_advised ? "  !" : "");
+    any_too_long |= figures.longer_than_advised;
+  }
+  if (any_too_long)
+    text += fmt::format("  !  longer than Microsoft advises: {} us for an ISR, {} us for a DPC\n", kAdvisedIsrNs / 1000, kAdvisedDpcNs / 1000);
   return text;
 }
 

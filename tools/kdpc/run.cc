@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "tools/kdpc/session.h"
 
@@ -38,7 +40,11 @@ bool write_file(const std::filesystem::path& path, const std::string& text) {
 }
 
 ExitCode refuse(const Refusal& refusal) {
-  fmt::print(stderr, "kdpc: {}\n", refusal.text);
+  std::string_view rest = refusal.text;
+  for (std::size_t end; !rest.empty(); rest.remove_prefix(std::min(end, rest.size()))) {
+    end = std::min(rest.find('\n'), rest.size());
+    fmt::print(stderr, "kdpc: {}\n", rest.substr(0, end++));
+  }
   return refusal.code;
 }
 

@@ -13,6 +13,7 @@
 #include "lab/settings.h"
 #include "machine/sim/costs.h"
 #include "tools/kdpc/near_name.h"
+#include "tools/kdpc/stop_text.h"
 
 namespace kdpc::tool {
 namespace {
@@ -219,15 +220,21 @@ void read_expectations(const toml::table* raw, Scenario& scenario, Problems& pro
   expect.dropouts = read_range(table, "dropouts");
   expect.total_ms = read_range(table, "total_ms");
   expect.culprit = table.text("culprit");
-  std::vector<std::string> drivers{"none", "nt"};
+  std::vector<std::string> drivers;
   for (const DriverWanted& driver : scenario.drivers) drivers.push_back(driver.name);
+  drivers.insert(drivers.end(), {"nt", "none"});
   if (expect.culprit && std::find(drivers.begin(), drivers.end(), *expect.culprit) == drivers.end())
-    table.wrong("culprit", fmt::format("there is no driver '{}' in this scenario{}", *expect.culprit, suggestion(*expect.culprit, drivers)));
+    table.wrong("culprit", fmt::format("'{}' is no driver of this scenario{}", *expect.culprit, suggestion(*expect.culprit, drivers)));
   if (const toml::node* const node = table.any("bugcheck")) {
     if (const auto* const number = node->as_integer()) {
       expect.bugcheck = fmt::format("{:#x}", number->get());
     } else if (const auto* const text = node->as_string()) {
       expect.bugcheck = text->get();
+      const auto names = stop_names();
+      const std::string_view near = nearest(text->get(), names);
+      if (!is_stop_code(text->get()))
+        problems.add(*node, fmt::format("there is no bug check named '{}'; {}", text->get(),
+                                        near.empty() ? "any can be given as a number, 0x133" : fmt::format("did you mean '{}'?", near)));
     } else {
       table.wrong("bugcheck", fmt::format("'expect.bugcheck' must be a name or a number, but this is {}", kind_of(*node)));
     }
@@ -276,6 +283,7 @@ const DeviceWanted* Scenario::device(std::string_view name) const {
 
 Result<Scenario> read_scenario(const std::filesystem::path& file) {
   std::error_code failed;
+  if (std::filesystem::is_directory(file, failed)) return Error{fmt::format("{}: this is a folder, and a scenario is a file", file.string())};
   if (!std::filesystem::is_regular_file(file, failed)) return Error{fmt::format("{}: there is no such scenario file", file.string())};
   toml::table parsed;
   try {

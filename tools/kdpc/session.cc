@@ -112,8 +112,9 @@ std::optional<Refusal> Session::check_folder() {
   if (!arguments_.out.empty()) {
     folder_ = arguments_.out;
     fs::create_directories(folder_, failed);
+    const std::string why = failed ? failed.message() : "it is a file";
     if (!fs::is_directory(folder_, failed))
-      return Refusal{ExitCode::BadInput, fmt::format("the folder {} for the results cannot be made", folder_.string())};
+      return Refusal{ExitCode::BadInput, fmt::format("the folder {} for the results cannot be made: {}", folder_.string(), why)};
     for (const char* const old : {"out.wav", "report.json", "report.txt", "trace.txt"}) fs::remove(folder_ / old, failed);
   } else {
     std::string name = (fs::temp_directory_path(failed) / "kdpc-XXXXXX").string();
@@ -261,9 +262,16 @@ void Session::play() {
       },
       scenario_.time_limit_ns);
   if (ended_early()) return;
-  if (player_.failed_at != nullptr)
+  if (player_.failed_at != nullptr) {
+    if (player_.status == STATUS_OBJECT_NAME_NOT_FOUND) {
+      std::vector<std::string> names;
+      for (const std::string& driver : loaded_)
+        for (std::string& name : machine_->device_names(driver)) names.push_back(std::move(name));
+      explanation_ = names.empty() ? "The drivers have made no device that has a name." : "The drivers' devices: " + enumerated(names);
+    }
     return say(Verdict::Application,
                fmt::format("The application's device {} refused {}: {}", player_.opens, player_.failed_at, lab::status_text(player_.status)));
+  }
   if (task.done()) {
     machine_->run_for(kTailNs);
     return;

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstddef>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 
@@ -208,7 +211,34 @@ std::string irql_name(unsigned irql) {
   }
 }
 
+bool equal_ignoring_case(std::string_view left, std::string_view right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
+}
+
+std::optional<unsigned long> number_of(const std::string& text) {
+  char* end = nullptr;
+  const unsigned long code = std::strtoul(text.c_str(), &end, 0);
+  return end != text.c_str() && *end == '\0' ? std::optional(code) : std::nullopt;
+}
+
 }  // namespace
+
+std::vector<std::string> stop_names() {
+  std::vector<std::string> names;
+  for (const Row& row : kRows)
+    if (names.empty() || names.back() != name_of_stop(row.code)) names.emplace_back(name_of_stop(row.code));
+  return names;
+}
+
+bool is_stop_code(const std::string& wanted) {
+  const auto names = stop_names();
+  return number_of(wanted) || std::any_of(names.begin(), names.end(), [&](const std::string& name) { return equal_ignoring_case(wanted, name); });
+}
+
+bool is_this_stop(const std::string& wanted, const lab::Bugcheck& stop) {
+  return equal_ignoring_case(wanted, stop.name) || number_of(wanted) == stop.code;
+}
 
 StopMeaning meaning_of(const lab::Bugcheck& stop) {
   StopMeaning meaning;
@@ -228,14 +258,24 @@ std::string stop_text(const lab::Bugcheck& stop, const ThreadName& thread) {
   const std::string stars(80, '*');
   std::string text = fmt::format("{0}\n*{1:^78}*\n{0}\n\n{2} ({3:x})\n{4}\n", stars, "Bugcheck Analysis", stop.name, stop.code, meaning.about);
   text += "Arguments:\n";
-  for (std::size_t i = 0; i < 4; ++i) text += fmt::format("Arg{}: {:016x}, {}\n", i + 1, stop.parameters[i], meaning.parameters[i]);
+  for (std::size_t i = 0; i < 4; ++i) {
+    text += fmt::format("Arg{}: {:016x}, {}", i + 1, stop.parameters[i], meaning.parameters[i]);
+    text += stop.parameter_places[i].image.empty() ? "\n" : fmt::format(" It is {}.\n", stop.parameter_places[i].text());
+  }
   text += fmt::format("\nHERE:       {}\n", stop.sentence);
   if (!stop.rule.empty()) text += fmt::format("RULE:       {}\n", stop.rule);
   text += fmt::format("PLACE:      {}\n", stop.place.text());
   text += fmt::format("PROCESSOR:  {} at IRQL {} ({})\n", stop.processor, stop.irql, irql_name(stop.irql));
   text += fmt::format("THREAD:     {}{}\n", thread.text, thread.borrowed ? ", borrowed: what ran is not this thread's own code" : "");
   text += "\nSTACK_TEXT:\n";
-  for (std::size_t i = 0; i < stop.stack.size(); ++i) text += fmt::format("{:02x} {:016x} {}\n", i, stop.stack[i].address, stop.stack[i].text());
+  for (std::size_t i = 0; i < stop.stack.size(); ++i) {
+    text += fmt::format("{:02x} {:016x} {}\n", i, stop.stack[i].address, stop.stack[i].text());
+    std::size_t last = i;
+    while (last + 1 < stop.stack.size() && stop.stack[last + 1].address == stop.stack[i].address) ++last;
+    if (last < i + 2) continue;
+    text += fmt::format("   and {} times more, to {:02x}\n", last - i, last);
+    i = last;
+  }
   text +=
       fmt::format("\nFAILURE_BUCKET_ID:  {:#x}_{}!{}\n", stop.code, stop.place.image, stop.place.function.empty() ? "unknown" : stop.place.function);
   return text;

@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <string>
+#include <vector>
 
 #include "kdpc/lab.h"
 
@@ -13,6 +14,10 @@ struct StopMeaning {
   std::array<std::string, 4> parameters;  // "Reserved." where there is nothing to say
 };
 StopMeaning meaning_of(const lab::Bugcheck& stop);
+
+std::vector<std::string> stop_names();         // of all the codes the kernel stops with
+bool is_stop_code(const std::string& wanted);  // one of these, in any case, or a number
+bool is_this_stop(const std::string& wanted, const lab::Bugcheck& stop);
 
 struct ThreadName {
   std::string text;       // "thread 5 \"application\""

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "tools/kdpc/culprits.h"
 #include "tools/kdpc/session.h"
@@ -23,18 +22,6 @@ std::string number(double value) { return fmt::format("{:.3f}", value); }
 
 // The library is the kernel and its I/O manager.
 std::string driver_name(const std::string& image) { return image.starts_with("libkdpc") ? "nt" : image; }
-
-bool equal_ignoring_case(std::string_view left, std::string_view right) {
-  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
-                    [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
-}
-
-bool is_this_stop(const std::string& wanted, const lab::Bugcheck& stop) {
-  if (equal_ignoring_case(wanted, stop.name)) return true;
-  char* end = nullptr;
-  const unsigned long code = std::strtoul(wanted.c_str(), &end, 0);
-  return end != wanted.c_str() && *end == '\0' && code == stop.code;
-}
 
 std::string dropouts_sentence(const Report& report, const std::string& what) {
   const Sound& sound = *report.sound;
@@ -155,8 +142,10 @@ Report Session::finish() {
   const std::vector<RoutineLatency> routines = latency_->routines();
   for (const RoutineLatency& each : routines) {
     if (each.kind != ActivityKind::Isr && each.kind != ActivityKind::Dpc && each.kind != ActivityKind::TimerDpc) continue;
+    const std::uint64_t advised = each.kind == ActivityKind::Isr ? kAdvisedIsrNs : kAdvisedDpcNs;
     report.routines.push_back({kind_text(each.kind), name_of(each.routine), each.processor, each.inclusive.count(), each.claimed,
-                               each.exclusive.longest(), each.exclusive.total(), each.inclusive.longest(), each.delay.longest()});
+                               each.exclusive.longest(), each.exclusive.total(), each.inclusive.longest(), each.delay.longest(),
+                               scenario_.machine == "sim" && each.exclusive.longest() > advised});
   }
   std::stable_sort(report.routines.begin(), report.routines.end(), [](const RoutineFigures& left, const RoutineFigures& right) {
     const bool left_is_isr = left.kind == "ISR", right_is_isr = right.kind == "ISR";
