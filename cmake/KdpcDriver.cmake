@@ -7,7 +7,7 @@
 #   -fdwarf-exceptions, -f…-unwind-tables unwind tables; without them a backtrace ends at the first driver frame
 #   -fsanitize-coverage=trace-pc          driver code takes time and can be interrupted at every edge (drvcrt.c has the hook)
 #   -ffreestanding -nostdlibinc           include/wdk and the compiler's own headers are all a driver sees
-#   -D__try=… and its like                this target accepts structured exception handling and drops the handler silently, so it is refused
+#   -include refused_words.h              this target accepts structured exception handling and drops the handler silently, so it is refused
 #   -Bsymbolic, the version script        a driver's names are its own: only DriverEntry is seen; all stay in the symbol table for debuggers
 #   -z now, -z norelro                    nothing is bound at an interrupt; all of its data stays writable, as restoring a checkpoint needs
 #   -Ttext-segment                        a base of its own, from its name, so that addresses are equal on every run
@@ -17,27 +17,19 @@ find_program(KDPC_DRIVER_CLANG NAMES clang clang-14 clang-15 clang-16 DOC "The c
 find_program(KDPC_DRIVER_LD NAMES ld.bfd ld DOC "GNU ld, for drivers")
 
 if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/drvcrt.c)  # installed
-  set(KDPC_DRVCRT_SOURCE ${CMAKE_CURRENT_LIST_DIR}/drvcrt.c CACHE INTERNAL "")
+  set(drvcrt ${CMAKE_CURRENT_LIST_DIR})
   set(KDPC_WDK_INCLUDES ${KDPC_INSTALLED_INCLUDES}/wdk CACHE INTERNAL "")
 else()
   cmake_path(GET CMAKE_CURRENT_LIST_DIR PARENT_PATH root)
-  set(KDPC_DRVCRT_SOURCE ${root}/src/drvcrt/drvcrt.c CACHE INTERNAL "")
+  set(drvcrt ${root}/src/drvcrt)
   set(KDPC_WDK_INCLUDES ${root}/include/wdk CACHE INTERNAL "")
 endif()
+set(KDPC_DRVCRT_SOURCE ${drvcrt}/drvcrt.c CACHE INTERNAL "")
+set(KDPC_DRIVER_REFUSED_WORDS ${drvcrt}/refused_words.h CACHE INTERNAL "")
 
 set(KDPC_DRIVER_TARGET_OPTIONS
   --target=x86_64-w64-windows-gnu-elf -fms-extensions -ffreestanding -fno-builtin -nostdlibinc -fdwarf-exceptions -fasynchronous-unwind-tables
   -g -gdwarf-4 -O1 -fno-omit-frame-pointer -Wno-microsoft -Wno-multichar -Wno-ignored-pragmas CACHE INTERNAL "")
-
-set(refusal "this compiler would drop the handler without a word: leave the code out with #ifndef KDPC_DRIVER")
-foreach(word __try __except __finally __leave)
-  list(APPEND refusals "-D${word}=_Pragma(\"GCC error \\\"kdpc cannot compile ${word}: ${refusal}\\\"\")")
-endforeach()
-foreach(word try except finally)  # the WDK's macros for the same; in C++ they are words of the language
-  list(APPEND refusals_in_c "-D${word}=_Pragma(\"GCC error \\\"kdpc cannot compile ${word}: ${refusal}\\\"\")")
-endforeach()
-set(KDPC_DRIVER_REFUSALS "${refusals}" CACHE INTERNAL "")
-set(KDPC_DRIVER_REFUSALS_IN_C "${refusals_in_c}" CACHE INTERNAL "")
 
 # One of 2^20 slots of 16 MiB from 0x410000000000 up: above the World, below where Linux puts executables.
 function(_kdpc_driver_base result name)
@@ -73,7 +65,7 @@ function(kdpc_add_driver name)
   _kdpc_driver_runtime(runtime)
   _kdpc_driver_base(base ${name})
 
-  set(options ${KDPC_DRIVER_TARGET_OPTIONS} -fsanitize-coverage=trace-pc -DKDPC_DRIVER=1 ${KDPC_DRIVER_REFUSALS})
+  set(options ${KDPC_DRIVER_TARGET_OPTIONS} -fsanitize-coverage=trace-pc -DKDPC_DRIVER=1 -include ${KDPC_DRIVER_REFUSED_WORDS})
   foreach(folder IN LISTS driver_INCLUDES)
     cmake_path(ABSOLUTE_PATH folder NORMALIZE)
     list(APPEND options -I${folder})
@@ -87,9 +79,8 @@ function(kdpc_add_driver name)
     cmake_path(ABSOLUTE_PATH source NORMALIZE OUTPUT_VARIABLE path)
     cmake_path(GET path FILENAME file)
     set(object ${CMAKE_BINARY_DIR}/drivers/${name}.dir/${file}.o)
-    if(file MATCHES "\\.c$")
-      set(language ${KDPC_DRIVER_REFUSALS_IN_C})
-    else()
+    set(language "")
+    if(NOT file MATCHES "\\.c$")
       set(language -fno-exceptions -fno-rtti -fno-threadsafe-statics)
     endif()
     add_custom_command(OUTPUT ${object}
