@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The README's code blocks do what it says: they are written out, built against an installed kdpc in a fresh folder, and run.
+"""The README's code blocks do what it says: they are written out, built against an installed kdpc in a fresh folder, and run. And the demo prints
+what the README shows of it.
 
 usage: readme_test.py README BUILD SCRATCH   (a block "```c blink.c" is a file, "```sh run" are commands)
 """
@@ -8,6 +9,22 @@ import re
 import shutil
 import subprocess
 import sys
+
+
+# The lines between "plays a real recording" and "The evidence follows" that stand indented.
+def demo(readme, build, text):
+    examples = os.path.join(os.path.dirname(os.path.abspath(readme)), "examples", "demo")
+    shown = re.findall(r"^    (.+)$", text[text.index("plays a real recording") : text.index("The evidence follows")], re.MULTILINE)
+    printed = ""
+    for name in ("on-time", "bad-neighbour"):
+        run = subprocess.run([os.path.join(build, "bin", "kdpc"), "run", os.path.join(examples, name + ".toml")], capture_output=True, text=True, check=False)
+        if run.returncode == 69:
+            print("the demo is left out:", run.stderr.strip())
+            return
+        printed += run.stdout
+    missing = [line for line in shown if line not in printed.splitlines()]
+    if not shown or missing:
+        sys.exit("\n".join(["the demo does not print what the README shows:", *missing, "but:", printed]))
 
 
 def main():
@@ -28,6 +45,7 @@ def main():
     for _, name, body in blocks:
         if name == "run":
             subprocess.run(["bash", "-euxc", body], cwd=project, env={**os.environ, "PREFIX": prefix}, check=True)
+    demo(readme, build, text)
     print(f"{len(files)} files written, built and run as the README says")
 
 

@@ -99,7 +99,10 @@ NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) 
   HogRunUs = ReadParameter(RegistryPath, L"RunUs", 0);
   HogMode = ReadParameter(RegistryPath, L"Mode", HogStall);
   HogPieceUs = ReadParameter(RegistryPath, L"PieceUs", 100);
-  if (HogMode > HogPieces || HogPieceUs == 0) return STATUS_INVALID_PARAMETER;
+  if (HogMode > HogPieces || HogPieceUs == 0) {
+    DbgPrint("hog: Mode %u is none of 0, 1 and 2, or PieceUs %u is not above 0\n", HogMode, HogPieceUs);
+    return STATUS_INVALID_PARAMETER;
+  }
   if (HogMode == HogCount) HogTurnsPerMs = MeasureTurnsPerMs();
 
   DriverObject->DriverUnload = HogUnload;
@@ -111,7 +114,10 @@ NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) 
     NTSTATUS Status = KeGetProcessorNumberFromIndex(Processor, &Number);
     if (NT_SUCCESS(Status)) Status = KeSetTargetProcessorDpcEx(&HogTimerDpc, &Number);
     if (NT_SUCCESS(Status)) Status = KeSetTargetProcessorDpcEx(&HogPieceDpc, &Number);
-    if (!NT_SUCCESS(Status)) return Status;
+    if (!NT_SUCCESS(Status)) {
+      DbgPrint("hog: there is no processor %u\n", Processor);
+      return Status;
+    }
   }
   DueTime.QuadPart = -(LONGLONG)FirstMs * 10000;
   KeSetTimerEx(&HogTimer, DueTime, (LONG)PeriodMs, &HogTimerDpc);
