@@ -1,4 +1,4 @@
-// The bridge to QEMU's devices: enumeration, interrupt lines, virtual time, shared memory, failures.
+// The bridge to QEMU's devices: enumeration, interrupt lines and messages, virtual time, shared memory, failures.
 #include <signal.h>
 
 #include <cstring>
@@ -146,6 +146,79 @@ TEST(QemuBoard, KnowsAllKindsOfRegisterRangesAndAccessories) {
   EXPECT_EQ(sound.read(0, 3, 1), 1U);  // version 1.0
   sound.write(0, 8, 4, 1);             // out of reset, whereupon codecs report themselves
   EXPECT_EQ(sound.read(0, 0xe, 2), 1U);
+}
+
+// --- messages ---------------------------------------------------------------------------------------------------------------------------------
+
+TEST(QemuMessages, AFunctionThatWasGrantedItsMessageSendsItInsteadOfRaisingItsLine) {
+  Bench bench(two_edus());
+  ASSERT_TRUE(bench.board) << bench.error;
+  EXPECT_EQ(bench.board->messages(), 2U);
+  kdpc::Device& first = *bench.board->devices()[0];
+  kdpc::Device& second = *bench.board->devices()[1];
+  ASSERT_EQ(first.messages().kind, kdpc::MessageOffer::Kind::Msi);
+  EXPECT_EQ(first.messages().count, 1U);
+  EXPECT_EQ(second.messages().first, 1U);
+  second.grant_messages(1);
+
+  first.write(0, kEduRaise, 4, 1);
+  bench.run_to(100);
+  EXPECT_TRUE(bench.level[20]);
+  first.write(0, kEduAcknowledge, 4, 1);
+  EXPECT_FALSE(bench.level[20]);
+  bench.take_log();
+
+  bench.run_to(200);
+  second.write(0, kEduRaise, 4, 1);
+  EXPECT_EQ(second.read(0, kEduStatus, 4), 1U);  // by then it has been sent
+  EXPECT_EQ(bench.messages, 1U);
+  bench.run_to(300);
+  second.write(0, kEduAcknowledge, 4, 1);
+  second.write(0, kEduRaise, 4, 1);
+  bench.run_to(400);
+  EXPECT_EQ(bench.take_log(), (std::vector<std::string>{"200 message 1", "300 message 1"}));
+
+  second.write(0, kEduAcknowledge, 4, 1);
+  second.grant_messages(0);
+  second.write(0, kEduRaise, 4, 1);
+  bench.run_to(500);
+  EXPECT_TRUE(bench.level[20]);
+  EXPECT_EQ(bench.messages, 2U);
+}
+
+TEST(QemuMessages, AMessageOnTheWayStopsTheTime) {
+  Bench bench(two_edus());
+  ASSERT_TRUE(bench.board) << bench.error;
+  kdpc::Device& edu = *bench.board->devices()[0];
+  edu.grant_messages(1);
+  edu.write(0, 0x80, 8, bench.board->dma().physical);
+  edu.write(0, 0x88, 8, 0x40000);
+  edu.write(0, 0x90, 8, 4);
+  edu.write(0, 0x98, 8, 1 | 4);  // a transfer of 100 ms, with an interrupt at its end
+  bench.run_to(150 * kMillisecond);
+  EXPECT_EQ(bench.take_log(), (std::vector<std::string>{"100000000 message 0"}));
+}
+
+// The network card's five messages, each with an address of its own. Its register IVAR says which cause sends which.
+TEST(QemuMessages, MsiXMessagesAreToldApart) {
+  QemuConfig config;
+  config.devices = {{.driver = "edu", .name = "first", .options = "", .slot = 0}, {.driver = "e1000e", .name = "nic", .options = "", .slot = 0}};
+  for (const unsigned granted : {5U, 1U}) {
+    Bench bench(config);
+    ASSERT_TRUE(bench.board) << bench.error;
+    kdpc::Device& nic = *bench.board->devices()[1];
+    ASSERT_EQ(nic.messages().kind, kdpc::MessageOffer::Kind::MsiX);
+    ASSERT_EQ(nic.messages().count, 5U);
+    ASSERT_EQ(nic.messages().first, 1U);  // after edu's
+    nic.grant_messages(granted);
+    constexpr unsigned kCauseSet = 0xc8, kMaskSet = 0xd0, kVectors = 0xe4;
+    constexpr std::uint32_t kOther = 1U << 24;
+    nic.write(0, kVectors, 4, (8U | 3U) << 16);  // "other" causes: message 3, valid
+    nic.write(0, kMaskSet, 4, kOther);
+    nic.write(0, kCauseSet, 4, kOther);
+    bench.run_to(kMillisecond);
+    EXPECT_EQ(bench.take_log(), (std::vector<std::string>{fmt::format("0 message {}", granted == 5 ? 1 + 3 : 1)}));
+  }
 }
 
 // --- what goes wrong --------------------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 // returned no routine of the set runs or is called, and the others on the vector lose nothing.
 #include "kernel/interrupt.h"
 
+#include "kdpc/test.h"
 #include "machine/sim/choice.h"
 #include "tests/machine/inside.h"
 
@@ -132,7 +133,7 @@ void run_once(std::uint64_t seed, int& most_calls) {
 }  // namespace
 
 TEST(InterruptRace, DisconnectingWhileRoutinesRunOnOtherProcessors) {
-  ::testing::Test::RecordProperty("rule.INT-26", "executed");
+  RULE("INT-26");
   int most_calls = 0;
   for (std::uint64_t seed = 0; seed < 200 && !HasFailure(); ++seed) run_once(seed, most_calls);
   EXPECT_GT(most_calls, 3);  // and it was not always too late or too early
@@ -140,6 +141,7 @@ TEST(InterruptRace, DisconnectingWhileRoutinesRunOnOtherProcessors) {
 
 // A pending edge is not lost when its processor no longer takes the vector and another one does.
 TEST(InterruptRace, AnEdgeGoesToAnotherProcessorThatTakesIt) {
+  RULE("INT-11");
   World world({.processors = 2});
   steady = restless = {};
   on(0, Irql::Passive, [] {

@@ -48,8 +48,8 @@ void Descriptor::reset() {
   if (valid()) ::close(release());
 }
 
-Channel::Channel(Descriptor socket, std::chrono::milliseconds reply_timeout, LineChanged on_line)
-    : socket_(std::move(socket)), on_line_(std::move(on_line)) {
+Channel::Channel(Descriptor socket, std::chrono::milliseconds reply_timeout, LineChanged on_line, AllReplied on_replies)
+    : socket_(std::move(socket)), on_line_(std::move(on_line)), on_replies_(std::move(on_replies)) {
   reply_timeout = std::max(reply_timeout, std::chrono::milliseconds(1));  // 0 would mean for ever
   timeval limit{};
   limit.tv_sec = static_cast<time_t>(reply_timeout.count() / 1000);
@@ -104,6 +104,7 @@ bool Channel::collect_replies() {
     const std::optional<std::string_view> line = next_line();
     if (!line || !take_line(*line)) return false;
   }
+  on_replies_();
   return true;
 }
 

@@ -38,9 +38,11 @@ class Descriptor {
 class Channel {
  public:
   using LineChanged = std::function<void(unsigned line, bool asserted)>;
+  using AllReplied = std::function<void()>;
 
-  // `socket` is a connected stream socket whose other end is QEMU.
-  Channel(Descriptor socket, std::chrono::milliseconds reply_timeout, LineChanged on_line);
+  // `socket` is a connected stream socket whose other end is QEMU. `on_replies` is called when no reply is outstanding any more: what QEMU has
+  // written to memory because of the commands can be seen then.
+  Channel(Descriptor socket, std::chrono::milliseconds reply_timeout, LineChanged on_line, AllReplied on_replies);
 
   // Queues a command whose reply carries no value.
   void post(std::string_view command);
@@ -64,6 +66,7 @@ class Channel {
 
   Descriptor socket_;
   LineChanged on_line_;
+  AllReplied on_replies_;
   std::string queue_;        // commands not yet sent
   std::size_t awaited_ = 0;  // replies outstanding, for queued and sent commands together
   std::uint64_t value_ = 0;  // of the newest reply

@@ -23,9 +23,9 @@ bool Clock::start() {
   return channel_.flush();
 }
 
-bool Clock::run(std::uint64_t until, const bool& line_changed) {
+bool Clock::run(std::uint64_t until, const bool& interrupted) {
   until = std::min(until, kEndOfTime);
-  while (!line_changed) {
+  while (!interrupted) {
     if (until <= reached_) return true;
     if (until - qemu_ < kUnit) {
       reached_ = until;

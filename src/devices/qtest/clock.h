@@ -21,8 +21,8 @@ class Clock {
   // Starts the HPET. To be called once, while QEMU's clock stands at 0.
   bool start();
   std::uint64_t reached() const { return reached_; }
-  // Runs towards `until`. Stops after the first timer during which `line_changed` became true. False: the channel broke.
-  bool run(std::uint64_t until, const bool& line_changed);
+  // Runs towards `until`. Stops after the first timer during which `interrupted` became true. False: the channel broke.
+  bool run(std::uint64_t until, const bool& interrupted);
 
  private:
   void place_sentinel(std::uint64_t until);

@@ -14,13 +14,30 @@ constexpr std::uint64_t kConfigData = 0xcfc;
 // Offsets in a function's configuration space.
 constexpr unsigned kVendor = 0x00;
 constexpr unsigned kCommand = 0x04;
+constexpr unsigned kStatus = 0x06;
 constexpr unsigned kHeaderType = 0x0e;
 constexpr unsigned kFirstBase = 0x10;
 constexpr unsigned kEndOfBases = 0x28;
+constexpr unsigned kFirstCapability = 0x34;
 constexpr unsigned kInterruptLine = 0x3c;
 constexpr unsigned kInterruptPin = 0x3d;
 
 constexpr std::uint32_t kPortsMemoryAndMaster = 7;  // in kCommand
+
+constexpr std::uint32_t kHasCapabilities = 0x10;  // in kStatus
+
+// Capabilities, and offsets in them.
+constexpr std::uint32_t kMsi = 5;
+constexpr std::uint32_t kMsiX = 0x11;
+constexpr unsigned kMessageControl = 2;
+constexpr unsigned kMsiAddress = 4;
+constexpr unsigned kMsiXTable = 4;
+constexpr std::uint32_t kMsiEnable = 1;
+constexpr std::uint32_t kMsiGranted = 0x70;  // how many, as a power of two; 0: one
+constexpr std::uint32_t kMsiWide = 0x80;     // the address has 64 bits
+constexpr std::uint32_t kMsiXEnable = 0x8000;
+constexpr unsigned kMsiXEntryBytes = 16;
+constexpr std::uint32_t kMessage = 1;  // what is written
 
 // What addresses may be handed out: below the I/O APIC, and all ports above those of the chip set.
 constexpr std::uint64_t kEndOfMemory = 0xfe000000;
@@ -66,6 +83,37 @@ void PciFunction::write_config(unsigned offset, unsigned width, std::uint32_t va
   bridge_.write(BusSpace::Port, kConfigData + (offset & 3U), width, value);
 }
 
+// Message 0 for everything, if there is only one.
+void PciFunction::grant_messages(unsigned granted) {
+  granted_ = granted;
+  if (offer_.kind == MessageOffer::Kind::Msi) grant_msi();
+  if (offer_.kind == MessageOffer::Kind::MsiX) grant_msi_x();
+}
+
+void PciFunction::grant_msi() {
+  const std::uint32_t control = read_config(capability_ + kMessageControl, 2) & ~(kMsiEnable | kMsiGranted);
+  unsigned data = capability_ + kMsiAddress + 4;
+  write_config(capability_ + kMsiAddress, 4, static_cast<std::uint32_t>(PciBus::slot_address(offer_.first)));
+  if ((control & kMsiWide) != 0) {
+    write_config(data, 4, 0);
+    data += 4;
+  }
+  write_config(data, 2, kMessage);
+  write_config(capability_ + kMessageControl, 2, granted_ != 0 ? control | kMsiEnable : control);
+}
+
+void PciFunction::grant_msi_x() {
+  for (unsigned entry = 0; entry < table_entries_; ++entry) {
+    const std::uint64_t at = table_ + entry * kMsiXEntryBytes;
+    bridge_.write(BusSpace::Memory, at, 4, PciBus::slot_address(offer_.first + (entry < granted_ ? entry : 0)));
+    bridge_.write(BusSpace::Memory, at + 4, 4, 0);
+    bridge_.write(BusSpace::Memory, at + 8, 4, kMessage);
+    bridge_.write(BusSpace::Memory, at + 12, 4, 0);  // not masked
+  }
+  const std::uint32_t control = read_config(capability_ + kMessageControl, 2);
+  write_config(capability_ + kMessageControl, 2, granted_ != 0 ? control | kMsiXEnable : control & ~kMsiXEnable);
+}
+
 void PciBus::route_interrupts() {
   PciFunction lpc(bridge_, "lpc", kLpcSlot);
   for (const unsigned offset : kPinRouting) lpc.write_config(offset, 1, kRoutingOff);
@@ -88,7 +136,34 @@ Result<void> PciBus::set_up(PciFunction& function) {
     function.write_config(kInterruptLine, 1, static_cast<std::uint32_t>(function.line_));
   }
   function.write_config(kCommand, 2, kPortsMemoryAndMaster);
+  find_messages(function);
   return {};
+}
+
+// MSI-X if it is there. Of several MSI messages QEMU writes all to one address, told apart by what is written; one overwrites the other, so that
+// only one is offered.
+void PciBus::find_messages(PciFunction& function) {
+  if ((function.read_config(kStatus, 2) & kHasCapabilities) == 0) return;
+  MessageOffer& offer = function.offer_;
+  // No more than fit into configuration space, should they form a circle.
+  unsigned at = function.read_config(kFirstCapability, 1) & 0xfc;
+  for (unsigned left = 48; at != 0 && left != 0; --left, at = function.read_config(at + 1, 1) & 0xfc) {
+    const std::uint32_t kind = function.read_config(at, 1);
+    if (kind == kMsi && offer.kind == MessageOffer::Kind::None) {
+      offer = {MessageOffer::Kind::Msi, 1, next_message_};
+      function.capability_ = at;
+    } else if (kind == kMsiX) {
+      const std::uint32_t table = function.read_config(at + kMsiXTable, 4);
+      const std::uint64_t base = (table & 7) < 6 ? function.bases_[table & 7] : 0;
+      if (base == 0) continue;
+      function.table_ = base + (table & ~7U);
+      function.table_entries_ = (function.read_config(at + kMessageControl, 2) & 0x7ff) + 1;
+      function.capability_ = at;
+      offer = {MessageOffer::Kind::MsiX, function.table_entries_, next_message_};
+    }
+  }
+  if (offer.count > kMostMessages - next_message_) offer = {};
+  next_message_ += offer.count;
 }
 
 // A base address register tells its size by which of the bits written with ones stay zero.
@@ -108,6 +183,7 @@ Result<void> PciBus::assign_addresses(PciFunction& function) {
                                space == BusSpace::Port ? "ports" : "register memory")};
     }
     function.ranges_.push_back({space, *base, size});
+    function.bases_[(offset - kFirstBase) / 4] = *base;
     function.write_config(offset, 4, static_cast<std::uint32_t>(*base));
     if (wide) function.write_config(offset += 4, 4, 0);
   }

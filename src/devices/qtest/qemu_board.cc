@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -120,7 +121,8 @@ Result<void> QemuBoard::launch(const QemuConfig& config) {
   if (!child) return child.error();
   child_ = std::move(child).value();
 
-  channel_ = std::make_unique<Channel>(std::move(socket), reply_timeout_, [this](unsigned line, bool asserted) { line_changed(line, asserted); });
+  channel_ = std::make_unique<Channel>(
+      std::move(socket), reply_timeout_, [this](unsigned line, bool asserted) { line_changed(line, asserted); }, [this] { look_for_messages(); });
   clock_ = std::make_unique<Clock>(*channel_);
   channel_->post("irq_intercept_in ioapic");
   if (!clock_->start()) return Error{diagnosis()};
@@ -139,6 +141,7 @@ Result<void> QemuBoard::set_up_functions(const QemuConfig& config, const std::ve
     if (channel_->broken()) return Error{diagnosis()};
     if (!ready) return ready;
   }
+  messages_ = bus.messages();
   if (!channel_->flush()) return Error{diagnosis()};
   return {};
 }
@@ -193,6 +196,17 @@ void QemuBoard::line_changed(unsigned line, bool asserted) {
   asserted_ += asserted ? 1U : ~0U;
   changed_ = true;
   if (host_ != nullptr) host_->set_line(line, asserted);
+}
+
+// QEMU has answered everything, so what its functions have written by then is there.
+void QemuBoard::look_for_messages() {
+  for (unsigned message = 0; message < messages_; ++message) {
+    auto& slot = *reinterpret_cast<std::uint32_t*>(memory_.data() + PciBus::slot_address(message));
+    if (std::atomic_ref(slot).load(std::memory_order_acquire) == 0) continue;
+    std::atomic_ref(slot).store(0, std::memory_order_relaxed);
+    changed_ = true;
+    if (host_ != nullptr) host_->send_message(message);
+  }
 }
 
 // Why the channel broke: the child's end says more than the socket's.

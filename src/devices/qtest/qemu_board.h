@@ -3,9 +3,10 @@
 // The child is /usr/libexec/xen-qemu-system-i386 (Debian package qemu-system-xen) with the qtest accelerator: a PC without a processor.
 // Guest memory is shared, so drivers and devices see each other's data without copies.
 //
-//   Q.B-1  advance_to() stops at the first line change, which it has told by set_line when it returns the time of it. It may return without
-//          progress, when a posted write changed a line.
-//   Q.B-2  Lines also change inside register accesses; set_line is called before the access returns. It must not call the board back.
+//   Q.B-1  advance_to() stops at the first line change or message, which it has told by set_line or send_message when it returns the time of it.
+//          It may return without progress, when a posted write changed a line or sent a message.
+//   Q.B-2  Lines also change and messages are sent inside register accesses; the host is told before the access returns. It must not call the
+//          board back. Equal messages between two looks are one, as on the bus.
 //   Q.B-3  A write is posted while no line is asserted: it takes effect in order, at the latest before the next read or advance. While a line is
 //          asserted a write is waited for, so that an interrupt routine's acknowledgement lowers the line before the routine returns.
 //          What a device reads from memory because of a write, it may read as late as the write takes effect.
@@ -69,6 +70,7 @@ class QemuBoard final : public Board, private Bridge {
   void attach(BoardHost& host) override;
   std::span<Device* const> devices() override { return devices_; }
   unsigned lines() const override { return kLines; }
+  unsigned messages() const override { return messages_; }
   Nanoseconds next_event() const override { return kUnknown; }
   Nanoseconds advance_to(Nanoseconds until) override;
   DmaMemory dma() const override;
@@ -89,6 +91,7 @@ class QemuBoard final : public Board, private Bridge {
   Result<void> launch(const QemuConfig& config);
   Result<void> set_up_functions(const QemuConfig& config, const std::vector<unsigned>& slots);
   void line_changed(unsigned line, bool asserted);
+  void look_for_messages();
   std::string diagnosis();
   void report_failure();
 
@@ -106,7 +109,8 @@ class QemuBoard final : public Board, private Bridge {
   std::chrono::milliseconds reply_timeout_;
   std::array<bool, kLines> levels_{};
   unsigned asserted_ = 0;  // number of true levels_
-  bool changed_ = false;   // a level changed since advance_to() began
+  unsigned messages_ = 0;  // of all functions
+  bool changed_ = false;   // a level changed, or a message came, since advance_to() began
   bool ended_ = false;     // by end()
   bool reported_ = false;  // to host_->fail
 };
