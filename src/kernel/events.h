@@ -24,7 +24,11 @@ struct Address {
 };
 
 enum class ActivityKind : std::uint8_t { Isr, Dpc, TimerDpc, SynchronizedRoutine, ClockInterrupt, IpiInterrupt, WorkItem, DriverRoutine };
-enum class LockKind : std::uint8_t { Spin, Interrupt, Cancel, Dispatcher };
+enum class LockKind : std::uint8_t { Spin, Interrupt, Cancel, Dispatcher, Queued, ReaderWriter, Push };
+// By which routines a lock was taken or given back: forms must not be mixed for one lock (LCK-1, LCK-2, LCK-5).
+enum class LockForm : std::uint8_t { Kernel, RaiseToDpc, RaiseToSynch, AtDpcLevel, ForDpc, Try, List, Convert };
+// The others belong to a thread and may be held while it waits.
+constexpr bool belongs_to_processor(LockKind kind) { return kind != LockKind::Push; }
 enum class WaitReason : std::uint8_t { Executive, Delay, QuantumEnd, Preempted, Ended, Worker, Yield };
 
 // A table, one fact a row:
@@ -52,9 +56,14 @@ struct DrainBegan     { static constexpr const char* name = "drain-began";     s
 struct DrainEnded     { static constexpr const char* name = "drain-ended";     std::uint32_t ran;
                         template <class V> void fields(V&& v) const { v("ran", ran); } };
 
-struct LockAcquired   { static constexpr const char* name = "lock-acquired";   Address lock; LockKind kind; bool waited;
-                        template <class V> void fields(V&& v) const { v("lock", lock); v("kind", kind); v("waited", waited); } };
-struct LockReleased   { static constexpr const char* name = "lock-released";   Address lock; LockKind kind;
+// A spinning lock belongs to the processor that states this, a push lock to its thread. `handle`: of a queued lock, where its place in the queue is.
+// A shared lock that is converted to exclusive is released first.
+struct LockAcquired   { static constexpr const char* name = "lock-acquired";   Address lock; LockKind kind; bool waited; LockForm form = LockForm::Kernel; bool shared = false; Address handle = {};
+                        template <class V> void fields(V&& v) const { v("lock", lock); v("kind", kind); v("waited", waited); v("form", form); v("shared", shared); v("handle", handle); } };
+struct LockReleased   { static constexpr const char* name = "lock-released";   Address lock; LockKind kind; LockForm form = LockForm::Kernel; bool shared = false; Address handle = {};
+                        template <class V> void fields(V&& v) const { v("lock", lock); v("kind", kind); v("form", form); v("shared", shared); v("handle", handle); } };
+// The next acquisition of it is the first of a new lock.
+struct LockInitialized { static constexpr const char* name = "lock-initialized"; Address lock; LockKind kind;
                         template <class V> void fields(V&& v) const { v("lock", lock); v("kind", kind); } };
 
 // Everything before OrderReleased{object} happens before everything after the OrderAcquired{object} that follows it.
@@ -138,10 +147,10 @@ struct Bugchecked     { static constexpr const char* name = "bugchecked";      s
 // clang-format on
 
 using Event = std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan,
-                           DrainEnded, LockAcquired, LockReleased, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested, LineChanged,
-                           UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated, DisconnectedWhileAsserting,
-                           ClockTicked, ClockIntervalChanged, DpcThresholdChanged, TimerSet, TimerCancelled, TimerExpired,
-                           ObjectSignalled, WaitBegan, WaitEnded, ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded, WorkQueued,
-                           PoolAllocated, PoolFreed, Stalled, RegisterAccessed, IrpSent, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
+                           DrainEnded, LockAcquired, LockReleased, LockInitialized, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested,
+                           LineChanged, UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated, DisconnectedWhileAsserting,
+                           ClockTicked, ClockIntervalChanged, DpcThresholdChanged, TimerSet, TimerCancelled, TimerExpired, ObjectSignalled, WaitBegan,
+                           WaitEnded, ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded, WorkQueued, PoolAllocated, PoolFreed, Stalled,
+                           RegisterAccessed, IrpSent, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
 
 }  // namespace kdpc

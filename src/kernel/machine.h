@@ -9,7 +9,8 @@
 //  here()                   The current processor. Only at Dispatch or above; the reference dies at the next lowering, window or switch.
 //  window()                 A point where every interrupt above the current level that is due is taken, through entry::interrupt().
 //  observe(event)           States a fact. Any level, any lock; nothing listens that could call back.
-//  spin_pause(word)         One turn of a wait for `word` to change; interrupts above the current level are taken meanwhile.
+//  spin_pause(word)         One turn of a wait for `word` to change; interrupts above the current level are taken meanwhile. `word.lock` is what
+//                           LockAcquired and LockReleased call the lock for which the word stands.
 //  now()                    Nanoseconds since start, on this processor; never goes back.
 //  arm_clock(when)          The clock vector comes to this processor once, at `when` or as soon after it as the level allows.
 //  send_ipi(targets)        The IPI vector comes to each of them soon; requests made before are visible to its handler.
@@ -62,10 +63,30 @@ struct Routing {
   bool enabled;
 };
 
+// What a spinning processor watches. An in-stack queued lock is waited for at the waiter's own place, so word and lock may be two things.
+class SpinWord {
+ public:
+  SpinWord(const volatile std::uintptr_t* word, const volatile void* lock = nullptr)  // NOLINT(google-explicit-constructor)
+      : word_(word), lock_(lock != nullptr ? lock : word), wide_(true) {}
+  SpinWord(const volatile std::uint32_t* word, const volatile void* lock = nullptr)  // NOLINT(google-explicit-constructor)
+      : word_(word), lock_(lock != nullptr ? lock : word), wide_(false) {}
+  SpinWord() = default;
+
+  const void* word() const { return const_cast<const void*>(word_); }
+  const void* lock() const { return const_cast<const void*>(lock_); }
+  std::uintptr_t value() const {
+    return wide_ ? *static_cast<const volatile std::uintptr_t*>(word_) : *static_cast<const volatile std::uint32_t*>(word_);
+  }
+
+ private:
+  const volatile void* word_ = nullptr;
+  const volatile void* lock_ = nullptr;
+  bool wide_ = true;
+};
+
 template <class M>
 concept MachineContract = requires(Irql level, Requests requests, std::uint64_t nanoseconds, ProcessorSet set, Thread& thread, Routing routing,
-                                   std::uint8_t vector, const volatile std::uintptr_t* word, const BugcheckReport& report, void (*function)(void*),
-                                   void* argument) {
+                                   std::uint8_t vector, SpinWord word, const BugcheckReport& report, void (*function)(void*), void* argument) {
   { M::irql() } -> std::same_as<Irql>;
   { M::set_irql(level) } -> std::same_as<void>;
   { M::request_here(requests) } -> std::same_as<void>;

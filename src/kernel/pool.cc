@@ -175,6 +175,7 @@ void for_each_active(OnTimer&& on_timer, OnDpc&& on_dpc) {
 
 void audit_range(const void* start, std::size_t size, const PoolBlock* block) {
   const Range range{static_cast<const std::byte*>(start), static_cast<const std::byte*>(start) + size};
+  held_locks::audit_range(range.low, range.high);
   const Irql previous = scheduler::acquire_dispatcher_lock();
   for_each_active([&](const Timer* timer) { audit_timer(range, block, timer); }, [&](const Dpc* dpc) { audit_dpc(range, dpc); });
   for (WorkerPool& pool : sys().workers) {

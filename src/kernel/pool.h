@@ -70,8 +70,8 @@ constexpr std::uint32_t pool_tag(const char (&text)[5]) {
          static_cast<std::uint32_t>(text[3]) << 24;
 }
 
-// A range is about to be freed or unmapped: queued DPCs, active timers and queued work items inside it are bug checks (PNP-3, WI-2). `block`: the
-// range is this pool block, of which Driver Verifier has a word of its own (IRQL-7).
+// A range is about to be freed or unmapped: queued DPCs, active timers, queued work items and held locks inside it are bug checks (PNP-3, WI-2,
+// LCK-3). `block`: the range is this pool block, of which Driver Verifier has a word of its own (IRQL-7).
 void audit_range(const void* start, std::size_t size, const PoolBlock* block = nullptr);
 // Code is about to be unmapped: a queued DPC, or an active timer with a DPC, whose routine lies in it is a bug check, wherever the object is (PNP-3).
 void audit_code(const void* start, std::size_t size);

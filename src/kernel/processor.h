@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernel/dpc.h"
+#include "kernel/held_locks.h"
 #include "kernel/interrupt.h"
 #include "kernel/scheduler.h"
 #include "kernel/timer.h"
@@ -38,6 +39,8 @@ struct Processor {
 
   TimerTable timers;            // D
   volatile bool timer_request;  // H  something is due; take it in the next drain
+
+  HeldLocks held_locks;  // H  drivers' spinning locks; an audit on another processor reads it as a hint
 
   std::uint32_t interrupt_nesting;      // H
   volatile bool ending_interrupts;      // H  the outermost interrupt opens its last window: those taken in it leave the rest to it

@@ -81,6 +81,7 @@ void end_current() {
   scheduler::acquire_dispatcher_lock();
   Processor& self = Machine::here();
   Thread& thread = *self.current_thread;
+  held_locks::audit_thread(thread);
   Machine::observe(ThreadEnded{thread.id});
   Machine::observe(OrderReleased{&thread});
   thread.state = ThreadState::Terminated;

@@ -22,6 +22,23 @@ std::string_view name_of(LockKind kind) {
     case LockKind::Interrupt: return "interrupt";
     case LockKind::Cancel: return "cancel";
     case LockKind::Dispatcher: return "dispatcher";
+    case LockKind::Queued: return "queued";
+    case LockKind::ReaderWriter: return "reader-writer";
+    case LockKind::Push: return "push";
+  }
+  return "?";
+}
+
+std::string_view name_of(LockForm form) {
+  switch (form) {
+    case LockForm::Kernel: return "kernel";
+    case LockForm::RaiseToDpc: return "raise-to-dpc";
+    case LockForm::RaiseToSynch: return "raise-to-synch";
+    case LockForm::AtDpcLevel: return "at-dpc-level";
+    case LockForm::ForDpc: return "for-dpc";
+    case LockForm::Try: return "try";
+    case LockForm::List: return "list";
+    case LockForm::Convert: return "convert";
   }
   return "?";
 }

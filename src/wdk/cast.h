@@ -6,6 +6,7 @@
 
 #include "kernel/dpc.h"
 #include "kernel/interrupt.h"
+#include "kernel/queued_lock.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
 #include "kernel/wait.h"
@@ -26,6 +27,8 @@ static_assert(sizeof(DISPATCHER_HEADER) == sizeof(DispatcherHeader) &&
 static_assert(sizeof(KEVENT) == sizeof(EventObject));
 static_assert(sizeof(KSEMAPHORE) == sizeof(Semaphore) && offsetof(KSEMAPHORE, Limit) == offsetof(Semaphore, limit));
 static_assert(sizeof(KSPIN_LOCK) == sizeof(SpinLock));
+static_assert(sizeof(KLOCK_QUEUE_HANDLE) == sizeof(LockHandle) && offsetof(KLOCK_QUEUE_HANDLE, OldIrql) == offsetof(LockHandle, old_irql) &&
+              offsetof(KSPIN_LOCK_QUEUE, Lock) == offsetof(LockPlace, lock));
 static_assert(sizeof(WORK_QUEUE_ITEM) == sizeof(WorkItem) && offsetof(WORK_QUEUE_ITEM, WorkerRoutine) == offsetof(WorkItem, routine) &&
               offsetof(WORK_QUEUE_ITEM, Parameter) == offsetof(WorkItem, parameter));
 static_assert(LowImportance == static_cast<int>(Importance::Low) && MediumImportance == static_cast<int>(Importance::Medium) &&
@@ -36,6 +39,7 @@ inline Timer& as_timer(KTIMER* timer) { return *reinterpret_cast<Timer*>(timer);
 inline EventObject& as_event(KEVENT* event) { return *reinterpret_cast<EventObject*>(event); }
 inline Semaphore& as_semaphore(KSEMAPHORE* semaphore) { return *reinterpret_cast<Semaphore*>(semaphore); }
 inline SpinLock& as_lock(KSPIN_LOCK* lock) { return *reinterpret_cast<SpinLock*>(const_cast<ULONG_PTR*>(lock)); }
+inline LockHandle& as_handle(KLOCK_QUEUE_HANDLE* handle) { return *reinterpret_cast<LockHandle*>(handle); }
 inline DispatcherHeader& as_object(void* object) { return *static_cast<DispatcherHeader*>(object); }
 inline Thread& as_thread(void* thread) { return *static_cast<Thread*>(thread); }
 inline PKTHREAD as_kthread(Thread& thread) { return reinterpret_cast<PKTHREAD>(&thread); }

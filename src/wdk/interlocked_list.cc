@@ -10,7 +10,7 @@ extern "C" {
 
 PLIST_ENTRY NTAPI ExInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock) {
   KDPC_ROUTINE(ExInterlockedInsertHeadList);
-  Locked<Irql::High> locked(as_lock(Lock));
+  Locked<Irql::High> locked(as_lock(Lock), LockKind::Spin, LockForm::List);
   const PLIST_ENTRY first = IsListEmpty(ListHead) ? nullptr : ListHead->Flink;
   InsertHeadList(ListHead, ListEntry);
   return first;
@@ -18,7 +18,7 @@ PLIST_ENTRY NTAPI ExInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY 
 
 PLIST_ENTRY NTAPI ExInterlockedInsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock) {
   KDPC_ROUTINE(ExInterlockedInsertTailList);
-  Locked<Irql::High> locked(as_lock(Lock));
+  Locked<Irql::High> locked(as_lock(Lock), LockKind::Spin, LockForm::List);
   const PLIST_ENTRY last = IsListEmpty(ListHead) ? nullptr : ListHead->Blink;
   InsertTailList(ListHead, ListEntry);
   return last;
@@ -26,13 +26,13 @@ PLIST_ENTRY NTAPI ExInterlockedInsertTailList(PLIST_ENTRY ListHead, PLIST_ENTRY 
 
 PLIST_ENTRY NTAPI ExInterlockedRemoveHeadList(PLIST_ENTRY ListHead, PKSPIN_LOCK Lock) {
   KDPC_ROUTINE(ExInterlockedRemoveHeadList);
-  Locked<Irql::High> locked(as_lock(Lock));
+  Locked<Irql::High> locked(as_lock(Lock), LockKind::Spin, LockForm::List);
   return IsListEmpty(ListHead) ? nullptr : RemoveHeadList(ListHead);
 }
 
 PSINGLE_LIST_ENTRY NTAPI ExInterlockedPushEntryList(PSINGLE_LIST_ENTRY ListHead, PSINGLE_LIST_ENTRY ListEntry, PKSPIN_LOCK Lock) {
   KDPC_ROUTINE(ExInterlockedPushEntryList);
-  Locked<Irql::High> locked(as_lock(Lock));
+  Locked<Irql::High> locked(as_lock(Lock), LockKind::Spin, LockForm::List);
   const PSINGLE_LIST_ENTRY first = ListHead->Next;
   PushEntryList(ListHead, ListEntry);
   return first;
@@ -40,7 +40,7 @@ PSINGLE_LIST_ENTRY NTAPI ExInterlockedPushEntryList(PSINGLE_LIST_ENTRY ListHead,
 
 PSINGLE_LIST_ENTRY NTAPI ExInterlockedPopEntryList(PSINGLE_LIST_ENTRY ListHead, PKSPIN_LOCK Lock) {
   KDPC_ROUTINE(ExInterlockedPopEntryList);
-  Locked<Irql::High> locked(as_lock(Lock));
+  Locked<Irql::High> locked(as_lock(Lock), LockKind::Spin, LockForm::List);
   return PopEntryList(ListHead);
 }
 

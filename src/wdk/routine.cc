@@ -37,14 +37,14 @@ constexpr RoutineRow kRows[] = {
 #undef ROUTINE
 };
 
-void refuse(RoutineId id, Irql level, const void* object) {
+void refuse(RoutineId id, Irql level, const void* object, std::uint64_t last) {
   const RoutineRow& row = row_of(id);
   const bool too_high = level > row.highest;
   const Sentences& sentences = kSentences[static_cast<unsigned>(id)];
   const char* sentence = too_high ? sentences.too_high : sentences.too_low;
   switch (sys().options.irql_checks) {
     case Options::IrqlChecks::Strict:
-      bug_check(stop::DriverVerifierDetectedViolation, {row.subcode, as_parameter(level), as_parameter(object), 0}, sentence, row.rule);
+      bug_check(stop::DriverVerifierDetectedViolation, {row.subcode, as_parameter(level), as_parameter(object), last}, sentence, row.rule);
     case Options::IrqlChecks::Checked:
       bug_check(too_high ? stop::IrqlNotLessOrEqual : stop::IrqlNotGreaterOrEqual,
                 {as_parameter(level), as_parameter(too_high ? row.highest : row.lowest), as_parameter(object), 0}, sentence, row.rule);
@@ -62,10 +62,10 @@ bool is_exported(std::string_view name) {
   return false;
 }
 
-void enter_routine(RoutineId id, void* caller, const void* object) {
+void enter_routine(RoutineId id, void* caller, const void* object, std::uint64_t last) {
   Machine::observe(RoutineEntered{static_cast<std::uint16_t>(id), caller});
   const RoutineRow& row = row_of(id);
-  if (const Irql level = Machine::irql(); level < row.lowest || level > row.highest) refuse(id, level, object);
+  if (const Irql level = Machine::irql(); level < row.lowest || level > row.highest) refuse(id, level, object, last);
   Machine::window();
 }
 

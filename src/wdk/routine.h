@@ -33,10 +33,12 @@ inline constexpr unsigned kRoutineCount = static_cast<unsigned>(RoutineId::Count
 // Is there an export of this name?
 bool is_exported(std::string_view name);
 
-// `object` is the second bug check parameter after the IRQL, where the sub-code has one.
-void enter_routine(RoutineId id, void* caller, const void* object);
+// `object` is the second bug check parameter after the IRQL, where the sub-code has one, and `last` the third.
+void enter_routine(RoutineId id, void* caller, const void* object, std::uint64_t last = 0);
 
 }  // namespace kdpc::wdk
 
 #define KDPC_ROUTINE_ON(routine, object) ::kdpc::wdk::enter_routine(::kdpc::wdk::RoutineId::routine, __builtin_return_address(0), object)
+#define KDPC_ROUTINE_WITH(routine, object, last) \
+  ::kdpc::wdk::enter_routine(::kdpc::wdk::RoutineId::routine, __builtin_return_address(0), object, last)
 #define KDPC_ROUTINE(routine) KDPC_ROUTINE_ON(routine, nullptr)

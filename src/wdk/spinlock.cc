@@ -1,51 +1,93 @@
 #include "kernel/spinlock.h"
 
 #include "kernel/interrupt.h"
+#include "kernel/queued_lock.h"
 #include "wdk/cast.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
 using namespace kdpc::wdk;
 
+namespace {
+
+// Only a free build comes to a raising form above its level: there the level drops to it, as NT's store to CR8 does (IRQL-7).
+KIRQL acquire_at(Irql level, PKSPIN_LOCK lock, LockForm form) NO_PERMISSION_CHECK {
+  const Irql previous = raise_for_driver(level);
+  as_lock(lock).acquire_here(LockKind::Spin, form);
+  return static_cast<KIRQL>(previous);
+}
+
+void acquire_queued_at(Irql level, PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, LockForm form) {
+  const Irql previous = raise_for_driver(level);
+  LockQueue::acquire_here(as_lock(lock), as_handle(handle), form);
+  handle->OldIrql = static_cast<KIRQL>(previous);  // as with ordinary locks, only when the lock is owned (LCK-1)
+}
+
+}  // namespace
+
 extern "C" {
 
 VOID NTAPI KeInitializeSpinLock(PKSPIN_LOCK SpinLock) {
   KDPC_ROUTINE(KeInitializeSpinLock);
-  as_lock(SpinLock).initialize();
+  as_lock(SpinLock).initialize_for_driver();
 }
 
-KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock) NO_PERMISSION_CHECK {
+KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock) {
   KDPC_ROUTINE_ON(KeAcquireSpinLockRaiseToDpc, SpinLock);
-  // Only a free build comes here above DISPATCH_LEVEL: there the level drops to it, as NT's store to CR8 does (IRQL-7).
-  const Irql previous = raise_for_driver(Irql::Dispatch);
-  as_lock(SpinLock).acquire_here();
-  return static_cast<KIRQL>(previous);
+  return acquire_at(Irql::Dispatch, SpinLock, LockForm::RaiseToDpc);
+}
+
+KIRQL NTAPI KeAcquireSpinLockRaiseToSynch(PKSPIN_LOCK SpinLock) {
+  KDPC_ROUTINE_ON(KeAcquireSpinLockRaiseToSynch, SpinLock);
+  return acquire_at(Irql::Synch, SpinLock, LockForm::RaiseToSynch);
 }
 
 VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql) NO_PERMISSION_CHECK {
   KDPC_ROUTINE_ON(KeReleaseSpinLock, SpinLock);
-  as_lock(SpinLock).release_here();
+  as_lock(SpinLock).release_here(LockKind::Spin, LockForm::RaiseToDpc);
   lower_for_driver(static_cast<Irql>(NewIrql));
 }
 
 VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock) NO_PERMISSION_CHECK {
   KDPC_ROUTINE_ON(KeAcquireSpinLockAtDpcLevel, SpinLock);
-  as_lock(SpinLock).acquire_here();
+  as_lock(SpinLock).acquire_here(LockKind::Spin, LockForm::AtDpcLevel);
 }
 
 VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock) NO_PERMISSION_CHECK {
   KDPC_ROUTINE_ON(KeReleaseSpinLockFromDpcLevel, SpinLock);
-  as_lock(SpinLock).release_here();
+  as_lock(SpinLock).release_here(LockKind::Spin, LockForm::AtDpcLevel);
 }
 
 BOOLEAN NTAPI KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock) {
   KDPC_ROUTINE_ON(KeTryToAcquireSpinLockAtDpcLevel, SpinLock);
-  return as_lock(SpinLock).try_acquire_here();
+  return as_lock(SpinLock).try_acquire_here(LockKind::Spin, LockForm::Try);
 }
 
 BOOLEAN NTAPI KeTestSpinLock(PKSPIN_LOCK SpinLock) {
   KDPC_ROUTINE(KeTestSpinLock);
   return as_lock(SpinLock).is_free();
+}
+
+VOID NTAPI KeAcquireInStackQueuedSpinLock(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle) {
+  KDPC_ROUTINE_ON(KeAcquireInStackQueuedSpinLock, SpinLock);
+  acquire_queued_at(Irql::Dispatch, SpinLock, LockHandle, LockForm::RaiseToDpc);
+}
+
+VOID NTAPI KeReleaseInStackQueuedSpinLock(PKLOCK_QUEUE_HANDLE LockHandle) {
+  KDPC_ROUTINE_WITH(KeReleaseInStackQueuedSpinLock, LockQueue::lock_of(as_handle(LockHandle)), LockHandle->OldIrql);
+  const KIRQL previous = LockHandle->OldIrql;  // the handle is another acquisition's as soon as the lock is free
+  LockQueue::release_here(as_handle(LockHandle), LockForm::RaiseToDpc);
+  lower_for_driver(static_cast<Irql>(previous));
+}
+
+VOID NTAPI KeAcquireInStackQueuedSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle) {
+  KDPC_ROUTINE_ON(KeAcquireInStackQueuedSpinLockAtDpcLevel, SpinLock);
+  LockQueue::acquire_here(as_lock(SpinLock), as_handle(LockHandle), LockForm::AtDpcLevel);
+}
+
+VOID NTAPI KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE LockHandle) {
+  KDPC_ROUTINE_ON(KeReleaseInStackQueuedSpinLockFromDpcLevel, LockQueue::lock_of(as_handle(LockHandle)));
+  LockQueue::release_here(as_handle(LockHandle), LockForm::AtDpcLevel);
 }
 
 }  // extern "C"

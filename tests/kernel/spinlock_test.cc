@@ -228,18 +228,67 @@ KDPC_TEST(SpinLock, IsRealEvenWithOneProcessor) {
   });
 }
 
-KDPC_TEST(SpinLock, StillHeldWhenTheLevelFallsIsFoundAtTheNextAcquisition) {
-  RULE("LCK-8");
+void lower_with_the_lock_held(kdpc::lab::Machine& m) {
   initialize(m);
-  m.on(0, PASSIVE_LEVEL, [] {
+  m.start(0, PASSIVE_LEVEL, [] {
     KIRQL old;
     KeRaiseIrql(DISPATCH_LEVEL, &old);
     KeAcquireSpinLockAtDpcLevel(&lock);
     KeLowerIrql(old);  // the bug
+    LARGE_INTEGER long_time = kdpc::test::hundreds_of_ns(-100'000'000);
+    KeDelayExecutionThread(KernelMode, FALSE, &long_time);
   });
+  m.run_for(1ms);
   EXPECT_NO_FINDINGS();
+}
+
+KDPC_TEST(SpinLock, StillHeldWhenTheLevelFallsIsFoundAtTheNextAcquisition) {
+  RULE("LCK-8");
+  lower_with_the_lock_held(m);
   m.on(0, PASSIVE_LEVEL, [] { KeAcquireSpinLock(&lock, &saved); });
   EXPECT_BUGCHECK(0x0F, &lock, 0, 0, DISPATCH_LEVEL);
+}
+
+KDPC_TEST(SpinLock, StillHeldWhenTheLevelFallsIsFoundAtAReleaseInAnotherThread) {
+  RULE("LCK-3");
+  lower_with_the_lock_held(m);
+  m.on(0, DISPATCH_LEVEL, [] { KeReleaseSpinLockFromDpcLevel(&lock); });
+  EXPECT_BUGCHECK(0xC4, 0x1004, &lock, any, any);
+}
+
+KDPC_TEST(SpinLock, StillHeldWhenItsThreadEndsIsFound) {
+  RULE("LCK-3");
+  initialize(m);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeRaiseIrqlToDpcLevel();
+    KeAcquireSpinLockAtDpcLevel(&lock);
+    KeLowerIrql(PASSIVE_LEVEL);
+  });
+  m.run_for(1ms);
+  EXPECT_BUGCHECK(0xC4, 0x100A, any, &lock, 0);
+}
+
+KDPC_TEST(SpinLock, InPoolThatIsFreedWhileItIsHeldIsFound) {
+  RULE("LCK-3");
+  static PKSPIN_LOCK in_pool;
+  m.on(0, PASSIVE_LEVEL, [] {
+    in_pool = static_cast<PKSPIN_LOCK>(ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, 'kcoL'));
+    KeInitializeSpinLock(in_pool);
+    KeAcquireSpinLock(in_pool, &saved);
+    ExFreePool(in_pool);
+  });
+  EXPECT_BUGCHECK(0xC4, 0x100B, in_pool, any, 0);
+}
+
+KDPC_TEST(SpinLock, InPoolThatIsFreedAfterItsReleaseIsNobodysConcern) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    const auto in_pool = static_cast<PKSPIN_LOCK>(ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, 'kcoL'));
+    KeInitializeSpinLock(in_pool);
+    KeAcquireSpinLock(in_pool, &saved);
+    KeReleaseSpinLock(in_pool, saved);
+    ExFreePool(in_pool);
+  });
+  EXPECT_NO_FINDINGS();
 }
 
 // -- LCK-4 ----------------------------------------------------------------------------------------------------------------------------------

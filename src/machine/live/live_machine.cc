@@ -63,10 +63,10 @@ void Machine::window_slow() {
 
 void Machine::tell(const Event& event) { live::tell(event); }
 
-void Machine::spin_pause(const volatile std::uintptr_t* word) {
+void Machine::spin_pause(SpinWord) {
   look_at_the_clock();
   take_interrupts();
-  if (*word != 0) __builtin_ia32_pause();
+  __builtin_ia32_pause();
 }
 
 std::uint64_t Machine::now() { return state().time_passes ? run::host_clock() - state().origin : state().stopped_at; }

@@ -81,12 +81,6 @@ bool waits_for_work(const Thread& thread) {
   return false;
 }
 
-const HeldLock* find_held(const Slot& slot, const void* lock) {
-  for (std::uint32_t index = 0; index < slot.held_count && index < kMaxHeldLocks; ++index)
-    if (slot.held[index].lock == lock) return &slot.held[index];
-  return nullptr;
-}
-
 }  // namespace
 
 void fill_frames(std::uintptr_t* frames) {
@@ -123,7 +117,9 @@ std::string place(std::uintptr_t address) {
 std::string processor(const Slot& slot) {
   std::string text = fmt::format("processor {} {} at {} in {}", slot.number, verb_of(slot.doing), kdpc::name_of(slot.irql),
                                  thread_text(*slot.processor->current_thread));
-  if (slot.doing == Doing::Spinning) text += fmt::format(", waiting for the word at {}", fmt::ptr(const_cast<const std::uintptr_t*>(slot.spin_word)));
+  if (slot.doing == Doing::Spinning)
+    text += fmt::format(", waiting for {} at {}", slot.spin_word.word() == slot.spin_word.lock() ? "the word" : "its place in the queue of the lock",
+                        fmt::ptr(slot.spin_word.lock()));
   for (std::uint32_t index = 0; index < slot.held_count && index < kMaxHeldLocks; ++index)
     text += fmt::format("\n  holds the lock at {} since {} ns (taken by thread {})", fmt::ptr(slot.held[index].lock), slot.held[index].since,
                         slot.held[index].thread);
@@ -133,22 +129,15 @@ std::string processor(const Slot& slot) {
   return text;
 }
 
-std::string circle_of_locks(const Slot& first) {
+std::string circle_of_locks(const Circle& circle) {
   std::string text = "deadlock: processors spin for locks that each other hold, so none of them can ever go on.";
-  const Slot* slot = &first;
-  do {
-    const void* wanted = const_cast<const std::uintptr_t*>(slot->spin_word);
-    const Slot* owner = nullptr;
-    const HeldLock* held = nullptr;
-    for (unsigned number = 0; number < state().processors && owner == nullptr; ++number) {
-      held = find_held(state().slots[number], wanted);
-      if (held != nullptr) owner = &state().slots[number];
-    }
-    if (owner == nullptr) break;
-    text += fmt::format("\nprocessor {} waits for the lock at {}, which processor {} has held since {} ns", slot->number, fmt::ptr(wanted),
-                        owner->number, held->since);
-    slot = owner;
-  } while (slot != &first);
+  for (unsigned place = 0; place < circle.count; ++place) {
+    const Slot& slot = *circle.slots[place];
+    const Slot& owner = *circle.slots[(place + 1) % circle.count];
+    const HeldLock* held = find_held(owner, slot.spin_word.lock());
+    text += fmt::format("\nprocessor {} waits for the lock at {}, which processor {} has held since {} ns", slot.number,
+                        fmt::ptr(slot.spin_word.lock()), owner.number, held->since);
+  }
   return text + "\n" + everybody();
 }
 

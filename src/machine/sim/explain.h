@@ -16,8 +16,12 @@ void fill_frames_of_signal(std::uintptr_t* frames, std::uintptr_t instruction, s
 std::string place(std::uintptr_t address);
 // p1 in thread 7 "worker" at DISPATCH_LEVEL …, then the frames, one a line.
 std::string processor(const Slot& slot);
-// Who holds which lock and who waits for it, beginning at `first`.
-std::string circle_of_locks(const Slot& first);
+// Processors each of which spins for a lock that the next one holds, and the last one for one of the first.
+struct Circle {
+  const Slot* slots[kMaxProcessors];
+  unsigned count;
+};
+std::string circle_of_locks(const Circle& circle);
 std::string quiescence();
 std::string everybody();
 

@@ -121,10 +121,10 @@ Next ask_oracle(const Next& first) {
 void check_spinners(const Slot& ran) {
   for (unsigned number = 0; number < state().processors; ++number) {
     Slot& slot = state().slots[number];
-    if (slot.doing != Doing::Spinning || *slot.spin_word == slot.spin_expected) continue;
+    if (slot.doing != Doing::Spinning || slot.spin_word.value() == slot.spin_expected) continue;
     // A lock says when it was released; of other words it is known that it was not later than this.
-    const Order& order = order_of(const_cast<const std::uintptr_t*>(slot.spin_word));
-    const bool is_known = order.object == const_cast<const std::uintptr_t*>(slot.spin_word) && order.time >= slot.time;
+    const Order& order = order_of(slot.spin_word.lock());
+    const bool is_known = order.object == slot.spin_word.lock() && order.time >= slot.time;
     wake(slot, is_known ? order.time : ran.time);
   }
 }
@@ -194,6 +194,22 @@ std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) { return a + b < 
 
 std::uint64_t run_limit = kForever - 1;  // of the call of until() that is under way
 
+// Who spins for a lock waits for everybody who holds it. From the last of `path` back to its first: true, and the path is the whole circle.
+bool close_circle(explain::Circle& path, ProcessorSet& seen) {
+  const void* wanted = path.slots[path.count - 1]->spin_word.lock();
+  for (unsigned number = 0; number < state().processors; ++number) {
+    const Slot& owner = state().slots[number];
+    if (owner.doing != Doing::Spinning || find_held(owner, wanted) == nullptr) continue;
+    if (&owner == path.slots[0]) return true;
+    if (seen.has(number)) continue;
+    seen.add(number);
+    path.slots[path.count++] = &owner;
+    if (close_circle(path, seen)) return true;
+    --path.count;
+  }
+  return false;
+}
+
 }  // namespace
 
 void wake(Slot& slot, std::uint64_t when) {
@@ -204,27 +220,15 @@ void wake(Slot& slot, std::uint64_t when) {
   bound_current(saturating_sum(slot.time, state().costs.slack) + (current().number < slot.number ? 1 : 0));
 }
 
-void begin_spinning(Slot& slot, const volatile std::uintptr_t* word) {
+void begin_spinning(Slot& slot, SpinWord word) {
   slot.doing = Doing::Spinning;
   slot.spin_word = word;
-  slot.spin_expected = *word;
+  slot.spin_expected = word.value();
   slot.frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   ++state().spinners;
-  const Slot* waiting = &slot;
-  for (unsigned steps = 0; steps < state().processors; ++steps) {
-    const Slot* owner = nullptr;
-    for (unsigned number = 0; number < state().processors && owner == nullptr; ++number) {
-      const Slot& candidate = state().slots[number];
-      for (std::uint32_t index = 0; index < candidate.held_count && index < kMaxHeldLocks; ++index)
-        if (candidate.held[index].lock == const_cast<const std::uintptr_t*>(waiting->spin_word)) owner = &candidate;
-    }
-    if (owner == nullptr || owner->doing != Doing::Spinning) return;
-    if (owner == &slot) {
-      finish({host::Ended::Deadlock, explain::circle_of_locks(slot), {}});
-      return;
-    }
-    waiting = owner;
-  }
+  explain::Circle path{{&slot}, 1};
+  ProcessorSet seen;
+  if (close_circle(path, seen)) finish({host::Ended::Deadlock, explain::circle_of_locks(path), {}});
 }
 
 void set_limit(Slot& slot) {

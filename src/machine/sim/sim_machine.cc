@@ -73,7 +73,7 @@ void Machine::released_slow(Slot& slot, const void* lock) {
   if (state().spinners != 0) slot.limit = 0;
 }
 
-void Machine::spin_pause(const volatile std::uintptr_t* word) {
+void Machine::spin_pause(SpinWord word) {
   settle(current());
   if (take_interrupts()) return;
   run::begin_spinning(current(), word);

@@ -34,15 +34,15 @@ class Machine {
   static void observe(const E& event) {
     Slot& slot = current();
     if (const std::uint64_t cost = cost_of(state().costs, event); cost != 0) pass(slot, cost);
-    if constexpr (std::is_same_v<E, LockAcquired>) acquired(slot, event.lock);
-    if constexpr (std::is_same_v<E, LockReleased>) released(slot, event.lock);
+    if constexpr (std::is_same_v<E, LockAcquired>) acquired(slot, event.lock, event.kind);
+    if constexpr (std::is_same_v<E, LockReleased>) released(slot, event.lock, event.kind);
     if constexpr (std::is_same_v<E, OrderAcquired>) receive(slot, event.object);
     if constexpr (std::is_same_v<E, OrderReleased>) hand_over(slot, event.object);
     if (fixed().observed) [[unlikely]]
       tell(event);
   }
 
-  static void spin_pause(const volatile std::uintptr_t* word);
+  static void spin_pause(SpinWord word);
   static std::uint64_t now() {
     Slot& slot = current();
     settle(slot);
@@ -83,13 +83,15 @@ class Machine {
     settle(slot);
     if (slot.time < order.time) pass(slot, order.time - slot.time);
   }
-  static void acquired(Slot& slot, Address lock) {
+  static void acquired(Slot& slot, Address lock, LockKind kind) {
     receive(slot, lock);
+    if (!belongs_to_processor(kind)) return;
     if (slot.held_count < kMaxHeldLocks) slot.held[slot.held_count] = {pointer(lock), slot.time, slot.thread_id};
     ++slot.held_count;
   }
-  static void released(Slot& slot, Address lock) {
+  static void released(Slot& slot, Address lock, LockKind kind) {
     hand_over(slot, lock);
+    if (!belongs_to_processor(kind)) return;
     const std::uint32_t top = slot.held_count - 1;
     if (top < kMaxHeldLocks && slot.held[top].lock == pointer(lock) && state().spinners == 0) [[likely]] {
       slot.held_count = top;

@@ -33,7 +33,7 @@ enum class Doing : std::uint8_t {
   Running,   // may go on at `time`
   Halted,    // until an interrupt above Dispatch
   Stalled,   // until `wake`, or an interrupt above its level
-  Spinning,  // until *spin_word is no longer spin_expected, or an interrupt above its level
+  Spinning,  // until spin_word.value() is no longer spin_expected, or an interrupt above its level
 };
 
 // A set of vectors.
@@ -73,7 +73,7 @@ struct alignas(64) Slot {
   std::uintptr_t frame;                  // its innermost frame pointer while suspended
 
   std::uint64_t wake;
-  const volatile std::uintptr_t* spin_word;
+  SpinWord spin_word;
   std::uintptr_t spin_expected;
   std::uint64_t clock;  // when the clock interrupts here
   std::uint64_t ipi;    // when an IPI arrives here
@@ -84,6 +84,13 @@ struct alignas(64) Slot {
   std::uint32_t held_count;
   HeldLock held[kMaxHeldLocks];
 };
+
+// Null: it does not hold it, or holds too many for that to be known.
+inline const HeldLock* find_held(const Slot& slot, const void* lock) {
+  for (std::uint32_t index = 0; index < slot.held_count && index < kMaxHeldLocks; ++index)
+    if (slot.held[index].lock == lock) return &slot.held[index];
+  return nullptr;
+}
 
 struct Line {
   std::uint16_t board;     // kMaxBoards: of no board

@@ -1,0 +1,491 @@
+// In-stack queued spin locks: SEMANTICS LCK-2, and LCK-1 and LCK-3 as far as they speak of them.
+#include <wdm.h>
+
+#include <vector>
+
+#include "kdpc/test.h"
+#include "tests/kernel/steps.h"
+
+using namespace std::chrono_literals;
+using namespace kdpc::test;
+
+namespace {
+
+KSPIN_LOCK lock;
+KLOCK_QUEUE_HANDLE handles[8];
+
+void initialize(kdpc::lab::Machine& m) {
+  reset();
+  m.on(0, HIGH_LEVEL, [] {
+    std::memset(handles, 0, sizeof handles);
+    lock = 0;
+    KeInitializeSpinLock(&lock);
+  });
+}
+
+// -- IRQL, and what the handle says -----------------------------------------------------------------------------------------------------------
+
+KDPC_TEST(QueuedSpinLock, RaisesToDispatchAndRestoresWhatTheHandleRemembers) {
+  RULE("LCK-2");
+  initialize(m);
+  for (const unsigned level : {PASSIVE_LEVEL, APC_LEVEL, DISPATCH_LEVEL}) {
+    m.on(0, level, [level] {
+      KLOCK_QUEUE_HANDLE handle;
+      KeAcquireInStackQueuedSpinLock(&lock, &handle);
+      KDPC_EXPECT_EQ(KeGetCurrentIrql(), DISPATCH_LEVEL);
+      KDPC_EXPECT_EQ(handle.OldIrql, level);
+      KDPC_EXPECT_EQ(KeTestSpinLock(&lock), FALSE);
+      KeReleaseInStackQueuedSpinLock(&handle);
+      KDPC_EXPECT_EQ(KeGetCurrentIrql(), level);
+      KDPC_EXPECT_EQ(KeTestSpinLock(&lock), TRUE);
+    });
+  }
+}
+
+KDPC_TEST(QueuedSpinLock, AtDpcLevelLeavesTheLevelAndTheOldLevelAlone) {
+  RULE("LCK-2");
+  initialize(m);
+  for (const unsigned level : {unsigned{DISPATCH_LEVEL}, 5u, unsigned{HIGH_LEVEL}}) {
+    m.on(0, level, [level] {
+      KLOCK_QUEUE_HANDLE handle;
+      handle.OldIrql = 77;
+      KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handle);
+      KDPC_EXPECT_EQ(KeGetCurrentIrql(), level);
+      KDPC_EXPECT_EQ(handle.OldIrql, 77);
+      KDPC_EXPECT_EQ(KeTestSpinLock(&lock), FALSE);
+      KeReleaseInStackQueuedSpinLockFromDpcLevel(&handle);
+      KDPC_EXPECT_EQ(KeGetCurrentIrql(), level);
+      KDPC_EXPECT_EQ(lock, 0u);
+    });
+  }
+}
+
+KDPC_TEST(QueuedSpinLock, OneProcessorMayHoldSeveral) {
+  RULE("LCK-2");
+  initialize(m);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KSPIN_LOCK second;
+    KeInitializeSpinLock(&second);
+    KeAcquireInStackQueuedSpinLock(&lock, &handles[0]);
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&second, &handles[1]);
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[1]);
+    KDPC_EXPECT_EQ(KeTestSpinLock(&lock), FALSE);
+    KeReleaseInStackQueuedSpinLock(&handles[0]);
+    KDPC_EXPECT_EQ(KeGetCurrentIrql(), PASSIVE_LEVEL);
+  });
+}
+
+KDPC_TEST(QueuedSpinLock, TheSameLockMayLaterBeUsedAsAnOrdinaryOneWhileNobodyHasIt) {
+  initialize(m);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    KDPC_EXPECT_EQ(KeTryToAcquireSpinLockAtDpcLevel(&lock), FALSE);
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[0]);
+    KDPC_EXPECT_EQ(KeTryToAcquireSpinLockAtDpcLevel(&lock), TRUE);
+    KeReleaseSpinLockFromDpcLevel(&lock);
+  });
+}
+
+KDPC_TEST(QueuedSpinLock, AcquiredAboveDispatchIs42) {
+  RULE("IRQL-7");
+  initialize(m);
+  m.on(0, 5, [] { KeAcquireInStackQueuedSpinLock(&lock, &handles[0]); });
+  EXPECT_BUGCHECK(0xC4, 0x42, 5, &lock, 0);
+}
+KDPC_TEST(QueuedSpinLock, ReleasedAboveDispatchIs35WithTheOldLevel) {
+  RULE("IRQL-7");
+  initialize(m);
+  m.on(0, APC_LEVEL, [] {
+    KIRQL old;
+    KeAcquireInStackQueuedSpinLock(&lock, &handles[0]);
+    KeRaiseIrql(7, &old);
+    KeReleaseInStackQueuedSpinLock(&handles[0]);
+  });
+  EXPECT_BUGCHECK(0xC4, 0x35, 7, &lock, APC_LEVEL);
+}
+KDPC_TEST(QueuedSpinLock, ReleasedBelowDispatchIs35WithTheOldLevel) {
+  RULE("IRQL-7");
+  initialize(m);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLock(&lock, &handles[0]);
+    KeLowerIrql(APC_LEVEL);
+    KeReleaseInStackQueuedSpinLock(&handles[0]);
+  });
+  EXPECT_BUGCHECK(0xC4, 0x35, APC_LEVEL, &lock, PASSIVE_LEVEL);
+}
+KDPC_TEST(QueuedSpinLock, AcquiredAtDpcLevelBelowDispatchIs40) {
+  RULE("IRQL-7");
+  initialize(m);
+  m.on(0, APC_LEVEL, [] { KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]); });
+  EXPECT_BUGCHECK(0xC4, 0x40, APC_LEVEL, &lock, 0);
+}
+KDPC_TEST(QueuedSpinLock, ReleasedFromDpcLevelBelowDispatchIs41) {
+  RULE("IRQL-7");
+  initialize(m);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLock(&lock, &handles[0]);
+    KeLowerIrql(PASSIVE_LEVEL);
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[0]);
+  });
+  EXPECT_BUGCHECK(0xC4, 0x41, PASSIVE_LEVEL, &lock, 0);
+}
+KDPC_TEST(QueuedSpinLock, AFreeBuildDropsTheLevelToDispatch, .options = {{"irql_checks", "free"}}) {
+  RULE("IRQL-7");
+  initialize(m);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KIRQL old;
+    KeRaiseIrql(7, &old);
+    KeAcquireInStackQueuedSpinLock(&lock, &handles[0]);
+    KDPC_EXPECT_EQ(KeGetCurrentIrql(), DISPATCH_LEVEL);
+    KDPC_EXPECT_EQ(handles[0].OldIrql, 7);
+    KeReleaseInStackQueuedSpinLock(&handles[0]);
+    KDPC_EXPECT_EQ(KeGetCurrentIrql(), 7);
+    KeLowerIrql(old);
+  });
+}
+
+// -- order ------------------------------------------------------------------------------------------------------------------------------------
+
+struct Arrival {
+  unsigned processor;
+  ULONG microsecond;
+};
+
+// Processor 0 holds the lock for a while; the others come one after the other, and each says its letter when it has the lock.
+void expect_order(kdpc::lab::Machine& m, const std::vector<Arrival>& arrivals, const char* expected) {
+  initialize(m);
+  std::vector<kdpc::lab::Task> tasks;
+  for (const Arrival& arrival : arrivals)
+    tasks.push_back(m.start(arrival.processor, DISPATCH_LEVEL, [arrival] {
+      KeStallExecutionProcessor(arrival.microsecond);
+      KLOCK_QUEUE_HANDLE& handle = handles[arrival.processor];
+      KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handle);
+      note(static_cast<char>('0' + arrival.processor));
+      KeStallExecutionProcessor(100);
+      KeReleaseInStackQueuedSpinLockFromDpcLevel(&handle);
+    }));
+  EXPECT_TRUE(m.run_until([&] { return std::all_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.done(); }); }, 1s));
+  EXPECT_STREQ(order, expected);
+}
+
+KDPC_TEST(QueuedSpinLockOrder, IsThatOfArrival, .processors = 6) {
+  RULE("LCK-2");
+  expect_order(m, {{0, 1}, {1, 50}, {2, 40}, {3, 30}, {4, 20}, {5, 10}}, "054321");
+}
+
+KDPC_TEST(QueuedSpinLockOrder, IsNotTheOneOfProcessorNumbers, .processors = 6) {
+  RULE("LCK-2");
+  expect_order(m, {{3, 1}, {0, 50}, {5, 11}, {1, 30}, {4, 71}, {2, 60}}, "351024");
+}
+
+KDPC_TEST(QueuedSpinLockOrder, WhoComesBackStandsBehindThoseWhoWait, .processors = 3) {
+  RULE("LCK-2");
+  initialize(m);
+  std::vector<kdpc::lab::Task> tasks;
+  for (unsigned processor = 0; processor < 3; ++processor)
+    tasks.push_back(m.start(processor, DISPATCH_LEVEL, [processor] {
+      KeStallExecutionProcessor(10 * processor + 1);
+      for (int turn = 0; turn < 5; ++turn) {
+        KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[processor]);
+        note(static_cast<char>('0' + processor));
+        KeStallExecutionProcessor(100);
+        KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[processor]);
+      }
+    }));
+  EXPECT_TRUE(m.run_until([&] { return tasks[0].done() && tasks[1].done() && tasks[2].done(); }, 1s));
+  EXPECT_STREQ(order, "012012012012012");
+  const auto acquired = m.events("lock-acquired", {{"lock", m.address_of(&lock)}});
+  ASSERT_EQ(acquired.size(), 15u);
+  EXPECT_EQ(acquired[0]["waited"], 0u);
+  for (std::size_t index = 1; index < acquired.size(); ++index) EXPECT_EQ(acquired[index]["waited"], 1u) << index;
+  EXPECT_EQ(acquired[1]["handle"], m.address_of(&handles[1]));
+}
+
+KDPC_TEST(QueuedSpinLockOrder, NobodyWaitsForLongerThanThoseBeforeHimTake, .processors = 4) {
+  RULE("LCK-2");
+  initialize(m);
+  std::vector<kdpc::lab::Task> tasks;
+  for (unsigned processor = 0; processor < 4; ++processor)
+    tasks.push_back(m.start(processor, DISPATCH_LEVEL, [processor] {
+      for (int turn = 0; turn < 50; ++turn) {
+        KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[processor]);
+        KeStallExecutionProcessor(10);
+        KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[processor]);
+      }
+    }));
+  EXPECT_TRUE(m.run_until([&] { return std::all_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.done(); }); }, 1s));
+  std::uint64_t last[4] = {};
+  for (const auto& event : m.events("lock-acquired", {{"lock", m.address_of(&lock)}})) {
+    if (last[event.processor] != 0) EXPECT_LT(event.time - last[event.processor], 45'000u);
+    last[event.processor] = event.time;
+  }
+}
+
+VOID NTAPI note_dpc(PKDPC, PVOID, PVOID, PVOID) { note('d'); }
+
+KDPC_TEST(QueuedSpinLock, WhoWaitsAtDispatchIsInterruptedByDevicesButNotByDpcs, .processors = 2) {
+  RULE("LCK-2");
+  static KDPC dpc;
+  initialize(m);
+  auto holder = m.start(0, DISPATCH_LEVEL, [] {
+    KeInitializeDpc(&dpc, note_dpc, nullptr);
+    KeSetTargetProcessorDpc(&dpc, 1);
+    KeSetImportanceDpc(&dpc, HighImportance);
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    note('a');
+    KeStallExecutionProcessor(200);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+    KeStallExecutionProcessor(200);
+    note('r');
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[0]);
+  });
+  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1ms));
+  auto waiter = m.start(1, PASSIVE_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLock(&lock, &handles[1]);
+    note('b');
+    KeReleaseInStackQueuedSpinLock(&handles[1]);
+    note('e');
+  });
+  EXPECT_TRUE(m.run_until([&] { return holder.done() && waiter.done(); }, 1s));
+  EXPECT_STREQ(order, "arbde");
+  EXPECT_GE(m.count("activity-began", {{"kind", 5}}), 1u);  // the IPI came through
+}
+
+// -- misuse -----------------------------------------------------------------------------------------------------------------------------------
+
+KDPC_TEST(QueuedSpinLockMisuse, AcquiringItsOwnLockIsABugCheck) {
+  RULE("LCK-3");
+  initialize(m);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[1]);
+  });
+  EXPECT_BUGCHECK(0x0F, &lock, 0, 0, DISPATCH_LEVEL);
+}
+
+KDPC_TEST(QueuedSpinLockMisuse, AcquiringItsOwnLockOnAFreeBuildHangsAndTheHangIsReported, .options = {{"irql_checks", "free"}}) {
+  RULE("LCK-3");
+  initialize(m);
+  m.start(0, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[1]);
+  });
+  m.run_for(1s);
+  EXPECT_ENDED(Deadlock);
+}
+
+KDPC_TEST(QueuedSpinLockMisuse, TwoLocksInOppositeOrdersAreReportedAsADeadlock, .processors = 2) {
+  RULE("LCK-3");
+  static KSPIN_LOCK inner;
+  inner = 0;
+  initialize(m);
+  m.start(0, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    KeStallExecutionProcessor(100);
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&inner, &handles[1]);
+  });
+  m.start(1, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&inner, &handles[2]);
+    KeStallExecutionProcessor(100);
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[3]);
+  });
+  m.run_for(1s);
+  EXPECT_ENDED(Deadlock);
+  EXPECT_NE(m.outcome().report().find("waits for the lock at"), std::string::npos);
+  EXPECT_NE(m.outcome().report().find("its place in the queue"), std::string::npos);
+}
+
+KDPC_TEST(QueuedSpinLockMisuse, ReleasingTwiceIsABugCheck) {
+  RULE("LCK-3");
+  initialize(m);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[0]);
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[0]);
+  });
+  EXPECT_BUGCHECK(0x10, &lock, 0, -1, DISPATCH_LEVEL);
+}
+
+KDPC_TEST(QueuedSpinLockMisuse, ReleasingAHandleThatNobodyFilledIsABugCheck) {
+  RULE("LCK-3");
+  initialize(m);
+  m.on(0, DISPATCH_LEVEL, [] {
+    std::memset(&handles[0], 0xCC, sizeof handles[0]);
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[0]);
+  });
+  EXPECT_BUGCHECK(0x10, any, 0, -1, DISPATCH_LEVEL);
+}
+
+KDPC_TEST(QueuedSpinLockMisuse, ReleasingTheHandleOfAnotherProcessorIsABugCheck, .processors = 2) {
+  RULE("LCK-3");
+  initialize(m);
+  m.start(1, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[1]);
+    note('a');
+    KeStallExecutionProcessor(1000);
+  });
+  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1ms));
+  m.on(0, DISPATCH_LEVEL, [] { KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[1]); });
+  EXPECT_BUGCHECK(0x10, &lock, 0, 1, DISPATCH_LEVEL);
+}
+
+KDPC_TEST(QueuedSpinLockMisuse, AHandleInUseCannotServeASecondAcquisition, .processors = 2) {
+  RULE("LCK-2");
+  static KSPIN_LOCK other;
+  other = 0;
+  initialize(m);
+  m.start(1, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    note('a');
+    KeStallExecutionProcessor(1000);
+  });
+  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1ms));
+  m.on(0, DISPATCH_LEVEL, [] { KeAcquireInStackQueuedSpinLockAtDpcLevel(&other, &handles[0]); });
+  EXPECT_BUGCHECK(0xC4, 0x1005, &handles[0], 0, 0);
+}
+
+KDPC_TEST(QueuedSpinLockMisuse, AHandleThatWasOverwrittenIsFoundByTheNextInTheQueue, .processors = 2) {
+  RULE("LCK-2");
+  initialize(m);
+  m.start(1, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[1]);
+    std::memset(&handles[1], 0x55, sizeof handles[1]);
+    note('a');
+    KeStallExecutionProcessor(1000);
+  });
+  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1ms));
+  m.on(0, DISPATCH_LEVEL, [] { KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]); });
+  EXPECT_BUGCHECK(0xC4, 0x1002, &lock, &handles[1], 0);
+}
+
+KDPC_TEST(QueuedSpinLockMisuse, AHandleThatWasOverwrittenIsFoundByItsRelease) {
+  RULE("LCK-2");
+  initialize(m);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    handles[0].LockQueue.Lock = nullptr;
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[0]);
+  });
+  EXPECT_BUGCHECK(0xC4, 0x1002, &lock, &handles[0], 0);
+}
+
+KDPC_TEST(QueuedSpinLockMisuse, AnUninitialisedLockIsFound) {
+  RULE("LCK-3");
+  initialize(m);
+  m.on(0, DISPATCH_LEVEL, [] {
+    lock = 0xCCCCCCCCCCCCCCCC;
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+  });
+  EXPECT_BUGCHECK(0xC4, 0x1002, &lock, 0, 0);
+}
+
+KDPC_TEST(QueuedSpinLockMisuse, InitialisingALockThatIsHeldIsABugCheck) {
+  RULE("LCK-3");
+  initialize(m);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    KeInitializeSpinLock(&lock);
+  });
+  EXPECT_BUGCHECK(0xC4, 0x1005, &lock, 0, 0);
+}
+
+// -- mixed with ordinary acquisition ----------------------------------------------------------------------------------------------------------
+
+void hold_on_processor_1(kdpc::lab::Machine& m, bool queued) {
+  initialize(m);
+  m.start(1, DISPATCH_LEVEL, [queued] {
+    if (queued) {
+      KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[1]);
+    } else {
+      KeAcquireSpinLockAtDpcLevel(&lock);
+    }
+    note('a');
+    KeStallExecutionProcessor(1000);
+    if (queued) {
+      KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[1]);
+    } else {
+      KeReleaseSpinLockFromDpcLevel(&lock);
+    }
+  });
+  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1ms));
+}
+
+KDPC_TEST(QueuedSpinLockMixed, OrdinaryAcquisitionOfAQueuedOneIs1008, .processors = 2) {
+  RULE("LCK-2");
+  hold_on_processor_1(m, true);
+  m.on(0, DISPATCH_LEVEL, [] { KeAcquireSpinLockAtDpcLevel(&lock); });
+  EXPECT_BUGCHECK(0xC4, 0x1008, &lock, 0, 0);
+}
+KDPC_TEST(QueuedSpinLockMixed, QueuedAcquisitionOfAnOrdinaryOneIs1008, .processors = 2) {
+  RULE("LCK-2");
+  hold_on_processor_1(m, false);
+  m.on(0, DISPATCH_LEVEL, [] { KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]); });
+  EXPECT_BUGCHECK(0xC4, 0x1008, &lock, 0, 0);
+}
+KDPC_TEST(QueuedSpinLockMixed, OrdinaryReleaseOfAQueuedOneIs1009) {
+  RULE("LCK-2");
+  initialize(m);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    KeReleaseSpinLockFromDpcLevel(&lock);
+  });
+  EXPECT_BUGCHECK(0xC4, 0x1009, &lock, 0, 0);
+}
+KDPC_TEST(QueuedSpinLockMixed, QueuedReleaseOfAnOrdinaryOneIs1009) {
+  RULE("LCK-2");
+  initialize(m);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeAcquireSpinLockAtDpcLevel(&lock);
+    handles[0].LockQueue.Lock = &lock;
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[0]);
+  });
+  EXPECT_BUGCHECK(0xC4, 0x1009, &lock, 0, 0);
+}
+KDPC_TEST(QueuedSpinLockMixed, OnAFreeBuildTheOrdinaryOneWaitsForAnEmptyQueue, .processors = 2, .options = {{"irql_checks", "free"}}) {
+  RULE("LCK-2");
+  hold_on_processor_1(m, true);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeAcquireSpinLockAtDpcLevel(&lock);
+    note('b');
+    KeReleaseSpinLockFromDpcLevel(&lock);
+  });
+  EXPECT_STREQ(order, "ab");
+}
+KDPC_TEST(QueuedSpinLockMixed, OnAFreeBuildTheQueuedOneWaitsForTheOrdinaryOne, .processors = 2, .options = {{"irql_checks", "free"}}) {
+  RULE("LCK-2");
+  hold_on_processor_1(m, false);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]);
+    note('b');
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[0]);
+  });
+  EXPECT_STREQ(order, "ab");
+}
+
+// The mixture is in the facts even where no two of them meet: that is for whoever looks at the whole run.
+KDPC_TEST(QueuedSpinLockMixed, FormsAreInTheFacts) {
+  initialize(m);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KIRQL old;
+    KeAcquireInStackQueuedSpinLock(&lock, &handles[0]);
+    KeReleaseInStackQueuedSpinLock(&handles[0]);
+    KeAcquireSpinLock(&lock, &old);
+    KeReleaseSpinLockFromDpcLevel(&lock);
+    KeLowerIrql(old);
+  });
+  const auto acquired = m.events("lock-acquired", {{"lock", m.address_of(&lock)}});
+  const auto released = m.events("lock-released", {{"lock", m.address_of(&lock)}});
+  ASSERT_EQ(acquired.size(), 2u);
+  ASSERT_EQ(released.size(), 2u);
+  const auto text = [](const kdpc::lab::EventRecord& event, std::string_view name) {
+    for (const auto& field : event.fields)
+      if (field.name == name) return field.text;
+    return std::string();
+  };
+  EXPECT_EQ(text(acquired[0], "kind"), "queued");
+  EXPECT_EQ(text(acquired[1], "kind"), "spin");
+  EXPECT_EQ(text(acquired[1], "form"), "raise-to-dpc");
+  EXPECT_EQ(text(released[1], "form"), "at-dpc-level");
+}
+
+}  // namespace
