@@ -20,6 +20,8 @@
 #include "nt/ke.h"
 #include "nt/debug.h"
 #include "nt/ex.h"
+#include "nt/ex_locks.h"
+#include "nt/slist.h"
 #include "nt/mm.h"
 #include "nt/ps.h"
 #include "nt/hal.h"

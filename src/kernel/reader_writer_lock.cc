@@ -106,10 +106,10 @@ void ReaderWriterLock::release(bool shared, LockForm form) {
   Processor& self = Machine::here();
   const HeldLock* held = self.held_locks.find_lock(this);
   if (held == nullptr && self.held_locks.is_complete())
-    bug_check(stop::SpinLockNotOwned,
-              {as_parameter(this), self.number, static_cast<std::uint64_t>(static_cast<std::int64_t>(owner_of(*this))),
-               as_parameter(Machine::irql())},
-              "An executive spin lock was released by a processor that does not hold it.", "LCK-3");
+    bug_check(
+        stop::SpinLockNotOwned,
+        {as_parameter(this), self.number, static_cast<std::uint64_t>(static_cast<std::int64_t>(owner_of(*this))), as_parameter(Machine::irql())},
+        "An executive spin lock was released by a processor that does not hold it.", "LCK-3");
   if (held != nullptr && held->shared != shared)
     bug_check(stop::DriverVerifierDetectedViolation, {0x1009, as_parameter(this), 0, 0},
               shared ? "An executive spin lock that is held exclusive was released as a shared one."
@@ -130,10 +130,10 @@ bool ReaderWriterLock::try_convert_here() {
   const auto is_this = [this](const HeldLock& entry) { return entry.lock == this; };
   const HeldLock* held = self.held_locks.find(is_this);
   if ((held == nullptr && self.held_locks.is_complete()) || (held != nullptr && !held->shared))
-    bug_check(stop::SpinLockNotOwned,
-              {as_parameter(this), self.number, static_cast<std::uint64_t>(static_cast<std::int64_t>(owner_of(*this))),
-               as_parameter(Machine::irql())},
-              "An executive spin lock was to be converted by a processor that does not hold it shared.", "LCK-3");
+    bug_check(
+        stop::SpinLockNotOwned,
+        {as_parameter(this), self.number, static_cast<std::uint64_t>(static_cast<std::int64_t>(owner_of(*this))), as_parameter(Machine::irql())},
+        "An executive spin lock was to be converted by a processor that does not hold it shared.", "LCK-3");
   std::uint32_t alone = 1;
   if (!exchange(alone, kClaimed)) return false;
   Machine::observe(LockReleased{this, LockKind::ReaderWriter, LockForm::Convert, true});

@@ -19,7 +19,8 @@ namespace {
 RundownWait* wait_of(std::uintptr_t word) { return reinterpret_cast<RundownWait*>(word & ~std::uintptr_t{1}); }
 
 [[noreturn]] void refuse_release(const void* reference) {
-  bug_check(stop::ReferenceByPointer, {0, as_parameter(reference), 0, 0}, "Run-down protection was released more often than it was acquired.", "LCK-3");
+  bug_check(stop::ReferenceByPointer, {0, as_parameter(reference), 0, 0}, "Run-down protection was released more often than it was acquired.",
+            "LCK-3");
 }
 
 }  // namespace

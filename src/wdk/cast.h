@@ -6,7 +6,10 @@
 
 #include "kernel/dpc.h"
 #include "kernel/interrupt.h"
+#include "kernel/push_lock.h"
 #include "kernel/queued_lock.h"
+#include "kernel/reader_writer_lock.h"
+#include "kernel/rundown.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
 #include "kernel/wait.h"
@@ -27,6 +30,8 @@ static_assert(sizeof(DISPATCHER_HEADER) == sizeof(DispatcherHeader) &&
 static_assert(sizeof(KEVENT) == sizeof(EventObject));
 static_assert(sizeof(KSEMAPHORE) == sizeof(Semaphore) && offsetof(KSEMAPHORE, Limit) == offsetof(Semaphore, limit));
 static_assert(sizeof(KSPIN_LOCK) == sizeof(SpinLock));
+static_assert(sizeof(EX_SPIN_LOCK) == sizeof(ReaderWriterLock) && sizeof(EX_PUSH_LOCK) == sizeof(PushLock) &&
+              sizeof(EX_RUNDOWN_REF) == sizeof(RundownReference));
 static_assert(sizeof(KLOCK_QUEUE_HANDLE) == sizeof(LockHandle) && offsetof(KLOCK_QUEUE_HANDLE, OldIrql) == offsetof(LockHandle, old_irql) &&
               offsetof(KSPIN_LOCK_QUEUE, Lock) == offsetof(LockPlace, lock));
 static_assert(sizeof(WORK_QUEUE_ITEM) == sizeof(WorkItem) && offsetof(WORK_QUEUE_ITEM, WorkerRoutine) == offsetof(WorkItem, routine) &&
@@ -39,6 +44,9 @@ inline Timer& as_timer(KTIMER* timer) { return *reinterpret_cast<Timer*>(timer);
 inline EventObject& as_event(KEVENT* event) { return *reinterpret_cast<EventObject*>(event); }
 inline Semaphore& as_semaphore(KSEMAPHORE* semaphore) { return *reinterpret_cast<Semaphore*>(semaphore); }
 inline SpinLock& as_lock(KSPIN_LOCK* lock) { return *reinterpret_cast<SpinLock*>(const_cast<ULONG_PTR*>(lock)); }
+inline ReaderWriterLock& as_reader_writer_lock(EX_SPIN_LOCK* lock) { return *reinterpret_cast<ReaderWriterLock*>(const_cast<LONG*>(lock)); }
+inline PushLock& as_push_lock(EX_PUSH_LOCK* lock) { return *reinterpret_cast<PushLock*>(lock); }
+inline RundownReference& as_rundown(EX_RUNDOWN_REF* reference) { return *reinterpret_cast<RundownReference*>(reference); }
 inline LockHandle& as_handle(KLOCK_QUEUE_HANDLE* handle) { return *reinterpret_cast<LockHandle*>(handle); }
 inline DispatcherHeader& as_object(void* object) { return *static_cast<DispatcherHeader*>(object); }
 inline Thread& as_thread(void* thread) { return *static_cast<Thread*>(thread); }

@@ -1,4 +1,4 @@
-// Lists that bring their own lock: any IRQL, because they are touched with every interrupt held off (LCK-5).
+// Lists and numbers that bring their own lock: any IRQL, because they are touched with every interrupt held off (LCK-5).
 #include "kernel/spinlock.h"
 #include "wdk/cast.h"
 #include "wdk/routine.h"
@@ -42,6 +42,22 @@ PSINGLE_LIST_ENTRY NTAPI ExInterlockedPopEntryList(PSINGLE_LIST_ENTRY ListHead, 
   KDPC_ROUTINE(ExInterlockedPopEntryList);
   Locked<Irql::High> locked(as_lock(Lock), LockKind::Spin, LockForm::List);
   return PopEntryList(ListHead);
+}
+
+LARGE_INTEGER NTAPI ExInterlockedAddLargeInteger(PLARGE_INTEGER Addend, LARGE_INTEGER Increment, PKSPIN_LOCK Lock) {
+  KDPC_ROUTINE(ExInterlockedAddLargeInteger);
+  Locked<Irql::High> locked(as_lock(Lock), LockKind::Spin, LockForm::List);
+  const LARGE_INTEGER before = *Addend;
+  Addend->QuadPart = static_cast<LONGLONG>(static_cast<ULONGLONG>(before.QuadPart) + static_cast<ULONGLONG>(Increment.QuadPart));
+  return before;
+}
+
+ULONG NTAPI ExInterlockedAddUlong(PULONG Addend, ULONG Increment, PKSPIN_LOCK Lock) {
+  KDPC_ROUTINE(ExInterlockedAddUlong);
+  Locked<Irql::High> locked(as_lock(Lock), LockKind::Spin, LockForm::List);
+  const ULONG before = *Addend;
+  *Addend = before + Increment;
+  return before;
 }
 
 }  // extern "C"

@@ -1,7 +1,9 @@
 #include "kernel/spinlock.h"
 
-#include "kernel/interrupt.h"
+#include "kernel/bugcheck.h"
+#include "kernel/dpc.h"
 #include "kernel/queued_lock.h"
+#include "kernel/system.h"
 #include "wdk/cast.h"
 #include "wdk/routine.h"
 
@@ -21,6 +23,38 @@ void acquire_queued_at(Irql level, PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle,
   const Irql previous = raise_for_driver(level);
   LockQueue::acquire_here(as_lock(lock), as_handle(handle), form);
   handle->OldIrql = static_cast<KIRQL>(previous);  // as with ordinary locks, only when the lock is owned (LCK-1)
+}
+
+bool threaded_dpc_runs_here() { return false; }
+
+// THR-4: a threaded DPC raises where it must. In every other context these are the AtDpcLevel forms, which an ordinary thread must not use: it
+// would hold the lock while it can be preempted.
+enum class ForDpc { Raises, LeavesAlone };
+ForDpc how_for_dpc(const void* lock, std::uint64_t subcode) {
+  const Irql level = current_irql();
+  if (level >= Irql::Dispatch) return ForDpc::LeavesAlone;
+  if (threaded_dpc_runs_here()) return ForDpc::Raises;
+  constexpr const char* kSentence =
+      "A spin lock routine for DPCs was called outside a DPC, below DISPATCH_LEVEL: it does not raise the level there, and a preempted holder is a "
+      "deadlock.";
+  switch (sys().options.irql_checks) {
+    case Options::IrqlChecks::Strict:
+      bug_check(stop::DriverVerifierDetectedViolation, {subcode, as_parameter(level), as_parameter(lock), 0}, kSentence, "THR-4");
+    case Options::IrqlChecks::Checked:
+      bug_check(stop::IrqlNotGreaterOrEqual, {as_parameter(level), as_parameter(Irql::Dispatch), as_parameter(lock), 0}, kSentence, "THR-4");
+    case Options::IrqlChecks::Free: return ForDpc::LeavesAlone;
+  }
+  return ForDpc::LeavesAlone;
+}
+
+KIRQL raise_for_dpc(const void* lock) {
+  const Irql previous = current_irql();
+  if (how_for_dpc(lock, 0x40) == ForDpc::Raises) raise_for_driver(Irql::Dispatch);
+  return static_cast<KIRQL>(previous);
+}
+
+void lower_for_dpc(KIRQL previous) {
+  if (static_cast<Irql>(previous) < current_irql()) lower_for_driver(static_cast<Irql>(previous));
 }
 
 }  // namespace
@@ -88,6 +122,35 @@ VOID NTAPI KeAcquireInStackQueuedSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock, PKLOCK
 VOID NTAPI KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE LockHandle) {
   KDPC_ROUTINE_ON(KeReleaseInStackQueuedSpinLockFromDpcLevel, LockQueue::lock_of(as_handle(LockHandle)));
   LockQueue::release_here(as_handle(LockHandle), LockForm::AtDpcLevel);
+}
+
+KIRQL NTAPI KeAcquireSpinLockForDpc(PKSPIN_LOCK SpinLock) NO_PERMISSION_CHECK {
+  KDPC_ROUTINE_ON(KeAcquireSpinLockForDpc, SpinLock);
+  const KIRQL previous = raise_for_dpc(SpinLock);
+  as_lock(SpinLock).acquire_here(LockKind::Spin, LockForm::ForDpc);
+  return previous;
+}
+
+VOID NTAPI KeReleaseSpinLockForDpc(PKSPIN_LOCK SpinLock, KIRQL OldIrql) NO_PERMISSION_CHECK {
+  KDPC_ROUTINE_ON(KeReleaseSpinLockForDpc, SpinLock);
+  how_for_dpc(SpinLock, 0x41);
+  as_lock(SpinLock).release_here(LockKind::Spin, LockForm::ForDpc);
+  lower_for_dpc(OldIrql);
+}
+
+VOID NTAPI KeAcquireInStackQueuedSpinLockForDpc(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HANDLE LockHandle) {
+  KDPC_ROUTINE_ON(KeAcquireInStackQueuedSpinLockForDpc, SpinLock);
+  const KIRQL previous = raise_for_dpc(SpinLock);
+  LockQueue::acquire_here(as_lock(SpinLock), as_handle(LockHandle), LockForm::ForDpc);
+  LockHandle->OldIrql = previous;
+}
+
+VOID NTAPI KeReleaseInStackQueuedSpinLockForDpc(PKLOCK_QUEUE_HANDLE LockHandle) {
+  KDPC_ROUTINE_ON(KeReleaseInStackQueuedSpinLockForDpc, LockQueue::lock_of(as_handle(LockHandle)));
+  how_for_dpc(LockQueue::lock_of(as_handle(LockHandle)), 0x41);
+  const KIRQL previous = LockHandle->OldIrql;
+  LockQueue::release_here(as_handle(LockHandle), LockForm::ForDpc);
+  lower_for_dpc(previous);
 }
 
 }  // extern "C"

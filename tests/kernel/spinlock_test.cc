@@ -235,7 +235,7 @@ void lower_with_the_lock_held(kdpc::lab::Machine& m) {
     KeRaiseIrql(DISPATCH_LEVEL, &old);
     KeAcquireSpinLockAtDpcLevel(&lock);
     KeLowerIrql(old);  // the bug
-    LARGE_INTEGER long_time = kdpc::test::hundreds_of_ns(-100'000'000);
+    LARGE_INTEGER long_time = in_ms(10'000);
     KeDelayExecutionThread(KernelMode, FALSE, &long_time);
   });
   m.run_for(1ms);
@@ -272,7 +272,7 @@ KDPC_TEST(SpinLock, InPoolThatIsFreedWhileItIsHeldIsFound) {
   RULE("LCK-3");
   static PKSPIN_LOCK in_pool;
   m.on(0, PASSIVE_LEVEL, [] {
-    in_pool = static_cast<PKSPIN_LOCK>(ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, 'kcoL'));
+    in_pool = static_cast<PKSPIN_LOCK>(ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, 0x6b636f4c));
     KeInitializeSpinLock(in_pool);
     KeAcquireSpinLock(in_pool, &saved);
     ExFreePool(in_pool);
@@ -282,7 +282,7 @@ KDPC_TEST(SpinLock, InPoolThatIsFreedWhileItIsHeldIsFound) {
 
 KDPC_TEST(SpinLock, InPoolThatIsFreedAfterItsReleaseIsNobodysConcern) {
   m.on(0, PASSIVE_LEVEL, [] {
-    const auto in_pool = static_cast<PKSPIN_LOCK>(ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, 'kcoL'));
+    const auto in_pool = static_cast<PKSPIN_LOCK>(ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, 0x6b636f4c));
     KeInitializeSpinLock(in_pool);
     KeAcquireSpinLock(in_pool, &saved);
     KeReleaseSpinLock(in_pool, saved);

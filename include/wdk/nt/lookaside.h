@@ -1,40 +1,83 @@
-/* Lookaside lists: blocks of one size. Here every block comes from pool and returns to it at once, so that use after free is seen.
+/* Lookaside lists: blocks of one size. Here every block comes from pool and returns to it at once, so that use after free is seen: to the counters
+ * each allocation and each free is a miss, and Depth is 0.
  *
- * Nonpaged: <= DISPATCH_LEVEL. Paged: <= APC_LEVEL. The sizes are NT's; the counters of its caching are not kept. */
+ * Nonpaged: <= DISPATCH_LEVEL. Paged: <= APC_LEVEL. */
 #ifndef _WDK_LOOKASIDE_H
 #define _WDK_LOOKASIDE_H
 
 #include "ex.h"
+#include "slist.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+typedef struct _LOOKASIDE_LIST_EX LOOKASIDE_LIST_EX, *PLOOKASIDE_LIST_EX;
+
 _Function_class_(ALLOCATE_FUNCTION)
 typedef PVOID NTAPI ALLOCATE_FUNCTION(_In_ POOL_TYPE PoolType, _In_ SIZE_T NumberOfBytes, _In_ ULONG Tag);
 typedef ALLOCATE_FUNCTION *PALLOCATE_FUNCTION;
+_Function_class_(ALLOCATE_FUNCTION_EX)
+typedef PVOID NTAPI ALLOCATE_FUNCTION_EX(_In_ POOL_TYPE PoolType, _In_ SIZE_T NumberOfBytes, _In_ ULONG Tag, _Inout_ PLOOKASIDE_LIST_EX Lookaside);
+typedef ALLOCATE_FUNCTION_EX *PALLOCATE_FUNCTION_EX;
 _Function_class_(FREE_FUNCTION)
 typedef VOID NTAPI FREE_FUNCTION(_In_ PVOID Buffer);
 typedef FREE_FUNCTION *PFREE_FUNCTION;
+_Function_class_(FREE_FUNCTION_EX)
+typedef VOID NTAPI FREE_FUNCTION_EX(_In_ PVOID Buffer, _Inout_ PLOOKASIDE_LIST_EX Lookaside);
+typedef FREE_FUNCTION_EX *PFREE_FUNCTION_EX;
+
+#define EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL 0x00000001UL
+#define EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE 0x00000002UL
+#define EX_MAXIMUM_LOOKASIDE_DEPTH_BASE 256
+#define EX_MAXIMUM_LOOKASIDE_DEPTH_LIMIT 1024
+#define POOL_QUOTA_FAIL_INSTEAD_OF_RAISE 8
+#define POOL_RAISE_IF_ALLOCATION_FAILURE 16
+
+#define WDK_LOOKASIDE_FIELDS          \
+  union {                             \
+    SLIST_HEADER ListHead;            \
+    SINGLE_LIST_ENTRY SingleListHead; \
+  };                                  \
+  USHORT Depth;                       \
+  USHORT MaximumDepth;                \
+  ULONG TotalAllocates;               \
+  union {                             \
+    ULONG AllocateMisses;             \
+    ULONG AllocateHits;               \
+  };                                  \
+  ULONG TotalFrees;                   \
+  union {                             \
+    ULONG FreeMisses;                 \
+    ULONG FreeHits;                   \
+  };                                  \
+  POOL_TYPE Type;                     \
+  ULONG Tag;                          \
+  ULONG Size;                         \
+  union {                             \
+    PALLOCATE_FUNCTION_EX AllocateEx; \
+    PALLOCATE_FUNCTION Allocate;      \
+  };                                  \
+  union {                             \
+    PFREE_FUNCTION_EX FreeEx;         \
+    PFREE_FUNCTION Free;              \
+  };                                  \
+  LIST_ENTRY ListEntry;               \
+  ULONG LastTotalAllocates;           \
+  union {                             \
+    ULONG LastAllocateMisses;         \
+    ULONG LastAllocateHits;           \
+  };                                  \
+  ULONG Future[2];
 
 typedef struct DECLSPEC_CACHEALIGN _GENERAL_LOOKASIDE {
-  PVOID Reserved1[2]; /* NT: the list of cached blocks */
-  USHORT Depth;
-  USHORT MaximumDepth;
-  ULONG TotalAllocates;
-  ULONG AllocateMisses;
-  ULONG TotalFrees;
-  ULONG FreeMisses;
-  POOL_TYPE Type;
-  ULONG Tag;
-  ULONG Size;
-  PALLOCATE_FUNCTION Allocate;
-  PFREE_FUNCTION Free;
-  LIST_ENTRY ListEntry;
-  ULONG LastTotalAllocates;
-  ULONG LastAllocateMisses;
-  ULONG Future[2];
+  WDK_LOOKASIDE_FIELDS
 } GENERAL_LOOKASIDE, *PGENERAL_LOOKASIDE;
+
+typedef struct _GENERAL_LOOKASIDE_POOL {
+  WDK_LOOKASIDE_FIELDS
+} GENERAL_LOOKASIDE_POOL, *PGENERAL_LOOKASIDE_POOL;
+#undef WDK_LOOKASIDE_FIELDS
 
 typedef struct _NPAGED_LOOKASIDE_LIST {
   GENERAL_LOOKASIDE L;
@@ -44,31 +87,47 @@ typedef struct _PAGED_LOOKASIDE_LIST {
   GENERAL_LOOKASIDE L;
 } PAGED_LOOKASIDE_LIST, *PPAGED_LOOKASIDE_LIST;
 
-#define WDK_LOOKASIDE(Kind, KIND, PoolType)                                                                                              \
-  WDK_INLINE VOID ExInitialize##Kind##LookasideList(P##KIND##_LOOKASIDE_LIST Lookaside, PALLOCATE_FUNCTION Allocate, PFREE_FUNCTION Free, \
-                                                    ULONG Flags, SIZE_T Size, ULONG Tag, USHORT Depth) {                                 \
-    UNREFERENCED_PARAMETER(Flags);                                                                                                       \
-    __builtin_memset(Lookaside, 0, sizeof(*Lookaside));                                                                                  \
-    Lookaside->L.Depth = Depth;                                                                                                          \
-    Lookaside->L.Type = PoolType;                                                                                                        \
-    Lookaside->L.Tag = Tag;                                                                                                              \
-    Lookaside->L.Size = (ULONG)Size;                                                                                                     \
-    Lookaside->L.Allocate = Allocate != NULL ? Allocate : ExAllocatePoolWithTag;                                                         \
-    Lookaside->L.Free = Free != NULL ? Free : ExFreePool;                                                                                \
-  }                                                                                                                                      \
-  WDK_INLINE VOID ExDelete##Kind##LookasideList(P##KIND##_LOOKASIDE_LIST Lookaside) { Lookaside->L.Allocate = NULL; }                    \
-  WDK_INLINE PVOID ExAllocateFrom##Kind##LookasideList(P##KIND##_LOOKASIDE_LIST Lookaside) {                                             \
-    Lookaside->L.TotalAllocates++;                                                                                                       \
-    return Lookaside->L.Allocate(Lookaside->L.Type, Lookaside->L.Size, Lookaside->L.Tag);                                                \
-  }                                                                                                                                      \
-  WDK_INLINE VOID ExFreeTo##Kind##LookasideList(P##KIND##_LOOKASIDE_LIST Lookaside, PVOID Entry) {                                       \
-    Lookaside->L.TotalFrees++;                                                                                                           \
-    Lookaside->L.Free(Entry);                                                                                                            \
-  }
+struct _LOOKASIDE_LIST_EX {
+  GENERAL_LOOKASIDE_POOL L;
+};
 
-WDK_LOOKASIDE(NPaged, NPAGED, NonPagedPool)
-WDK_LOOKASIDE(Paged, PAGED, PagedPool)
-#undef WDK_LOOKASIDE
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI VOID NTAPI ExInitializeNPagedLookasideList(_Out_ PNPAGED_LOOKASIDE_LIST Lookaside, _In_opt_ PALLOCATE_FUNCTION Allocate,
+                                                       _In_opt_ PFREE_FUNCTION Free, _In_ ULONG Flags, _In_ SIZE_T Size, _In_ ULONG Tag,
+                                                       _In_ USHORT Depth);
+_IRQL_requires_max_(DISPATCH_LEVEL) NTKERNELAPI VOID NTAPI ExDeleteNPagedLookasideList(_Inout_ PNPAGED_LOOKASIDE_LIST Lookaside);
+_IRQL_requires_max_(APC_LEVEL)
+NTKERNELAPI VOID NTAPI ExInitializePagedLookasideList(_Out_ PPAGED_LOOKASIDE_LIST Lookaside, _In_opt_ PALLOCATE_FUNCTION Allocate,
+                                                      _In_opt_ PFREE_FUNCTION Free, _In_ ULONG Flags, _In_ SIZE_T Size, _In_ ULONG Tag,
+                                                      _In_ USHORT Depth);
+_IRQL_requires_max_(APC_LEVEL) NTKERNELAPI VOID NTAPI ExDeletePagedLookasideList(_Inout_ PPAGED_LOOKASIDE_LIST Lookaside);
+_IRQL_requires_max_(DISPATCH_LEVEL)
+NTKERNELAPI NTSTATUS NTAPI ExInitializeLookasideListEx(_Out_ PLOOKASIDE_LIST_EX Lookaside, _In_opt_ PALLOCATE_FUNCTION_EX Allocate,
+                                                       _In_opt_ PFREE_FUNCTION_EX Free, _In_ POOL_TYPE PoolType, _In_ ULONG Flags, _In_ SIZE_T Size,
+                                                       _In_ ULONG Tag, _In_ USHORT Depth);
+_IRQL_requires_max_(DISPATCH_LEVEL) NTKERNELAPI VOID NTAPI ExDeleteLookasideListEx(_Inout_ PLOOKASIDE_LIST_EX Lookaside);
+_IRQL_requires_max_(DISPATCH_LEVEL) NTKERNELAPI VOID NTAPI ExFlushLookasideListEx(_Inout_ PLOOKASIDE_LIST_EX Lookaside);
+
+/* Inline, so that pool knows the block as the driver's. */
+#define WDK_LOOKASIDE_USE(Kind, List, Allocator, Releaser, AllocateMore, FreeMore)                      \
+  WDK_INLINE PVOID ExAllocateFrom##Kind(List Lookaside) {                                               \
+    Lookaside->L.TotalAllocates++;                                                                      \
+    Lookaside->L.AllocateMisses++;                                                                      \
+    return Lookaside->L.Allocator(Lookaside->L.Type, Lookaside->L.Size, Lookaside->L.Tag AllocateMore); \
+  }                                                                                                     \
+  WDK_INLINE VOID ExFreeTo##Kind(List Lookaside, PVOID Entry) {                                         \
+    Lookaside->L.TotalFrees++;                                                                          \
+    Lookaside->L.FreeMisses++;                                                                          \
+    Lookaside->L.Releaser(Entry FreeMore);                                                              \
+  }
+#define WDK_NOTHING
+#define WDK_LOOKASIDE_ITSELF , Lookaside
+WDK_LOOKASIDE_USE(NPagedLookasideList, PNPAGED_LOOKASIDE_LIST, Allocate, Free, WDK_NOTHING, WDK_NOTHING)
+WDK_LOOKASIDE_USE(PagedLookasideList, PPAGED_LOOKASIDE_LIST, Allocate, Free, WDK_NOTHING, WDK_NOTHING)
+WDK_LOOKASIDE_USE(LookasideListEx, PLOOKASIDE_LIST_EX, AllocateEx, FreeEx, WDK_LOOKASIDE_ITSELF, WDK_LOOKASIDE_ITSELF)
+#undef WDK_LOOKASIDE_USE
+#undef WDK_LOOKASIDE_ITSELF
+#undef WDK_NOTHING
 
 #ifdef __cplusplus
 }

@@ -96,6 +96,20 @@ typedef struct _OSVERSIONINFOW {
   ULONG dwPlatformId;
   WCHAR szCSDVersion[128];
 } RTL_OSVERSIONINFOW, *PRTL_OSVERSIONINFOW;
+typedef struct _TIME_FIELDS {
+  CSHORT Year;
+  CSHORT Month;
+  CSHORT Day;
+  CSHORT Hour;
+  CSHORT Minute;
+  CSHORT Second;
+  CSHORT Milliseconds;
+  CSHORT Weekday; /* Sunday is 0 */
+} TIME_FIELDS, *PTIME_FIELDS;
+NTSYSAPI VOID NTAPI RtlTimeToTimeFields(_In_ PLARGE_INTEGER Time, _Out_ PTIME_FIELDS TimeFields);
+/* FALSE: there is no such time. */
+NTSYSAPI BOOLEAN NTAPI RtlTimeFieldsToTime(_In_ PTIME_FIELDS TimeFields, _Out_ PLARGE_INTEGER Time);
+
 NTSYSAPI NTSTATUS NTAPI RtlGetVersion(_Out_ PRTL_OSVERSIONINFOW VersionInformation);
 
 #ifdef __cplusplus
