@@ -8,14 +8,18 @@ namespace kdpc {
 
 namespace stop {
 enum Code : std::uint32_t {
+  ApcIndexMismatch = 0x01,
   IrqlNotGreaterOrEqual = 0x09,
   IrqlNotLessOrEqual = 0x0A,
+  MaximumWaitObjectsExceeded = 0x0C,
   SpinLockAlreadyOwned = 0x0F,
   SpinLockNotOwned = 0x10,
   ReferenceByPointer = 0x18,
   BadPoolHeader = 0x19,
   KmodeExceptionNotHandled = 0x1E,
+  KernelApcPendingDuringExit = 0x20,
   NoMoreIrpStackLocations = 0x35,
+  SystemExitOwnedMutex = 0x39,
   InterruptExceptionNotHandled = 0x3D,
   MultipleIrpCompleteRequests = 0x44,
   CancelStateInCompletedIrp = 0x48,
@@ -32,12 +36,18 @@ enum Code : std::uint32_t {
   DriverIrqlNotLessOrEqual = 0xD1,
   SystemScanAtRaisedIrqlCaughtImproperDriverUnload = 0xD4,
   WorkerThreadReturnedAtBadIrql = 0xE1,
+  ResourceNotOwned = 0xE3,
   WorkerInvalid = 0xE4,
   DriverVerifierDmaViolation = 0xE6,
+  ActiveExWorkerThreadTermination = 0xE9,
   HardwareInterruptStorm = 0xF2,
+  ClockWatchdogTimeout = 0x101,
+  DpcWatchdogTimeout = 0x102,
   DpcWatchdogViolation = 0x133,
   KernelSecurityCheckFailure = 0x139,
   PassiveInterruptError = 0x13B,
+  IpiWatchdogTimeout = 0x1DB,
+  ThreadTerminateHeldMutex = 0x4000008A,
 };
 }
 

@@ -34,11 +34,18 @@ void request_clock(Processor& target) {
   }
 }
 
+void request_apc(Processor& target) {
+  __atomic_or_fetch(&target.ipi_requests, kIpiApc, __ATOMIC_RELEASE);
+  Machine::observe(IpiSent{ProcessorSet::only(target.number).mask()});
+  Machine::send_ipi(ProcessorSet::only(target.number));
+}
+
 void receive_here() {
   Processor& self = Machine::here();
   const std::uint32_t requests = __atomic_exchange_n(&self.ipi_requests, 0u, __ATOMIC_ACQUIRE);
   if ((requests & kIpiDispatch) != 0) Machine::request_here(kDispatchRequest);
   if ((requests & kIpiClock) != 0) clock::rearm_here(self);
+  if ((requests & kIpiApc) != 0) Machine::request_here(kApcRequest);
 }
 
 }  // namespace kdpc::ipi

@@ -11,6 +11,8 @@ namespace kdpc::ipi {
 void request_dispatch(Processor& target);
 // Dispatch or above. `target` arms its clock anew (clock::rearm_here); on this processor at once.
 void request_clock(Processor& target);
+// At Dispatch or above. The APC interrupt will come to `target`, another processor, when its level allows.
+void request_apc(Processor& target);
 // At Ipi, on the target.
 void receive_here();
 

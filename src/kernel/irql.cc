@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/invariant.h"
+#include "kernel/apc.h"
 #include "kernel/bugcheck.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
@@ -75,6 +76,7 @@ void lower_for_driver(Irql to) {
   if (to > from) refuse_lower(from, to, WrongLower::Upward);
   if (to < Irql::Dispatch && from >= Irql::Dispatch) {
     const Processor& self = Machine::here();
+    self.current_thread->wait_follows = false;  // the wait that was promised cannot follow at once any more (WAIT-1)
     if (self.interrupt_nesting != 0) {
       refuse_lower(from, to, WrongLower::InsideIsr);
     } else if (self.dpc_routine_active) {
@@ -95,8 +97,14 @@ Irql raise_here(Irql to) {
 void lower_here(Irql to) {
   Machine::set_irql(to);
   Machine::window();  // hardware first: it is above anything software can ask for
-  while (to < Irql::Dispatch && scheduler::take_dispatch_request(to)) {
-    scheduler::dispatch_interrupt();
+  while (to < Irql::Dispatch) {
+    const Irql asked = scheduler::take_request(to);
+    if (asked == to) return;
+    if (asked == Irql::Dispatch) {
+      scheduler::dispatch_interrupt();
+    } else {
+      apc::deliver_here();
+    }
     Machine::set_irql(to);
     Machine::window();
   }

@@ -60,7 +60,8 @@ struct Processor {
   std::uint64_t kernel_ticks, dpc_ticks, interrupt_ticks, idle_ticks;  // H  accounting (SEMANTICS 6.6)
 };
 
-inline constexpr std::uint32_t kIpiDispatch = 1;  // request the DISPATCH interrupt on the target (IPI-1)
-inline constexpr std::uint32_t kIpiClock = 2;     // arm the target's clock anew: its next interrupt may have to come sooner
+inline constexpr std::uint32_t kIpiDispatch = 1;    // request the DISPATCH interrupt on the target (IPI-1)
+inline constexpr std::uint32_t kIpiClock = 2;       // arm the target's clock anew: its next interrupt may have to come sooner
+inline constexpr std::uint32_t kIpiApc = 1u << 31;  // request the APC interrupt on the target
 
 }  // namespace kdpc

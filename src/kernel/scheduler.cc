@@ -51,13 +51,14 @@ void decay_one_step(Thread& thread) {
   thread.priority = static_cast<std::uint8_t>(thread.priority - 1);
 }
 
-void boost(Thread& thread, std::int32_t increment) {
+// BOOST-1. The unit of quantum is what a wait costs; one that a kernel APC has only interrupted costs nothing.
+void boost(Thread& thread, std::int32_t increment, bool by_kernel_apc) {
   if (thread.priority >= kLowRealtimePriority || thread.base_priority >= kNoBoostFrom) {
     thread.quantum = thread.quantum_reset;
     return;
   }
   if (increment > 0) thread.quantum = thread.quantum_reset;
-  thread.quantum = static_cast<std::int8_t>(thread.quantum - 1);
+  if (!by_kernel_apc) thread.quantum = static_cast<std::int8_t>(thread.quantum - 1);
   if (thread.quantum <= 0) {
     thread.quantum = thread.quantum_reset;
     decay_one_step(thread);
@@ -222,17 +223,11 @@ void ready_locked(Thread& thread) {
 }
 
 void unwait_locked(Thread& thread, std::int32_t increment, std::int32_t result) {
-  if (thread.wait_block.object != nullptr) List::remove(thread.wait_block.link);
-  if (thread.timer_block.object != nullptr) {
-    List::remove(thread.timer_block.link);
-    if (thread.timer.header.inserted != 0) timer::remove_locked(thread.timer);
-  }
+  wait::forget_locked(thread);
   Machine::observe(WaitEnded{thread.id, thread.waiting_for, result});
-  thread.wait_block.object = nullptr;
-  thread.timer_block.object = nullptr;
   thread.waiting_for = nullptr;
   thread.wait_result = result;
-  boost(thread, increment);
+  boost(thread, increment, result == status::KernelApc);
   ready_locked(thread);
 }
 
@@ -243,6 +238,30 @@ void block_current_locked(WaitReason why) {
   old.preempted = false;
   if (self.dpc_routine_active) switch_locked(old, self.next_thread != nullptr ? *self.next_thread : *self.idle_thread, why);  // RET-10
   switch_locked(old, take_next(self), why);
+}
+
+bool yield_locked() {
+  Processor& self = Machine::here();
+  Thread& old = *self.current_thread;
+  Thread* next = self.next_thread != nullptr ? self.next_thread : self.ready.best(1);
+  if (next == nullptr) return false;
+  if (next == self.next_thread) {
+    self.next_thread = nullptr;
+  } else {
+    self.ready.remove(*next);
+  }
+  old.quantum = old.quantum_reset;
+  decay_one_step(old);
+  old.preempted = false;
+  if (old.priority > next->priority && (old.affinity & sys().idle_processors).empty()) {
+    // Asked for its place, it would take the processor back at once.
+    old.state = ThreadState::Ready;
+    self.ready.insert(old, false);
+    switch_locked(old, *next, WaitReason::Yield);
+  } else {
+    give_way_locked(*next, WaitReason::Yield);
+  }
+  return true;
 }
 
 namespace {
@@ -264,12 +283,19 @@ void retire_on_dpc_stack(void*) { dpc::retire_here(); }
 
 }  // namespace
 
-bool take_dispatch_request(Irql level) {
+Irql take_request(Irql level) {
   Machine::set_irql(Irql::High);
-  const Requests taken = Machine::take_requests();
-  if ((taken & ~kDispatchRequest) != 0) Machine::request_here(taken & ~kDispatchRequest);
-  const bool asked = (taken & kDispatchRequest) != 0;
-  Machine::set_irql(asked ? Irql::Dispatch : level);
+  Requests rest = Machine::take_requests();
+  Irql asked = level;
+  if ((rest & kDispatchRequest) != 0) {
+    asked = Irql::Dispatch;
+    rest &= ~kDispatchRequest;
+  } else if ((rest & kApcRequest) != 0 && level < Irql::Apc) {
+    asked = Irql::Apc;
+    rest &= ~kApcRequest;
+  }
+  if (rest != 0) Machine::request_here(rest);
+  Machine::set_irql(asked);
   return asked;
 }
 

@@ -34,10 +34,13 @@ void unwait_locked(Thread& thread, std::int32_t increment, std::int32_t result);
 // The current thread stops being runnable for `why` (its state is set already); another runs. Returns when it has been switched to again.
 void block_current_locked(WaitReason why);
 
+// The current thread gives the rest of its quantum to the best thread that is ready here, whatever its priority. False: there is none.
+bool yield_locked();
+
 // The DISPATCH interrupt, at Dispatch on the interrupted thread's stack: the DPC list, then quantum end, then the next thread (RET-1).
 void dispatch_interrupt();
-// Takes a pending DISPATCH request of this processor, leaving others; raises to Dispatch if there was one. `level` is the current one.
-bool take_dispatch_request(Irql level);
+// Takes this processor's highest pending software interrupt above `level`, the current one, leaving others; raises to its level, which it returns.
+Irql take_request(Irql level);
 
 // An idle thread's life: DPCs, timers, the next thread, else Machine::idle() (RET-2).
 [[noreturn]] void idle_loop();

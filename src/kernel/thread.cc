@@ -4,6 +4,7 @@
 
 #include "base/invariant.h"
 #include "kernel/bugcheck.h"
+#include "kernel/mutex.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "this_machine.h"
@@ -54,6 +55,8 @@ Thread* create(const char* name, ThreadRoutine* routine, void* context, std::uin
   thread->context = context;
   thread->references = 2;  // the caller's, and the running thread's own
   timer::initialize(thread->timer, timer::Kind::Notification);
+  thread->mutants.initialize();
+  apc::initialize(thread->apcs);
   set_name(*thread, name);
   if (!Machine::make_stack(*thread)) {
     sys().pool.free(thread, kThreadTag);
@@ -77,11 +80,40 @@ void start(Thread& thread) {
   scheduler::release_dispatcher_lock(previous);
 }
 
+namespace {
+
+// What it may not leave behind.
+void check_ending(const Thread& self) {
+  if (self.is_worker)
+    bug_check(stop::ActiveExWorkerThreadTermination, {as_parameter(&self), 0, 0, 0}, "A work item routine has ended the system worker that runs it.",
+              "0xE9");
+}
+
+void check_apcs_at_end(Thread& self) {
+  const bool is_pending = !self.apcs.lists[0].empty();
+  if (!is_pending && self.kernel_apc_disable == 0 && self.special_apc_disable == 0) return;
+  bug_check(
+      stop::KernelApcPendingDuringExit,
+      {is_pending ? as_parameter(owner_of<&Apc::link>(self.apcs.lists[0].first())) : 0, combined_apc_disable(self), as_parameter(Machine::irql()), 0},
+      "A thread has ended inside a critical or guarded region, or while APCs were disabled otherwise.", "0x20");
+}
+
+}  // namespace
+
+std::uint32_t combined_apc_disable(const Thread& thread) {
+  return std::uint32_t{static_cast<std::uint16_t>(thread.special_apc_disable)} << 16 | static_cast<std::uint16_t>(thread.kernel_apc_disable);
+}
+
 void end_current() {
+  if (Machine::irql() > Irql::Passive) lower_here(Irql::Passive);
+  check_ending(current());
+  apc::run_down(current());
   scheduler::acquire_dispatcher_lock();
   Processor& self = Machine::here();
   Thread& thread = *self.current_thread;
   held_locks::audit_thread(thread);
+  mutex::abandon_all_locked(thread);
+  check_apcs_at_end(thread);
   Machine::observe(ThreadEnded{thread.id});
   Machine::observe(OrderReleased{&thread});
   thread.state = ThreadState::Terminated;
@@ -95,6 +127,7 @@ void end_current() {
 
 void finish_switch_locked() {
   Processor& self = Machine::here();
+  apc::announce_locked(*self.current_thread);
   Thread* ended = self.ended_thread;
   if (ended == nullptr) return;
   self.ended_thread = nullptr;

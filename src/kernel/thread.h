@@ -9,6 +9,7 @@
 #include "base/annotations.h"
 #include "base/list.h"
 #include "base/processor_set.h"
+#include "kernel/apc.h"
 #include "kernel/timer.h"
 #include "kernel/wait.h"
 
@@ -32,36 +33,44 @@ struct MachineContext {
 };
 
 struct Thread {
-  DispatcherHeader header;                 //    signalled when the thread has ended
-  std::uint32_t id;                        // I  1, 2, 3 … in order of creation; idle threads first
-  ThreadState state;                       // D
-  bool is_idle;                            // I
-  bool has_handle;                         // D  PsCreateSystemThread has made one, and nobody has closed it
-  bool preempted;                          // D  goes back to the head of its list (WAIT-7)
-  std::uint8_t priority;                   // D
-  std::uint8_t base_priority;              // D
-  std::uint8_t priority_decrement;         // D  what a boost has added and the quantum has not yet taken back (BOOST-1)
-  volatile std::int8_t quantum;            // H  units left
-  std::int8_t quantum_reset;               // I
-  std::uint16_t processor;                 // D  where it runs, or ran last
-  std::uint16_t ideal_processor;           // D
-  ProcessorSet affinity;                   // D
-  ProcessorSet user_affinity;              // D  what KeRevertToUserAffinityThread goes back to
-  Link queue_link;                         // D  in a ready list
-  Link all_link;                           // D  in System::threads
-  WaitBlock wait_block;                    // D  for the object …
-  WaitBlock timer_block;                   // D  … and for the time limit
-  Timer timer;                             // D
-  std::int32_t wait_result;                // D
-  WaitReason wait_reason;                  // D
-  DispatcherHeader* volatile waiting_for;  // D
-  std::int16_t kernel_apc_disable;         // T  this thread only; 0 enabled, negative inside critical regions
-  std::int16_t special_apc_disable;        // T
-  ThreadRoutine* routine;                  // I
-  void* context;                           // I
-  std::uint32_t references;                // D  the last one frees a terminated thread
-  void* extension;                         // I  for the I/O manager: the thread's own IRPs and handles
-  std::uint64_t ticks;                     // H  accounting
+  DispatcherHeader header;                   //    signalled when the thread has ended
+  std::uint32_t id;                          // I  1, 2, 3 … in order of creation; idle threads first
+  ThreadState state;                         // D
+  bool is_idle;                              // I
+  bool has_handle;                           // D  PsCreateSystemThread has made one, and nobody has closed it
+  bool preempted;                            // D  goes back to the head of its list (WAIT-7)
+  std::uint8_t priority;                     // D
+  std::uint8_t base_priority;                // D
+  volatile std::int8_t quantum;              // H  units left
+  std::int8_t quantum_reset;                 // I
+  std::uint16_t processor;                   // D  where it runs, or ran last
+  std::uint16_t ideal_processor;             // D
+  ProcessorSet affinity;                     // D
+  ProcessorSet user_affinity;                // D  what KeRevertToUserAffinityThread goes back to
+  Link queue_link;                           // D  in a ready list
+  Link all_link;                             // D  in System::threads
+  WaitBlock own_blocks[kThreadWaitObjects];  // D  for up to three objects …
+  WaitBlock timer_block;                     // D  … and for the time limit
+  WaitBlock* wait_blocks;                    // D  of the wait under way, one per object
+  std::uint32_t wait_count;                  // D  how many
+  Timer timer;                               // D
+  std::int32_t wait_result;                  // D
+  WaitReason wait_reason;                    // D
+  DispatcherHeader* volatile waiting_for;    // D  the first object, or the thread's timer
+  wait::Manner wait_manner;                  // D
+  Irql wait_irql;                            // D  to which the wait will return, or the one that is to follow
+  bool wait_follows;                         // T  it has promised to wait at once (WAIT-1)
+  bool alerted[2];                           // D  by mode
+  List mutants;                              // D  that it owns
+  ApcState apcs;
+  std::int16_t kernel_apc_disable;   // T  0 enabled, negative inside critical regions; who ends its wait may change it
+  std::int16_t special_apc_disable;  // T  the same of guarded regions
+  bool is_worker;                    // I  of the system's: runs work items, and must not end
+  ThreadRoutine* routine;            // I
+  void* context;                     // I
+  std::uint32_t references;          // D  the last one frees a terminated thread
+  void* extension;                   // I  for the I/O manager: the thread's own IRPs and handles
+  std::uint64_t ticks;               // H  accounting
   MachineContext machine;
   char name[24];  // I
 };
@@ -83,6 +92,9 @@ Thread* reference_by_handle(std::uintptr_t handle);  // null: not an open handle
 
 // After every switch, by the thread that goes on, with the dispatcher lock held: what the one before left to be cleaned up.
 void finish_switch_locked();
+
+// NT's one number for both counts: the special one in the upper half.
+std::uint32_t combined_apc_disable(const Thread& thread);
 
 // The thread that runs here, or that was interrupted here (CTX-2). Any level.
 Thread& current();

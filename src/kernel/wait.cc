@@ -1,6 +1,10 @@
 #include "kernel/wait.h"
 
+#include <optional>
+
+#include "kernel/apc.h"
 #include "kernel/bugcheck.h"
+#include "kernel/mutex.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "kernel/timer.h"
@@ -11,21 +15,29 @@ namespace kdpc::wait {
 namespace {
 
 ObjectType type_of(const DispatcherHeader& object) { return static_cast<ObjectType>(object.type); }
+Mutant& mutant_of(DispatcherHeader& object) { return reinterpret_cast<Mutant&>(object); }
 
-// One satisfied wait consumes what the type says.
-void consume(DispatcherHeader& object) {
+bool is_signalled_for(DispatcherHeader& object, const Thread& thread) {
+  return type_of(object) == ObjectType::Mutant ? mutex::is_free_for(mutant_of(object), thread) : object.signal_state > 0;
+}
+
+// One satisfied wait consumes what the type says. True: it was an abandoned mutex.
+bool consume(DispatcherHeader& object, Thread& thread) {
   switch (type_of(object)) {
     case ObjectType::SynchronizationEvent:
-    case ObjectType::SynchronizationTimer: object.signal_state = 0; return;
-    case ObjectType::Semaphore: object.signal_state = object.signal_state - 1; return;
-    default: return;
+    case ObjectType::SynchronizationTimer: object.signal_state = 0; return false;
+    case ObjectType::Semaphore: object.signal_state = object.signal_state - 1; return false;
+    case ObjectType::Mutant: return mutex::take_locked(mutant_of(object), thread);
+    default: return false;
   }
 }
 
-constexpr std::uint64_t kAssertionFailure = 0xC0000420;  // STATUS_ASSERTION_FAILURE
+constexpr std::uint64_t kAssertionFailure = 0xC0000420;     // STATUS_ASSERTION_FAILURE
+constexpr std::uint64_t kObjectTypeMismatch = 0xC0000024;   // STATUS_OBJECT_TYPE_MISMATCH
+constexpr std::uint64_t kMutantLimitExceeded = 0xC0000191;  // STATUS_MUTANT_LIMIT_EXCEEDED
 
 // WAIT-3: a blocking wait is refused at entry, because at Dispatch it would hang the processor or switch from a DPC.
-[[noreturn]] void refuse_blocking(Irql level, const DispatcherHeader& object, const std::int64_t* timeout) {
+[[noreturn]] void refuse_blocking(Irql level, const void* objects, const std::int64_t* timeout) {
   const Processor& self = Machine::here();
   if (self.dpc_routine_active) {
     const Thread* next = self.next_thread != nullptr ? self.next_thread : self.idle_thread;
@@ -33,62 +45,184 @@ constexpr std::uint64_t kAssertionFailure = 0xC0000420;  // STATUS_ASSERTION_FAI
               "A DPC routine waits with a timeout that is not zero; NT itself stops only if the wait would really block.", "WAIT-3");
   }
   const std::uint64_t subcode = level > Irql::Dispatch ? 0x120 : timeout == nullptr ? 0x121 : 0x122;
-  bug_check(stop::DriverVerifierDetectedViolation, {subcode, as_parameter(level), as_parameter(&object), as_parameter(timeout)},
+  bug_check(stop::DriverVerifierDetectedViolation, {subcode, as_parameter(level), as_parameter(objects), as_parameter(timeout)},
             "A wait at DISPATCH_LEVEL or above with a timeout that is not zero; NT itself would not always stop here.", "WAIT-3");
 }
 
-void check_level(const DispatcherHeader& object, const std::int64_t* timeout) {
+// The level at which the thread waits: after a signal that announced this wait, the one before it (WAIT-1).
+Irql level_of_wait() {
   const Irql level = Machine::irql();
+  if (level != Irql::Dispatch) return level;
+  const Processor& self = Machine::here();
+  return self.current_thread->wait_follows && !self.dpc_routine_active ? self.current_thread->wait_irql : level;
+}
+
+void check_level(const void* objects, const std::int64_t* timeout) {
+  const Irql level = level_of_wait();
   if (level < Irql::Dispatch || (timeout != nullptr && *timeout == 0 && level == Irql::Dispatch)) return;
   const Options& options = sys().options;
   if (options.wait_check == Options::WaitCheck::Late) return;
   switch (options.irql_checks) {
-    case Options::IrqlChecks::Strict: refuse_blocking(level, object, timeout);
+    case Options::IrqlChecks::Strict: refuse_blocking(level, objects, timeout);
     case Options::IrqlChecks::Checked:
-      bug_check(stop::KmodeExceptionNotHandled, {kAssertionFailure, as_parameter(&object), as_parameter(timeout), as_parameter(level)},
+      bug_check(stop::KmodeExceptionNotHandled, {kAssertionFailure, as_parameter(objects), as_parameter(timeout), as_parameter(level)},
                 "A checked build asserts that a thread at DISPATCH_LEVEL or above only polls; nobody handles the break.", "WAIT-3");
     case Options::IrqlChecks::Free: return;
   }
 }
 
-void enqueue(Thread& thread, WaitBlock& block, DispatcherHeader& object, std::int32_t result) {
-  block.thread = &thread;
-  block.object = &object;
-  block.result = result;
-  object.waiters.push_back(block.link);
-}
-
-// An absolute time that has come already (TIM-2).
-bool is_past(std::int64_t timeout) { return timeout >= 0 && timeout <= static_cast<std::int64_t>(timer::system_time()); }
-
 void check_object(const DispatcherHeader& object) {
   switch (type_of(object)) {
     case ObjectType::NotificationEvent:
     case ObjectType::SynchronizationEvent:
+    case ObjectType::Mutant:
     case ObjectType::Semaphore:
     case ObjectType::Thread:
     case ObjectType::NotificationTimer:
     case ObjectType::SynchronizationTimer: return;
   }
-  constexpr std::uint32_t kObjectTypeMismatch = 0xC0000024;
   bug_check(stop::KmodeExceptionNotHandled, {kObjectTypeMismatch, as_parameter(&object), object.type, 0},
             "A wait was asked for on something that is no dispatcher object, or was never initialised.", "WAIT-4");
 }
 
-// With the dispatcher lock: sleeps until the object, if any, or the time limit ends it.
-std::int32_t block_locked(DispatcherHeader* object, const std::uint64_t* due_time, WaitReason why) {
-  Thread& self = *Machine::here().current_thread;
-  self.waiting_for = object != nullptr ? object : &self.timer.header;
-  if (object != nullptr) enqueue(self, self.wait_block, *object, status::Success);
-  if (due_time != nullptr) {
+void check_count(std::uint32_t count, const WaitBlock* blocks) {
+  if (count == 0)
+    bug_check(stop::KmodeExceptionNotHandled, {kAssertionFailure, 0, 0, 0}, "A wait for several objects was asked for with none.", "WAIT-4");
+  if (count > (blocks == nullptr ? kThreadWaitObjects : kMaximumWaitObjects))
+    bug_check(stop::MaximumWaitObjectsExceeded, {0, 0, 0, 0}, "A wait for more objects than 64, or than 3 without an array of wait blocks.",
+              "WAIT-4");
+}
+
+// What is waited for, and how. With no object it is a delay.
+struct Request {
+  DispatcherHeader* const* objects;
+  std::uint32_t count;
+  WaitKind kind;
+  WaitBlock* blocks;
+  bool has_limit;
+  std::uint64_t due_time;  // interrupt time; if there is a limit
+  Manner manner;
+  WaitReason why;
+};
+
+bool are_all_signalled_for(const Thread& thread, DispatcherHeader* const* objects, std::uint32_t count) {
+  for (std::uint32_t index = 0; index < count; ++index)
+    if (!is_signalled_for(*objects[index], thread)) return false;
+  return true;
+}
+
+// NT raises it before anything is taken.
+void check_mutex_limit(const Thread& self, DispatcherHeader& object) {
+  if (type_of(object) != ObjectType::Mutant || !mutex::is_at_limit(mutant_of(object), self)) return;
+  bug_check(stop::KmodeExceptionNotHandled, {kMutantLimitExceeded, as_parameter(&object), as_parameter(&self), 0},
+            "A mutex was acquired more often than its count can tell; NT raises STATUS_MUTANT_LIMIT_EXCEEDED.", "WAIT-4");
+}
+
+// Takes what is wanted if it is all there.
+std::optional<std::int32_t> satisfy_locked(Thread& self, const Request& request) {
+  if (request.count == 0) return std::nullopt;
+  if (request.kind == WaitKind::All) {
+    if (!are_all_signalled_for(self, request.objects, request.count)) return std::nullopt;
+    bool abandoned = false;
+    for (std::uint32_t index = 0; index < request.count; ++index) {
+      check_mutex_limit(self, *request.objects[index]);
+      if (consume(*request.objects[index], self)) abandoned = true;
+    }
+    return abandoned ? status::Abandoned : status::Success;
+  }
+  for (std::uint32_t index = 0; index < request.count; ++index) {
+    DispatcherHeader& object = *request.objects[index];
+    if (!is_signalled_for(object, self)) continue;
+    check_mutex_limit(self, object);
+    const auto which = static_cast<std::int32_t>(index);
+    return consume(object, self) ? status::Abandoned | which : which;
+  }
+  return std::nullopt;
+}
+
+// Why this thread is not to sleep although nothing is signalled, if so.
+std::optional<std::int32_t> refuse_sleep_locked(Thread& self, const Request& request) {
+  const Manner manner = request.manner;
+  if (manner.alertable) {
+    if (bool& alerted = self.alerted[manner.user_mode]; alerted) {
+      alerted = false;
+      return status::Alerted;
+    }
+    if (manner.user_mode && !self.apcs.lists[static_cast<unsigned>(ApcMode::User)].empty()) self.apcs.user_pending = true;
+    if (bool& alerted = self.alerted[0]; alerted && !self.apcs.user_pending) {
+      alerted = false;
+      return status::Alerted;
+    }
+  }
+  if (manner.user_mode && self.apcs.user_pending) return status::UserApc;
+  if (request.has_limit && request.due_time <= timer::interrupt_time()) return request.count == 0 ? status::Success : status::Timeout;
+  return std::nullopt;
+}
+
+void enqueue(WaitBlock& block, Thread& thread, DispatcherHeader& object, WaitKind kind, std::int32_t key) {
+  block.kind = kind;
+  block.key = static_cast<std::uint16_t>(key);
+  block.thread = &thread;
+  block.object = &object;
+  object.waiters.push_back(block.link);
+}
+
+// Sleeps until the objects, the time limit, an alert or an APC end it.
+std::int32_t block_locked(Thread& self, const Request& request, Irql previous) {
+  self.waiting_for = request.count != 0 ? request.objects[0] : &self.timer.header;
+  self.wait_manner = request.manner;
+  self.wait_irql = previous;
+  self.wait_blocks = request.blocks;
+  self.wait_count = request.count;
+  for (std::uint32_t index = 0; index < request.count; ++index)
+    enqueue(request.blocks[index], self, *request.objects[index], request.kind, static_cast<std::int32_t>(index));
+  if (request.has_limit) {
     self.timer.header.signal_state = 0;
-    enqueue(self, self.timer_block, self.timer.header, object != nullptr ? status::Timeout : status::Success);
-    timer::insert_locked(self.timer, *due_time);
+    enqueue(self.timer_block, self, self.timer.header, WaitKind::Any, request.count != 0 ? status::Timeout : status::Success);
+    timer::insert_locked(self.timer, request.due_time);
   }
   Machine::observe(WaitBegan{self.id, self.waiting_for});
   self.state = ThreadState::Waiting;
-  scheduler::block_current_locked(why);
+  scheduler::block_current_locked(request.why);
   return self.wait_result;
+}
+
+void observe_order(const Request& request, std::int32_t result) {
+  constexpr std::int32_t kIndexBits = kMaximumWaitObjects - 1;
+  if ((result & ~(status::Abandoned | kIndexBits)) != 0) return;
+  if (request.kind == WaitKind::Any && request.count != 0) Machine::observe(OrderAcquired{request.objects[result & kIndexBits]});
+  if (request.kind == WaitKind::All)
+    for (std::uint32_t index = 0; index < request.count; ++index) Machine::observe(OrderAcquired{request.objects[index]});
+}
+
+// The level to go back to, which a signal may have left for this wait.
+Irql begin() {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  Thread& self = *Machine::here().current_thread;
+  if (previous != Irql::Dispatch || !self.wait_follows || Machine::here().dpc_routine_active) return previous;
+  self.wait_follows = false;
+  return self.wait_irql;
+}
+
+std::int32_t perform_locked(const Request& request, Irql previous) {
+  for (;;) {
+    Thread& self = *Machine::here().current_thread;
+    // An APC that is due comes first: asleep, the thread could not be asked again.
+    const bool apc_first = previous < Irql::Apc && apc::has_deliverable_locked(self);
+    std::optional<std::int32_t> result;
+    if (!apc_first) result = satisfy_locked(self, request);
+    if (!apc_first && !result) result = refuse_sleep_locked(self, request);
+    if (!apc_first && !result) result = block_locked(self, request, previous);
+    if (!result || *result == status::KernelApc) {
+      apc::announce_locked(self);
+      scheduler::release_dispatcher_lock(previous);  // delivers
+      scheduler::acquire_dispatcher_lock();
+      continue;
+    }
+    observe_order(request, *result);
+    scheduler::release_dispatcher_lock(previous);
+    return *result;
+  }
 }
 
 std::uint64_t relative(std::uint64_t base, std::int64_t timeout) {
@@ -108,22 +242,57 @@ void initialize_event(EventObject& event, ObjectType type, bool signalled) {
 
 void signal_locked(DispatcherHeader& object, std::int32_t increment) {
   Machine::observe(ObjectSignalled{&object, object.type, object.signal_state});
-  while (object.signal_state > 0) {
-    Link* link = object.waiters.first();
-    if (link == nullptr) return;
+  Link* link = object.waiters.first();
+  while (link != nullptr && object.signal_state > 0) {
     const WaitBlock& block = *owner_of<&WaitBlock::link>(link);
-    consume(object);
-    scheduler::unwait_locked(*block.thread, increment, block.result);
+    Thread& thread = *block.thread;
+    std::int32_t result = block.key;
+    bool abandoned = false;
+    if (block.kind == WaitKind::Any) {
+      abandoned = consume(object, thread);
+    } else {
+      bool all = true;
+      for (std::uint32_t index = 0; all && index < thread.wait_count; ++index) all = is_signalled_for(*thread.wait_blocks[index].object, thread);
+      if (!all) {
+        link = object.waiters.after(link);
+        continue;
+      }
+      result = status::Success;
+      for (std::uint32_t index = 0; index < thread.wait_count; ++index)
+        if (consume(*thread.wait_blocks[index].object, thread)) abandoned = true;
+    }
+    scheduler::unwait_locked(thread, increment, abandoned ? result | status::Abandoned : result);
+    link = object.waiters.first();  // several blocks may have gone
   }
 }
 
-std::int32_t set_event(EventObject& event, std::int32_t increment) {
+void forget_locked(Thread& thread) {
+  for (std::uint32_t index = 0; index < thread.wait_count; ++index) List::remove(thread.wait_blocks[index].link);
+  thread.wait_count = 0;
+  if (thread.timer_block.object == nullptr) return;
+  List::remove(thread.timer_block.link);
+  if (thread.timer.header.inserted != 0) timer::remove_locked(thread.timer);
+  thread.timer_block.object = nullptr;
+}
+
+void leave_locked(Irql previous, bool wait_follows) {
+  if (!wait_follows || previous > Irql::Apc) {
+    scheduler::release_dispatcher_lock(previous);
+    return;
+  }
+  Thread& self = *Machine::here().current_thread;
+  self.wait_follows = true;
+  self.wait_irql = previous;
+  scheduler::release_dispatcher_lock(Irql::Dispatch);
+}
+
+std::int32_t set_event(EventObject& event, std::int32_t increment, bool wait_follows) {
   const Irql previous = scheduler::acquire_dispatcher_lock();
   const std::int32_t old = event.header.signal_state;
   Machine::observe(OrderReleased{&event});
   event.header.signal_state = 1;
   signal_locked(event.header, increment);
-  scheduler::release_dispatcher_lock(previous);
+  leave_locked(previous, wait_follows);
   return old;
 }
 
@@ -135,14 +304,14 @@ std::int32_t reset_event(EventObject& event) {
   return old;
 }
 
-std::int32_t pulse_event(EventObject& event, std::int32_t increment) {
+std::int32_t pulse_event(EventObject& event, std::int32_t increment, bool wait_follows) {
   const Irql previous = scheduler::acquire_dispatcher_lock();
   const std::int32_t old = event.header.signal_state;
   Machine::observe(OrderReleased{&event});
   event.header.signal_state = 1;
   signal_locked(event.header, increment);
   event.header.signal_state = 0;
-  scheduler::release_dispatcher_lock(previous);
+  leave_locked(previous, wait_follows);
   return old;
 }
 
@@ -154,7 +323,7 @@ void initialize_semaphore(Semaphore& semaphore, std::int32_t count, std::int32_t
   semaphore.limit = limit;
 }
 
-std::int32_t release_semaphore(Semaphore& semaphore, std::int32_t adjustment, std::int32_t increment, bool& ok) {
+std::int32_t release_semaphore(Semaphore& semaphore, std::int32_t adjustment, std::int32_t increment, bool& ok, bool wait_follows) {
   const Irql previous = scheduler::acquire_dispatcher_lock();
   const std::int32_t old = semaphore.header.signal_state;
   ok = adjustment > 0 && static_cast<std::int64_t>(old) + adjustment <= semaphore.limit;
@@ -163,38 +332,54 @@ std::int32_t release_semaphore(Semaphore& semaphore, std::int32_t adjustment, st
     semaphore.header.signal_state = old + adjustment;
     signal_locked(semaphore.header, increment);
   }
-  scheduler::release_dispatcher_lock(previous);
+  leave_locked(previous, ok && wait_follows);
   return old;
 }
 
-std::int32_t for_object(DispatcherHeader& object, const std::int64_t* timeout) {
+std::int32_t for_object(DispatcherHeader& object, const std::int64_t* timeout, Manner manner) {
   check_object(object);
-  check_level(object, timeout);
-  const Irql previous = scheduler::acquire_dispatcher_lock();
-  std::int32_t result = status::Success;
-  if (object.signal_state > 0) {
-    consume(object);
-  } else if (timeout != nullptr && is_past(*timeout)) {
-    result = status::Timeout;
-  } else {
-    const std::uint64_t due_time = timeout != nullptr ? relative(timer::interrupt_time(), *timeout) : 0;
-    result = block_locked(&object, timeout != nullptr ? &due_time : nullptr, WaitReason::Executive);
-  }
-  if (result == status::Success) Machine::observe(OrderAcquired{&object});
-  scheduler::release_dispatcher_lock(previous);
-  return result;
+  check_level(&object, timeout);
+  const Irql previous = begin();
+  DispatcherHeader* const only = &object;
+  const std::uint64_t due_time = timeout != nullptr ? relative(timer::interrupt_time(), *timeout) : 0;
+  return perform_locked(
+      {&only, 1, WaitKind::Any, Machine::here().current_thread->own_blocks, timeout != nullptr, due_time, manner, WaitReason::Executive}, previous);
 }
 
-std::int32_t delay(std::int64_t interval) {
+std::int32_t for_objects(DispatcherHeader* const* objects, std::uint32_t count, WaitKind kind, const std::int64_t* timeout, WaitBlock* blocks,
+                         Manner manner) {
+  check_count(count, blocks);
+  for (std::uint32_t index = 0; index < count; ++index) check_object(*objects[index]);
+  check_level(objects, timeout);
+  const Irql previous = begin();
+  if (blocks == nullptr) blocks = Machine::here().current_thread->own_blocks;
+  const std::uint64_t due_time = timeout != nullptr ? relative(timer::interrupt_time(), *timeout) : 0;
+  return perform_locked({objects, count, kind, blocks, timeout != nullptr, due_time, manner, WaitReason::Executive}, previous);
+}
+
+std::int32_t delay(std::int64_t interval, Manner manner) {
   const std::int64_t blocking = -1;
-  check_level(thread::current().timer.header, &blocking);
-  if (is_past(interval)) return status::Success;
-  const Irql previous = scheduler::acquire_dispatcher_lock();
+  check_level(&thread::current().timer.header, &blocking);
+  const Irql previous = begin();
+  if (interval == 0) scheduler::yield_locked();
   // From the exact time, not from the last tick: expiry at a tick is then never early (TIM-6).
   const std::uint64_t due_time = relative(timer::precise_interrupt_time() + 1, interval);
-  const std::int32_t result = block_locked(nullptr, &due_time, WaitReason::Delay);
+  return perform_locked({nullptr, 0, WaitKind::Any, nullptr, true, due_time, manner, WaitReason::Delay}, previous);
+}
+
+bool alert(Thread& thread, bool user_mode) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  const bool was_alerted = thread.alerted[user_mode];
+  // An alert for the user does not end a wait of the kernel's.
+  const bool hears = thread.state == ThreadState::Waiting && thread.wait_manner.alertable && (thread.wait_manner.user_mode || !user_mode);
+  constexpr std::int32_t kAlertIncrement = 2;
+  if (!was_alerted && hears) {
+    scheduler::unwait_locked(thread, kAlertIncrement, status::Alerted);
+  } else {
+    thread.alerted[user_mode] = true;
+  }
   scheduler::release_dispatcher_lock(previous);
-  return result;
+  return was_alerted;
 }
 
 }  // namespace kdpc::wait

@@ -29,6 +29,17 @@ WorkItem* take(WorkerPool& pool) {
   return item;
 }
 
+// The worker goes on to other drivers' items.
+void check_left_clean(const WorkItem* item, WorkRoutine* routine, void* parameter) {
+  const Thread& self = thread::current();
+  if (!self.mutants.empty())
+    bug_check(stop::SystemExitOwnedMutex, {as_parameter(routine), as_parameter(parameter), as_parameter(item), 0},
+              "A work item routine returned while it owned a mutex, which nobody can ever acquire again.", "0x39");
+  if (self.kernel_apc_disable != 0 || self.special_apc_disable != 0)
+    bug_check(stop::ApcIndexMismatch, {as_parameter(routine), 0, thread::combined_apc_disable(self), 1},
+              "A work item routine returned inside a critical or guarded region.", "0x01");
+}
+
 void KDPC_NTAPI serve(void* context) {
   auto& pool = *static_cast<WorkerPool*>(context);
   for (;;) {
@@ -44,6 +55,7 @@ void KDPC_NTAPI serve(void* context) {
     if (const Irql level = Machine::irql(); level != Irql::Passive)
       bug_check(stop::WorkerThreadReturnedAtBadIrql, {as_parameter(routine), as_parameter(level), as_parameter(parameter), as_parameter(item)},
                 "A work item routine returned above PASSIVE_LEVEL.", "WI-3");
+    check_left_clean(item, routine, parameter);
   }
 }
 
@@ -85,6 +97,7 @@ void start_workers() {
     for (unsigned index = 0; index < kPlans[number].threads; ++index) {
       Thread* worker = thread::create(kPlans[number].name, serve, &pool, kPlans[number].priority, active_processors());
       KDPC_INVARIANT("K.WORK-3", worker != nullptr);
+      worker->is_worker = true;
       thread::start(*worker);
       thread::release(*worker);
     }

@@ -4,8 +4,10 @@
 
 #include <cstddef>
 
+#include "kernel/apc.h"
 #include "kernel/dpc.h"
 #include "kernel/interrupt.h"
+#include "kernel/mutex.h"
 #include "kernel/push_lock.h"
 #include "kernel/queued_lock.h"
 #include "kernel/reader_writer_lock.h"
@@ -29,6 +31,15 @@ static_assert(sizeof(DISPATCHER_HEADER) == sizeof(DispatcherHeader) &&
               offsetof(DISPATCHER_HEADER, WaitListHead) == offsetof(DispatcherHeader, waiters));
 static_assert(sizeof(KEVENT) == sizeof(EventObject));
 static_assert(sizeof(KSEMAPHORE) == sizeof(Semaphore) && offsetof(KSEMAPHORE, Limit) == offsetof(Semaphore, limit));
+static_assert(sizeof(KMUTANT) == sizeof(Mutant) && offsetof(KMUTANT, OwnerThread) == offsetof(Mutant, owner) &&
+              offsetof(KMUTANT, Abandoned) == offsetof(Mutant, abandoned) && offsetof(KMUTANT, ApcDisable) == offsetof(Mutant, apc_disable));
+static_assert(sizeof(KWAIT_BLOCK) == sizeof(WaitBlock) && offsetof(KWAIT_BLOCK, WaitKey) == offsetof(WaitBlock, key) &&
+              offsetof(KWAIT_BLOCK, Thread) == offsetof(WaitBlock, thread) && offsetof(KWAIT_BLOCK, Object) == offsetof(WaitBlock, object));
+static_assert(WaitAll == static_cast<int>(WaitKind::All) && WaitAny == static_cast<int>(WaitKind::Any));
+static_assert(MAXIMUM_WAIT_OBJECTS == kMaximumWaitObjects && THREAD_WAIT_OBJECTS == kThreadWaitObjects);
+static_assert(sizeof(KAPC) == sizeof(Apc) && offsetof(KAPC, Thread) == offsetof(Apc, thread) &&
+              offsetof(KAPC, NormalContext) == offsetof(Apc, context) && offsetof(KAPC, SystemArgument2) == offsetof(Apc, argument2) &&
+              offsetof(KAPC, ApcMode) == offsetof(Apc, mode) && offsetof(KAPC, Inserted) == offsetof(Apc, inserted));
 static_assert(sizeof(KSPIN_LOCK) == sizeof(SpinLock));
 static_assert(sizeof(EX_SPIN_LOCK) == sizeof(ReaderWriterLock) && sizeof(EX_PUSH_LOCK) == sizeof(PushLock) &&
               sizeof(EX_RUNDOWN_REF) == sizeof(RundownReference));
@@ -43,6 +54,9 @@ inline Dpc* as_dpc(KDPC* dpc) { return reinterpret_cast<Dpc*>(dpc); }
 inline Timer& as_timer(KTIMER* timer) { return *reinterpret_cast<Timer*>(timer); }
 inline EventObject& as_event(KEVENT* event) { return *reinterpret_cast<EventObject*>(event); }
 inline Semaphore& as_semaphore(KSEMAPHORE* semaphore) { return *reinterpret_cast<Semaphore*>(semaphore); }
+inline Mutant& as_mutant(KMUTANT* mutant) { return *reinterpret_cast<Mutant*>(mutant); }
+inline WaitBlock* as_wait_blocks(KWAIT_BLOCK* blocks) { return reinterpret_cast<WaitBlock*>(blocks); }
+inline Apc& as_apc(KAPC* apc) { return *reinterpret_cast<Apc*>(apc); }
 inline SpinLock& as_lock(KSPIN_LOCK* lock) { return *reinterpret_cast<SpinLock*>(const_cast<ULONG_PTR*>(lock)); }
 inline ReaderWriterLock& as_reader_writer_lock(EX_SPIN_LOCK* lock) { return *reinterpret_cast<ReaderWriterLock*>(const_cast<LONG*>(lock)); }
 inline PushLock& as_push_lock(EX_PUSH_LOCK* lock) { return *reinterpret_cast<PushLock*>(lock); }

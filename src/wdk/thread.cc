@@ -69,29 +69,6 @@ KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread) {
   return as_thread(Thread).priority;
 }
 
-VOID NTAPI KeEnterCriticalRegion() {
-  KDPC_ROUTINE(KeEnterCriticalRegion);
-  kdpc::Thread& self = thread::current();
-  self.kernel_apc_disable = static_cast<std::int16_t>(self.kernel_apc_disable - 1);
-}
-
-VOID NTAPI KeLeaveCriticalRegion() {
-  KDPC_ROUTINE(KeLeaveCriticalRegion);
-  kdpc::Thread& self = thread::current();
-  self.kernel_apc_disable = static_cast<std::int16_t>(self.kernel_apc_disable + 1);
-}
-
-BOOLEAN NTAPI KeAreApcsDisabled() {
-  KDPC_ROUTINE(KeAreApcsDisabled);
-  const kdpc::Thread& self = thread::current();
-  return self.kernel_apc_disable != 0 || self.special_apc_disable != 0;
-}
-
-BOOLEAN NTAPI KeAreAllApcsDisabled() {
-  KDPC_ROUTINE(KeAreAllApcsDisabled);
-  return current_irql() >= Irql::Apc || thread::current().special_apc_disable != 0;
-}
-
 NTSTATUS NTAPI ZwClose(HANDLE Handle) {
   KDPC_ROUTINE(ZwClose);
   return io_object::close(value_of(Handle)) || thread::close_handle(value_of(Handle)) ? STATUS_SUCCESS : STATUS_INVALID_HANDLE;

@@ -84,7 +84,10 @@ KDPC_TEST(Event, SettingAboveDispatchIsRefused) {
 KDPC_TEST(Event, SettingWithTheWaitFlagAboveApcLevelIsRefused) {
   RULE("WAIT-1");
   initialize_events(m);
-  m.on(0, APC_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, TRUE); });
+  m.on(0, APC_LEVEL, [] {
+    KeSetEvent(&events[0], IO_NO_INCREMENT, TRUE);
+    KDPC_EXPECT_EQ(poll(&events[0]), STATUS_SUCCESS);
+  });
   m.on(0, DISPATCH_LEVEL, [] { KeSetEvent(&events[1], IO_NO_INCREMENT, TRUE); });
   EXPECT_BUGCHECK(0xC4, 0x80, DISPATCH_LEVEL, &events[1], 0);
 }

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "kernel/bugcheck.h"
+#include "kernel/mutex.h"
 #include "kernel/system.h"
 #include "machine/sim/fiber.h"
 #include "machine/sim/run.h"
@@ -63,6 +64,7 @@ const char* name_of(std::uint8_t object_type) {
   switch (static_cast<ObjectType>(object_type)) {
     case ObjectType::NotificationEvent: return "notification event";
     case ObjectType::SynchronizationEvent: return "synchronization event";
+    case ObjectType::Mutant: return "mutex";
     case ObjectType::Semaphore: return "semaphore";
     case ObjectType::Thread: return "thread";
     case ObjectType::NotificationTimer: return "notification timer";
@@ -79,6 +81,22 @@ bool waits_for_work(const Thread& thread) {
   for (const WorkerPool& pool : sys().workers)
     if (thread.waiting_for == &pool.available.header) return true;
   return false;
+}
+
+std::string object_text(const DispatcherHeader& object) {
+  std::string text = fmt::format("the {} at {}", name_of(object.type), fmt::ptr(&object));
+  if (object.type != static_cast<std::uint8_t>(ObjectType::Mutant)) return text;
+  const Thread* owner = reinterpret_cast<const Mutant&>(object).owner;
+  return owner != nullptr ? text + " owned by " + thread_text(*owner) : text;
+}
+
+// What it waits for: one object, or several of which all or any will do.
+std::string wanted_text(const Thread& thread) {
+  if (thread.wait_count < 2) return object_text(*thread.waiting_for);
+  std::string text = thread.wait_blocks[0].kind == WaitKind::All ? "all of" : "any of";
+  for (std::uint32_t index = 0; index < thread.wait_count; ++index)
+    text += (index == 0 ? " " : ", ") + object_text(*thread.wait_blocks[index].object);
+  return text;
 }
 
 }  // namespace
@@ -156,8 +174,7 @@ std::string quiescence() {
     const Thread& thread = *owner_of<&Thread::all_link>(link);
     if (thread.state != ThreadState::Waiting || waits_for_work(thread)) continue;
     text += fmt::format("\n{} {}", thread_text(thread), name_of(thread.wait_reason));
-    if (thread.waiting_for != nullptr)
-      text += fmt::format(" for the {} at {}", name_of(thread.waiting_for->type), fmt::ptr(const_cast<const DispatcherHeader*>(thread.waiting_for)));
+    if (thread.waiting_for != nullptr) text += " for " + wanted_text(thread);
     const auto* stopped = static_cast<const Stopped*>(thread.machine.extra);
     std::uintptr_t frames[kMaxFrames];
     const unsigned count = stopped == nullptr ? 0 : fiber::walk(stopped->frame, frames, kMaxFrames);
