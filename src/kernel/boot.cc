@@ -54,6 +54,7 @@ void boot(const BootParameters& parameters) {
   system.dispatcher_lock.initialize();
   system.vector_lock.initialize();
   system.threads.initialize();
+  system.resources.initialize();
   system.pool.initialize(parameters.memory + pool_offset, parameters.size - pool_offset);
   for (unsigned number = 0; number < parameters.processors; ++number) initialize(system.processors[number], number);
   for (unsigned number = 0; number < parameters.processors; ++number) give_idle_thread(system.processors[number]);

@@ -73,9 +73,6 @@ Released release(Mutant& mutant, std::int32_t increment, bool wait_follows, std:
 void abandon_all_locked(Thread& thread) {
   while (Link* link = thread.mutants.first()) {
     Mutant& mutant = *owner_of<&Mutant::owned_link>(link);
-    if (mutant.apc_disable != 0)
-      bug_check(stop::ThreadTerminateHeldMutex, {as_parameter(&thread), as_parameter(&mutant), 0, 0},
-                "A thread has ended while it owned a mutex, which nobody can ever acquire again.", "0x4000008A");
     mutant.header.signal_state = 1;
     mutant.abandoned = 1;
     Machine::observe(OrderReleased{&mutant});

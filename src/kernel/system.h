@@ -33,6 +33,7 @@ struct System {
   List threads;                  // D  all that have not been freed
   std::uint32_t next_thread_id;  // D
   ProcessorSet idle_processors;  // D
+  List resources;                // D  all that are initialised
   WorkerPool workers[kWorkQueues];
   JobTable jobs;
   void* volatile io_manager;  // X  the I/O manager's root, in the pool; null until it is first used

@@ -82,20 +82,20 @@ void start(Thread& thread) {
 
 namespace {
 
-// What it may not leave behind.
-void check_ending(const Thread& self) {
+// What it may not leave behind, and who may not end.
+void check_ending(Thread& self) {
   if (self.is_worker)
     bug_check(stop::ActiveExWorkerThreadTermination, {as_parameter(&self), 0, 0, 0}, "A work item routine has ended the system worker that runs it.",
               "0xE9");
-}
-
-void check_apcs_at_end(Thread& self) {
-  const bool is_pending = !self.apcs.lists[0].empty();
-  if (!is_pending && self.kernel_apc_disable == 0 && self.special_apc_disable == 0) return;
-  bug_check(
-      stop::KernelApcPendingDuringExit,
-      {is_pending ? as_parameter(owner_of<&Apc::link>(self.apcs.lists[0].first())) : 0, combined_apc_disable(self), as_parameter(Machine::irql()), 0},
-      "A thread has ended inside a critical or guarded region, or while APCs were disabled otherwise.", "0x20");
+  for (Link* link = self.mutants.first(); link != nullptr; link = self.mutants.after(link))
+    if (const Mutant* mutant = owner_of<&Mutant::owned_link>(link); mutant->apc_disable != 0)
+      bug_check(stop::ThreadTerminateHeldMutex, {as_parameter(&self), as_parameter(mutant), 0, 0},
+                "A thread has ended while it owned a mutex, which nobody can ever acquire again.", "0x4000008A");
+  if (self.kernel_apc_disable == 0 && self.special_apc_disable == 0) return;
+  Link* pending = self.apcs.lists[static_cast<unsigned>(ApcMode::Kernel)].first();
+  bug_check(stop::KernelApcPendingDuringExit,
+            {pending != nullptr ? as_parameter(owner_of<&Apc::link>(pending)) : 0, combined_apc_disable(self), as_parameter(Machine::irql()), 0},
+            "A thread has ended inside a critical or guarded region.", "0x20");
 }
 
 }  // namespace
@@ -113,7 +113,6 @@ void end_current() {
   Thread& thread = *self.current_thread;
   held_locks::audit_thread(thread);
   mutex::abandon_all_locked(thread);
-  check_apcs_at_end(thread);
   Machine::observe(ThreadEnded{thread.id});
   Machine::observe(OrderReleased{&thread});
   thread.state = ThreadState::Terminated;

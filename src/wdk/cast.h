@@ -6,11 +6,13 @@
 
 #include "kernel/apc.h"
 #include "kernel/dpc.h"
+#include "kernel/fast_mutex.h"
 #include "kernel/interrupt.h"
 #include "kernel/mutex.h"
 #include "kernel/push_lock.h"
 #include "kernel/queued_lock.h"
 #include "kernel/reader_writer_lock.h"
+#include "kernel/resource.h"
 #include "kernel/rundown.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
@@ -40,6 +42,12 @@ static_assert(MAXIMUM_WAIT_OBJECTS == kMaximumWaitObjects && THREAD_WAIT_OBJECTS
 static_assert(sizeof(KAPC) == sizeof(Apc) && offsetof(KAPC, Thread) == offsetof(Apc, thread) &&
               offsetof(KAPC, NormalContext) == offsetof(Apc, context) && offsetof(KAPC, SystemArgument2) == offsetof(Apc, argument2) &&
               offsetof(KAPC, ApcMode) == offsetof(Apc, mode) && offsetof(KAPC, Inserted) == offsetof(Apc, inserted));
+static_assert(sizeof(FAST_MUTEX) == sizeof(FastMutex) && offsetof(FAST_MUTEX, Owner) == offsetof(FastMutex, owner) &&
+              offsetof(FAST_MUTEX, Event) == offsetof(FastMutex, event) && offsetof(FAST_MUTEX, OldIrql) == offsetof(FastMutex, old_irql));
+static_assert(sizeof(ERESOURCE) == sizeof(Resource) && offsetof(ERESOURCE, ActiveCount) == offsetof(Resource, active) &&
+              offsetof(ERESOURCE, OwnerEntry) == offsetof(Resource, owner) &&
+              offsetof(ERESOURCE, NumberOfExclusiveWaiters) == offsetof(Resource, exclusive_waiter_count) &&
+              offsetof(ERESOURCE, SpinLock) == offsetof(Resource, lock));
 static_assert(sizeof(KSPIN_LOCK) == sizeof(SpinLock));
 static_assert(sizeof(EX_SPIN_LOCK) == sizeof(ReaderWriterLock) && sizeof(EX_PUSH_LOCK) == sizeof(PushLock) &&
               sizeof(EX_RUNDOWN_REF) == sizeof(RundownReference));
@@ -57,6 +65,8 @@ inline Semaphore& as_semaphore(KSEMAPHORE* semaphore) { return *reinterpret_cast
 inline Mutant& as_mutant(KMUTANT* mutant) { return *reinterpret_cast<Mutant*>(mutant); }
 inline WaitBlock* as_wait_blocks(KWAIT_BLOCK* blocks) { return reinterpret_cast<WaitBlock*>(blocks); }
 inline Apc& as_apc(KAPC* apc) { return *reinterpret_cast<Apc*>(apc); }
+inline FastMutex& as_fast_mutex(FAST_MUTEX* mutex) { return *reinterpret_cast<FastMutex*>(mutex); }
+inline Resource& as_resource(ERESOURCE* resource) { return *reinterpret_cast<Resource*>(resource); }
 inline SpinLock& as_lock(KSPIN_LOCK* lock) { return *reinterpret_cast<SpinLock*>(const_cast<ULONG_PTR*>(lock)); }
 inline ReaderWriterLock& as_reader_writer_lock(EX_SPIN_LOCK* lock) { return *reinterpret_cast<ReaderWriterLock*>(const_cast<LONG*>(lock)); }
 inline PushLock& as_push_lock(EX_PUSH_LOCK* lock) { return *reinterpret_cast<PushLock*>(lock); }

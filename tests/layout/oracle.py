@@ -19,6 +19,8 @@ KNOWN = {
     "RtlCompareString": "newer kits take both as const",
     "RtlAnsiStringToUnicodeString": "newer kits take the source as const",
     "MmMapLockedPagesSpecifyCache": "the priority carries MdlMapping flags too, so newer kits take a ULONG",
+    **{f"Ke{what}GuardedMutex{how}": "since Windows 8 a guarded mutex is a fast mutex"
+       for what in ("Initialize", "Acquire", "TryToAcquire", "Release") for how in ("", "Unsafe")},
     **{f"{access}_REGISTER_BUFFER_{width}": "newer kits take the register as volatile"
        for access in ("READ", "WRITE") for width in ("UCHAR", "USHORT", "ULONG")},
 }
