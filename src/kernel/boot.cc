@@ -3,6 +3,8 @@
 
 #include "base/invariant.h"
 #include "kernel/system.h"
+#include "kernel/threaded_dpc.h"
+#include "kernel/watchdog.h"
 #include "this_machine.h"
 
 namespace kdpc {
@@ -20,6 +22,7 @@ void initialize(Processor& processor, unsigned number) {
   processor.number = static_cast<std::uint16_t>(number);
   processor.ready.initialize();
   processor.dpcs.initialize();
+  processor.threaded_dpcs.initialize();
   processor.timers.initialize();
   processor.maximum_dpc_queue_depth = options.dpc_queue_depth;
   processor.adjust_dpc_countdown = options.adjust_dpc_threshold;
@@ -60,7 +63,12 @@ void boot(const BootParameters& parameters) {
   for (unsigned number = 0; number < parameters.processors; ++number) give_idle_thread(system.processors[number]);
   job::initialize(system.jobs);
   passive::initialize(system.passive_services);
+  dpc::initialize_flush(system.flush);
+  generic_call::initialize(system.generic_call);
+  system.ipi_call.lock.initialize();
   work::start_workers();
+  threaded_dpc::start_threads();
+  watchdog::start();
 }
 
 }  // namespace kdpc

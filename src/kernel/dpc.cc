@@ -6,6 +6,7 @@
 #include "kernel/bugcheck.h"
 #include "kernel/ipi.h"
 #include "kernel/system.h"
+#include "kernel/threaded_dpc.h"
 #include "this_machine.h"
 
 namespace kdpc {
@@ -27,11 +28,14 @@ void DpcQueue::insert(Dpc& dpc) {
   }
 }
 
-Dpc* DpcQueue::pop() {
+bool DpcQueue::pop(DueDpc& due) {
   Link* link = list_.pop_front();
-  if (link == nullptr) return nullptr;
+  if (link == nullptr) return false;
   depth_ = depth_ - 1;
-  return owner_of<&Dpc::link>(link);
+  Dpc* dpc = owner_of<&Dpc::link>(link);
+  due = {dpc, dpc->routine, dpc->context, dpc->argument1, dpc->argument2};
+  dpc->queue = nullptr;  // K.DPC-2: from here on the object is its owner's again
+  return true;
 }
 
 void DpcQueue::remove(Dpc& dpc) {
@@ -44,18 +48,6 @@ bool DpcQueue::contains(const Dpc& dpc) const { return list_.contains(dpc.link);
 namespace dpc {
 
 namespace {
-
-// The queue's lock is held at High: nothing may interpose between the decision and the state it rests on.
-class SCOPED_CAPABILITY QueueLocked {
- public:
-  explicit QueueLocked(DpcQueue& queue) ACQUIRE(queue.lock()) : queue_(queue) { queue_.lock().acquire_here(LockKind::Dispatcher); }
-  ~QueueLocked() RELEASE() { queue_.lock().release_here(LockKind::Dispatcher); }
-  QueueLocked(const QueueLocked&) = delete;
-  QueueLocked& operator=(const QueueLocked&) = delete;
-
- private:
-  DpcQueue& queue_;
-};
 
 bool is_deep(const Processor& target) {
   const std::int32_t depth = target.dpcs.depth();
@@ -84,16 +76,26 @@ bool wants_remote_drain(Importance importance, const Processor& target) {
   return true;
 }
 
+// Does this insertion ask for a drain? Not while one runs or has been asked for (TAB-5). With the lock of the target's queue.
+bool request_drain_locked(Importance importance, const Processor& self, Processor& target) {
+  // Pairs with the fence at the end of retire_here(): either it sees the new depth, or we see that it is over (RET-3b).
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (target.dpc_routine_active || target.dpc_interrupt_requested) return false;
+  const bool request = &target == &self ? wants_local_drain(importance, self) : wants_remote_drain(importance, target);
+  if (request) target.dpc_interrupt_requested = true;
+  return request;
+}
+
 void check_usable(const Dpc* dpc) {
   if (dpc == nullptr) bug_check(stop::IrqlNotLessOrEqual, {0, as_parameter(Irql::High), 1, 0}, "KeInsertQueueDpc was given a null KDPC.", "INS-8");
-  if (dpc->type != kDpcType)
+  if (dpc->type != static_cast<std::uint8_t>(DpcType::Ordinary) && dpc->type != static_cast<std::uint8_t>(DpcType::Threaded))
     bug_check(stop::IrqlNotLessOrEqual, {as_parameter(dpc), as_parameter(Irql::High), 1, 0},
               "KeInsertQueueDpc was given memory that KeInitializeDpc never initialised.", "INS-8");
 }
 
 bool is_a_queue(const DpcQueue* claimed) {
   for (unsigned number = 0; number < sys().processor_count; ++number)
-    if (claimed == &processor(number).dpcs) return true;
+    if (claimed == &processor(number).dpcs || claimed == &processor(number).threaded_dpcs) return true;
   return false;
 }
 
@@ -108,16 +110,20 @@ bool is_queued(const Dpc& dpc) {
 
 }  // namespace
 
-void initialize(Dpc& dpc, DpcRoutine* routine, void* context) {
-  if (dpc.type == kDpcType && is_queued(dpc))
+void initialize(Dpc& dpc, DpcRoutine* routine, void* context, DpcType type) {
+  if ((dpc.type == static_cast<std::uint8_t>(DpcType::Ordinary) || dpc.type == static_cast<std::uint8_t>(DpcType::Threaded)) && is_queued(dpc))
     bug_check(stop::KernelSecurityCheckFailure, {3, as_parameter(&dpc), 0, 0},
               "KeInitializeDpc was called for a KDPC that is still queued: its links would corrupt the queue.", "INI-4");
-  dpc.type = kDpcType;
+  dpc.type = static_cast<std::uint8_t>(type);
   dpc.importance = static_cast<std::uint8_t>(Importance::Medium);
   dpc.number = 0;
   dpc.routine = routine;
   dpc.context = context;
   dpc.queue = nullptr;
+}
+
+bool is_threaded(const Dpc& dpc) {
+  return dpc.type == static_cast<std::uint8_t>(DpcType::Threaded) && sys().options.threaded_dpc == Options::ThreadedDpc::Enabled;
 }
 
 unsigned target_of(const Dpc& dpc, unsigned here) {
@@ -134,26 +140,23 @@ bool insert(Dpc* dpc, void* argument1, void* argument2) {
   check_usable(dpc);
   const Processor& self = Machine::here();
   Processor& target = processor(target_of(*dpc, self.number));
+  const bool threaded = is_threaded(*dpc);
+  DpcQueue& queue = threaded ? target.threaded_dpcs : target.dpcs;
   bool request = false;
   {
-    QueueLocked locked(target.dpcs);
+    QueueLocked locked(queue);
     // Refused or not: what the caller has done before is seen by the run that follows, because that one takes this lock first.
     Machine::observe(OrderReleased{dpc});
     DpcQueue* none = nullptr;
-    if (!__atomic_compare_exchange_n(&dpc->queue, &none, &target.dpcs, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    if (!__atomic_compare_exchange_n(&dpc->queue, &none, &queue, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
       Machine::observe(DpcRefused{dpc, dpc->routine});
       return false;
     }
     dpc->argument1 = argument1;
     dpc->argument2 = argument2;
-    target.dpcs.insert(*dpc);
-    // Pairs with the fence at the end of retire_here(): either it sees the new depth, or we see that it is over (RET-3b).
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    const auto importance = static_cast<Importance>(dpc->importance);
-    if (!target.dpc_routine_active && !target.dpc_interrupt_requested)
-      request = &target == &self ? wants_local_drain(importance, self) : wants_remote_drain(importance, target);
-    if (request) target.dpc_interrupt_requested = true;
-    Machine::observe(DpcQueued{dpc, dpc->routine, target.number, dpc->importance, static_cast<std::uint32_t>(target.dpcs.depth()), request});
+    queue.insert(*dpc);
+    request = threaded ? threaded_dpc::request_thread_locked(target) : request_drain_locked(static_cast<Importance>(dpc->importance), self, target);
+    Machine::observe(DpcQueued{dpc, dpc->routine, target.number, dpc->importance, static_cast<std::uint32_t>(queue.depth()), request, threaded});
   }
   // Signal after unlocking: the target may take the queue lock first thing in its handler.
   if (request) ipi::request_dispatch(target);
@@ -167,12 +170,43 @@ bool remove(Dpc& dpc) {
   if (!is_a_queue(queue))
     bug_check(stop::IrqlNotLessOrEqual, {as_parameter(&dpc), as_parameter(Irql::High), 1, 0},
               "KeRemoveQueueDpc was given memory that KeInitializeDpc never initialised.", "INS-8");
+  Machine::window();  // before the lock is taken the drain may have been faster
   QueueLocked locked(*queue);
-  if (dpc.queue != queue) return false;  // its drain was faster
+  if (dpc.queue != queue) return sys().options.remove_semantics == Options::RemoveSemantics::PreVistaSp1;
   queue->remove(dpc);
   dpc.queue = nullptr;
   Machine::observe(DpcRemoved{&dpc, Machine::here().number});
   return true;
+}
+
+namespace {
+
+// Would whoever waits here for the routine of `dpc` keep it from ending?
+bool stands_on(const Dpc& dpc) {
+  if (threaded_dpc::running_here()) return processor(thread::current().processor).active_threaded_dpc == &dpc;
+  const Irql level = Machine::irql();
+  if (level < Irql::Dispatch) return false;
+  const Processor& self = Machine::here();
+  return self.active_dpc == &dpc || self.active_threaded_dpc == &dpc;  // a thread is not switched to while somebody spins at Dispatch
+}
+
+void wait_while_active(const Dpc& dpc, Dpc* const volatile& active) {
+  while (__atomic_load_n(&active, __ATOMIC_ACQUIRE) == &dpc) Machine::spin_pause(reinterpret_cast<const volatile std::uintptr_t*>(&active));
+  Machine::observe(OrderAcquired{&active});
+}
+
+}  // namespace
+
+bool remove_or_wait(Dpc& dpc) {
+  if (remove(dpc)) return true;
+  if (stands_on(dpc))
+    bug_check(stop::DriverVerifierDetectedViolation, {0xE5, as_parameter(Machine::irql()), as_parameter(&dpc), 0},
+              "KeRemoveQueueDpcEx waits for the DPC routine that it was called from, or that it has interrupted.", "REM-4");
+  for (unsigned number = 0; number < sys().processor_count; ++number) {
+    wait_while_active(dpc, processor(number).active_dpc);
+    wait_while_active(dpc, processor(number).active_threaded_dpc);
+  }
+  return false;
 }
 
 void set_importance(Dpc& dpc, Importance importance) { dpc.importance = static_cast<std::uint8_t>(importance); }
@@ -183,30 +217,43 @@ bool set_target(Dpc& dpc, unsigned number) {
   return true;
 }
 
-void call_routine(Dpc* dpc, DpcRoutine* routine, void* context, void* argument1, void* argument2, ActivityKind kind) {
-  Processor& self = Machine::here();
-  if (routine == nullptr)
-    bug_check(stop::DriverIrqlNotLessOrEqual, {0, as_parameter(Irql::Dispatch), 8, 0}, "A DPC with a null routine has come to run.", "INI-2");
-  const Thread& thread = *self.current_thread;
+void call_checked(const DueDpc& due, ActivityKind kind, Irql level) {
+  if (due.routine == nullptr)
+    bug_check(level < Irql::Dispatch ? stop::PageFaultInNonpagedArea : stop::DriverIrqlNotLessOrEqual,
+              level < Irql::Dispatch ? StopParameters{0, 8, 0, 0} : StopParameters{0, as_parameter(level), 8, 0},
+              "A DPC with a null routine has come to run.", "INI-2");
+  const Thread& thread = thread::current();
   const std::int16_t kernel_before = thread.kernel_apc_disable;
   const std::int16_t special_before = thread.special_apc_disable;
-  self.dpc_time_count = 0;
-  self.active_dpc = dpc;
-  Machine::observe(OrderAcquired{dpc});
-  Machine::observe(ActivityBegan{kind, static_cast<std::uint8_t>(Irql::Dispatch), routine, dpc});
+  Machine::observe(OrderAcquired{due.dpc});
+  Machine::observe(ActivityBegan{kind, static_cast<std::uint8_t>(level), due.routine, due.dpc});
   Machine::window();
-  routine(dpc, context, argument1, argument2);
-  Machine::observe(ActivityEnded{kind, true, routine, dpc});
-  if (const Irql now = Machine::irql(); now != Irql::Dispatch)
+  due.routine(due.dpc, due.context, due.argument1, due.argument2);
+  Machine::observe(ActivityEnded{kind, true, due.routine, due.dpc});
+  if (const Irql now = Machine::irql(); now != level)
     bug_check(stop::IrqlUnexpectedValue,
-              {as_parameter(now) << 16 | as_parameter(Irql::Dispatch) << 8 | 0x10, as_parameter(routine), as_parameter(dpc), 0},
-              "A DPC routine returned at another IRQL than DISPATCH_LEVEL.", "IRQL-10");
+              {as_parameter(now) << 16 | as_parameter(level) << 8 | 0x10, as_parameter(due.routine), as_parameter(due.dpc), 0},
+              level < Irql::Dispatch ? "The routine of a threaded DPC returned at another IRQL than PASSIVE_LEVEL."
+                                     : "A DPC routine returned at another IRQL than DISPATCH_LEVEL.",
+              "IRQL-10");
   if (thread.kernel_apc_disable != kernel_before || thread.special_apc_disable != special_before)
     bug_check(stop::TimerOrDpcInvalid,
-              {kind == ActivityKind::TimerDpc ? 5u : 4u, as_parameter(routine), static_cast<std::uint16_t>(kernel_before),
+              {kind == ActivityKind::TimerDpc ? 5u : 4u, as_parameter(due.routine), static_cast<std::uint16_t>(kernel_before),
                static_cast<std::uint16_t>(thread.kernel_apc_disable)},
               "A DPC routine left the borrowed thread with another APC-disable count.", "IRQL-11");
-  self.active_dpc = nullptr;
+}
+
+void call_routine(Dpc* dpc, DpcRoutine* routine, void* context, void* argument1, void* argument2, ActivityKind kind) {
+  Processor& self = Machine::here();
+  self.dpc_time_count = 0;
+  self.dpc_began = Machine::now();
+  self.active_dpc = dpc;
+  const bool is_call = dpc == &self.call.dpc;
+  if (is_call) generic_call::routine_begins_here(self);
+  call_checked({dpc, routine, context, argument1, argument2}, kind, Irql::Dispatch);
+  if (is_call) generic_call::routine_returned_here(self);
+  Machine::observe(OrderReleased{&self.active_dpc});  // for whoever waits for it to end (REM-4)
+  __atomic_store_n(&self.active_dpc, nullptr, __ATOMIC_RELEASE);
 }
 
 bool has_work(const Processor& processor) { return processor.dpcs.depth() != 0 || processor.timer_request; }
@@ -223,23 +270,13 @@ void retire_here() {
       Machine::set_irql(Irql::High);
     }
     while (self.dpcs.depth() != 0) {
-      Dpc* dpc;
-      DpcRoutine* routine = nullptr;
-      void *context = nullptr, *argument1 = nullptr, *argument2 = nullptr;
+      DueDpc due;
       {
         QueueLocked locked(self.dpcs);
-        dpc = self.dpcs.pop();
-        if (dpc != nullptr) {
-          routine = dpc->routine;
-          context = dpc->context;
-          argument1 = dpc->argument1;
-          argument2 = dpc->argument2;
-          dpc->queue = nullptr;  // K.DPC-2: from here on the object is its owner's again
-        }
+        if (!self.dpcs.pop(due)) break;
       }
-      if (dpc == nullptr) break;
       lower_here(Irql::Dispatch);
-      call_routine(dpc, routine, context, argument1, argument2, ActivityKind::Dpc);
+      call_routine(due.dpc, due.routine, due.context, due.argument1, due.argument2, ActivityKind::Dpc);
       ++ran;
       Machine::set_irql(Irql::High);
     }
@@ -266,40 +303,6 @@ void adapt_here(Processor& self) {
   }
   if (self.maximum_dpc_queue_depth != before)
     Machine::observe(DpcThresholdChanged{static_cast<std::uint32_t>(self.maximum_dpc_queue_depth), self.dpc_request_rate});
-}
-
-namespace {
-
-// One flush DPC per processor, at the tail of its queue: when it runs, everything that was there before has run (FLU-2).
-struct Flush {
-  EventObject done;
-  volatile std::int32_t remaining;
-  Dpc dpcs[kMaxProcessors];
-};
-
-void KDPC_NTAPI flush_routine(Dpc*, void* context, void*, void*) {
-  auto& flush = *static_cast<Flush*>(context);
-  if (__atomic_sub_fetch(&flush.remaining, 1, __ATOMIC_ACQ_REL) == 0) wait::set_event(flush.done, 0);
-}
-
-}  // namespace
-
-void flush() {
-  if (Machine::irql() != Irql::Passive)
-    bug_check(stop::DriverVerifierDetectedViolation, {0xE5, as_parameter(Machine::irql()), 0, 0},
-              "KeFlushQueuedDpcs above PASSIVE_LEVEL waits for DPCs that this very processor keeps from running.", "FLU-4");
-  Flush flush;  // on this thread's stack: a flush must not fail for want of memory
-  wait::initialize_event(flush.done, ObjectType::NotificationEvent, false);
-  flush.remaining = static_cast<std::int32_t>(sys().processor_count);
-  for (unsigned number = 0; number < sys().processor_count; ++number) {
-    Dpc& dpc = flush.dpcs[number];
-    dpc.type = 0;
-    initialize(dpc, flush_routine, &flush);
-    set_importance(dpc, Importance::MediumHigh);  // asks for a drain at once, wherever it goes
-    set_target(dpc, number);
-    insert(&dpc, nullptr, nullptr);
-  }
-  wait::for_object(flush.done.header, nullptr);
 }
 
 }  // namespace dpc

@@ -1,8 +1,10 @@
-// A Dpc is work an ISR postpones: it runs later, once, on one processor, at DISPATCH_LEVEL.
+// A Dpc is work an ISR postpones: it runs later, once, on one processor, at DISPATCH_LEVEL; or, if it is threaded, in that processor's DPC thread
+// (threaded_dpc.h).
 //
 //   K.DPC-1  A Dpc is on at most one queue: `queue` is claimed by an exchange from null, and only then is the Dpc linked.
 //   K.DPC-2  It leaves the queue, and is forgotten, before its routine is called; so it may requeue itself, or be freed (INS-5, INS-6).
 //   K.DPC-3  Only its processor takes from a queue; every processor may insert and remove.
+//   K.DPC-4  Only ordinary DPCs count for the thresholds and the drain: the threaded queue asks for its thread and nothing else (TAB-6, ADP-4).
 //
 //    idle --insert()--> queued --retire_here()--> running --(returns)--> idle
 //                         '-----remove()-----> idle
@@ -24,7 +26,7 @@ using DpcRoutine = void KDPC_NTAPI(Dpc* dpc, void* context, void* argument1, voi
 
 enum class Importance : std::uint8_t { Low = 0, Medium = 1, High = 2, MediumHigh = 3 };
 
-inline constexpr std::uint8_t kDpcType = 19;  // KOBJECTS DpcObject
+enum class DpcType : std::uint8_t { Ordinary = 0x13, Threaded = 0x1A };  // KOBJECTS DpcObject, ThreadedDpcObject since 6.3
 
 // NT's KDPC, field for field (SEMANTICS 3.1); the 16 bytes of the link area are ours.
 struct Dpc {
@@ -43,6 +45,13 @@ struct Dpc {
 };
 static_assert(sizeof(Dpc) == 0x40 && offsetof(Dpc, link) == 8 && offsetof(Dpc, routine) == 0x18 && offsetof(Dpc, queue) == 0x38);
 
+// A Dpc on its way from a queue to its call: copies, because the object is its owner's again.
+struct DueDpc {
+  Dpc* dpc;
+  DpcRoutine* routine;
+  void *context, *argument1, *argument2;
+};
+
 // One processor's queue. Every operation is called with the lock held, at High.
 class DpcQueue {
  public:
@@ -50,7 +59,7 @@ class DpcQueue {
   SpinLock& lock() RETURN_CAPABILITY(lock_) { return lock_; }
 
   void insert(Dpc& dpc) REQUIRES(lock_);  // High at the head, all others at the tail (SEMANTICS 5.1)
-  Dpc* pop() REQUIRES(lock_);             // null: empty
+  bool pop(DueDpc& due) REQUIRES(lock_);  // false: empty
   void remove(Dpc& dpc) REQUIRES(lock_);
   bool contains(const Dpc& dpc) const;
 
@@ -66,14 +75,31 @@ class DpcQueue {
   volatile std::uint32_t inserted_ = 0;  // Q
 };
 
+// The queue's lock is held at High: nothing may interpose between a decision and the state it rests on.
+class SCOPED_CAPABILITY QueueLocked {
+ public:
+  explicit QueueLocked(DpcQueue& queue) ACQUIRE(queue.lock()) : queue_(queue) { queue_.lock().acquire_here(LockKind::Dispatcher); }
+  ~QueueLocked() RELEASE() { queue_.lock().release_here(LockKind::Dispatcher); }
+  QueueLocked(const QueueLocked&) = delete;
+  QueueLocked& operator=(const QueueLocked&) = delete;
+
+ private:
+  DpcQueue& queue_;
+};
+
 namespace dpc {
 
 // Any level. Writes what INI-1 says and nothing else. Initialising a queued Dpc is a bug check (INI-4).
-void initialize(Dpc& dpc, DpcRoutine* routine, void* context);
+void initialize(Dpc& dpc, DpcRoutine* routine, void* context, DpcType type = DpcType::Ordinary);
+// Initialised as threaded, and threaded DPCs are enabled: with the option off they are ordinary ones (THR-1).
+bool is_threaded(const Dpc& dpc);
 // Any level. False: it was already queued and nothing has changed (INS-1).
 bool insert(Dpc* dpc, void* argument1, void* argument2);
 // Any level. True: it was queued and its routine will not start for that insertion (REM-1).
 bool remove(Dpc& dpc);
+// The same; and if it was not queued, returns when its routine runs nowhere. Bug check when that would be never: from the routine itself, or
+// above it (REM-4).
+bool remove_or_wait(Dpc& dpc);
 void set_importance(Dpc& dpc, Importance importance);
 // False: there is no such processor; nothing has changed (TGT-2).
 bool set_target(Dpc& dpc, unsigned processor);
@@ -91,8 +117,11 @@ void adapt_here(Processor& self);
 // The processor this Dpc would go to when inserted on `here`.
 unsigned target_of(const Dpc& dpc, unsigned here);
 
-// Calls the routine as the retire loop and the timer expiry do: IRQL and APC checks, watchdog count, events (IRQL-10, IRQL-11).
+// Calls the routine as the retire loop and the timer expiry do: at Dispatch, with the watchdog's count.
 void call_routine(Dpc* dpc, DpcRoutine* routine, void* context, void* argument1, void* argument2, ActivityKind kind);
+// What every call of a DPC routine has: events, and the checks when it returns (IRQL-10, IRQL-11). At `level`, on the processor's or the DPC
+// thread's own stack.
+void call_checked(const DueDpc& due, ActivityKind kind, Irql level);
 
 }  // namespace dpc
 }  // namespace kdpc

@@ -23,7 +23,18 @@ struct Address {
   }
 };
 
-enum class ActivityKind : std::uint8_t { Isr, Dpc, TimerDpc, SynchronizedRoutine, ClockInterrupt, IpiInterrupt, WorkItem, DriverRoutine };
+enum class ActivityKind : std::uint8_t {
+  Isr,
+  Dpc,
+  TimerDpc,
+  SynchronizedRoutine,
+  ClockInterrupt,
+  IpiInterrupt,
+  WorkItem,
+  DriverRoutine,
+  ThreadedDpc,
+  BroadcastRoutine
+};
 enum class LockKind : std::uint8_t { Spin, Interrupt, Cancel, Dispatcher, Queued, ReaderWriter, Push };
 // By which routines a lock was taken or given back: forms must not be mixed for one lock (LCK-1, LCK-2, LCK-5).
 enum class LockForm : std::uint8_t { Kernel, RaiseToDpc, RaiseToSynch, AtDpcLevel, ForDpc, Try, List, Convert };
@@ -43,8 +54,8 @@ struct RoutineEntered { static constexpr const char* name = "routine-entered"; s
 struct IrqlChanged    { static constexpr const char* name = "irql-changed";    std::uint8_t from; std::uint8_t to;
                         template <class V> void fields(V&& v) const { v("from", from); v("to", to); } };
 
-struct DpcQueued      { static constexpr const char* name = "dpc-queued";      Address dpc; Address routine; std::uint16_t target; std::uint8_t importance; std::uint32_t depth; bool drain_requested;
-                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); v("target", target); v("importance", importance); v("depth", depth); v("drain_requested", drain_requested); } };
+struct DpcQueued      { static constexpr const char* name = "dpc-queued";      Address dpc; Address routine; std::uint16_t target; std::uint8_t importance; std::uint32_t depth; bool drain_requested; bool threaded;
+                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); v("target", target); v("importance", importance); v("depth", depth); v("drain_requested", drain_requested); v("threaded", threaded); } };
 struct DpcRefused     { static constexpr const char* name = "dpc-refused";     Address dpc; Address routine;
                         template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); } };
 struct DpcRemoved     { static constexpr const char* name = "dpc-removed";     Address dpc; std::uint16_t target;
@@ -55,6 +66,16 @@ struct DrainBegan     { static constexpr const char* name = "drain-began";     s
                         template <class V> void fields(V&& v) const { v("depth", depth); } };
 struct DrainEnded     { static constexpr const char* name = "drain-ended";     std::uint32_t ran;
                         template <class V> void fields(V&& v) const { v("ran", ran); } };
+
+// One routine on all processors: as a DPC on each (KeGenericCallDpc), or at IPI_LEVEL (KeIpiGenericCall).
+struct GenericCallBegan { static constexpr const char* name = "generic-call-began"; Address routine; Address context; std::uint32_t processors; bool at_ipi_level;
+                          template <class V> void fields(V&& v) const { v("routine", routine); v("context", context); v("processors", processors); v("at_ipi_level", at_ipi_level); } };
+struct GenericCallEnded { static constexpr const char* name = "generic-call-ended"; Address routine;
+                          template <class V> void fields(V&& v) const { v("routine", routine); } };
+struct WatchdogReloaded { static constexpr const char* name = "watchdog-reloaded"; std::uint32_t period; std::uint32_t left;
+                          template <class V> void fields(V&& v) const { v("period", period); v("left", left); } };
+struct YieldAdvised   { static constexpr const char* name = "yield-advised";   std::uint8_t reason; std::uint32_t watchdog_left; std::uint32_t time_left;
+                        template <class V> void fields(V&& v) const { v("reason", reason); v("watchdog_left", watchdog_left); v("time_left", time_left); } };
 
 // A spinning lock belongs to the processor that states this, a push lock to its thread. `handle`: of a queued lock, where its place in the queue is.
 // A shared lock that is converted to exclusive is released first.
@@ -146,11 +167,12 @@ struct Bugchecked     { static constexpr const char* name = "bugchecked";      s
 
 // clang-format on
 
-using Event = std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan,
-                           DrainEnded, LockAcquired, LockReleased, LockInitialized, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested,
-                           LineChanged, UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated, DisconnectedWhileAsserting,
-                           ClockTicked, ClockIntervalChanged, DpcThresholdChanged, TimerSet, TimerCancelled, TimerExpired, ObjectSignalled, WaitBegan,
-                           WaitEnded, ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded, WorkQueued, PoolAllocated, PoolFreed, Stalled,
-                           RegisterAccessed, IrpSent, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
+using Event =
+    std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan, DrainEnded,
+                 LockAcquired, LockReleased, LockInitialized, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested, LineChanged,
+                 UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated, DisconnectedWhileAsserting, ClockTicked,
+                 ClockIntervalChanged, DpcThresholdChanged, GenericCallBegan, GenericCallEnded, WatchdogReloaded, YieldAdvised, TimerSet,
+                 TimerCancelled, TimerExpired, ObjectSignalled, WaitBegan, WaitEnded, ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded,
+                 WorkQueued, PoolAllocated, PoolFreed, Stalled, RegisterAccessed, IrpSent, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
 
 }  // namespace kdpc

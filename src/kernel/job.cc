@@ -30,14 +30,14 @@ void initialize(JobTable& table) { dpc::initialize(table.dpc, start_posted, null
 
 bool post(const char* name, ThreadRoutine* routine, void* context, ProcessorSet affinity, std::uint8_t priority) {
   for (Job& job : sys().jobs.slots) {
-    if (job.state != Job::State::Free) continue;
+    if (std::atomic_ref(job.state).load(std::memory_order_acquire) != Job::State::Free) continue;
     job.priority = priority;
     job.affinity = affinity;
     job.routine = routine;
     job.context = context;
     std::memset(job.name, 0, sizeof job.name);
     std::strncpy(job.name, name, sizeof job.name - 1);
-    job.state = Job::State::Posted;
+    std::atomic_ref(job.state).store(Job::State::Posted, std::memory_order_release);  // everything above is there for whoever finds it
     return true;
   }
   return false;

@@ -9,8 +9,8 @@
 //  here()                   The current processor. Only at Dispatch or above; the reference dies at the next lowering, window or switch.
 //  window()                 A point where every interrupt above the current level that is due is taken, through entry::interrupt().
 //  observe(event)           States a fact. Any level, any lock; nothing listens that could call back.
-//  spin_pause(word)         One turn of a wait for `word` to change; interrupts above the current level are taken meanwhile. `word.lock` is what
-//                           LockAcquired and LockReleased call the lock for which the word stands.
+//  spin_pause(word, until)  One turn of a wait for `word` to change, or for the time `until` if one is given; interrupts above the current level are
+//                           taken meanwhile. `word.lock` is what LockAcquired and LockReleased call the lock for which the word stands.
 //  now()                    Nanoseconds since start, on this processor; never goes back.
 //  arm_clock(when)          The clock vector comes to this processor once, at `when` or as soon after it as the level allows.
 //  send_ipi(targets)        The IPI vector comes to each of them soon; requests made before are visible to its handler.
@@ -95,6 +95,7 @@ concept MachineContract = requires(Irql level, Requests requests, std::uint64_t 
   { M::window() } -> std::same_as<void>;
   { M::observe(ClockTicked{}) } -> std::same_as<void>;
   { M::spin_pause(word) } -> std::same_as<void>;
+  { M::spin_pause(word, nanoseconds) } -> std::same_as<void>;
   { M::now() } -> std::same_as<std::uint64_t>;
   { M::arm_clock(nanoseconds) } -> std::same_as<void>;
   { M::send_ipi(set) } -> std::same_as<void>;

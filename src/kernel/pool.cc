@@ -162,12 +162,12 @@ void for_each_active(OnTimer&& on_timer, OnDpc&& on_dpc) {
     Processor& where = processor(number);
     const List& timers = where.timers.timers();
     for (Link* link = timers.first(); link != nullptr; link = timers.after(link)) on_timer(owner_of<&Timer::link>(link));
-    const Irql level = raise_here(Irql::High);
-    where.dpcs.lock().acquire_here(LockKind::Dispatcher);
-    const List& dpcs = where.dpcs.dpcs();
-    for (Link* link = dpcs.first(); link != nullptr; link = dpcs.after(link)) on_dpc(owner_of<&Dpc::link>(link));
-    where.dpcs.lock().release_here(LockKind::Dispatcher);
-    lower_here(level);
+    for (DpcQueue* queue : {&where.dpcs, &where.threaded_dpcs}) {
+      RaiseTo<Irql::High> raised;
+      QueueLocked locked(*queue);
+      const List& dpcs = queue->dpcs();
+      for (Link* link = dpcs.first(); link != nullptr; link = dpcs.after(link)) on_dpc(owner_of<&Dpc::link>(link));
+    }
   }
 }
 

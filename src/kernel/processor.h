@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernel/dpc.h"
+#include "kernel/generic_call.h"
 #include "kernel/held_locks.h"
 #include "kernel/interrupt.h"
 #include "kernel/scheduler.h"
@@ -26,7 +27,7 @@ struct Processor {
   volatile bool quantum_end;        // H  the running thread's time is up
   Thread* ended_thread;             // D  switched away from for good; the next thread gives its last reference back
 
-  DpcQueue dpcs;                          // Q
+  DpcQueue dpcs;                          // Q  the ordinary ones: NT's DpcData[0]
   volatile bool dpc_routine_active;       // X  the retire loop is running here: no drain need be requested (TAB-5)
   volatile bool dpc_interrupt_requested;  // X  a drain was requested and has not yet begun
   Dpc* volatile active_dpc;               // H  whose routine runs (RET-7); an address only
@@ -34,8 +35,21 @@ struct Processor {
   std::uint32_t dpc_request_rate;         // H
   std::uint32_t dpc_last_count;           // H
   std::uint32_t adjust_dpc_countdown;     // H
+  std::uint64_t dpc_began;                // H  ns: when the running DPC was called
   std::uint32_t dpc_time_count;           // H  ticks the running DPC or ISR has had
-  std::uint32_t dispatch_ticks;           // H  ticks in a row that found this processor away from its threads
+  std::uint32_t dpc_watchdog_count;       // H  ticks until the cumulative watchdog acts
+  Timer watchdog_timer;                   // D  periodic; its DPC reloads the count
+  Dpc watchdog_dpc;                       // Q  threaded
+
+  DpcQueue threaded_dpcs;              // Q  NT's DpcData[1]
+  Thread* dpc_thread;                  // I  takes from it, and runs nowhere else; null: threaded DPCs are disabled
+  volatile bool dpc_thread_requested;  // Q  somebody has asked for the thread, and it has not yet looked
+  volatile bool dpc_thread_active;     // Q  the thread is at work
+  volatile bool dpc_thread_signal;     // X  the DISPATCH interrupt is to wake it (THR-3)
+  Dpc* volatile active_threaded_dpc;   // T  whose routine the DPC thread runs; an address only
+  EventObject dpc_event;               // D
+  CallPart call;                       //    this processor's part in a KeGenericCallDpc
+  Dpc flush_dpcs[2];                   //    of the flush that is under way: ordinary, threaded
 
   TimerTable timers;            // D
   volatile bool timer_request;  // H  something is due; take it in the next drain
@@ -60,8 +74,9 @@ struct Processor {
   std::uint64_t kernel_ticks, dpc_ticks, interrupt_ticks, idle_ticks;  // H  accounting (SEMANTICS 6.6)
 };
 
-inline constexpr std::uint32_t kIpiDispatch = 1;    // request the DISPATCH interrupt on the target (IPI-1)
-inline constexpr std::uint32_t kIpiClock = 2;       // arm the target's clock anew: its next interrupt may have to come sooner
-inline constexpr std::uint32_t kIpiApc = 1u << 31;  // request the APC interrupt on the target
+inline constexpr std::uint32_t kIpiDispatch = 1;  // request the DISPATCH interrupt on the target (IPI-1)
+inline constexpr std::uint32_t kIpiClock = 2;     // arm the target's clock anew: its next interrupt may have to come sooner
+inline constexpr std::uint32_t kIpiCall = 4;      // take part in the IpiCall (IPI-2)
+inline constexpr std::uint32_t kIpiApc = 8;       // request the APC interrupt on the target
 
 }  // namespace kdpc

@@ -9,6 +9,7 @@
 #include "kernel/dpc.h"
 #include "kernel/ipi.h"
 #include "kernel/system.h"
+#include "kernel/threaded_dpc.h"
 #include "this_machine.h"
 
 namespace kdpc {
@@ -144,7 +145,7 @@ void switch_locked(Thread& old, Thread& next, WaitReason why) {
   set_idle(self, next.is_idle);
   // Who inserted a DPC while the idle loop polled has asked for nothing, and the loop now ends. Pairs with the fence in dpc::insert().
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (old.is_idle && dpc::has_work(self)) Machine::request_here(kDispatchRequest);
+  if (old.is_idle && (dpc::has_work(self) || self.dpc_thread_signal)) Machine::request_here(kDispatchRequest);
   if (next.quantum <= 0) next.quantum = next.quantum_reset;
   Machine::observe(ThreadSwitched{old.id, next.id, why});
   Machine::switch_to(old, next);
@@ -307,9 +308,9 @@ void dispatch_interrupt() NO_PERMISSION_CHECK {
     Machine::here().dpc_interrupt_requested = false;
   }
   lower_here(Irql::Dispatch);
+  threaded_dpc::wake_thread_here();
 
   Processor& self = Machine::here();
-  self.dispatch_ticks = 0;  // from here on threads can run, even if no clock interrupt happens to see it (WDG-1)
   if (!self.quantum_end && self.next_thread == nullptr) return;
   const Irql previous = acquire_dispatcher_lock();
   WaitReason why = WaitReason::Preempted;
@@ -326,6 +327,21 @@ void dispatch_interrupt() NO_PERMISSION_CHECK {
   lower_here(previous);
 }
 
+namespace {
+
+bool is_kernels_own(const Timer& timer) { return timer.dpc == &processor(timer.dpc != nullptr ? dpc::target_of(*timer.dpc, 0) : 0).watchdog_dpc; }
+
+}  // namespace
+
+bool is_at_rest(const Processor& processor) {
+  if (processor.dpcs.depth() != 0 || processor.threaded_dpcs.depth() != 0 || processor.ready.summary != 0 || processor.next_thread != nullptr)
+    return false;
+  const List& timers = processor.timers.timers();
+  for (Link* link = timers.first(); link != nullptr; link = timers.after(link))
+    if (!is_kernels_own(*owner_of<&Timer::link>(link))) return false;
+  return true;
+}
+
 void idle_loop() NO_PERMISSION_CHECK {
   Processor* self = &Machine::here();
   clock::start_here(*self);
@@ -339,6 +355,11 @@ void idle_loop() NO_PERMISSION_CHECK {
       continue;
     }
     self->dpc_interrupt_requested = false;
+    if (self->dpc_thread_signal) {
+      lower_here(Irql::Dispatch);
+      threaded_dpc::wake_thread_here();
+      continue;
+    }
     if (self->next_thread == nullptr && self->ready.summary == 0) {
       // The flag first, then a last look: an inserter either sees the flag and sends an IPI, or we see its work (RET-3b).
       self->halted = true;

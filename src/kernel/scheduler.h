@@ -42,6 +42,9 @@ void dispatch_interrupt();
 // Takes this processor's highest pending software interrupt above `level`, the current one, leaving others; raises to its level, which it returns.
 Irql take_request(Irql level);
 
+// Nothing is left that this processor would do by itself. What the kernel keeps going for its own sake, the watchdog's timer, does not count.
+bool is_at_rest(const Processor& processor);
+
 // An idle thread's life: DPCs, timers, the next thread, else Machine::idle() (RET-2).
 [[noreturn]] void idle_loop();
 

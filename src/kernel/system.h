@@ -4,6 +4,8 @@
 #include <cstdint>
 
 #include "base/processor_set.h"
+#include "kernel/flush.h"
+#include "kernel/ipi.h"
 #include "kernel/job.h"
 #include "kernel/options.h"
 #include "kernel/passive_interrupt.h"
@@ -35,6 +37,9 @@ struct System {
   ProcessorSet idle_processors;  // D
   List resources;                // D  all that are initialised
   WorkerPool workers[kWorkQueues];
+  Flush flush;
+  GenericCall generic_call;
+  IpiCall ipi_call;
   JobTable jobs;
   void* volatile io_manager;  // X  the I/O manager's root, in the pool; null until it is first used
   Pool pool;

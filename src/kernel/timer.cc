@@ -189,7 +189,7 @@ void expire_locked(Timer& timer) {
 CapturedDpc capture_locked(const Timer& timer, unsigned here) {
   Dpc* dpc = timer.dpc;
   if (dpc == nullptr) return {};
-  const bool direct = sys().options.timer_dpc == Options::TimerDpc::Direct && dpc::target_of(*dpc, here) == here;
+  const bool direct = sys().options.timer_dpc == Options::TimerDpc::Direct && !dpc::is_threaded(*dpc) && dpc::target_of(*dpc, here) == here;
   return {dpc, dpc->routine, dpc->context, direct, ex_timer::call_begins_locked(timer)};
 }
 

@@ -12,6 +12,8 @@ std::string_view name_of(ActivityKind kind) {
     case ActivityKind::IpiInterrupt: return "ipi-interrupt";
     case ActivityKind::WorkItem: return "work-item";
     case ActivityKind::DriverRoutine: return "driver-routine";
+    case ActivityKind::ThreadedDpc: return "threaded-dpc";
+    case ActivityKind::BroadcastRoutine: return "broadcast-routine";
   }
   return "?";
 }

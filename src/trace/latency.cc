@@ -19,8 +19,10 @@ Holder::What what_of(ActivityKind kind) {
     case ActivityKind::TimerDpc: return Holder::What::TimerDpc;
     case ActivityKind::SynchronizedRoutine: return Holder::What::Synchronized;
     case ActivityKind::ClockInterrupt: return Holder::What::ClockInterrupt;
-    case ActivityKind::IpiInterrupt: return Holder::What::IpiInterrupt;
+    case ActivityKind::IpiInterrupt:
+    case ActivityKind::BroadcastRoutine: return Holder::What::IpiInterrupt;
     case ActivityKind::WorkItem:
+    case ActivityKind::ThreadedDpc:
     case ActivityKind::DriverRoutine: return Holder::What::RaisedThread;
   }
   return Holder::What::RaisedThread;
@@ -83,8 +85,8 @@ void Latency::event(const Stamp& stamp, const Event& event) {
   } else if (const auto* queued = std::get_if<DpcQueued>(&event)) {
     if (queued->target < state_.processors.size()) {
       forget(queued->dpc.value);
-      state_.queued[queued->dpc.value] = {stamp.time, queued->target, stamp.processor, holder_of(here, irql, thread)};
-      ++state_.processors[queued->target].queued;
+      state_.queued[queued->dpc.value] = {stamp.time, queued->target, stamp.processor, holder_of(here, irql, thread), queued->threaded};
+      if (!queued->threaded) ++state_.processors[queued->target].queued;
     }
   } else if (const auto* removed = std::get_if<DpcRemoved>(&event)) {
     forget(removed->dpc.value);
@@ -116,7 +118,7 @@ void Latency::event(const Stamp& stamp, const Event& event) {
 void Latency::forget(std::uintptr_t dpc) {
   const auto queued = state_.queued.find(dpc);
   if (queued == state_.queued.end()) return;
-  --state_.processors[queued->second.target].queued;
+  if (!queued->second.threaded) --state_.processors[queued->second.target].queued;
   state_.queued.erase(queued);
 }
 
@@ -170,9 +172,18 @@ std::size_t Latency::started(const Stamp& stamp, const ActivityBegan& began, Rou
   return state_.serials;
 }
 
+// What a threaded DPC waits for is its thread.
+void Latency::threaded_started(const Stamp& stamp, const ActivityBegan& began) {
+  const auto found = state_.queued.find(began.object.value);
+  if (found == state_.queued.end()) return;
+  of(began.kind, began.routine.value, stamp.processor).delay.add(stamp.time - std::min(found->second.when, stamp.time));
+  forget(began.object.value);
+}
+
 void Latency::began(const Stamp& stamp, const ActivityBegan& began) {
   Open open{began.kind, began.routine.value, began.object.value, stamp.time};
   if (is_threads(began.level)) {
+    if (began.kind == ActivityKind::ThreadedDpc) threaded_started(stamp, began);
     state_.threads[stamp.thread].push_back(open);
     return;
   }

@@ -72,7 +72,7 @@ struct RoutineLatency {
   std::uint64_t claimed = 0;  // ISRs: how often it said that the interrupt was its own
   Durations inclusive;
   Durations exclusive;
-  Durations delay;   // ISR: requested to began. DPC: queued to began
+  Durations delay;   // ISR: requested to began. DPC, threaded ones too: queued to began
   Durations masked;  // DPCs
   Durations behind;  // DPCs
 };
@@ -123,6 +123,7 @@ class Latency : public EventSink {
     unsigned target;
     unsigned on;
     Holder by;
+    bool threaded;  // it waits for its thread, not for a drain
   };
   struct Worst {
     std::size_t serial;
@@ -144,6 +145,7 @@ class Latency : public EventSink {
   void began(const Stamp& stamp, const ActivityBegan& began);
   void ended(const Stamp& stamp, const ActivityEnded& ended);
   std::size_t started(const Stamp& stamp, const ActivityBegan& began, RoutineLatency& statistics);
+  void threaded_started(const Stamp& stamp, const ActivityBegan& began);
   void forget(std::uintptr_t dpc);
   RoutineLatency& of(ActivityKind kind, std::uintptr_t routine, unsigned processor);
 

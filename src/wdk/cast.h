@@ -8,6 +8,7 @@
 #include "kernel/dpc.h"
 #include "kernel/fast_mutex.h"
 #include "kernel/interrupt.h"
+#include "kernel/ipi.h"
 #include "kernel/mutex.h"
 #include "kernel/push_lock.h"
 #include "kernel/queued_lock.h"
@@ -81,6 +82,7 @@ inline WorkItem& as_work_item(WORK_QUEUE_ITEM* item) { return *reinterpret_cast<
 
 // Routines of drivers have the same calling convention and, but for the names of the objects, the same types.
 inline DpcRoutine* as_routine(PKDEFERRED_ROUTINE routine) { return reinterpret_cast<DpcRoutine*>(routine); }
+inline BroadcastRoutine* as_routine(PKIPI_BROADCAST_WORKER routine) { return reinterpret_cast<BroadcastRoutine*>(routine); }
 inline ServiceRoutine* as_routine(PKSERVICE_ROUTINE routine) { return reinterpret_cast<ServiceRoutine*>(routine); }
 
 }  // namespace kdpc::wdk

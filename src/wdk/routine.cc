@@ -2,6 +2,7 @@
 
 #include "kernel/bugcheck.h"
 #include "kernel/system.h"
+#include "kernel/threaded_dpc.h"
 #include "this_machine.h"
 
 namespace kdpc::wdk {
@@ -52,6 +53,13 @@ void refuse(RoutineId id, Irql level, const void* object, std::uint64_t last) {
   }
 }
 
+// It runs at Passive, but keeps to what is allowed at Dispatch, where it runs when threaded DPCs are disabled. NT itself would not notice.
+void refuse_in_threaded_dpc(const RoutineRow& row, Irql level, const void* object) {
+  if (sys().options.irql_checks != Options::IrqlChecks::Strict || !threaded_dpc::running_here()) return;
+  bug_check(stop::DriverVerifierDetectedViolation, {row.subcode, as_parameter(level), as_parameter(object), 0},
+            "A threaded DPC called a routine that is not allowed at DISPATCH_LEVEL, where it too may have to run.", "THR-1");
+}
+
 }  // namespace
 
 const RoutineRow& row_of(RoutineId id) { return kRows[static_cast<unsigned>(id)]; }
@@ -65,7 +73,11 @@ bool is_exported(std::string_view name) {
 void enter_routine(RoutineId id, void* caller, const void* object, std::uint64_t last) {
   Machine::observe(RoutineEntered{static_cast<std::uint16_t>(id), caller});
   const RoutineRow& row = row_of(id);
-  if (const Irql level = Machine::irql(); level < row.lowest || level > row.highest) refuse(id, level, object, last);
+  if (const Irql level = Machine::irql(); level < row.lowest || level > row.highest) {
+    refuse(id, level, object, last);
+  } else if (row.highest < Irql::Dispatch) {
+    refuse_in_threaded_dpc(row, level, object);
+  }
   Machine::window();
 }
 

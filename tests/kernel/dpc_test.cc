@@ -62,6 +62,22 @@ KDPC_TEST(DpcInitialize, ANullRoutineAndContextAreAccepted) {
   EXPECT_EQ(dpc.DeferredRoutine, nullptr);
 }
 
+KDPC_TEST(DpcInitialize, ANullDpcFaults) {
+  RULE("INI-2");
+  m.on(0, PASSIVE_LEVEL, [] { KeInitializeDpc(nullptr, record, nullptr); });
+  EXPECT_BUGCHECK(0x50);
+}
+
+KDPC_TEST(DpcInitialize, ANullRoutineFaultsWhenItComesToRun) {
+  RULE("INI-2");
+  static KDPC dpc;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&dpc, nullptr, nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_BUGCHECK(0xD1, 0, DISPATCH_LEVEL, 8);
+}
+
 KDPC_TEST(DpcInitialize, TheStorageIsTheCallersAndNothingIsAllocated) {
   RULE("INI-3");
   static KDPC dpc;
@@ -258,67 +274,6 @@ KDPC_TEST(DpcInsert, AnObjectThatWasNeverInitialisedIsDiagnosed) {
   EXPECT_BUGCHECK(0xA, &dpc, HIGH_LEVEL);
 }
 
-VOID NTAPI remove_itself(PKDPC Dpc, PVOID, PVOID, PVOID) {
-  ++runs;
-  KDPC_EXPECT(KeRemoveQueueDpc(Dpc) == FALSE);
-}
-
-KDPC_TEST(DpcRemove, IsTrueExactlyOnceForAQueuedDpcAndItNeverRuns) {
-  RULE("REM-1");
-  RULE("V-3");
-  static KDPC dpc, running;
-  reset();
-  m.on(0, DISPATCH_LEVEL, [] {
-    KeInitializeDpc(&dpc, record, nullptr);
-    KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == FALSE);  // never queued
-    KeInsertQueueDpc(&dpc, nullptr, nullptr);
-    KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == TRUE);
-    KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == FALSE);
-  });
-  EXPECT_EQ(runs, 0);
-  m.on(0, PASSIVE_LEVEL, [] {
-    KeInitializeDpc(&running, remove_itself, nullptr);
-    KeInsertQueueDpc(&running, nullptr, nullptr);
-    KDPC_EXPECT(KeRemoveQueueDpc(&running) == FALSE);  // finished
-  });
-  EXPECT_EQ(runs, 1);
-}
-
-KDPC_TEST(DpcRemove, DoesNotWaitForARunningRoutine, .processors = 2) {
-  RULE("REM-2");
-  reset();
-  inside = 0;
-  m.on(0, PASSIVE_LEVEL, [] { KeInitializeDpc(&shared, overlap, nullptr); });
-  auto first = m.start(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, std::chrono::seconds(1)));
-  m.on(1, PASSIVE_LEVEL, [] {
-    KDPC_EXPECT(KeRemoveQueueDpc(&shared) == FALSE);
-    KDPC_EXPECT(inside == 1);  // back while it still runs
-  });
-  EXPECT_TRUE(m.run_until([&] { return first.done(); }, std::chrono::seconds(1)));
-  EXPECT_EQ(runs, 1);
-}
-
-KDPC_TEST(DpcRemove, LowersTheDepthButNotTheCountAndLeavesTheDrainRequested) {
-  RULE("REM-3");
-  static KDPC dpc;
-  reset();
-  m.on(0, DISPATCH_LEVEL, [] {
-    KeInitializeDpc(&dpc, record, nullptr);
-    KeInsertQueueDpc(&dpc, nullptr, nullptr);
-    KeRemoveQueueDpc(&dpc);
-    KDPC_EXPECT(dpc.DpcData == nullptr);
-  });
-  const auto removed = m.events("dpc-removed", {{"dpc", m.address_of(&dpc)}});
-  ASSERT_EQ(removed.size(), 1u);
-  EXPECT_EQ(m.processor_state(0).dpc_depth, 0);
-  EXPECT_GE(m.processor_state(0).dpc_count, 1u);
-  bool requested = false;
-  for (const auto& event : m.events("drain-requested")) requested = requested || event.time <= removed[0].time;
-  EXPECT_TRUE(requested);
-  EXPECT_EQ(runs, 0);
-}
-
 KDPC_TEST(DpcImportance, TakesEffectAtTheNextInsertionOnly) {
   RULE("IMP-1");
   static KDPC first, second;
@@ -378,6 +333,24 @@ KDPC_TEST(DpcTarget, AnInvalidProcessorChangesNothing, .processors = 2) {
   EXPECT_EQ(calls[1].processor, 0u);
 }
 
+KDPC_TEST(DpcTarget, ANegativeNumberIsOutOfRangeToo, .processors = 64) {
+  RULE("TGT-2");
+  static KDPC dpc;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(&dpc, record, nullptr);
+    KeSetTargetProcessorDpc(&dpc, -1);
+    KDPC_EXPECT_EQ(dpc.Number, USHORT{0});
+    KeSetTargetProcessorDpc(&dpc, -128);
+    KeSetTargetProcessorDpc(&dpc, 64);
+    KDPC_EXPECT_EQ(dpc.Number, USHORT{0});
+    PROCESSOR_NUMBER number = {0, 63, 1};  // Reserved must be zero
+    KDPC_EXPECT(KeSetTargetProcessorDpcEx(&dpc, &number) == STATUS_INVALID_PARAMETER);
+    number.Reserved = 0;
+    KDPC_EXPECT(KeSetTargetProcessorDpcEx(&dpc, &number) == STATUS_SUCCESS);
+    KDPC_EXPECT(dpc.Number != 0);
+  });
+}
+
 KDPC_TEST(DpcTarget, PersistsAcrossInsertions, .processors = 2) {
   RULE("TGT-3");
   static KDPC dpc;
@@ -396,73 +369,6 @@ KDPC_TEST(DpcTarget, PersistsAcrossInsertions, .processors = 2) {
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
   });
   EXPECT_EQ(calls[3].processor, 0u);
-}
-
-KDPC_TEST(DpcFlush, ReturnsWhenEverythingQueuedBeforeHasRunEverywhere, .processors = 4) {
-  RULE("FLU-1");
-  static KDPC dpcs[4];
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    KIRQL old;
-    KeRaiseIrql(DISPATCH_LEVEL, &old);
-    for (int processor = 0; processor < 4; ++processor) {
-      KeInitializeDpc(&dpcs[processor], overlap, nullptr);
-      KeSetTargetProcessorDpc(&dpcs[processor], static_cast<CCHAR>(processor));
-      KeSetImportanceDpc(&dpcs[processor], LowImportance);
-      KeInsertQueueDpc(&dpcs[processor], nullptr, nullptr);
-    }
-    KeLowerIrql(old);
-    KeFlushQueuedDpcs();
-    KDPC_EXPECT(runs == 4);
-    KDPC_EXPECT(inside == 0);
-  });
-}
-
-KDPC_TEST(DpcFlush, WaitsForARoutineThatIsAlreadyRunningElsewhere, .processors = 2) {
-  RULE("FLU-2");
-  reset();
-  inside = 0;
-  m.on(1, PASSIVE_LEVEL, [] { KeInitializeDpc(&shared, overlap, nullptr); });
-  auto first = m.start(1, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, std::chrono::seconds(1)));
-  m.on(0, PASSIVE_LEVEL, [] {
-    KDPC_EXPECT(inside == 1);
-    KeFlushQueuedDpcs();
-    KDPC_EXPECT(inside == 0);
-  });
-  EXPECT_TRUE(m.run_until([&] { return first.done(); }, std::chrono::seconds(1)));
-}
-
-KDPC_TEST(DpcFlush, ForcesDeferredLowDpcsToRun, .processors = 2, .options = {{"minimum_dpc_rate", "0"}}) {
-  RULE("FLU-2");
-  static KDPC dpc;
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    KeInitializeDpc(&dpc, record, nullptr);
-    KeSetImportanceDpc(&dpc, LowImportance);
-    KeInsertQueueDpc(&dpc, nullptr, nullptr);
-    KDPC_EXPECT(runs == 0);  // deferred
-    KeFlushQueuedDpcs();
-    KDPC_EXPECT(runs == 1);
-  });
-}
-
-VOID NTAPI flush_in_dpc(PKDPC, PVOID, PVOID, PVOID) { KeFlushQueuedDpcs(); }
-
-KDPC_TEST(DpcFlush, FromADpcItIsDiagnosedInsteadOfDeadlocking) {
-  RULE("FLU-4");
-  static KDPC dpc;
-  m.on(0, PASSIVE_LEVEL, [] {
-    KeInitializeDpc(&dpc, flush_in_dpc, nullptr);
-    KeInsertQueueDpc(&dpc, nullptr, nullptr);
-  });
-  EXPECT_BUGCHECK(0xC4, 0xE5, DISPATCH_LEVEL);
-}
-
-KDPC_TEST(DpcFlush, AboveDispatchItIsDiagnosedInEveryProfile, .options = {{"irql_checks", "free"}}) {
-  RULE("FLU-4");
-  m.on(0, DISPATCH_LEVEL, [] { KeFlushQueuedDpcs(); });
-  EXPECT_BUGCHECK(0xC4, 0xE5, DISPATCH_LEVEL);
 }
 
 }  // namespace

@@ -118,6 +118,8 @@ std::string kind_text(ActivityKind kind) {
     case ActivityKind::IpiInterrupt: return "IPI";
     case ActivityKind::WorkItem: return "work item";
     case ActivityKind::DriverRoutine: return "driver routine";
+    case ActivityKind::ThreadedDpc: return "threaded DPC";
+    case ActivityKind::BroadcastRoutine: return "broadcast routine";
   }
   return "?";
 }

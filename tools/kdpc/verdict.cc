@@ -141,7 +141,9 @@ Report Session::finish() {
   const Namer name = [this](std::uintptr_t routine) { return name_of(routine); };
   const std::vector<RoutineLatency> routines = latency_->routines();
   for (const RoutineLatency& each : routines) {
-    if (each.kind != ActivityKind::Isr && each.kind != ActivityKind::Dpc && each.kind != ActivityKind::TimerDpc) continue;
+    if (each.kind != ActivityKind::Isr && each.kind != ActivityKind::Dpc && each.kind != ActivityKind::TimerDpc &&
+        each.kind != ActivityKind::ThreadedDpc)
+      continue;
     const std::uint64_t advised = each.kind == ActivityKind::Isr ? kAdvisedIsrNs : kAdvisedDpcNs;
     report.routines.push_back({kind_text(each.kind), name_of(each.routine), each.processor, each.inclusive.count(), each.claimed,
                                each.exclusive.longest(), each.exclusive.total(), each.inclusive.longest(), each.delay.longest(),

@@ -63,7 +63,7 @@ void Machine::window_slow() {
 
 void Machine::tell(const Event& event) { live::tell(event); }
 
-void Machine::spin_pause(SpinWord) {
+void Machine::spin_pause(SpinWord, std::uint64_t) {
   look_at_the_clock();
   take_interrupts();
   __builtin_ia32_pause();

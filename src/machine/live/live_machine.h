@@ -36,7 +36,7 @@ class Machine {
         tell(event);
   }
 
-  static void spin_pause(SpinWord word);
+  static void spin_pause(SpinWord word, std::uint64_t until = kForever);
   static std::uint64_t now();
   static void arm_clock(std::uint64_t when);
   static void send_ipi(ProcessorSet targets);

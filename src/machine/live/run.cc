@@ -45,9 +45,7 @@ void sleep_until(std::uint64_t time) {
 
 // The idle processor has nothing to do, and nobody but its own clock will ever give it anything.
 bool is_quiet() {
-  const Processor& processor = *state().processor;
-  return processor.dpcs.depth() == 0 && processor.timers.timers().empty() && processor.ready.summary == 0 && processor.next_thread == nullptr &&
-         bus::is_quiet();
+  return scheduler::is_at_rest(*state().processor) && bus::is_quiet();
 }
 
 }  // namespace

@@ -98,12 +98,14 @@ constexpr std::uint64_t cost_of(const Costs& costs, const ActivityBegan& event) 
   switch (event.kind) {
     case ActivityKind::Isr: return costs.isr_entry;
     case ActivityKind::Dpc:
-    case ActivityKind::TimerDpc: return costs.dpc_dispatch;
+    case ActivityKind::TimerDpc:
+    case ActivityKind::ThreadedDpc: return costs.dpc_dispatch;
     case ActivityKind::ClockInterrupt: return costs.clock_interrupt;
     case ActivityKind::IpiInterrupt: return costs.ipi_interrupt;
     case ActivityKind::SynchronizedRoutine:
     case ActivityKind::WorkItem:
-    case ActivityKind::DriverRoutine: return 0;
+    case ActivityKind::DriverRoutine:
+    case ActivityKind::BroadcastRoutine: return 0;
   }
   return 0;
 }

@@ -77,7 +77,7 @@ std::string thread_text(const Thread& thread) { return fmt::format("thread {} \"
 
 // A system worker without work is no clue.
 bool waits_for_work(const Thread& thread) {
-  if (thread.wait_reason == WaitReason::Worker) return true;
+  if (thread.wait_reason == WaitReason::Worker || kdpc::processor(thread.processor).dpc_thread == &thread) return true;
   for (const WorkerPool& pool : sys().workers)
     if (thread.waiting_for == &pool.available.header) return true;
   return false;

@@ -41,9 +41,9 @@ struct Next {
 std::uint64_t runnable_at(const Slot& slot) {
   switch (slot.doing) {
     case Doing::Running: return slot.time;
-    case Doing::Stalled: return slot.wake;
-    case Doing::Halted:
-    case Doing::Spinning: return kForever;
+    case Doing::Stalled:
+    case Doing::Spinning: return slot.wake;
+    case Doing::Halted: return kForever;
   }
   return kForever;
 }
@@ -134,6 +134,7 @@ void go_on(Slot& slot) {
     slot.time = std::max(slot.time, slot.wake);
     slot.doing = Doing::Running;
   }
+  if (slot.doing == Doing::Spinning) wake(slot, slot.wake);
   set_limit(slot);
   fiber::enter(slot);
   if (state().spinners != 0) check_spinners(slot);
@@ -144,9 +145,7 @@ bool is_quiet() {
   for (unsigned number = 0; number < state().processors; ++number) {
     const Slot& slot = state().slots[number];
     if (slot.ipi != kForever || slot.pending_levels != 0) return false;
-    const Processor& processor = *slot.processor;
-    if (processor.dpcs.depth() != 0 || !processor.timers.timers().empty() || processor.ready.summary != 0 || processor.next_thread != nullptr)
-      return false;
+    if (!scheduler::is_at_rest(*slot.processor)) return false;
   }
   for (unsigned number = 0; number < state().boards_used; ++number)
     if (bus::board(number).next_event() != kNever) return false;
@@ -220,8 +219,9 @@ void wake(Slot& slot, std::uint64_t when) {
   bound_current(saturating_sum(slot.time, state().costs.slack) + (current().number < slot.number ? 1 : 0));
 }
 
-void begin_spinning(Slot& slot, SpinWord word) {
+void begin_spinning(Slot& slot, SpinWord word, std::uint64_t until) {
   slot.doing = Doing::Spinning;
+  slot.wake = until;
   slot.spin_word = word;
   slot.spin_expected = word.value();
   slot.frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));

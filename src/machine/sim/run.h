@@ -21,7 +21,7 @@ namespace run {
 // A waiting processor goes on at `when`, or at its own time if that is later.
 void wake(Slot& slot, std::uint64_t when);
 // The running processor has become a spinner; ends the run if it now waits for itself in a circle.
-void begin_spinning(Slot& slot, SpinWord word);
+void begin_spinning(Slot& slot, SpinWord word, std::uint64_t until);
 // How far the running processor may go.
 void set_limit(Slot& slot);
 

@@ -73,10 +73,10 @@ void Machine::released_slow(Slot& slot, const void* lock) {
   if (state().spinners != 0) slot.limit = 0;
 }
 
-void Machine::spin_pause(SpinWord word) {
+void Machine::spin_pause(SpinWord word, std::uint64_t until) {
   settle(current());
   if (take_interrupts()) return;
-  run::begin_spinning(current(), word);
+  run::begin_spinning(current(), word, until);
   fiber::leave(Departure::Yield);
   window();
 }

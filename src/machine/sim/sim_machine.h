@@ -42,7 +42,7 @@ class Machine {
       tell(event);
   }
 
-  static void spin_pause(SpinWord word);
+  static void spin_pause(SpinWord word, std::uint64_t until = kForever);
   static std::uint64_t now() {
     Slot& slot = current();
     settle(slot);

@@ -33,7 +33,7 @@ enum class Doing : std::uint8_t {
   Running,   // may go on at `time`
   Halted,    // until an interrupt above Dispatch
   Stalled,   // until `wake`, or an interrupt above its level
-  Spinning,  // until spin_word.value() is no longer spin_expected, or an interrupt above its level
+  Spinning,  // until spin_word.value() is no longer spin_expected, or `wake`, or an interrupt above its level
 };
 
 // A set of vectors.
