@@ -78,8 +78,9 @@ void start() {
     dpc::initialize(target.watchdog_dpc, reload, &target, DpcType::Threaded);
     (void)dpc::set_target(target.watchdog_dpc, number);
     timer::initialize(target.watchdog_timer, timer::Kind::Notification);
-    timer::set(target.watchdog_timer, -static_cast<std::int64_t>(interval * kHundredNanosecondsPerMillisecond), static_cast<std::uint32_t>(interval),
-               &target.watchdog_dpc);
+    timer::set(target.watchdog_timer, {.due = -static_cast<std::int64_t>(interval * kHundredNanosecondsPerMillisecond),
+                                       .period = static_cast<std::uint32_t>(interval),
+                                       .dpc = &target.watchdog_dpc});
   }
 }
 

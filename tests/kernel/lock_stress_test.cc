@@ -67,7 +67,9 @@ template <class Prepare, class Watch>
 void stress(kdpc::lab::Machine& m, unsigned level, bool (*turn)(unsigned processor, int number), Prepare prepare, Watch watch) {
   static long wrote[64];
   for (unsigned seed = 1; seed <= 6; ++seed) {
-    counter = writers = readers = 0;
+    counter = 0;
+    writers = 0;
+    readers = 0;
     std::fill(std::begin(wrote), std::end(wrote), 0);
     prepare();
     Chance chance(seed * 1000 + m.processors());
