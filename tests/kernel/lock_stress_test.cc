@@ -62,7 +62,7 @@ void as_reader() {
   readers = readers - 1;
 }
 
-// Runs `turn` so often on each processor, under so many different fates. Returns what `turn` said, summed up.
+// Runs `turn` so often on each processor, under so many different fates. `turn` says whether it has written.
 template <class Prepare, class Watch>
 void stress(kdpc::lab::Machine& m, unsigned level, bool (*turn)(unsigned processor, int number), Prepare prepare, Watch watch) {
   static long wrote[64];

@@ -12,6 +12,15 @@ using namespace kdpc::test;
 
 namespace {
 
+// -- all of them, from a driver ---------------------------------------------------------------------------------------------------------------
+
+KDPC_TEST(LocksOfADriver, AnswerAsTheyShould) {
+  std::string why;
+  EXPECT_TRUE(m.load_driver(KDPC_TEST_DRIVERS "/lock_user.drv", why)) << why;
+  EXPECT_TRUE(m.unload_driver("lock_user", why)) << why;
+  EXPECT_NO_FINDINGS();
+}
+
 // -- push locks -------------------------------------------------------------------------------------------------------------------------------
 
 EX_PUSH_LOCK push;
