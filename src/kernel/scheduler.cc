@@ -329,7 +329,11 @@ void dispatch_interrupt() NO_PERMISSION_CHECK {
 
 namespace {
 
-bool is_kernels_own(const Timer& timer) { return timer.dpc == &processor(timer.dpc != nullptr ? dpc::target_of(*timer.dpc, 0) : 0).watchdog_dpc; }
+// Part of a Processor: the watchdog's.
+bool is_kernels_own(const Timer& timer) {
+  const auto first = Address(&processor(0)).value;
+  return Address(&timer).value - first < sizeof(Processor) * sys().processor_count;
+}
 
 }  // namespace
 
