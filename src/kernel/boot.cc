@@ -57,6 +57,8 @@ void boot(const BootParameters& parameters) {
   system.dispatcher_lock.initialize();
   system.vector_lock.initialize();
   system.threads.initialize();
+  system.handles.initialize();
+  system.events.initialize();
   system.resources.initialize();
   system.pool.initialize(parameters.memory + pool_offset, parameters.size - pool_offset);
   for (unsigned number = 0; number < parameters.processors; ++number) initialize(system.processors[number], number);

@@ -42,6 +42,7 @@ const char* name_of_stop(std::uint32_t code) {
     case stop::HardwareInterruptStorm: return "HARDWARE_INTERRUPT_STORM";
     case stop::ClockWatchdogTimeout: return "CLOCK_WATCHDOG_TIMEOUT";
     case stop::DpcWatchdogTimeout: return "DPC_WATCHDOG_TIMEOUT";
+    case stop::InvalidExtendedProcessorState: return "INVALID_EXTENDED_PROCESSOR_STATE";
     case stop::DpcWatchdogViolation: return "DPC_WATCHDOG_VIOLATION";
     case stop::KernelSecurityCheckFailure: return "KERNEL_SECURITY_CHECK_FAILURE";
     case stop::PassiveInterruptError: return "PASSIVE_INTERRUPT_ERROR";

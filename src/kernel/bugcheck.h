@@ -43,6 +43,7 @@ enum Code : std::uint32_t {
   HardwareInterruptStorm = 0xF2,
   ClockWatchdogTimeout = 0x101,
   DpcWatchdogTimeout = 0x102,
+  InvalidExtendedProcessorState = 0x131,
   DpcWatchdogViolation = 0x133,
   KernelSecurityCheckFailure = 0x139,
   PassiveInterruptError = 0x13B,

@@ -47,9 +47,10 @@ namespace {
 constexpr std::uint8_t kHighestVariablePriority = 15;
 constexpr std::uint8_t kNoBoostFrom = 14;  // BOOST-1 (a)
 
+// Towards the base; a priority that was set below it is given up.
 void decay_one_step(Thread& thread) {
-  if (thread.priority >= kLowRealtimePriority || thread.priority <= thread.base_priority) return;
-  thread.priority = static_cast<std::uint8_t>(thread.priority - 1);
+  if (thread.priority >= kLowRealtimePriority) return;
+  thread.priority = std::max(static_cast<std::uint8_t>(thread.priority - 1), thread.base_priority);
 }
 
 // BOOST-1. The unit of quantum is what a wait costs; one that a kernel APC has only interrupted costs nothing.
@@ -382,15 +383,42 @@ void idle_loop() NO_PERMISSION_CHECK {
   }
 }
 
+namespace {
+
+// A thread that is to run next has been made lower: somebody who is ready there, or the one that runs, may be better now.
+void reconsider_standby_locked(Thread& thread) {
+  Processor& where = processor(thread.processor);
+  const Thread& running = *where.current_thread;
+  Thread* better = where.ready.best(thread.priority + 1u);
+  if (better != nullptr && !running.is_idle && better->priority <= running.priority) better = nullptr;
+  if (better == nullptr && (running.is_idle || thread.priority > running.priority)) return;
+  thread.state = ThreadState::Ready;
+  if (better != nullptr) {
+    where.ready.remove(*better);
+    stand_by(*better, where);
+  } else {
+    where.next_thread = nullptr;
+    where.current_thread->preempted = false;
+  }
+  ready_locked(thread);
+}
+
+}  // namespace
+
 void change_priority_locked(Thread& thread, std::uint8_t priority) {
   const std::uint8_t old = thread.priority;
-  thread.base_priority = priority;
   if (old == priority) return;
+  thread.quantum = thread.quantum_reset;
   switch (thread.state) {
     case ThreadState::Ready: {
       processor(thread.processor).ready.remove(thread);
       thread.priority = priority;
       ready_locked(thread);
+      return;
+    }
+    case ThreadState::Standby: {
+      thread.priority = priority;
+      if (priority < old) reconsider_standby_locked(thread);
       return;
     }
     case ThreadState::Running: {

@@ -35,6 +35,8 @@ struct System {
   List threads;                  // D  all that have not been freed
   std::uint32_t next_thread_id;  // D
   ProcessorSet idle_processors;  // D
+  List handles;                  // D  all open ones
+  List events;                   // D  the kernel's own
   List resources;                // D  all that are initialised
   WorkerPool workers[kWorkQueues];
   Flush flush;

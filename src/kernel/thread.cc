@@ -1,5 +1,6 @@
 #include "kernel/thread.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/invariant.h"
@@ -17,26 +18,15 @@ constexpr std::uint32_t kThreadTag = pool_tag("Thre");
 
 void set_name(Thread& thread, const char* name) { std::strncpy(thread.name, name, sizeof thread.name - 1); }
 
-// Handles of system threads are their object's address with a mark, so that a stale or foreign handle is told apart from garbage.
-constexpr std::uintptr_t kHandleMark = 1;
-
-Thread* find_by_handle_locked(std::uintptr_t handle) {
-  if ((handle & kHandleMark) == 0) return nullptr;
-  for (Link* link = sys().threads.first(); link != nullptr; link = sys().threads.after(link)) {
-    Thread* thread = owner_of<&Thread::all_link>(link);
-    if (reinterpret_cast<std::uintptr_t>(thread) == (handle & ~kHandleMark)) return thread->has_handle ? thread : nullptr;
-  }
-  return nullptr;
-}
-
 // Thread objects are kept until nobody refers to them.
-void drop_locked(Thread& thread) {
+std::int64_t drop_locked(Thread& thread) {
   if (thread.header.type != static_cast<std::uint8_t>(ObjectType::Thread) || (thread.references == 1 && thread.state != ThreadState::Terminated))
     bug_check(stop::ReferenceByPointer, {0, as_parameter(&thread), 0, 0},
               "A thread was dereferenced more often than it was referenced, or it is no thread.", "0x18");
-  if (--thread.references != 0) return;
+  if (--thread.references != 0) return thread.references;
   List::remove(thread.all_link);
   sys().pool.free(&thread, kThreadTag);
+  return 0;
 }
 
 }  // namespace
@@ -73,6 +63,15 @@ Thread* create(const char* name, ThreadRoutine* routine, void* context, std::uin
   return thread;
 }
 
+void abandon(Thread& thread) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  thread.state = ThreadState::Terminated;
+  Machine::free_stack(thread);
+  drop_locked(thread);
+  drop_locked(thread);
+  scheduler::release_dispatcher_lock(previous);
+}
+
 void start(Thread& thread) {
   const Irql previous = scheduler::acquire_dispatcher_lock();
   Machine::observe(OrderReleased{&thread});
@@ -107,6 +106,7 @@ std::uint32_t combined_apc_disable(const Thread& thread) {
 void end_current() {
   if (Machine::irql() > Irql::Passive) lower_here(Irql::Passive);
   check_ending(current());
+  if (Thread& self = current(); self.at_end != nullptr) self.at_end(self.at_end_context);
   apc::run_down(current());
   scheduler::acquire_dispatcher_lock();
   Processor& self = Machine::here();
@@ -134,42 +134,18 @@ void finish_switch_locked() {
   drop_locked(*ended);
 }
 
-void reference(Thread& thread) {
+std::int64_t reference(Thread& thread) {
   const Irql previous = scheduler::acquire_dispatcher_lock();
-  ++thread.references;
+  const std::int64_t count = ++thread.references;
   scheduler::release_dispatcher_lock(previous);
+  return count;
 }
 
-void release(Thread& thread) {
+std::int64_t release(Thread& thread) {
   const Irql previous = scheduler::acquire_dispatcher_lock();
-  drop_locked(thread);
+  const std::int64_t left = drop_locked(thread);
   scheduler::release_dispatcher_lock(previous);
-}
-
-std::uintptr_t open_handle(Thread& thread) {
-  const Irql previous = scheduler::acquire_dispatcher_lock();
-  thread.has_handle = true;
-  scheduler::release_dispatcher_lock(previous);
-  return reinterpret_cast<std::uintptr_t>(&thread) | kHandleMark;
-}
-
-Thread* reference_by_handle(std::uintptr_t handle) {
-  const Irql previous = scheduler::acquire_dispatcher_lock();
-  Thread* thread = find_by_handle_locked(handle);
-  if (thread != nullptr) ++thread->references;
-  scheduler::release_dispatcher_lock(previous);
-  return thread;
-}
-
-bool close_handle(std::uintptr_t handle) {
-  const Irql previous = scheduler::acquire_dispatcher_lock();
-  Thread* thread = find_by_handle_locked(handle);
-  if (thread != nullptr) {
-    thread->has_handle = false;
-    drop_locked(*thread);
-  }
-  scheduler::release_dispatcher_lock(previous);
-  return thread != nullptr;
+  return left;
 }
 
 Thread& current() {
@@ -186,6 +162,38 @@ std::uint8_t set_priority(Thread& thread, std::uint8_t priority) {
   scheduler::change_priority_locked(thread, priority);
   scheduler::release_dispatcher_lock(previous);
   return old;
+}
+
+std::int32_t set_base_priority(Thread& thread, std::int32_t increment) {
+  constexpr std::int32_t kSaturated = 16;
+  constexpr std::int32_t kLowest = 1, kHighest = kLowRealtimePriority - 1;
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  const std::int32_t old_base = thread.base_priority;
+  const std::int32_t old = thread.saturation != 0 ? thread.saturation * kSaturated : old_base - kNormalPriority;
+  thread.saturation = increment >= kSaturated ? std::int8_t{1} : increment <= -kSaturated ? std::int8_t{-1} : std::int8_t{0};
+  const std::int32_t base =
+      std::clamp(thread.saturation != 0 ? thread.saturation * kSaturated + kNormalPriority : increment + kNormalPriority, kLowest, kHighest);
+  // What a boost has added stays, unless the base is to be all there is.
+  const std::int32_t priority = thread.saturation != 0 ? base : std::clamp(thread.priority + base - old_base, kLowest, kHighest);
+  thread.base_priority = static_cast<std::uint8_t>(base);
+  scheduler::change_priority_locked(thread, static_cast<std::uint8_t>(priority));
+  scheduler::release_dispatcher_lock(previous);
+  return old;
+}
+
+std::uint16_t set_ideal_processor(Thread& thread, unsigned number) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  const std::uint16_t old = thread.ideal_processor;
+  if (active_processors().has(number)) thread.ideal_processor = static_cast<std::uint16_t>(number);
+  scheduler::release_dispatcher_lock(previous);
+  return old;
+}
+
+bool yield() {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  const bool yielded = scheduler::yield_locked();
+  scheduler::release_dispatcher_lock(previous);
+  return yielded;
 }
 
 ProcessorSet set_affinity_of_current(ProcessorSet affinity) {

@@ -16,6 +16,7 @@
 namespace kdpc {
 
 using ThreadRoutine = void KDPC_NTAPI(void* context);
+using ThreadEndRoutine = void(void* context);
 
 enum class ThreadState : std::uint8_t { Initialized, Ready, Standby, Running, Waiting, Terminated };
 
@@ -37,9 +38,9 @@ struct Thread {
   std::uint32_t id;                          // I  1, 2, 3 … in order of creation; idle threads first
   ThreadState state;                         // D
   bool is_idle;                              // I
-  bool has_handle;                           // D  PsCreateSystemThread has made one, and nobody has closed it
   bool preempted;                            // D  goes back to the head of its list (WAIT-7)
   std::uint8_t priority;                     // D
+  std::int8_t saturation;                    // D  1, -1: the base is as high, as low as it goes, whatever it was asked to be
   std::uint8_t base_priority;                // D
   volatile std::int8_t quantum;              // H  units left
   std::int8_t quantum_reset;                 // I
@@ -65,11 +66,13 @@ struct Thread {
   ApcState apcs;
   std::int16_t kernel_apc_disable;   // T  0 enabled, negative inside critical regions; who ends its wait may change it
   std::int16_t special_apc_disable;  // T  the same of guarded regions
+  void* extended_saves;              // T  the innermost save of extended processor state (CTX-3)
   bool is_worker;                    // I  of the system's: runs work items, and must not end
   ThreadRoutine* routine;            // I
   void* context;                     // I
   std::uint32_t references;          // D  the last one frees a terminated thread
-  void* extension;                   // I  for the I/O manager: the thread's own IRPs and handles
+  ThreadEndRoutine* at_end;          // I  called by the thread itself, at Passive, when it ends
+  void* at_end_context;              // I
   std::uint64_t ticks;               // H  accounting
   MachineContext machine;
   char name[24];  // I
@@ -80,15 +83,13 @@ namespace thread {
 // Passive. A thread that is not yet running; null: out of memory. One reference belongs to the caller.
 Thread* create(const char* name, ThreadRoutine* routine, void* context, std::uint8_t priority, ProcessorSet affinity);
 void start(Thread& thread);
+// Of a thread that will never be started: gives it up.
+void abandon(Thread& thread);
 // Ends the current thread; at Passive.
 [[noreturn]] void end_current();
-void release(Thread& thread);  // gives a reference back; more than there are: bug check 0x18
-void reference(Thread& thread);
-
-// A handle is the thread's address with a mark, and there is one per thread.
-std::uintptr_t open_handle(Thread& thread);          // takes over the caller's reference
-Thread* reference_by_handle(std::uintptr_t handle);  // null: not an open handle
-[[nodiscard]] bool close_handle(std::uintptr_t handle);
+// At most Dispatch. The count afterwards. Giving back more references than there are is bug check 0x18.
+std::int64_t reference(Thread& thread);
+std::int64_t release(Thread& thread);
 
 // After every switch, by the thread that goes on, with the dispatcher lock held: what the one before left to be cleaned up.
 void finish_switch_locked();
@@ -99,8 +100,15 @@ std::uint32_t combined_apc_disable(const Thread& thread);
 // The thread that runs here, or that was interrupted here (CTX-2). Any level.
 Thread& current();
 
-// At most Dispatch. Returns the old priority.
+// At most Dispatch. Returns the old priority. The base stays: a quantum's end leads back to it.
 std::uint8_t set_priority(Thread& thread, std::uint8_t priority);
+// At most Dispatch. The base becomes that of the system's process plus the increment, within the variable priorities; an increment of 16 or more,
+// either way, means as far as it goes. Returns the increment before.
+std::int32_t set_base_priority(Thread& thread, std::int32_t increment);
+// At most Dispatch. Where it is readied first; a processor that does not exist changes nothing. Returns the one before.
+std::uint16_t set_ideal_processor(Thread& thread, unsigned number);
+// At most Apc. Lets somebody else run who is ready here; false: there is nobody.
+bool yield();
 // Passive or Apc; moves the current thread if it has to. Returns the old set.
 ProcessorSet set_affinity_of_current(ProcessorSet affinity);
 

@@ -17,6 +17,22 @@ ULONG number_here() {
 
 ULONG count_of_group(USHORT group) { return group == 0 || group == ALL_PROCESSOR_GROUPS ? sys().processor_count : 0; }
 
+constexpr std::uint32_t kCallbackTag = pool_tag("PrCb");
+
+// Those that were told of a beginning and will see no end are told so.
+NTSTATUS notify_all(PPROCESSOR_CALLBACK_FUNCTION callback, void* context, KE_PROCESSOR_CHANGE_NOTIFY_STATE state, ULONG count,
+                    NTSTATUS why = STATUS_SUCCESS) {
+  for (ULONG number = 0; number < count; ++number) {
+    KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT change = {state, number, why, {0, static_cast<UCHAR>(number), 0}};
+    NTSTATUS status = STATUS_SUCCESS;
+    callback(context, &change, &status);
+    if (state != KeProcessorAddStartNotify || NT_SUCCESS(status)) continue;
+    notify_all(callback, context, KeProcessorAddFailureNotify, number, status);
+    return status;
+  }
+  return STATUS_SUCCESS;
+}
+
 }  // namespace
 
 extern "C" {
@@ -105,6 +121,50 @@ VOID NTAPI KeRevertToUserAffinityThreadEx(KAFFINITY Affinity) {
   KDPC_ROUTINE(KeRevertToUserAffinityThreadEx);
   const ProcessorSet wanted = ProcessorSet{Affinity} & active_processors();
   thread::set_affinity_of_current(wanted.empty() ? thread::current().user_affinity : wanted);
+}
+
+// With one group, a group affinity is a mask of it.
+VOID NTAPI KeSetSystemGroupAffinityThread(PGROUP_AFFINITY Affinity, PGROUP_AFFINITY PreviousAffinity) {
+  KDPC_ROUTINE(KeSetSystemGroupAffinityThread);
+  GROUP_AFFINITY previous = {};
+  const ProcessorSet wanted{Affinity->Mask};
+  const bool is_sane = Affinity->Group == 0 && (wanted & active_processors()) == wanted && !wanted.empty() && Affinity->Reserved[0] == 0 &&
+                       Affinity->Reserved[1] == 0 && Affinity->Reserved[2] == 0;
+  if (is_sane) {
+    const ProcessorSet old = thread::set_affinity_of_current(wanted);
+    if (!(old == thread::current().user_affinity)) previous.Mask = old.mask();  // zero: there was no system affinity before
+  }
+  if (PreviousAffinity != nullptr) *PreviousAffinity = previous;
+}
+
+VOID NTAPI KeRevertToUserGroupAffinityThread(PGROUP_AFFINITY PreviousAffinity) {
+  KDPC_ROUTINE(KeRevertToUserGroupAffinityThread);
+  const ProcessorSet wanted = ProcessorSet{PreviousAffinity->Mask} & active_processors();
+  thread::set_affinity_of_current(wanted.empty() || PreviousAffinity->Group != 0 ? thread::current().user_affinity : wanted);
+}
+
+USHORT NTAPI KeQueryMaximumGroupCount() {
+  KDPC_ROUTINE(KeQueryMaximumGroupCount);
+  return 1;
+}
+
+// No processor ever comes or goes, so that a registration is the calls for those that are there, and a handle.
+PVOID NTAPI KeRegisterProcessorChangeCallback(PPROCESSOR_CALLBACK_FUNCTION CallbackFunction, PVOID CallbackContext, ULONG Flags) {
+  KDPC_ROUTINE(KeRegisterProcessorChangeCallback);
+  void* handle = sys().pool.allocate(sizeof(void*), kCallbackTag);
+  if (handle == nullptr || (Flags & KE_PROCESSOR_CHANGE_ADD_EXISTING) == 0) return handle;
+  const NTSTATUS status = notify_all(CallbackFunction, CallbackContext, KeProcessorAddStartNotify, sys().processor_count);
+  if (NT_SUCCESS(status)) {
+    notify_all(CallbackFunction, CallbackContext, KeProcessorAddCompleteNotify, sys().processor_count);
+    return handle;
+  }
+  sys().pool.free(handle, kCallbackTag);
+  return nullptr;
+}
+
+VOID NTAPI KeDeregisterProcessorChangeCallback(PVOID CallbackHandle) {
+  KDPC_ROUTINE(KeDeregisterProcessorChangeCallback);
+  sys().pool.free(CallbackHandle, kCallbackTag);
 }
 
 }  // extern "C"

@@ -1,7 +1,9 @@
 #include "kernel/thread.h"
 
 #include "kernel/bugcheck.h"
+#include "kernel/object.h"
 #include "kernel/system.h"
+#include "this_machine.h"
 #include "wdk/cast.h"
 #include "wdk/io_object.h"
 #include "wdk/routine.h"
@@ -11,8 +13,6 @@ using namespace kdpc::wdk;
 
 namespace {
 
-std::uintptr_t value_of(HANDLE handle) { return reinterpret_cast<std::uintptr_t>(handle); }
-
 // Checked builds of NT assert it.
 void check_priority(const void* thread, KPRIORITY priority) {
   if (priority < 1 || priority > kHighPriority)
@@ -20,11 +20,25 @@ void check_priority(const void* thread, KPRIORITY priority) {
               "KeSetPriorityThread was asked for a priority that does not exist; priorities are 1 to 31.", "IRQL-4");
 }
 
-// Everything that is not the I/O manager's must be a thread.
-Thread& checked_thread(void* object) {
-  if (as_object(object).type != static_cast<std::uint8_t>(ObjectType::Thread))
-    bug_check(stop::ReferenceByPointer, {0, as_parameter(object), 0, 0}, "Something was referenced or dereferenced that is no object.", "0x18");
-  return as_thread(object);
+void dereference_io_object(void* object) { io_object::dereference(object); }
+
+NTSTATUS create(PHANDLE handle, PCLIENT_ID id, PKSTART_ROUTINE routine, PVOID context, PVOID io_object) {
+  Thread* created = thread::create("system thread", reinterpret_cast<ThreadRoutine*>(routine), context, kNormalPriority, active_processors());
+  if (created == nullptr) return STATUS_INSUFFICIENT_RESOURCES;
+  const std::uintptr_t value = object::open(created->header);
+  if (value == 0) {
+    thread::abandon(*created);
+    return STATUS_INSUFFICIENT_RESOURCES;
+  }
+  *handle = reinterpret_cast<HANDLE>(value);
+  if (id != nullptr) *id = CLIENT_ID{nullptr, reinterpret_cast<HANDLE>(ULONG_PTR{created->id})};
+  if (io_object != nullptr) {
+    io_object::reference(io_object);
+    created->at_end = dereference_io_object;
+    created->at_end_context = io_object;
+  }
+  thread::start(*created);
+  return STATUS_SUCCESS;
 }
 
 }  // namespace
@@ -34,13 +48,15 @@ extern "C" {
 NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG, POBJECT_ATTRIBUTES, HANDLE, PCLIENT_ID ClientId, PKSTART_ROUTINE StartRoutine,
                                     PVOID StartContext) {
   KDPC_ROUTINE(PsCreateSystemThread);
-  Thread* created =
-      thread::create("system thread", reinterpret_cast<ThreadRoutine*>(StartRoutine), StartContext, kNormalPriority, active_processors());
-  if (created == nullptr) return STATUS_INSUFFICIENT_RESOURCES;
-  *ThreadHandle = reinterpret_cast<HANDLE>(thread::open_handle(*created));
-  if (ClientId != nullptr) *ClientId = CLIENT_ID{nullptr, reinterpret_cast<HANDLE>(ULONG_PTR{created->id})};
-  thread::start(*created);
-  return STATUS_SUCCESS;
+  return create(ThreadHandle, ClientId, StartRoutine, StartContext, nullptr);
+}
+
+// The driver or device object is kept until the thread has ended.
+NTSTATUS NTAPI IoCreateSystemThread(PVOID IoObject, PHANDLE ThreadHandle, ULONG, POBJECT_ATTRIBUTES, HANDLE, PCLIENT_ID ClientId,
+                                    PKSTART_ROUTINE StartRoutine, PVOID StartContext) {
+  KDPC_ROUTINE(IoCreateSystemThread);
+  if (!io_object::is_one(IoObject)) return STATUS_INVALID_PARAMETER;
+  return create(ThreadHandle, ClientId, StartRoutine, StartContext, IoObject);
 }
 
 NTSTATUS NTAPI PsTerminateSystemThread(NTSTATUS) {
@@ -64,47 +80,53 @@ KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority) {
   return thread::set_priority(as_thread(Thread), static_cast<std::uint8_t>(Priority));
 }
 
-KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread) {
-  KDPC_ROUTINE(KeQueryPriorityThread);
-  return as_thread(Thread).priority;
+LONG NTAPI KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment) {
+  KDPC_ROUTINE(KeSetBasePriorityThread);
+  return thread::set_base_priority(as_thread(Thread), Increment);
 }
 
-NTSTATUS NTAPI ZwClose(HANDLE Handle) {
-  KDPC_ROUTINE(ZwClose);
-  return io_object::close(value_of(Handle)) || thread::close_handle(value_of(Handle)) ? STATUS_SUCCESS : STATUS_INVALID_HANDLE;
+UCHAR NTAPI KeSetIdealProcessorThread(PKTHREAD Thread, UCHAR Processor) {
+  KDPC_ROUTINE(KeSetIdealProcessorThread);
+  return static_cast<UCHAR>(thread::set_ideal_processor(as_thread(Thread), Processor));
 }
 
-NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK, POBJECT_TYPE, KPROCESSOR_MODE, PVOID* Object, POBJECT_HANDLE_INFORMATION) {
-  KDPC_ROUTINE(ObReferenceObjectByHandle);
-  Thread* thread = thread::reference_by_handle(value_of(Handle));
-  if (thread == nullptr) return STATUS_INVALID_HANDLE;
-  *Object = thread;
+ULONG NTAPI KeQueryRuntimeThread(PKTHREAD Thread, PULONG UserTime) {
+  KDPC_ROUTINE(KeQueryRuntimeThread);
+  *UserTime = 0;
+  return static_cast<ULONG>(as_thread(Thread).ticks);
+}
+
+NTSTATUS NTAPI ZwYieldExecution() {
+  KDPC_ROUTINE(ZwYieldExecution);
+  return thread::yield() ? STATUS_SUCCESS : STATUS_NO_YIELD_PERFORMED;
+}
+
+NTSTATUS NTAPI NtYieldExecution() { return ZwYieldExecution(); }
+
+NTSTATUS NTAPI KeExpandKernelStackAndCallout(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter, SIZE_T Size) {
+  KDPC_ROUTINE(KeExpandKernelStackAndCallout);
+  if (Size > MAXIMUM_EXPANSION_SIZE) return STATUS_INVALID_PARAMETER_3;
+  // A kernel stack here is larger than NT's from the start; what it does not hold, nothing does.
+  const std::uintptr_t left = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - Machine::stack_limits().low;
+  constexpr SIZE_T kReserve = 8192;  // for what the kernel itself needs above the callout
+  if (Size + kReserve > left) return STATUS_NO_MEMORY;
+  const Irql before = current_irql();
+  Callout(Parameter);
+  if (const Irql after = current_irql(); after != before)
+    bug_check(stop::IrqlUnexpectedValue,
+              {as_parameter(after) << 16 | as_parameter(before) << 8 | 2, as_parameter(Callout), as_parameter(Parameter), 0},
+              "The routine given to KeExpandKernelStackAndCallout returned at another IRQL than it was called at.", "IRQL-7");
   return STATUS_SUCCESS;
 }
 
-LONG_PTR NTAPI ObfReferenceObject(PVOID Object) {
-  KDPC_ROUTINE(ObfReferenceObject);
-  if (io_object::is_one(Object)) return io_object::reference(Object);
-  thread::reference(checked_thread(Object));
-  return static_cast<LONG_PTR>(as_thread(Object).references);
+HANDLE NTAPI PsGetThreadId(PETHREAD Thread) {
+  KDPC_ROUTINE(PsGetThreadId);
+  return reinterpret_cast<HANDLE>(ULONG_PTR{as_thread(Thread).id});
 }
 
-LONG_PTR NTAPI ObfDereferenceObject(PVOID Object) {
-  KDPC_ROUTINE(ObfDereferenceObject);
-  if (io_object::is_one(Object)) return io_object::dereference(Object);
-  const LONG_PTR left = static_cast<LONG_PTR>(checked_thread(Object).references) - 1;
-  thread::release(as_thread(Object));
-  return left;
-}
-
-POBJECT_TYPE* NTAPI WdkPsThreadType() {
-  static POBJECT_TYPE type = nullptr;
-  return &type;
-}
-
-POBJECT_TYPE* NTAPI WdkExEventObjectType() {
-  static POBJECT_TYPE type = nullptr;
-  return &type;
+KPRIORITY NTAPI KeQueryPriorityThread(PKTHREAD Thread) {
+  KDPC_ROUTINE(KeQueryPriorityThread);
+  return as_thread(Thread).priority;
 }
 
 }  // extern "C"

@@ -182,6 +182,128 @@ KDPC_TEST(Apcs, ACriticalRegionDisablesTheNormalOnesOnlyAndNests) {
   });
 }
 
+// -- CTX-1: group affinity, processors that come --------------------------------------------------------------------------------------------
+
+KDPC_TEST(GroupAffinity, MovesTheThreadAndRevertsToItsOwn, .processors = 4) {
+  RULE("CTX-1");
+  m.on(1, PASSIVE_LEVEL, [] {
+    const auto here = [] { return KeGetCurrentProcessorNumberEx(nullptr); };
+    GROUP_AFFINITY third = {KAFFINITY{1} << 3, 0, {}}, second = {KAFFINITY{1} << 2, 0, {}};
+    GROUP_AFFINITY none = {99, 9, {}}, outer = {};
+    KeSetSystemGroupAffinityThread(&third, &none);
+    KDPC_EXPECT_EQ(here(), 3u);
+    KDPC_EXPECT(none.Mask == 0 && none.Group == 0);
+    KeSetSystemGroupAffinityThread(&second, &outer);
+    KDPC_EXPECT_EQ(here(), 2u);
+    KDPC_EXPECT_EQ(outer.Mask, third.Mask);
+    KeRevertToUserGroupAffinityThread(&outer);
+    KDPC_EXPECT_EQ(here(), 3u);
+    KeRevertToUserGroupAffinityThread(&none);
+    KDPC_EXPECT_EQ(here(), 1u);
+  });
+}
+
+KDPC_TEST(GroupAffinity, ThatMakesNoSenseChangesNothing, .processors = 2) {
+  RULE("CTX-1");
+  m.on(1, PASSIVE_LEVEL, [] {
+    for (GROUP_AFFINITY wrong : {GROUP_AFFINITY{1, 1, {}}, GROUP_AFFINITY{0, 0, {}}, GROUP_AFFINITY{5, 0, {}}, GROUP_AFFINITY{1, 0, {0, 1, 0}}}) {
+      GROUP_AFFINITY previous = {77, 7, {}};
+      KeSetSystemGroupAffinityThread(&wrong, &previous);
+      KDPC_EXPECT_EQ(KeGetCurrentProcessorNumberEx(nullptr), 1u);
+      KDPC_EXPECT(previous.Mask == 0 && previous.Group == 0);
+    }
+    KDPC_EXPECT_EQ(KeQueryMaximumGroupCount(), 1u);
+  });
+}
+
+char changes[64];
+int change_count;
+NTSTATUS refusal;
+VOID NTAPI processor_changes(PVOID Context, PKE_PROCESSOR_CHANGE_NOTIFY_CONTEXT Change, PNTSTATUS OperationStatus) {
+  KDPC_EXPECT_EQ(Context, &change_count);
+  KDPC_EXPECT_EQ(KeGetCurrentIrql(), PASSIVE_LEVEL);
+  KDPC_EXPECT(Change->ProcNumber.Group == 0 && Change->ProcNumber.Number == Change->NtNumber);
+  changes[change_count++] = static_cast<char>("scf"[Change->State] - (Change->NtNumber != 0 ? 'a' - 'A' : 0));
+  KDPC_EXPECT_EQ(Change->Status, Change->State == KeProcessorAddFailureNotify ? refusal : STATUS_SUCCESS);
+  if (Change->NtNumber == 1 && Change->State == KeProcessorAddStartNotify) *OperationStatus = refusal;
+}
+
+void register_callback(kdpc::lab::Machine& m, ULONG flags, NTSTATUS status, const char* expected) {
+  std::memset(changes, 0, sizeof changes);
+  change_count = 0;
+  refusal = status;
+  m.on(0, PASSIVE_LEVEL, [flags] {
+    PVOID handle = KeRegisterProcessorChangeCallback(processor_changes, &change_count, flags);
+    KDPC_EXPECT_EQ(handle != nullptr, NT_SUCCESS(refusal));
+    if (handle != nullptr) KeDeregisterProcessorChangeCallback(handle);
+  });
+  EXPECT_STREQ(changes, expected);
+}
+
+KDPC_TEST(ProcessorChange, TellsOfTheProcessorsThatAreThereIfAsked, .processors = 2) {
+  RULE("CTX-1");
+  register_callback(m, 0, STATUS_SUCCESS, "");
+  register_callback(m, KE_PROCESSOR_CHANGE_ADD_EXISTING, STATUS_SUCCESS, "sScC");
+}
+
+KDPC_TEST(ProcessorChange, ThatIsRefusedIsTakenBackForThoseBefore, .processors = 2) {
+  RULE("CTX-1");
+  register_callback(m, KE_PROCESSOR_CHANGE_ADD_EXISTING, STATUS_INSUFFICIENT_RESOURCES, "sSf");
+}
+
+// -- CTX-3: floating point ------------------------------------------------------------------------------------------------------------------
+
+XSTATE_SAVE saves[2];
+
+KDPC_TEST(FloatingPoint, NeedsNothingSavedButAvxDoes) {
+  RULE("CTX-3");
+  for (const unsigned level : {PASSIVE_LEVEL, DISPATCH_LEVEL})
+    m.on(0, level, [] {
+      KFLOATING_SAVE save;
+      KDPC_EXPECT_EQ(KeSaveFloatingPointState(&save), STATUS_SUCCESS);
+      KDPC_EXPECT_EQ(KeRestoreFloatingPointState(&save), STATUS_SUCCESS);
+      KDPC_EXPECT_EQ(KeSaveExtendedProcessorState(XSTATE_MASK_GSSE, &saves[0]), STATUS_SUCCESS);
+      KDPC_EXPECT_EQ(KeSaveExtendedProcessorState(XSTATE_MASK_GSSE, &saves[1]), STATUS_SUCCESS);
+      KDPC_EXPECT(saves[1].Prev == &saves[0] && saves[1].Thread == KeGetCurrentThread());
+      KeRestoreExtendedProcessorState(&saves[1]);
+      KeRestoreExtendedProcessorState(&saves[0]);
+    });
+}
+
+KDPC_TEST(ExtendedState, RestoredInTheWrongOrderIsAFinding) {
+  RULE("CTX-3");
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeSaveExtendedProcessorState(XSTATE_MASK_GSSE, &saves[0]);
+    KeSaveExtendedProcessorState(XSTATE_MASK_GSSE, &saves[1]);
+    KeRestoreExtendedProcessorState(&saves[0]);
+  });
+  EXPECT_BUGCHECK(0x131);
+}
+
+KDPC_TEST(ExtendedState, RestoredAtAnotherLevelIsAFinding) {
+  RULE("CTX-3");
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeSaveExtendedProcessorState(XSTATE_MASK_GSSE, &saves[0]);
+    KIRQL old;
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
+    KeRestoreExtendedProcessorState(&saves[0]);
+  });
+  EXPECT_BUGCHECK(0x131);
+}
+
+KDPC_TEST(ExtendedState, RestoredByAnotherThreadIsAFinding) {
+  RULE("CTX-3");
+  m.on(0, PASSIVE_LEVEL, [] { KeSaveExtendedProcessorState(XSTATE_MASK_GSSE, &saves[0]); });
+  m.on(0, PASSIVE_LEVEL, [] { KeRestoreExtendedProcessorState(&saves[0]); });
+  EXPECT_BUGCHECK(0x131);
+}
+
+KDPC_TEST(ExtendedState, SavedAboveDispatchIsAFinding) {
+  RULE("CTX-3");
+  m.on(0, 5, [] { KeSaveExtendedProcessorState(XSTATE_MASK_GSSE, &saves[0]); });
+  EXPECT_BUGCHECK(0xC4, 0xE5, 5, &saves[0]);
+}
+
 // -- DBG-1: DbgPrint ------------------------------------------------------------------------------------------------------------------------
 
 KDPC_TEST(DebugPrint, IsLegalInAnIsrAndSaysWhereItWas) {

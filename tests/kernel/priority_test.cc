@@ -1,0 +1,355 @@
+// Priorities that are set, bases, boosts of every kind, yielding, and where a thread likes to run: BOOST-1, WAIT-5, WAIT-7, SEMANTICS 6.4.
+#include <wdm.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "kdpc/test.h"
+#include "tests/io/host_driver.h"
+#include "tests/kernel/steps.h"
+
+using namespace std::chrono_literals;
+using namespace kdpc::test;
+
+namespace {
+
+KPRIORITY priority_now() { return KeQueryPriorityThread(KeGetCurrentThread()); }
+void use_up_a_quantum() { KeStallExecutionProcessor(2 * 15'625); }
+
+// -- the priority that is set, and the base -------------------------------------------------------------------------------------------------
+
+KDPC_TEST(SetPriority, AboveTheBaseDecaysWithEachQuantum) {
+  RULE("BOOST-1");
+  m.on(0, PASSIVE_LEVEL, [] {
+    KDPC_EXPECT_EQ(KeSetPriorityThread(KeGetCurrentThread(), 11), 8);
+    for (const KPRIORITY expected : {11, 10, 9, 8, 8}) {
+      KDPC_EXPECT_EQ(priority_now(), expected);
+      use_up_a_quantum();
+    }
+  });
+}
+
+KDPC_TEST(SetPriority, BelowTheBaseLastsForOneQuantum) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeSetPriorityThread(KeGetCurrentThread(), 3);
+    KDPC_EXPECT_EQ(priority_now(), 3);
+    use_up_a_quantum();
+    KDPC_EXPECT_EQ(priority_now(), 8);
+  });
+}
+
+KDPC_TEST(SetPriority, OfARealTimeThreadStays) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeSetPriorityThread(KeGetCurrentThread(), LOW_REALTIME_PRIORITY);
+    use_up_a_quantum();
+    use_up_a_quantum();
+    KDPC_EXPECT_EQ(priority_now(), LOW_REALTIME_PRIORITY);
+  });
+}
+
+KDPC_TEST(BasePriority, IsTheProcessesPlusAnIncrementWithinTheVariablePriorities) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    PKTHREAD self = KeGetCurrentThread();
+    KDPC_EXPECT_EQ(KeSetBasePriorityThread(self, 2), 0);
+    KDPC_EXPECT_EQ(priority_now(), 10);
+    use_up_a_quantum();
+    KDPC_EXPECT_EQ(priority_now(), 10);  // it is the base: nothing decays
+    KDPC_EXPECT_EQ(KeSetBasePriorityThread(self, -3), 2);
+    KDPC_EXPECT_EQ(priority_now(), 5);
+    KDPC_EXPECT_EQ(KeSetBasePriorityThread(self, 12), -3);
+    KDPC_EXPECT_EQ(priority_now(), 15);
+    KDPC_EXPECT_EQ(KeSetBasePriorityThread(self, -12), 7);
+    KDPC_EXPECT_EQ(priority_now(), 1);
+    KDPC_EXPECT_EQ(KeSetBasePriorityThread(self, 16), -7);
+    KDPC_EXPECT_EQ(priority_now(), 15);
+    KDPC_EXPECT_EQ(KeSetBasePriorityThread(self, -16), 16);  // saturated: as it was asked for
+    KDPC_EXPECT_EQ(priority_now(), 1);
+    KDPC_EXPECT_EQ(KeSetBasePriorityThread(self, 0), -16);
+    KDPC_EXPECT_EQ(priority_now(), 8);
+  });
+}
+
+KDPC_TEST(BasePriority, MovesWhatABoostHasAddedAlong) {
+  initialize_events(m);
+  auto task = m.start(0, PASSIVE_LEVEL, [] {
+    wait_for(&events[0]);
+    KDPC_EXPECT_EQ(priority_now(), 11);
+    KeSetBasePriorityThread(KeGetCurrentThread(), 1);
+    KDPC_EXPECT_EQ(priority_now(), 12);
+  });
+  m.run_for(1ms);
+  m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+}
+
+// -- a thread that is to run next and is made lower -----------------------------------------------------------------------------------------
+
+PKTHREAD waiting_thread;
+
+void start_waiters(kdpc::lab::Machine& m) {
+  initialize_events(m);
+  m.start(0, PASSIVE_LEVEL,
+          [] {
+            waiting_thread = KeGetCurrentThread();
+            wait_for(&events[0]);
+            note('a');
+          },
+          {.priority = 12});
+  m.run_for(1ms);
+  waiter(m, 0, 10, events[1], 'b');
+}
+
+KDPC_TEST(StandbyThread, MadeLowerThanAReadyOneIsDisplaced) {
+  RULE("WAIT-7");
+  start_waiters(m);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
+    KeSetEvent(&events[1], IO_NO_INCREMENT, FALSE);
+    KeSetPriorityThread(waiting_thread, 9);
+    note('1');
+  });
+  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
+  EXPECT_STREQ(order, "1ba");
+}
+
+KDPC_TEST(StandbyThread, MadeLowerThanTheRunningOneLetsItRun) {
+  RULE("WAIT-7");
+  start_waiters(m);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KIRQL old;
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
+    KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
+    KeSetPriorityThread(waiting_thread, 7);
+    KeLowerIrql(old);
+    note('1');
+  });
+  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 1s));
+  EXPECT_STREQ(order, "1a");
+}
+
+KDPC_TEST(StandbyThread, MadeLowerButStillTheBestRunsNext) {
+  RULE("WAIT-7");
+  start_waiters(m);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KIRQL old;
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
+    KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
+    KeSetEvent(&events[1], IO_NO_INCREMENT, FALSE);
+    KeSetPriorityThread(waiting_thread, 11);
+    KeLowerIrql(old);
+    note('1');
+  });
+  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
+  EXPECT_STREQ(order, "ab1");
+}
+
+// -- increments -----------------------------------------------------------------------------------------------------------------------------
+
+KSEMAPHORE semaphore;
+
+KDPC_TEST(Boost, IsGivenByASemaphoreToAllItReleases) {
+  RULE("BOOST-1");
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] { KeInitializeSemaphore(&semaphore, 0, 5); });
+  for (int count = 0; count < 2; ++count) {
+    m.start(0, PASSIVE_LEVEL, [] {
+      wait_for(&semaphore);
+      KDPC_EXPECT_EQ(priority_now(), 10);
+      note('s');
+    });
+    m.run_for(1ms);
+  }
+  m.on(0, PASSIVE_LEVEL, [] { KeReleaseSemaphore(&semaphore, 2, 2, FALSE); });
+  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 1s));
+}
+
+PIRP pending_irp;
+NTSTATUS NTAPI keep_pending(PDEVICE_OBJECT, PIRP irp) {
+  IoMarkIrpPending(irp);
+  pending_irp = irp;
+  return STATUS_PENDING;
+}
+
+KDPC_TEST(Boost, IsGivenByTheCompletionOfAnIrp) {
+  RULE("BOOST-1");
+  static DEVICE_OBJECT* device;
+  initialize_events(m);
+  m.on(0, PASSIVE_LEVEL, [] {
+    kdpc::io::Driver& driver = make_driver();
+    driver.object.MajorFunction[IRP_MJ_DEVICE_CONTROL] = keep_pending;
+    device = make_device(driver);
+  });
+  auto task = m.start(0, PASSIVE_LEVEL,
+                      [] {
+                        IO_STATUS_BLOCK result;
+                        PIRP irp = IoBuildDeviceIoControlRequest(1, device, nullptr, 0, nullptr, 0, FALSE, &events[0], &result);
+                        KDPC_EXPECT_EQ(IoCallDriver(device, irp), STATUS_PENDING);
+                        wait_for(&events[0]);
+                        KDPC_EXPECT_EQ(priority_now(), 5 + 8);
+                      },
+                      {.priority = 5});
+  m.run_for(1ms);
+  constexpr CCHAR kSoundIncrement = 8;
+  m.on(0, PASSIVE_LEVEL, [] { finish(pending_irp, STATUS_SUCCESS, 0, kSoundIncrement); });
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+}
+
+KDPC_TEST(Boost, OfAThreadThatHasAHigherOneAlreadyIsNotLowered) {
+  RULE("BOOST-1");
+  initialize_events(m);
+  auto task = m.start(0, PASSIVE_LEVEL, [] {
+    wait_for(&events[0]);
+    KDPC_EXPECT_EQ(priority_now(), 13);
+    wait_for(&events[1]);
+    KDPC_EXPECT_EQ(priority_now(), 13);
+  });
+  m.run_for(1ms);
+  m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 5, FALSE); });
+  m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[1], 1, FALSE); });
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+}
+
+// Each wait costs one unit of quantum, six are one quantum, and an increment renews it.
+KDPC_TEST(Boost, AThreadThatOnlyWaitsUsesUpItsQuantumToo) {
+  RULE("BOOST-1");
+  static KPRIORITY seen[8];
+  initialize_events(m);
+  auto task = m.start(0, PASSIVE_LEVEL, [] {
+    for (KPRIORITY& one : seen) {
+      wait_for(&events[0]);
+      one = priority_now();
+    }
+  });
+  m.run_for(1ms);
+  m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });  // renewed, less one: five are left
+  for (int count = 0; count < 7; ++count) m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+  const KPRIORITY expected[8] = {11, 11, 11, 11, 11, 10, 10, 10};
+  for (int index = 0; index < 8; ++index) EXPECT_EQ(seen[index], expected[index]) << index;
+}
+
+// -- yielding -------------------------------------------------------------------------------------------------------------------------------
+
+KDPC_TEST(Yield, LetsAnEqualOrLowerThreadRunAndSaysWhetherOneDid) {
+  RULE("WAIT-5");
+  for (const unsigned priority : {8, 4}) {
+    reset();
+    m.start(0, PASSIVE_LEVEL, [] {
+      KDPC_EXPECT_EQ(ZwYieldExecution(), STATUS_NO_YIELD_PERFORMED);
+      KeStallExecutionProcessor(1000);
+      note('1');
+      KDPC_EXPECT_EQ(ZwYieldExecution(), STATUS_SUCCESS);
+      note('3');
+    });
+    m.run_for(100us);
+    m.start(0, PASSIVE_LEVEL, [] { note('2'); }, {.priority = priority});
+    EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
+    EXPECT_STREQ(order, "123");
+  }
+}
+
+KDPC_TEST(Delay, OfZeroIsAYieldAndSucceedsEvenIfNobodyIsThere) {
+  RULE("WAIT-5");
+  reset();
+  m.start(0, PASSIVE_LEVEL, [] {
+    LARGE_INTEGER zero = hundreds_of_ns(0);
+    KDPC_EXPECT_EQ(KeDelayExecutionThread(KernelMode, FALSE, &zero), STATUS_SUCCESS);
+    KeStallExecutionProcessor(1000);
+    note('1');
+    KDPC_EXPECT_EQ(KeDelayExecutionThread(KernelMode, FALSE, &zero), STATUS_SUCCESS);
+    note('3');
+  });
+  m.run_for(100us);
+  m.start(0, PASSIVE_LEVEL, [] { note('2'); });
+  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
+  EXPECT_STREQ(order, "123");
+}
+
+KDPC_TEST(Yield, WhileAnotherProcessorIsIdleGoesOnThere, .processors = 2) {
+  static ULONG before, after;
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    HANDLE handle;
+    static const auto body = [](PVOID) NTAPI {
+      before = KeGetCurrentProcessorNumberEx(nullptr);
+      KeStallExecutionProcessor(2000);
+      ZwYieldExecution();
+      after = KeGetCurrentProcessorNumberEx(nullptr);
+      note('y');
+    };
+    PsCreateSystemThread(&handle, 0, nullptr, nullptr, nullptr, body, nullptr);
+    ZwClose(handle);
+  });
+  m.run_for(100us);
+  m.start(before, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(10'000); }, {.priority = 4});
+  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 8ms));
+  EXPECT_NE(before, after);
+}
+
+// -- where a thread likes to run, and for how long it has -----------------------------------------------------------------------------------
+
+KDPC_TEST(IdealProcessor, IsWhereAThreadIsReadiedFirst, .processors = 4) {
+  RULE("WAIT-7");
+  static PKTHREAD thread;
+  static ULONG ran_on;
+  for (UCHAR ideal = 0; ideal < 4; ++ideal) {
+    initialize_events(m);
+    m.on(0, PASSIVE_LEVEL, [] {
+      HANDLE handle;
+      static const auto body = [](PVOID) NTAPI {
+        thread = KeGetCurrentThread();
+        wait_for(&events[0]);
+        ran_on = KeGetCurrentProcessorNumberEx(nullptr);
+        note('i');
+      };
+      PsCreateSystemThread(&handle, 0, nullptr, nullptr, nullptr, body, nullptr);
+      ZwClose(handle);
+    });
+    m.run_for(1ms);
+    m.on(0, PASSIVE_LEVEL, [ideal] {
+      KeSetIdealProcessorThread(thread, ideal);
+      KDPC_EXPECT_EQ(KeSetIdealProcessorThread(thread, 77), ideal);  // there is no such processor
+      KDPC_EXPECT_EQ(KeSetIdealProcessorThread(thread, ideal), ideal);
+    });
+    m.run_for(1ms);
+    m.on((ideal + 1) % 4, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
+    EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1s));
+    EXPECT_EQ(ran_on, ideal);
+  }
+}
+
+KDPC_TEST(RunTime, IsCountedInTicks) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    ULONG user = 7;
+    const ULONG before = KeQueryRuntimeThread(KeGetCurrentThread(), &user);
+    KeStallExecutionProcessor(5 * 15'625);
+    KDPC_EXPECT_EQ(KeQueryRuntimeThread(KeGetCurrentThread(), &user) - before, 5u);
+    KDPC_EXPECT_EQ(user, 0u);
+  });
+}
+
+// -- more stack -----------------------------------------------------------------------------------------------------------------------------
+
+VOID NTAPI on_large_stack(PVOID Parameter) { note(*static_cast<const char*>(Parameter)); }
+VOID NTAPI stay_high(PVOID) {
+  KIRQL old;
+  KeRaiseIrql(APC_LEVEL, &old);
+}
+
+KDPC_TEST(ExpandedStack, CallsTheRoutineOrSaysThatThereIsNotSoMuch) {
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    KDPC_EXPECT_EQ(KeExpandKernelStackAndCallout(on_large_stack, const_cast<char*>("x"), 16 * 1024), STATUS_SUCCESS);
+    KDPC_EXPECT_EQ(KeExpandKernelStackAndCallout(on_large_stack, const_cast<char*>("y"), MAXIMUM_EXPANSION_SIZE), STATUS_NO_MEMORY);
+    KDPC_EXPECT_EQ(KeExpandKernelStackAndCallout(on_large_stack, const_cast<char*>("z"), MAXIMUM_EXPANSION_SIZE + 1), STATUS_INVALID_PARAMETER_3);
+  });
+  EXPECT_STREQ(order, "x");
+}
+
+KDPC_TEST(ExpandedStack, ARoutineThatReturnsAtAnotherLevelIsAFinding) {
+  RULE("IRQL-7");
+  m.on(0, PASSIVE_LEVEL, [] { KeExpandKernelStackAndCallout(stay_high, &semaphore, 1024); });
+  EXPECT_BUGCHECK(0xC8, APC_LEVEL << 16 | 2, stay_high, &semaphore, 0);
+}
+
+}  // namespace
