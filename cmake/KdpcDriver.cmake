@@ -1,4 +1,4 @@
-# kdpc_add_driver(name SOURCES a.c b.c [INCLUDES dir …] [DEFINES NAME=1 …] [OPTIONS -flag …])
+# kdpc_add_driver(name SOURCES a.c b.c [log.mc] [INCLUDES dir …] [DEFINES NAME=1 …] [OPTIONS -flag …])
 #
 # Compiles a WDK driver's source, unchanged, to <build>/drivers/<name>.drv: an ELF image with the Windows data model (32-bit long, 16-bit WCHAR,
 # Microsoft bit-fields, Win64 calls). The target's property KDPC_DRIVER_FILE is the path. Works in this tree and after find_package(kdpc).
@@ -11,6 +11,10 @@
 #   -Bsymbolic, the version script        a driver's names are its own: only DriverEntry is seen; all stay in the symbol table for debuggers
 #   -z now, -z norelro                    nothing is bound at an interrupt; all of its data stays writable, as restoring a checkpoint needs
 #   -Ttext-segment                        a base of its own, from its name, so that addresses are equal on every run
+#   -ivfsoverlay                          include names are found whatever their case: <Ntddk.h>, "Precomp.h"
+#
+# What Windows' build generates is made here, too: a trace header x.tmh for each source x.c (traces are compiled out, the macros that WPP's
+# configuration comments declare do nothing), and a header for each message file x.mc.
 include_guard(GLOBAL)
 
 find_program(KDPC_DRIVER_CLANG NAMES clang clang-14 clang-15 clang-16 DOC "The compiler for drivers")
@@ -27,9 +31,12 @@ endif()
 set(KDPC_DRVCRT_SOURCE ${drvcrt}/drvcrt.c CACHE INTERNAL "")
 set(KDPC_DRIVER_REFUSED_WORDS ${drvcrt}/refused_words.h CACHE INTERNAL "")
 
+set(KDPC_MESSAGE_COMPILER ${CMAKE_CURRENT_LIST_DIR}/message_compiler.py CACHE INTERNAL "")
+
 set(KDPC_DRIVER_TARGET_OPTIONS
   --target=x86_64-w64-windows-gnu-elf -fms-extensions -ffreestanding -fno-builtin -nostdlibinc -fdwarf-exceptions -fasynchronous-unwind-tables
-  -g -gdwarf-4 -O1 -fno-omit-frame-pointer -Wno-microsoft -Wno-multichar -Wno-ignored-pragmas CACHE INTERNAL "")
+  -g -gdwarf-4 -O1 -fno-omit-frame-pointer -Wno-microsoft -Wno-multichar -Wno-ignored-pragmas
+  -Wno-unknown-pragmas -Wno-nonportable-include-path CACHE INTERNAL "")
 
 # One of 2^20 slots of 16 MiB from 0x410000000000 up: above the World, below where Linux puts executables.
 function(_kdpc_driver_base result name)
@@ -37,6 +44,48 @@ function(_kdpc_driver_base result name)
   string(SUBSTRING ${hash} 0 5 slot)
   math(EXPR base "0x410000000000 + 0x${slot} * 0x1000000" OUTPUT_FORMAT HEXADECIMAL)
   set(${result} ${base} PARENT_SCOPE)
+endfunction()
+
+# A file for -ivfsoverlay: the headers of these folders, found without regard to case.
+function(_kdpc_ignore_case file)
+  set(roots "")
+  list(REMOVE_DUPLICATES ARGN)
+  foreach(folder IN LISTS ARGN)
+    file(GLOB headers CONFIGURE_DEPENDS ${folder}/*.[hH] ${folder}/*.inc ${folder}/*.tmh)
+    set(entries "")
+    foreach(header IN LISTS headers)
+      cmake_path(GET header FILENAME name)
+      list(APPEND entries "{\"type\":\"file\",\"name\":\"${name}\",\"external-contents\":\"${header}\"}")
+    endforeach()
+    if(entries)
+      list(JOIN entries ",\n    " entries)
+      list(APPEND roots "{\"type\":\"directory\",\"name\":\"${folder}\",\"contents\":[\n    ${entries}]}")
+    endif()
+  endforeach()
+  list(JOIN roots ",\n  " roots)
+  file(CONFIGURE OUTPUT ${file} CONTENT "{\"version\":0,\"case-sensitive\":\"false\",\"roots\":[\n  ${roots}]}\n" @ONLY)
+endfunction()
+
+# x.tmh for each source x.c, in a folder of their own. WPP's configuration stands in comments: every `FUNC Name(…)` there is a macro.
+function(_kdpc_trace_headers folder sources folders)
+  set(macros "")
+  set(files ${sources})
+  list(REMOVE_DUPLICATES folders)
+  foreach(searched IN LISTS folders)
+    file(GLOB headers CONFIGURE_DEPENDS ${searched}/*.[hH])
+    list(APPEND files ${headers})
+  endforeach()
+  foreach(file IN LISTS files)
+    file(STRINGS ${file} lines REGEX "^[ \t/*]*FUNC[ \t]+[A-Za-z_][A-Za-z_0-9]*[ \t]*[({]")
+    foreach(line IN LISTS lines)
+      string(REGEX MATCH "FUNC[ \t]+([A-Za-z_][A-Za-z_0-9]*)" matched "${line}")
+      string(APPEND macros "#undef ${CMAKE_MATCH_1}\n#define ${CMAKE_MATCH_1}(...) ((void)0)\n")
+    endforeach()
+  endforeach()
+  foreach(source IN LISTS sources)
+    cmake_path(GET source STEM stem)
+    file(CONFIGURE OUTPUT ${folder}/${stem}.tmh CONTENT "#include <wpp_stub.h>\n${macros}" @ONLY)
+  endforeach()
 endfunction()
 
 # The names compilers and C programmers take for granted, once per build.
@@ -65,30 +114,55 @@ function(kdpc_add_driver name)
   _kdpc_driver_runtime(runtime)
   _kdpc_driver_base(base ${name})
 
-  set(options ${KDPC_DRIVER_TARGET_OPTIONS} -fsanitize-coverage=trace-pc -DKDPC_DRIVER=1 -include ${KDPC_DRIVER_REFUSED_WORDS})
+  set(made ${CMAKE_BINARY_DIR}/drivers/${name}.dir)
+  set(folders "")
+  set(compiled "")
+  set(generated "")
+  foreach(source IN LISTS driver_SOURCES)
+    cmake_path(ABSOLUTE_PATH source NORMALIZE)
+    cmake_path(GET source PARENT_PATH folder)
+    list(APPEND folders ${folder})
+    if(source MATCHES "\\.mc$")
+      find_package(Python3 REQUIRED COMPONENTS Interpreter)
+      cmake_path(GET source STEM stem)
+      add_custom_command(OUTPUT ${made}/made/${stem}.h COMMAND Python3::Interpreter ${KDPC_MESSAGE_COMPILER} ${source} ${made}/made/${stem}.h
+        DEPENDS ${source} ${KDPC_MESSAGE_COMPILER} COMMENT "Compiling messages of driver ${name}: ${stem}.mc" VERBATIM)
+      list(APPEND generated ${made}/made/${stem}.h)
+    else()
+      list(APPEND compiled ${source})
+    endif()
+  endforeach()
+  foreach(folder IN LISTS driver_INCLUDES)
+    cmake_path(ABSOLUTE_PATH folder NORMALIZE)
+    list(APPEND folders ${folder})
+  endforeach()
+  file(MAKE_DIRECTORY ${made}/made)
+  _kdpc_trace_headers(${made}/made "${compiled}" "${folders}")
+  _kdpc_ignore_case(${made}/case.yaml ${folders} ${made}/made ${KDPC_WDK_INCLUDES} ${KDPC_WDK_INCLUDES}/crt)
+
+  set(options ${KDPC_DRIVER_TARGET_OPTIONS} -ivfsoverlay ${made}/case.yaml -fsanitize-coverage=trace-pc -DKDPC_DRIVER=1
+    -include ${KDPC_DRIVER_REFUSED_WORDS})
   foreach(folder IN LISTS driver_INCLUDES)
     cmake_path(ABSOLUTE_PATH folder NORMALIZE)
     list(APPEND options -I${folder})
   endforeach()
   list(TRANSFORM driver_DEFINES PREPEND -D)
   # __FILE__ is the same wherever the tree lies, and so is every address behind it.
-  list(APPEND options ${driver_DEFINES} -isystem ${KDPC_WDK_INCLUDES} -isystem ${KDPC_WDK_INCLUDES}/crt -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= ${driver_OPTIONS})
+  list(APPEND options ${driver_DEFINES} -I${made}/made -isystem ${KDPC_WDK_INCLUDES} -isystem ${KDPC_WDK_INCLUDES}/crt -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= ${driver_OPTIONS})
 
   set(objects "")
-  foreach(source IN LISTS driver_SOURCES)
-    cmake_path(ABSOLUTE_PATH source NORMALIZE OUTPUT_VARIABLE path)
+  foreach(path IN LISTS compiled)
     cmake_path(GET path FILENAME file)
-    set(object ${CMAKE_BINARY_DIR}/drivers/${name}.dir/${file}.o)
+    set(object ${made}/${file}.o)
     set(language "")
     if(NOT file MATCHES "\\.c$")
       set(language -fno-exceptions -fno-rtti -fno-threadsafe-statics)
     endif()
     add_custom_command(OUTPUT ${object}
       COMMAND ${KDPC_DRIVER_CLANG} ${options} ${language} -MD -MF ${object}.d -MT ${object} -c ${path} -o ${object}
-      DEPENDS ${path} DEPFILE ${object}.d COMMENT "Compiling driver ${name}: ${file}" VERBATIM)
+      DEPENDS ${path} ${generated} DEPFILE ${object}.d COMMENT "Compiling driver ${name}: ${file}" VERBATIM)
     list(APPEND objects ${object})
   endforeach()
-  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/drivers/${name}.dir)
 
   set(image ${CMAKE_BINARY_DIR}/drivers/${name}.drv)
   add_custom_command(OUTPUT ${image}
@@ -109,7 +183,7 @@ function(kdpc_add_drivers_in result folder)
     set(sources "")
     set(includes "")
     if(IS_DIRECTORY ${entry})
-      file(GLOB sources CONFIGURE_DEPENDS ${entry}/*.c ${entry}/*.cpp)
+      file(GLOB sources CONFIGURE_DEPENDS ${entry}/*.c ${entry}/*.cpp ${entry}/*.mc)
       set(includes ${entry})
     elseif(entry MATCHES "\\.(c|cpp)$")
       set(sources ${entry})

@@ -14,5 +14,6 @@ if(machines)
     PATH_VARS CMAKE_INSTALL_INCLUDEDIR)
   write_basic_package_version_file(${PROJECT_BINARY_DIR}/kdpcConfigVersion.cmake COMPATIBILITY SameMinorVersion)
   install(FILES ${PROJECT_BINARY_DIR}/kdpcConfig.cmake ${PROJECT_BINARY_DIR}/kdpcConfigVersion.cmake
-                cmake/KdpcDriver.cmake cmake/KdpcTest.cmake src/drvcrt/drvcrt.c src/drvcrt/refused_words.h DESTINATION ${package})
+                cmake/KdpcDriver.cmake cmake/KdpcTest.cmake cmake/message_compiler.py src/drvcrt/drvcrt.c src/drvcrt/refused_words.h
+                DESTINATION ${package})
 endif()

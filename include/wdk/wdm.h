@@ -14,6 +14,7 @@
 
 #if defined(_WIN32)
 #include "crt/string.h"
+#include "intrin.h"
 #endif
 #include "nt/interlocked.h"
 #include "nt/rtl.h"

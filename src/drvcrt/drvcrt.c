@@ -92,3 +92,95 @@ size_type wcslen(const wide* text) {
   while (text[length]) ++length;
   return length;
 }
+
+size_type strnlen(const char* text, size_type most) {
+  size_type length = 0;
+  while (length < most && text[length]) ++length;
+  return length;
+}
+
+void* memchr(const void* text, int value, size_type count) {
+  const unsigned char* at = text;
+  for (; count; --count, ++at)
+    if (*at == (unsigned char)value) return (void*)at;
+  return 0;
+}
+
+/* The same routines for both widths. Case folds for ASCII letters. */
+#define STRING_ROUTINES(Character, compare_in, compare_i, copy, copy_n, append, find, find_last, find_part)  \
+  static int compare_in##_fold(Character c) { return c >= 'A' && c <= 'Z' ? c + 0x20 : c; }                             \
+  int compare_in(const Character* left, const Character* right, size_type count) {                                      \
+    for (; count; --count, ++left, ++right) {                                                                            \
+      const int a = compare_in##_fold(*left), b = compare_in##_fold(*right);                                             \
+      if (a != b) return a < b ? -1 : 1;                                                                                 \
+      if (!*left) break;                                                                                                 \
+    }                                                                                                                    \
+    return 0;                                                                                                            \
+  }                                                                                                                      \
+  int compare_i(const Character* left, const Character* right) { return compare_in(left, right, ~(size_type)0); }        \
+  Character* copy(Character* to, const Character* from) {                                                                \
+    Character* at = to;                                                                                                  \
+    while ((*at++ = *from++)) {                                                                                          \
+    }                                                                                                                    \
+    return to;                                                                                                           \
+  }                                                                                                                      \
+  Character* copy_n(Character* to, const Character* from, size_type count) {                                             \
+    size_type i = 0;                                                                                                     \
+    for (; i < count && from[i]; ++i) to[i] = from[i];                                                                   \
+    for (; i < count; ++i) to[i] = 0;                                                                                    \
+    return to;                                                                                                           \
+  }                                                                                                                      \
+  Character* append(Character* to, const Character* from) {                                                              \
+    Character* at = to;                                                                                                  \
+    while (*at) ++at;                                                                                                    \
+    copy(at, from);                                                                                                      \
+    return to;                                                                                                           \
+  }                                                                                                                      \
+  Character* find_last(const Character* text, int value) {                                                               \
+    const Character* found = 0;                                                                                          \
+    for (;; ++text) {                                                                                                    \
+      if (*text == (Character)value) found = text;                                                                       \
+      if (!*text) return (Character*)found;                                                                              \
+    }                                                                                                                    \
+  }                                                                                                                      \
+  Character* find(const Character* text, int value) {                                                                    \
+    for (;; ++text) {                                                                                                    \
+      if (*text == (Character)value) return (Character*)text;                                                            \
+      if (!*text) return 0;                                                                                              \
+    }                                                                                                                    \
+  }                                                                                                                      \
+  Character* find_part(const Character* text, const Character* part) {                                                   \
+    for (;; ++text) {                                                                                                    \
+      size_type i = 0;                                                                                                   \
+      while (part[i] && text[i] == part[i]) ++i;                                                                         \
+      if (!part[i]) return (Character*)text;                                                                             \
+      if (!*text) return 0;                                                                                              \
+    }                                                                                                                    \
+  }
+
+STRING_ROUTINES(char, _strnicmp, _stricmp, strcpy, strncpy, strcat, strchr, strrchr, strstr)
+STRING_ROUTINES(wide, _wcsnicmp, _wcsicmp, wcscpy, wcsncpy, wcscat, wcschr, wcsrchr, wcsstr)
+
+char* strncat(char* to, const char* from, size_type count) {
+  const size_type length = strnlen(from, count);
+  char* end = to + strlen(to);
+  memcpy(end, from, length);
+  end[length] = 0;
+  return to;
+}
+
+size_type wcsnlen(const wide* text, size_type most) {
+  size_type length = 0;
+  while (length < most && text[length]) ++length;
+  return length;
+}
+
+int wcsncmp(const wide* left, const wide* right, size_type count) {
+  for (; count; --count, ++left, ++right) {
+    if (*left != *right) return *left < *right ? -1 : 1;
+    if (!*left) break;
+  }
+  return 0;
+}
+
+int wcscmp(const wide* left, const wide* right) { return wcsncmp(left, right, ~(size_type)0); }

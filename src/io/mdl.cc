@@ -69,6 +69,22 @@ LARGE_INTEGER as_physical(std::uint64_t address) {
   return physical;
 }
 
+// The pool's memory has high bus addresses only; a device that cannot reach them is served by its DMA adapter's common buffers.
+void* allocate_pages(SIZE_T size, PHYSICAL_ADDRESS highest, const void* owner) {
+  if (static_cast<std::uint64_t>(highest.QuadPart) < reinterpret_cast<std::uintptr_t>(sys().pool.base())) return nullptr;
+  return sys().pool.allocate(ROUND_TO_PAGES(size), kContiguousTag, PoolType::NonPaged, reinterpret_cast<std::uintptr_t>(owner));
+}
+
+MDL* pages_for_mdl(PHYSICAL_ADDRESS highest, SIZE_T size, bool zeroed, const void* owner) {
+  void* pages = allocate_pages(size, highest, owner);
+  if (pages == nullptr) return nullptr;
+  MDL* created = mdl::allocate(pages, ROUND_TO_PAGES(size), owner);
+  if (created == nullptr) return sys().pool.free(pages, kContiguousTag), nullptr;
+  if (zeroed) std::memset(pages, 0, ROUND_TO_PAGES(size));
+  mdl::lock(created);
+  return created;
+}
+
 }  // namespace
 
 extern "C" {
@@ -143,9 +159,51 @@ PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID BaseAddress) {
 
 PVOID NTAPI MmAllocateContiguousMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS HighestAcceptableAddress) {
   KDPC_ROUTINE(MmAllocateContiguousMemory);
-  // The pool's memory has high bus addresses only; a device that cannot reach them is served by its DMA adapter's common buffers.
-  if (static_cast<std::uint64_t>(HighestAcceptableAddress.QuadPart) < reinterpret_cast<std::uintptr_t>(sys().pool.base())) return nullptr;
-  return sys().pool.allocate(ROUND_TO_PAGES(NumberOfBytes), kContiguousTag);
+  return allocate_pages(NumberOfBytes, HighestAcceptableAddress, __builtin_return_address(0));
+}
+
+PVOID NTAPI MmAllocateContiguousMemorySpecifyCache(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS, PHYSICAL_ADDRESS HighestAcceptableAddress,
+                                                   PHYSICAL_ADDRESS, MEMORY_CACHING_TYPE) {
+  KDPC_ROUTINE(MmAllocateContiguousMemorySpecifyCache);
+  return allocate_pages(NumberOfBytes, HighestAcceptableAddress, __builtin_return_address(0));
+}
+
+VOID NTAPI MmFreeContiguousMemorySpecifyCache(PVOID BaseAddress, SIZE_T, MEMORY_CACHING_TYPE) {
+  KDPC_ROUTINE(MmFreeContiguousMemorySpecifyCache);
+  sys().pool.free(BaseAddress, kContiguousTag);
+}
+
+PVOID NTAPI MmAllocateNonCachedMemory(SIZE_T NumberOfBytes) {
+  KDPC_ROUTINE(MmAllocateNonCachedMemory);
+  return allocate_pages(NumberOfBytes, as_physical(~std::uint64_t{0} >> 1), __builtin_return_address(0));
+}
+
+VOID NTAPI MmFreeNonCachedMemory(PVOID BaseAddress, SIZE_T) {
+  KDPC_ROUTINE(MmFreeNonCachedMemory);
+  sys().pool.free(BaseAddress, kContiguousTag);
+}
+
+// The pages are adjacent, and they have an address from the beginning; drivers ask for one by mapping.
+PMDL NTAPI MmAllocatePagesForMdlEx(PHYSICAL_ADDRESS, PHYSICAL_ADDRESS HighAddress, PHYSICAL_ADDRESS, SIZE_T TotalBytes, MEMORY_CACHING_TYPE,
+                                   ULONG Flags) {
+  KDPC_ROUTINE(MmAllocatePagesForMdlEx);
+  return pages_for_mdl(HighAddress, TotalBytes, (Flags & MM_DONT_ZERO_ALLOCATION) == 0, __builtin_return_address(0));
+}
+
+PMDL NTAPI MmAllocatePagesForMdl(PHYSICAL_ADDRESS, PHYSICAL_ADDRESS HighAddress, PHYSICAL_ADDRESS, SIZE_T TotalBytes) {
+  KDPC_ROUTINE(MmAllocatePagesForMdl);
+  return pages_for_mdl(HighAddress, TotalBytes, true, __builtin_return_address(0));
+}
+
+VOID NTAPI MmFreePagesFromMdl(PMDL MemoryDescriptorList) {
+  KDPC_ROUTINE(MmFreePagesFromMdl);
+  sys().pool.free(MemoryDescriptorList->StartVa, kContiguousTag);
+  MemoryDescriptorList->MdlFlags = static_cast<CSHORT>(MemoryDescriptorList->MdlFlags & ~MDL_PAGES_LOCKED);
+}
+
+NTSTATUS NTAPI MmProtectMdlSystemAddress(PMDL MemoryDescriptorList, ULONG) {
+  KDPC_ROUTINE(MmProtectMdlSystemAddress);
+  return (MemoryDescriptorList->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL)) != 0 ? STATUS_SUCCESS : STATUS_NOT_MAPPED_VIEW;
 }
 
 VOID NTAPI MmFreeContiguousMemory(PVOID BaseAddress) {

@@ -25,6 +25,10 @@ struct Options {
   enum class ConnectInterruptEx : std::uint8_t { Vista, Nt52 } connect_interrupt_ex = ConnectInterruptEx::Vista;  // INT-12
   enum class MessageLock : std::uint8_t { PerMessage, Shared } message_lock = MessageLock::PerMessage;            // INT-9
 
+  // all: the developer is always listening. windows: as since Vista, what no bit of the mask lets through is not shown (DBG-1).
+  enum class DebugFilter : std::uint8_t { All, Windows } debug_filter = DebugFilter::All;
+  std::uint32_t debug_mask = 1;  // Kd_WIN2000_Mask, by default errors only; DbgPrint is at level 3, bit 8
+
   // Session Manager\Kernel tunables; the numbers are NT's as far as they are known (SEMANTICS 3.3).
   std::int32_t dpc_queue_depth = 4;
   std::uint32_t minimum_dpc_rate = 3;

@@ -1,4 +1,4 @@
-// DbgPrint and assertions. What Windows would filter (DEFAULT at INFO level, since Vista) is shown: here the developer is always listening.
+// DbgPrint and assertions. What Windows would filter (DEFAULT at INFO level, since Vista) is shown, unless the option debug_filter says otherwise.
 #include "kernel/bugcheck.h"
 #include "kernel/system.h"
 #include "this_machine.h"
@@ -10,13 +10,21 @@ using namespace kdpc;
 
 namespace {
 
-ULONG print(const char* text, __builtin_ms_va_list arguments) {
+// A level below 32 is one bit, above it is a mask itself.
+bool is_shown(ULONG level) {
+  const Options& options = sys().options;
+  if (options.debug_filter == Options::DebugFilter::All) return true;
+  const ULONG bits = level < 32 ? ULONG{1} << level : level & ~ULONG{DPFLTR_MASK};
+  return (bits & options.debug_mask) != 0;
+}
+
+ULONG print(ULONG level, const char* text, __builtin_ms_va_list arguments) {
   char line[wdk::kDebugPrintLimit + 1];
   const wdk::Formatted formatted = wdk::format(line, sizeof line, text, arguments);
-  if (const Irql level = current_irql(); formatted.wide && level > Irql::Passive && sys().options.irql_checks != Options::IrqlChecks::Free)
-    bug_check(stop::DriverVerifierDetectedViolation, {0xE5, as_parameter(level), as_parameter(text), 0},
+  if (const Irql irql = current_irql(); formatted.wide && irql > Irql::Passive && sys().options.irql_checks != Options::IrqlChecks::Free)
+    bug_check(stop::DriverVerifierDetectedViolation, {0xE5, as_parameter(irql), as_parameter(text), 0},
               "DbgPrint was given a wide-character conversion above PASSIVE_LEVEL: it would touch pageable tables.", "DBG-1");
-  Machine::observe(DebugPrinted{line, static_cast<std::uint32_t>(formatted.length)});
+  if (is_shown(level)) Machine::observe(DebugPrinted{line, static_cast<std::uint32_t>(formatted.length)});
   return STATUS_SUCCESS;
 }
 
@@ -28,23 +36,28 @@ ULONG NTAPI DbgPrint(PCSTR Format, ...) {
   KDPC_ROUTINE(DbgPrint);
   __builtin_ms_va_list arguments;
   __builtin_ms_va_start(arguments, Format);
-  const ULONG result = print(Format, arguments);
+  const ULONG result = print(DPFLTR_INFO_LEVEL, Format, arguments);
   __builtin_ms_va_end(arguments);
   return result;
 }
 
-ULONG NTAPI DbgPrintEx(ULONG, ULONG, PCSTR Format, ...) {
+ULONG NTAPI DbgPrintEx(ULONG, ULONG Level, PCSTR Format, ...) {
   KDPC_ROUTINE(DbgPrintEx);
   __builtin_ms_va_list arguments;
   __builtin_ms_va_start(arguments, Format);
-  const ULONG result = print(Format, arguments);
+  const ULONG result = print(Level, Format, arguments);
   __builtin_ms_va_end(arguments);
   return result;
 }
 
-ULONG NTAPI vDbgPrintEx(ULONG, ULONG, PCSTR Format, __builtin_ms_va_list arglist) {
+ULONG NTAPI vDbgPrintEx(ULONG, ULONG Level, PCSTR Format, __builtin_ms_va_list arglist) {
   KDPC_ROUTINE(vDbgPrintEx);
-  return print(Format, arglist);
+  return print(Level, Format, arglist);
+}
+
+NTSTATUS NTAPI DbgQueryDebugFilterState(ULONG, ULONG Level) {
+  KDPC_ROUTINE(DbgQueryDebugFilterState);
+  return is_shown(Level) ? TRUE : FALSE;
 }
 
 // NT breaks into a debugger, which then may go on. Nobody is there to ask: the fact is shown, and the driver goes on.

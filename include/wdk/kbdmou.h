@@ -1,0 +1,23 @@
+/* How the class drivers of keyboards and mice and their port drivers find each other. */
+#ifndef _WDK_KBDMOU_H
+#define _WDK_KBDMOU_H
+
+#include "wdm.h"
+#include "ntddkbd.h"
+#include "ntddmou.h"
+
+#define IOCTL_INTERNAL_KEYBOARD_CONNECT CTL_CODE(FILE_DEVICE_KEYBOARD, 0x0080, METHOD_NEITHER, FILE_ANY_ACCESS)
+#define IOCTL_INTERNAL_KEYBOARD_DISCONNECT CTL_CODE(FILE_DEVICE_KEYBOARD, 0x0100, METHOD_NEITHER, FILE_ANY_ACCESS)
+#define IOCTL_INTERNAL_MOUSE_CONNECT CTL_CODE(FILE_DEVICE_MOUSE, 0x0080, METHOD_NEITHER, FILE_ANY_ACCESS)
+#define IOCTL_INTERNAL_MOUSE_DISCONNECT CTL_CODE(FILE_DEVICE_MOUSE, 0x0100, METHOD_NEITHER, FILE_ANY_ACCESS)
+
+typedef struct _CONNECT_DATA {
+  PDEVICE_OBJECT ClassDeviceObject;
+  PVOID ClassService;
+} CONNECT_DATA, *PCONNECT_DATA;
+
+typedef VOID NTAPI SERVICE_CALLBACK_ROUTINE(_In_ PVOID NormalContext, _In_ PVOID SystemArgument1, _In_ PVOID SystemArgument2,
+                                            _Inout_ PVOID SystemArgument3);
+typedef SERVICE_CALLBACK_ROUTINE *PSERVICE_CALLBACK_ROUTINE;
+
+#endif

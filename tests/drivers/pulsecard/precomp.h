@@ -1,0 +1,7 @@
+#include <dontuse.h>
+#include <ntddk.h>
+#include <ntddser.h>
+#include <ntstrsafe.h>
+#include <wdmguid.h>
+#include "pulsecard.h"
+#include "pulselog.h"
