@@ -1,7 +1,9 @@
 // What a driver leaves behind when it is unloaded (PNP-3). For interrupts, timers, DPCs and work items NT stops now or when they next call into
 // memory that is gone; pool, devices and handles are lost for good, which NT's Verifier stops for and we say.
 #include "io/pnp.h"
-#include "io/registry.h"
+#include "io/work_item.h"
+#include "kernel/scheduler.h"
+#include "kernel/thread.h"
 
 namespace kdpc::io {
 
@@ -22,6 +24,33 @@ void audit_interrupts(const DRIVER_OBJECT& image) {
                     "A driver is unloaded while its interrupt is still connected; NT stops when the next interrupt calls the routine that is gone.",
                     "PNP-3");
       }
+}
+
+// Threads and work items that will run code of the image when it is gone: NT stops with 0xCE when they do.
+[[noreturn]] void fail_running_later(std::uintptr_t routine, const void* object, const char* sentence) {
+  bug_check(stop::DriverUnloadedWithoutCancellingPendingOperations, {routine, 8, routine, as_parameter(object)}, sentence, "PNP-3");
+}
+
+void audit_threads(const DRIVER_OBJECT& image) {
+  const Irql previous = scheduler::acquire_dispatcher_lock();
+  for (Link* link = sys().threads.first(); link != nullptr; link = sys().threads.after(link)) {
+    const Thread* thread = owner_of<&Thread::all_link>(link);
+    const auto routine = reinterpret_cast<std::uintptr_t>(thread->routine);
+    if (thread->state != ThreadState::Terminated && is_inside(routine, image))
+      fail_running_later(routine, thread, "A driver is unloaded while a thread that it created still runs in it.");
+  }
+  scheduler::release_dispatcher_lock(previous);
+}
+
+void audit_work_items(const DRIVER_OBJECT& image) {
+  for (WorkerPool& pool : sys().workers) {
+    Locked<Irql::Dispatch> locked(pool.lock, LockKind::Dispatcher);
+    for (Link* link = pool.items.first(); link != nullptr; link = pool.items.after(link)) {
+      const WorkItem* item = owner_of<&WorkItem::link>(link);
+      const auto routine = reinterpret_cast<std::uintptr_t>(work_item::routine_of(*item));
+      if (is_inside(routine, image)) fail_running_later(routine, item, "A driver is unloaded while a work item is queued that will call it.");
+    }
+  }
 }
 
 // Where a driver's code asked for something: the offset in its image, because an address says nothing to people.
@@ -70,6 +99,8 @@ void audit_driver(const DRIVER_OBJECT& image) {
     audit_interrupts(image);
     audit_code(image.DriverStart, image.DriverSize);
     audit_range(image.DriverStart, image.DriverSize);
+    audit_work_items(image);
+    audit_threads(image);
     say_pool(image);
   }
   say_devices(image);

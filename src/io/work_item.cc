@@ -1,4 +1,6 @@
 // IoWorkItems: a system work item with a device object that stays for as long as the routine may run (WI-1).
+#include "io/work_item.h"
+
 #include "io/objects.h"
 #include "kernel/workitem.h"
 #include "wdk/routine.h"
@@ -88,6 +90,12 @@ bool try_queue(PIO_WORKITEM item, const Wanted& wanted, WORK_QUEUE_TYPE type) {
 }
 
 }  // namespace
+
+const void* kdpc::io::work_item::routine_of(const WorkItem& item) {
+  if (item.routine != run) return reinterpret_cast<const void*>(item.routine);
+  const auto* its = static_cast<const _IO_WORKITEM*>(item.parameter);
+  return its->routine != nullptr ? reinterpret_cast<const void*>(its->routine) : reinterpret_cast<const void*>(its->routine_with_item);
+}
 
 extern "C" {
 

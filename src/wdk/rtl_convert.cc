@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernel/pool.h"
+#include "kernel/system.h"
 #include "wdk/cast.h"
 #include "wdk/letter_case.h"
 #include "wdk/routine.h"

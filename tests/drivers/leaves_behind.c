@@ -20,10 +20,23 @@ static VOID Routine(PKDPC dpc, PVOID context, PVOID argument1, PVOID argument2) 
   UNREFERENCED_PARAMETER(argument2);
 }
 static VOID Work(PVOID context) { UNREFERENCED_PARAMETER(context); }
+static IO_WORKITEM_ROUTINE IoWork;
+static VOID IoWork(PDEVICE_OBJECT device, PVOID context) {
+  UNREFERENCED_PARAMETER(device);
+  UNREFERENCED_PARAMETER(context);
+}
+static KSTART_ROUTINE Sleep;
+static VOID Sleep(PVOID context) {
+  LARGE_INTEGER long_time;
+  UNREFERENCED_PARAMETER(context);
+  long_time.QuadPart = -10 * 1000 * 1000;
+  KeDelayExecutionThread(KernelMode, FALSE, &long_time);
+}
 
 static VOID Unload(PDRIVER_OBJECT driver) {
   LARGE_INTEGER due;
   PDEVICE_OBJECT device;
+  HANDLE thread;
   ELSEWHERE* elsewhere;
   due.QuadPart = -10 * 1000 * 1000;
   switch (What) {
@@ -48,6 +61,14 @@ static VOID Unload(PDRIVER_OBJECT driver) {
       (void)IoAllocateWorkItem((PDEVICE_OBJECT)driver);
       (void)IoCreateDevice(driver, 0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &device);
       (void)ExAllocatePoolWithTag(NonPagedPoolNx, 24, 'kaeL');
+      break;
+    case 4: /* a work item elsewhere that calls the image */
+      KeSetPriorityThread(KeGetCurrentThread(), 31);
+      IoCreateDevice(driver, 0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &device);
+      IoQueueWorkItem(IoAllocateWorkItem(device), IoWork, DelayedWorkQueue, NULL);
+      break;
+    case 5: /* a thread */
+      if (NT_SUCCESS(PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, NULL, NULL, NULL, Sleep, NULL))) ZwClose(thread);
       break;
   }
 }

@@ -34,6 +34,20 @@ KDPC_TEST(Audit, AQueuedWorkItemOfTheImageIsABugCheck) {
   EXPECT_BUGCHECK(WORKER_INVALID, 0);
 }
 
+KDPC_TEST(Audit, AQueuedWorkItemElsewhereThatCallsTheImageIsABugCheck) {
+  RULE("PNP-3");
+  unload(m, 4);
+  EXPECT_BUGCHECK(0xCE, kdpc::test::any, 8);
+  EXPECT_EQ(m.place_of(m.outcome().bugcheck->parameters[0]).function, "IoWork");
+}
+
+KDPC_TEST(Audit, AThreadThatStillRunsInTheImageIsABugCheck) {
+  RULE("PNP-3");
+  unload(m, 5);
+  EXPECT_BUGCHECK(0xCE, kdpc::test::any, 8);
+  EXPECT_EQ(m.place_of(m.outcome().bugcheck->parameters[0]).function, "Sleep");
+}
+
 KDPC_TEST(Audit, WhatTheSystemAllocatedForTheDriverIsNamed) {
   RULE("PNP-3");
   unload(m, 3);

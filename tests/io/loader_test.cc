@@ -77,6 +77,42 @@ KDPC_TEST(Loader, SettingsAreTheValuesOfItsRegistryKey) {
   EXPECT_EQ(settings["text"], 10u);
 }
 
+NTSTATUS query(PCWSTR path, PCWSTR name, ULONG type, UCHAR* data) {
+  RTL_QUERY_REGISTRY_TABLE table[2] = {};
+  table[0].Flags = RTL_QUERY_REGISTRY_NOEXPAND | RTL_QUERY_REGISTRY_REQUIRED;
+  table[0].Name = const_cast<PWSTR>(name);
+  table[0].EntryContext = data;
+  table[0].DefaultType = type;
+  table[0].QueryRoutine = [](PWSTR, ULONG its_type, PVOID its_data, ULONG length, PVOID, PVOID out) NTAPI -> NTSTATUS {
+    static_cast<UCHAR*>(out)[0] = static_cast<UCHAR>(its_type);
+    static_cast<UCHAR*>(out)[1] = static_cast<UCHAR>(length);
+    static_cast<UCHAR*>(out)[2] = static_cast<UCHAR*>(its_data)[0];
+    return STATUS_SUCCESS;
+  };
+  return RtlQueryRegistryValues(RTL_REGISTRY_ABSOLUTE, path, table, nullptr, nullptr);
+}
+
+KDPC_TEST(Loader, SettingsMayBeListsAndLieInSubkeysOrAnywhere) {
+  std::string why;
+  ASSERT_TRUE(m.load_driver(driver("settings_reader"), why,
+                            {.name = "reader",
+                             .settings = {{"Depth", std::uint64_t{1}},
+                                          {"Title", "x"},
+                                          {"Queue\\Length", std::uint64_t{7}},
+                                          {"Names", std::vector<std::string>{"a", "bc"}},
+                                          {"\\Registry\\Machine\\Hardware\\Clock", "fast"}}}))
+      << why;
+  m.on(0, PASSIVE_LEVEL, [] {
+    UCHAR seen[3] = {};
+    KDPC_EXPECT_EQ(query(u"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\reader\\Queue", u"Length", REG_DWORD, seen), STATUS_SUCCESS);
+    KDPC_EXPECT(seen[0] == REG_DWORD && seen[2] == 7);
+    KDPC_EXPECT_EQ(query(u"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\reader", u"Names", REG_MULTI_SZ, seen), STATUS_SUCCESS);
+    KDPC_EXPECT(seen[0] == REG_MULTI_SZ && seen[1] == 12 && seen[2] == 'a');
+    KDPC_EXPECT_EQ(query(u"\\Registry\\Machine\\Hardware", u"Clock", REG_SZ, seen), STATUS_SUCCESS);
+    KDPC_EXPECT(seen[0] == REG_SZ && seen[1] == 10 && seen[2] == 'f');
+  });
+}
+
 KDPC_TEST(Loader, PoolThatADriverLeavesBehindIsSaid) {
   std::string why;
   ASSERT_TRUE(m.load_driver(driver("settings_reader"), why, {.settings = {{"Depth", std::uint64_t{13}}, {"Title", "x"}}})) << why;
