@@ -256,7 +256,8 @@ NTSTATUS NTAPI IoRegisterDeviceInterface(PDEVICE_OBJECT PhysicalDeviceObject, co
   name.append(u"}");
   if (ReferenceString != nullptr && ReferenceString->Length != 0) name.append(u"\\").append(view(*ReferenceString));
   if (name.too_long()) return STATUS_NAME_TOO_LONG;
-  return duplicate(*SymbolicLinkName, name.view()) ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;  // freed by RtlFreeUnicodeString
+  const bool done = duplicate(*SymbolicLinkName, name.view(), kRtlStringTag, __builtin_return_address(0));  // freed by RtlFreeUnicodeString
+  return done ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
 }
 
 NTSTATUS NTAPI IoSetDeviceInterfaceState(PUNICODE_STRING SymbolicLinkName, BOOLEAN Enable) {

@@ -105,11 +105,11 @@ Name& Name::append_hex(std::uint64_t number, unsigned digits) {
   return *this;
 }
 
-bool duplicate(UNICODE_STRING& to, std::u16string_view text, std::uint32_t tag) {
+bool duplicate(UNICODE_STRING& to, std::u16string_view text, std::uint32_t tag, const void* owner) {
   to = {};
   const std::size_t bytes = text.size() * sizeof(WCHAR);
   if (bytes + sizeof(WCHAR) > 0xFFFF) return false;
-  to.Buffer = make<WCHAR>(bytes + sizeof(WCHAR), tag);
+  to.Buffer = make<WCHAR>(bytes + sizeof(WCHAR), tag, owner);
   if (to.Buffer == nullptr) return false;
   if (bytes != 0) std::memcpy(to.Buffer, text.data(), bytes);
   to.Length = static_cast<USHORT>(bytes);

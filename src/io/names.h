@@ -36,8 +36,9 @@ class Name {
   bool too_long_ = false;
 };
 
-// UNICODE_STRINGs whose buffer lies in the pool, zero-terminated.
-[[nodiscard]] bool duplicate(UNICODE_STRING& to, std::u16string_view text, std::uint32_t tag = kTag);
+// UNICODE_STRINGs whose buffer lies in the pool, zero-terminated. One that a driver gets, and frees with RtlFreeUnicodeString, has Rtl's tag.
+inline constexpr std::uint32_t kRtlStringTag = pool_tag("grtS");
+[[nodiscard]] bool duplicate(UNICODE_STRING& to, std::u16string_view text, std::uint32_t tag = kTag, const void* owner = nullptr);
 void release(UNICODE_STRING& string);
 inline std::u16string_view view(const UNICODE_STRING& string) { return {string.Buffer, string.Length / sizeof(WCHAR)}; }
 bool equal(std::u16string_view left, std::u16string_view right);

@@ -22,7 +22,7 @@ NTSTATUS store(const Datum& datum, void* destination) {
     auto& string = *static_cast<UNICODE_STRING*>(destination);
     const ULONG length = datum.type == REG_MULTI_SZ || datum.size < sizeof(WCHAR) ? datum.size : datum.size - static_cast<ULONG>(sizeof(WCHAR));
     if (string.Buffer == nullptr)
-      return duplicate(string, {static_cast<const char16_t*>(datum.data), length / sizeof(WCHAR)}) ? STATUS_SUCCESS : STATUS_NO_MEMORY;
+      return duplicate(string, {static_cast<const char16_t*>(datum.data), length / sizeof(WCHAR)}, kRtlStringTag) ? STATUS_SUCCESS : STATUS_NO_MEMORY;
     if (string.MaximumLength < datum.size) return STATUS_BUFFER_TOO_SMALL;
     std::memcpy(string.Buffer, datum.data, datum.size);
     string.Length = static_cast<USHORT>(length);

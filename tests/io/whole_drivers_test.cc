@@ -135,7 +135,7 @@ KDPC_TEST(Mailbox, TheTimersDpcWritesLetters) {
       char text[32] = {};
       const lab::IoResult result = file.read(text, sizeof text);
       KDPC_EXPECT_EQ(result.information, 6u);
-      KDPC_EXPECT_EQ(text[5], '0' + i + 1);
+      KDPC_EXPECT_EQ(text[5], '0' + i);
     }
     file.close();
   });

@@ -31,7 +31,7 @@ KDPC_TEST(Bitmap, RunsAreFoundFromTheHintAndThenFromTheBeginning) {
     KDPC_EXPECT_EQ(RtlNumberOfClearBits(&map), 20u);
     KDPC_EXPECT_EQ(RtlFindClearBits(&map, 5, 0), 10u);
     KDPC_EXPECT_EQ(RtlFindClearBits(&map, 5, 30), 60u);
-    KDPC_EXPECT_EQ(RtlFindClearBits(&map, 10, 61), 10u);  // not enough behind the hint
+    KDPC_EXPECT_EQ(RtlFindClearBits(&map, 10, 64), 10u);  // not enough behind the hint
     KDPC_EXPECT_EQ(RtlFindClearBits(&map, 11, 0), 0xFFFFFFFFu);
     KDPC_EXPECT_EQ(RtlFindSetBits(&map, 40, 0), 20u);
     KDPC_EXPECT_EQ(RtlFindClearBitsAndSet(&map, 4, 0), 10u);
