@@ -208,13 +208,13 @@ NTSTATUS NTAPI RtlGUIDFromString(PCUNICODE_STRING GuidString, GUID* Guid) {
   return STATUS_SUCCESS;
 }
 
-NTSTATUS NTAPI RtlStringFromGUID(const GUID* Guid, PUNICODE_STRING GuidString) {
+NTSTATUS NTAPI RtlStringFromGUID(REFGUID Guid, PUNICODE_STRING GuidString) {
   KDPC_ROUTINE(RtlStringFromGUID);
   constexpr std::size_t kBytes = (kGuidLength + 1) * sizeof(WCHAR);
   auto* text =
       static_cast<WCHAR*>(sys().pool.allocate(kBytes, kStringTag, PoolType::Paged, reinterpret_cast<std::uintptr_t>(__builtin_return_address(0))));
   if (text == nullptr) return STATUS_NO_MEMORY;
-  const auto* bytes = reinterpret_cast<const UCHAR*>(Guid);
+  const auto* bytes = reinterpret_cast<const UCHAR*>(&Guid);
   unsigned digits = 0;
   for (std::size_t i = 0; i < kGuidLength; ++i) {
     text[i] = static_cast<WCHAR>(kGuidShape[i]);

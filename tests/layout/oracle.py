@@ -14,6 +14,10 @@ import tempfile
 
 # name: why ours is right
 KNOWN = {
+    "NTDDI_VERSION": "version 2004, whose structures we have",
+    "RtlUpperString": "newer kits take the source as const",
+    "RtlGUIDFromString": "newer kits take the text as const",
+    "RtlxAnsiStringToUnicodeSize": "newer kits take the text as const",
     "RtlCopyString": "newer kits take the source as const",
     "RtlEqualString": "newer kits take both as const",
     "RtlCompareString": "newer kits take both as const",

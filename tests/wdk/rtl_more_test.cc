@@ -70,7 +70,7 @@ KDPC_TEST(RtlConvert, NumbersAndGuidsAsText) {
     KDPC_EXPECT_EQ(RtlGUIDFromString(&text, &guid), STATUS_SUCCESS);
     KDPC_EXPECT(guid.Data1 == 0x2F9AC3A1 && guid.Data2 == 0x40C6 && guid.Data4[0] == 0x8F && guid.Data4[7] == 0xD0);
     UNICODE_STRING back;
-    KDPC_EXPECT_EQ(RtlStringFromGUID(&guid, &back), STATUS_SUCCESS);
+    KDPC_EXPECT_EQ(RtlStringFromGUID(guid, &back), STATUS_SUCCESS);
     KDPC_EXPECT(is(back, u"{2F9AC3A1-40C6-4E4D-8F5E-60F3C1B9A1D0}"));
     RtlFreeUnicodeString(&back);
     const UNICODE_STRING wrong = counted(u"{2F9AC3A1-40c6-4E4D-8F5E_60F3C1B9A1D0}");
