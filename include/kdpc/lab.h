@@ -59,7 +59,9 @@ using Settings = std::map<std::string, std::string>;
 
 struct Config {
   unsigned processors = 1;
-  Settings options = {};                        // the fields of kernel/options.h: {{"irql_checks", "free"}, {"dpc_queue_depth", "4"}}
+  // The fields of kernel/options.h, {{"irql_checks", "free"}, {"dpc_queue_depth", "4"}}, and a profile for several of them, {{"profile", "win7"}};
+  // docs/scenarios.md lists them all.
+  Settings options = {};
   Settings costs = {};                          // of the simulated machine, nanoseconds: {{"isr_entry", "500"}}
   std::size_t memory = std::size_t{256} << 20;  // reserved, not used
   std::size_t remember_events = 1'000'000;      // the newest ones are kept; 0: none, and no question about events has an answer

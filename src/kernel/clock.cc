@@ -15,6 +15,8 @@ namespace kdpc::clock {
 namespace {
 
 constexpr std::int8_t kQuantumUnitsPerTick = 3;  // NT's classic decrement
+constexpr auto kQuantumUnit = static_cast<std::int64_t>(kClockIncrementNanoseconds / kQuantumUnitsPerTick);
+constexpr std::uint64_t kForEver = std::uint64_t{1} << 32;  // ticks: two years
 
 void charge_interrupted(Processor& self) {
   if (self.interrupted_irql > Irql::Dispatch) {
@@ -32,8 +34,14 @@ void charge_interrupted(Processor& self) {
 void take_quantum(Processor& self) {
   Thread& thread = *self.current_thread;
   if (thread.is_idle) return;
+  std::int64_t units = kQuantumUnitsPerTick;
+  if (sys().options.quantum == Options::Quantum::Cycles) {
+    // To the nearest: the interrupts of its ticks are not the thread's, so that two ticks of running are a little less than two ticks.
+    units = (thread.uncharged + kQuantumUnit / 2) / kQuantumUnit;
+    thread.uncharged -= units * kQuantumUnit;
+  }
   // Used up already, and nobody could switch since: it does not become less, so that it cannot wrap.
-  if (thread.quantum > 0) thread.quantum = static_cast<std::int8_t>(thread.quantum - kQuantumUnitsPerTick);
+  if (thread.quantum > 0) thread.quantum = static_cast<std::int8_t>(std::max<std::int64_t>(thread.quantum - units, -1));
   if (thread.quantum > 0) return;
   self.quantum_end = true;
   Machine::request_here(kDispatchRequest);
@@ -84,6 +92,37 @@ void tick_here(Processor& self) {
     self.next_tick += kClockIncrementNanoseconds;
   }
   self.last_clock = self.next_clock;
+  arm(self);
+}
+
+void begin_charging_here(Processor& self) {
+  if (sys().options.quantum == Options::Quantum::Cycles) self.running_since = Machine::now();
+}
+
+void stop_charging_here(Processor& self) {
+  if (self.running_since == 0) return;
+  self.current_thread->uncharged += static_cast<std::int64_t>(Machine::now() - self.running_since);
+  self.running_since = 0;
+}
+
+void idle_begins_here(Processor& self) {
+  const System& system = sys();
+  if (system.options.idle_ticks == Options::IdleTicks::All || self.number == 0 || system.clock_interval != kClockIncrement) return;
+  if (self.next_clock <= Machine::now()) return;  // it is about to come
+  std::uint64_t skipped = kForEver;
+  if (const std::uint64_t due = self.timers.earliest(); due / kClockIncrement < kForEver) {
+    const std::uint64_t when = system.clock_epoch + due * kNanosecondsPer100;
+    skipped = when <= self.next_tick ? 0 : (when - self.next_tick + kClockIncrementNanoseconds - 1) / kClockIncrementNanoseconds;
+  }
+  self.next_tick += skipped * kClockIncrementNanoseconds;
+  self.next_clock = self.next_tick;
+  Machine::arm_clock(self.next_clock);
+}
+
+void idle_ends_here(Processor& self) {
+  const std::uint64_t now = Machine::now();
+  if (self.next_clock <= now || self.next_tick - now <= kClockIncrementNanoseconds) return;  // it is about to come, or was never put off
+  self.next_tick -= (self.next_tick - now - 1) / kClockIncrementNanoseconds * kClockIncrementNanoseconds;
   arm(self);
 }
 

@@ -22,6 +22,16 @@ void tick_here(Processor& self);
 // At Dispatch or above: the interval has become shorter, so the next interrupt may have to come sooner.
 void rearm_here(Processor& self);
 
+// quantum = cycles: the running thread is charged for the time in which neither an interrupt nor a DPC has the processor. At Dispatch or above,
+// where the thread gets and loses it; stopping what has not begun is nothing.
+void begin_charging_here(Processor& self);
+void stop_charging_here(Processor& self);
+
+// idle_ticks = timekeeper_only: around Machine::idle(), at High. A processor with nothing to do but wait for a timer has its clock wake it for
+// that tick only.
+void idle_begins_here(Processor& self);
+void idle_ends_here(Processor& self);
+
 // At most Apc. ExSetTimerResolution: asks for an interval of at most `desired`, or takes such a request back; returns the interval in force.
 std::uint32_t set_resolution(std::uint32_t desired, bool set);
 // With the dispatcher lock: a high-resolution timer has entered its table, or the last one has left.

@@ -46,10 +46,12 @@ void interrupt(std::uint8_t vector) {
   Processor& self = Machine::here();  // this high, nobody is migrated: good until the lowering below
   const Irql outer = self.interrupted_irql;
   self.interrupted_irql = before;
+  clock::stop_charging_here(self);
   ++self.interrupt_nesting;
   ++self.interrupt_count;
   Machine::call_on(StackKind::Isr, handle, &vector);
   --self.interrupt_nesting;
+  if (self.interrupt_nesting == 0 && !self.dpc_routine_active) clock::begin_charging_here(self);
   self.interrupted_irql = outer;
   // What else is due is taken by the window this one was taken in; nesting here would fill the stack when a line never rests.
   if (before >= Irql::Dispatch || self.ending_interrupts) {

@@ -88,8 +88,8 @@ void lower_for_driver(Irql to) {
 
 Irql raise_here(Irql to) {
   const Irql from = Machine::irql();
-  // Only a driver that nobody checks comes here from above: there the level drops, as with NT's store to CR8 (IRQL-6).
-  KDPC_INVARIANT("K.IRQL-1", to >= from || sys().options.irql_checks == Options::IrqlChecks::Free);
+  // Only a driver that nobody checks here comes from above: there the level drops, as with NT's store to CR8 (IRQL-6).
+  KDPC_INVARIANT("K.IRQL-1", to >= from || sys().options.irql_checks != Options::IrqlChecks::Strict);
   Machine::set_irql(to);
   return from;
 }

@@ -42,7 +42,7 @@ Irql current_irql();  // Any level.
 Irql raise_for_driver(Irql to);  // returns the level to lower to
 void lower_for_driver(Irql to);
 
-// The kernel's own. raise_here() never lowers, except for a driver of the free profile that is too high already; both are exact inverses.
+// The kernel's own. raise_here() never lowers, except for a driver that is too high already and that its profile does not stop; both are exact inverses.
 Irql raise_here(Irql to);
 void lower_here(Irql to);  // may run interrupts, DPCs and a thread switch before it returns
 

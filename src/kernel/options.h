@@ -18,6 +18,9 @@ struct Options {
   enum class TimerDpc : std::uint8_t { Direct, Queued } timer_dpc = TimerDpc::Direct;                                // TIM-15
   enum class UntargetedTimer : std::uint8_t { Current, ProcessorZero } untargeted_timer = UntargetedTimer::Current;  // TIM-13
   enum class TimerTables : std::uint8_t { PerProcessor, Global } timer_table = TimerTables::PerProcessor;            // TIM-12
+  enum class Quantum : std::uint8_t { Classic, Cycles } quantum = Quantum::Classic;                                  // 6.4, 6.5
+  enum class IdleTicks : std::uint8_t { All, TimekeeperOnly } idle_ticks = IdleTicks::All;                           // ADP-1
+  enum class Delay : std::uint8_t { Exact, FromTick } delay = Delay::Exact;                                          // TIM-6
   enum class LatchedChain : std::uint8_t { FullPass, LastClaims } latched_chain = LatchedChain::FullPass;            // INT-15
   enum class WaitCheck : std::uint8_t { Entry, Late } wait_check = WaitCheck::Entry;                                 // WAIT-3
 

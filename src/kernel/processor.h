@@ -66,6 +66,7 @@ struct Processor {
   std::uint64_t storm_since;            // H  tick count
 
   volatile std::uint32_t ipi_requests;                                 // X  kIpi… bits
+  std::uint64_t running_since;                                         // H  quantum = cycles: since when the thread has the processor, ns; 0: not
   std::uint64_t last_clock;                                            // H  when the last clock interrupt was due, ns
   std::uint64_t next_clock;                                            // H  when the next one is, ns
   std::uint64_t next_tick;                                             // H  when the next full tick is, ns

@@ -60,7 +60,7 @@ void boost(Thread& thread, std::int32_t increment, bool by_kernel_apc) {
     return;
   }
   if (increment > 0) thread.quantum = thread.quantum_reset;
-  if (!by_kernel_apc) thread.quantum = static_cast<std::int8_t>(thread.quantum - 1);
+  if (!by_kernel_apc && sys().options.quantum == Options::Quantum::Classic) thread.quantum = static_cast<std::int8_t>(thread.quantum - 1);
   if (thread.quantum <= 0) {
     thread.quantum = thread.quantum_reset;
     decay_one_step(thread);
@@ -140,7 +140,9 @@ void switch_locked(Thread& old, Thread& next, WaitReason why) {
   if (self.interrupt_nesting != 0)
     bug_check(stop::AttemptedSwitchFromDpc, {as_parameter(&old), as_parameter(&next), old.machine.stack_high, 0},
               "A wait, or another attempt to switch threads, was made from within an interrupt service routine.", "RET-10");
+  clock::stop_charging_here(self);
   self.current_thread = &next;
+  clock::begin_charging_here(self);
   next.state = ThreadState::Running;
   next.processor = self.number;
   set_idle(self, next.is_idle);
@@ -304,7 +306,9 @@ Irql take_request(Irql level) {
 void dispatch_interrupt() NO_PERMISSION_CHECK {
   Machine::set_irql(Irql::High);
   if (dpc::has_work(Machine::here())) {
+    clock::stop_charging_here(Machine::here());
     Machine::call_on(StackKind::Dpc, retire_on_dpc_stack, nullptr);
+    clock::begin_charging_here(Machine::here());
   } else {
     Machine::here().dpc_interrupt_requested = false;
   }
@@ -369,7 +373,11 @@ void idle_loop() NO_PERMISSION_CHECK {
       // The flag first, then a last look: an inserter either sees the flag and sends an IPI, or we see its work (RET-3b).
       self->halted = true;
       std::atomic_thread_fence(std::memory_order_seq_cst);
-      if (!dpc::has_work(*self) && self->next_thread == nullptr) Machine::idle();
+      if (!dpc::has_work(*self) && self->next_thread == nullptr) {
+        clock::idle_begins_here(*self);
+        Machine::idle();
+        clock::idle_ends_here(*self);
+      }
       self->halted = false;
       lower_here(Irql::Dispatch);
       continue;

@@ -44,6 +44,7 @@ struct Thread {
   std::uint8_t base_priority;                // D
   volatile std::int8_t quantum;              // H  units left
   std::int8_t quantum_reset;                 // I
+  std::int64_t uncharged;                    // H  quantum = cycles: run time that has not yet been taken from the quantum, ns
   std::uint16_t processor;                   // D  where it runs, or ran last
   std::uint16_t ideal_processor;             // D
   ProcessorSet affinity;                     // D

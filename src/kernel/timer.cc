@@ -1,11 +1,13 @@
 #include "kernel/timer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 
 #include "kernel/bugcheck.h"
 #include "kernel/clock.h"
 #include "kernel/ex_timer.h"
+#include "kernel/ipi.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "this_machine.h"
@@ -244,7 +246,13 @@ void insert_locked(Timer& timer, std::uint64_t due_time) {
   timer.processor = static_cast<std::uint16_t>(table_of(timer, Machine::here()));
   timer.header.inserted = 1;
   timer.header.size = static_cast<std::uint8_t>(due_time / kClockIncrement % kHands);
-  processor(timer.processor).timers.insert(timer);
+  Processor& where = processor(timer.processor);
+  where.timers.insert(timer);
+  if (sys().options.idle_ticks != Options::IdleTicks::All && &where != &Machine::here()) {
+    // Pairs with the fence of the idle loop: either it sees this timer before it puts off its ticks, or we see that it has halted.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (where.halted) ipi::request_clock(where);
+  }
   if ((timer.kind & Timer::kHighResolution) != 0 && ++sys().high_resolution_timers == 1) clock::choose_interval_locked();
 }
 

@@ -103,6 +103,7 @@ struct Request {
   std::uint64_t due_time;  // interrupt time; if there is a limit
   Manner manner;
   WaitReason why;
+  bool is_absolute = false;  // the limit: follows changes of the system time (TIM-2)
 };
 
 bool are_all_signalled_for(const Thread& thread, DispatcherHeader* const* objects, std::uint32_t count) {
@@ -178,6 +179,7 @@ std::int32_t block_locked(Thread& self, const Request& request, Irql previous) {
     enqueue(request.blocks[index], self, *request.objects[index], request.kind, static_cast<std::int32_t>(index));
   if (request.has_limit) {
     self.timer.header.signal_state = 0;
+    self.timer.header.second = request.is_absolute ? Timer::kAbsolute : 0;
     enqueue(self.timer_block, self, self.timer.header, WaitKind::Any, request.count != 0 ? status::Timeout : status::Success);
     timer::insert_locked(self.timer, request.due_time);
   }
@@ -342,8 +344,9 @@ std::int32_t for_object(DispatcherHeader& object, const std::int64_t* timeout, M
   const Irql previous = begin();
   DispatcherHeader* const only = &object;
   const std::uint64_t due_time = timeout != nullptr ? relative(timer::interrupt_time(), *timeout) : 0;
-  return perform_locked(
-      {&only, 1, WaitKind::Any, Machine::here().current_thread->own_blocks, timeout != nullptr, due_time, manner, WaitReason::Executive}, previous);
+  return perform_locked({&only, 1, WaitKind::Any, Machine::here().current_thread->own_blocks, timeout != nullptr, due_time, manner,
+                         WaitReason::Executive, timeout != nullptr && *timeout >= 0},
+                        previous);
 }
 
 std::int32_t for_objects(DispatcherHeader* const* objects, std::uint32_t count, WaitKind kind, const std::int64_t* timeout, WaitBlock* blocks,
@@ -354,7 +357,8 @@ std::int32_t for_objects(DispatcherHeader* const* objects, std::uint32_t count, 
   const Irql previous = begin();
   if (blocks == nullptr) blocks = Machine::here().current_thread->own_blocks;
   const std::uint64_t due_time = timeout != nullptr ? relative(timer::interrupt_time(), *timeout) : 0;
-  return perform_locked({objects, count, kind, blocks, timeout != nullptr, due_time, manner, WaitReason::Executive}, previous);
+  return perform_locked(
+      {objects, count, kind, blocks, timeout != nullptr, due_time, manner, WaitReason::Executive, timeout != nullptr && *timeout >= 0}, previous);
 }
 
 std::int32_t delay(std::int64_t interval, Manner manner) {
@@ -363,8 +367,9 @@ std::int32_t delay(std::int64_t interval, Manner manner) {
   const Irql previous = begin();
   if (interval == 0) scheduler::yield_locked();
   // From the exact time, not from the last tick: expiry at a tick is then never early (TIM-6).
-  const std::uint64_t due_time = relative(timer::precise_interrupt_time() + 1, interval);
-  return perform_locked({nullptr, 0, WaitKind::Any, nullptr, true, due_time, manner, WaitReason::Delay}, previous);
+  const bool exact = sys().options.delay == Options::Delay::Exact;
+  const std::uint64_t due_time = relative(exact ? timer::precise_interrupt_time() + 1 : timer::interrupt_time(), interval);
+  return perform_locked({nullptr, 0, WaitKind::Any, nullptr, true, due_time, manner, WaitReason::Delay, interval >= 0}, previous);
 }
 
 bool alert(Thread& thread, bool user_mode) {

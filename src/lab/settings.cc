@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "lab/profiles.h"
+
 namespace kdpc::lab {
 
 namespace {
@@ -64,6 +66,9 @@ const std::vector<Setting>& all_settings() {
       choice("timer_dpc", &Options::timer_dpc, {"direct", "queued"}),
       choice("untargeted_timer", &Options::untargeted_timer, {"current", "processor_zero"}),
       choice("timer_table", &Options::timer_table, {"per_cpu", "global"}),
+      choice("quantum", &Options::quantum, {"classic", "cycles"}),
+      choice("idle_ticks", &Options::idle_ticks, {"all", "timekeeper_only"}),
+      choice("delay", &Options::delay, {"exact", "from_tick"}),
       choice("latched_chain", &Options::latched_chain, {"full_pass", "last_claims"}),
       choice("connect_interrupt_ex", &Options::connect_interrupt_ex, {"vista", "nt52"}),
       choice("message_lock", &Options::message_lock, {"per_message", "shared"}),
@@ -86,11 +91,28 @@ const std::vector<Setting>& all_settings() {
   return settings;
 }
 
+// Empty, or what is wrong.
+std::string apply_profile(Options& options, const std::string& wanted) {
+  std::string all;
+  for (const Profile& profile : profiles()) {
+    all += fmt::format("{}{}", all.empty() ? "" : ", ", profile.name);
+    if (profile.name != wanted) continue;
+    for (const auto& [name, text] : profile.settings)
+      for (const Setting& setting : all_settings())
+        if (setting.name == name) setting.read(options, text);
+    return {};
+  }
+  return fmt::format("there is no profile named '{}'; the profiles are {}", wanted, all);
+}
+
 }  // namespace
 
 Result<Options> options_from(const std::map<std::string, std::string>& settings) {
   Options options;
+  if (const auto profile = settings.find(std::string(kProfileKey)); profile != settings.end())
+    if (const std::string wrong = apply_profile(options, profile->second); !wrong.empty()) return Error{wrong};
   for (const auto& [name, text] : settings) {
+    if (name == kProfileKey) continue;
     const Setting* found = nullptr;
     std::string all;
     for (const Setting& setting : all_settings()) {
@@ -102,6 +124,18 @@ Result<Options> options_from(const std::map<std::string, std::string>& settings)
     if (!allowed.empty()) return Error{fmt::format("'{}' is no value of the option {}; it can be {}", text, name, allowed)};
   }
   return options;
+}
+
+std::vector<OptionRow> option_table() {
+  std::vector<OptionRow> rows;
+  const Options defaults;
+  for (const Setting& setting : all_settings()) {
+    Options scratch;
+    const std::string allowed = setting.read(scratch, "");
+    const bool is_number = allowed.starts_with("a whole number");
+    rows.push_back({std::string(setting.name), setting.write(defaults), is_number ? std::string() : allowed});
+  }
+  return rows;
 }
 
 std::map<std::string, std::string> settings_of(const Options& options) {

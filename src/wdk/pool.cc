@@ -18,9 +18,12 @@ constexpr ULONG kUntagged = pool_tag("None");
 bool is_too_high(PoolType type) { return current_irql() > (type == PoolType::Paged ? Irql::Apc : Irql::Dispatch); }
 
 void check_allocation(PoolType type, SIZE_T size) {
-  if (is_too_high(type))
-    bug_check(stop::BadPoolCaller, {8, as_parameter(current_irql()), static_cast<std::uint64_t>(type), size},
-              "Paged pool was asked for above APC_LEVEL, or nonpaged pool above DISPATCH_LEVEL.", "IRQL-2");
+  if (!is_too_high(type)) return;
+  constexpr const char* kSentence = "Paged pool was asked for above APC_LEVEL, or nonpaged pool above DISPATCH_LEVEL.";
+  if (sys().options.irql_checks == Options::IrqlChecks::Strict)
+    bug_check(stop::DriverVerifierDetectedViolation,
+              {type == PoolType::Paged ? 1u : 2u, as_parameter(current_irql()), static_cast<std::uint64_t>(type), size}, kSentence, "IRQL-2");
+  bug_check(stop::BadPoolCaller, {8, as_parameter(current_irql()), static_cast<std::uint64_t>(type), size}, kSentence, "IRQL-2");
 }
 
 void* allocate(PoolType type, SIZE_T size, ULONG tag, void* caller) {

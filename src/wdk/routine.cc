@@ -38,6 +38,13 @@ constexpr RoutineRow kRows[] = {
 #undef ROUTINE
 };
 
+bool is_raise(const RoutineRow& row) { return row.subcode == 0x30; }
+
+// Of all that Driver Verifier finds, a checked build asserts the raises and the spin locks (IRQL-7).
+bool is_asserted_by_checked_builds(const RoutineRow& row) {
+  return is_raise(row) || row.subcode == 0x40 || row.subcode == 0x41 || row.subcode == 0x42;
+}
+
 void refuse(RoutineId id, Irql level, const void* object, std::uint64_t last) {
   const RoutineRow& row = row_of(id);
   const bool too_high = level > row.highest;
@@ -47,8 +54,10 @@ void refuse(RoutineId id, Irql level, const void* object, std::uint64_t last) {
     case Options::IrqlChecks::Strict:
       bug_check(stop::DriverVerifierDetectedViolation, {row.subcode, as_parameter(level), as_parameter(object), last}, sentence, row.rule);
     case Options::IrqlChecks::Checked:
-      bug_check(too_high ? stop::IrqlNotLessOrEqual : stop::IrqlNotGreaterOrEqual,
-                {as_parameter(level), as_parameter(too_high ? row.highest : row.lowest), as_parameter(object), 0}, sentence, row.rule);
+      if (!is_asserted_by_checked_builds(row)) return;
+      bug_check(too_high && !is_raise(row) ? stop::IrqlNotLessOrEqual : stop::IrqlNotGreaterOrEqual,
+                {as_parameter(level), as_parameter(too_high ? row.highest : row.lowest), as_parameter(object), is_raise(row) ? 1u : 0u}, sentence,
+                row.rule);
     case Options::IrqlChecks::Free: return;
   }
 }

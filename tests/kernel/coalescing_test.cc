@@ -193,6 +193,31 @@ KDPC_TEST(TimerAccuracy, ADelayedThreadNeverReturnsEarly) {
   });
 }
 
+// Delays of 31 ms, each begun late in a tick: how many were early?
+int early_delays() {
+  int early = 0;
+  for (int round = 0; round < 10; ++round) {
+    const ULONGLONG tick = KeQueryInterruptTime();
+    while (KeQueryInterruptTime() == tick) KeStallExecutionProcessor(10);
+    KeStallExecutionProcessor(14'000);
+    LARGE_INTEGER interval = in_ms(31);
+    const ULONGLONG before = performance_count();
+    KeDelayExecutionThread(KernelMode, FALSE, &interval);
+    early += performance_count() - before < 31 * kMs ? 1 : 0;
+  }
+  return early;
+}
+
+KDPC_TEST(TimerAccuracy, ADelayCountsFromTheExactTime) {
+  RULE("TIM-6");
+  m.on(0, PASSIVE_LEVEL, [] { KDPC_EXPECT_EQ(early_delays(), 0); });
+}
+
+KDPC_TEST(TimerAccuracy, ADelayThatCountsFromTheTickAsBeforeWindows8MayBeEarly, .options = {{"delay", "from_tick"}}) {
+  RULE("TIM-6");
+  m.on(0, PASSIVE_LEVEL, [] { KDPC_EXPECT_EQ(early_delays(), 10); });
+}
+
 // -- TIM-2: the clock on the wall is set -------------------------------------------------------------------------------------------------------
 
 KDPC_TEST(SystemTime, AbsoluteTimersFollowItAndRelativeOnesDoNot) {
@@ -233,6 +258,31 @@ KDPC_TEST(SystemTime, AbsoluteTimersFollowItAndRelativeOnesDoNot) {
   EXPECT_EQ(calls[0].dpc, &two.dpc);
   m.run_for(400ms);
   EXPECT_EQ(runs, 2);
+}
+
+KDPC_TEST(SystemTime, AbsoluteTimeLimitsOfWaitsFollowItAndRelativeOnesDoNot) {
+  RULE("TIM-2");
+  static KEVENT never;
+  static volatile int over[2];
+  static ULONGLONG now;
+  over[0] = 0;
+  over[1] = 0;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeEvent(&never, NotificationEvent, FALSE);
+    now = system_time();
+  });
+  for (int index = 0; index < 2; ++index)
+    m.start(0, PASSIVE_LEVEL, [index] {
+      LARGE_INTEGER limit = hundreds_of_ns(index == 0 ? static_cast<LONGLONG>(now + 3600'0000'000) : -3600'0000'000);
+      if (KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, &limit) == STATUS_TIMEOUT) over[index] = 1;
+    });
+  m.run_for(100ms);
+  EXPECT_EQ(over[0], 0);
+  m.set_system_time(now + 3601'0000'000);
+  m.run_for(100ms);
+  EXPECT_EQ(over[0], 1);
+  EXPECT_EQ(over[1], 0);
+  m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&never, 0, FALSE); });
 }
 
 }  // namespace

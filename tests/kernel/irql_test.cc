@@ -89,7 +89,7 @@ KDPC_TEST(Irql, EveryKindOfRoutineRunsAtItsDocumentedLevel) {
 KDPC_TEST(Irql, PagedPoolAboveApcLevelIsFatal) {
   RULE("IRQL-2");
   m.on(0, DISPATCH_LEVEL, [] { ExAllocatePoolWithTag(PagedPool, 100, 'gaP1'); });
-  EXPECT_BUGCHECK(0xC2, 8, DISPATCH_LEVEL, PagedPool, 100);
+  EXPECT_BUGCHECK(0xC4, 1, DISPATCH_LEVEL, PagedPool, 100);
 }
 
 KDPC_TEST(Irql, ABlockingWaitAtDispatchIsFatal) {

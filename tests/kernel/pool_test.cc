@@ -76,7 +76,19 @@ KDPC_TEST(PoolLevel, PagedUpToApcNonpagedUpToDispatch) {
 KDPC_TEST(PoolLevel, AllocatingPagedAboveApcIsABugCheck) {
   RULE("IRQL-2");
   m.on(0, DISPATCH_LEVEL, [] { ExAllocatePool2(POOL_FLAG_PAGED, 10, kTag); });
+  EXPECT_BUGCHECK(0xC4, 1, DISPATCH_LEVEL, PagedPool, 10);
+}
+
+KDPC_TEST(PoolLevel, AllocatingPagedAboveApcIsForACheckedBuildThePoolsOwnStopCode, .options = {{"irql_checks", "checked"}}) {
+  RULE("IRQL-7");
+  m.on(0, DISPATCH_LEVEL, [] { ExAllocatePool2(POOL_FLAG_PAGED, 10, kTag); });
   EXPECT_BUGCHECK(0xC2, 8, DISPATCH_LEVEL, PagedPool, 10);
+}
+
+KDPC_TEST(PoolLevel, AllocatingNonpagedAboveDispatchIsForAFreeBuildThePoolsOwnStopCode, .options = {{"irql_checks", "free"}}) {
+  RULE("IRQL-7");
+  m.on(0, DISPATCH_LEVEL + 1, [] { ExAllocatePoolWithTag(NonPagedPoolNx, 10, kTag); });
+  EXPECT_BUGCHECK(0xC2, 8, DISPATCH_LEVEL + 1, NonPagedPool, 10);
 }
 
 KDPC_TEST(PoolLevel, FreeingPagedAboveApcIsABugCheck) {
@@ -89,7 +101,7 @@ KDPC_TEST(PoolLevel, FreeingPagedAboveApcIsABugCheck) {
 KDPC_TEST(PoolLevel, AllocatingNonpagedAboveDispatchIsABugCheck) {
   RULE("IRQL-7");
   m.on(0, DISPATCH_LEVEL + 1, [] { ExAllocatePoolWithTag(NonPagedPoolNx, 10, kTag); });
-  EXPECT_BUGCHECK(0xC2, 8, DISPATCH_LEVEL + 1, NonPagedPool, 10);
+  EXPECT_BUGCHECK(0xC4, 2, DISPATCH_LEVEL + 1, NonPagedPool, 10);
 }
 
 KDPC_TEST(PoolLevel, FreeingNonpagedAboveDispatchIsABugCheck) {

@@ -93,6 +93,13 @@ culprit = "hog"
   EXPECT_FALSE(scenario->expect.total_ms->has(5.6));
 }
 
+TEST_F(ScenarioFile, MayChooseAProfileAndOverrideItsOptions) {
+  const auto scenario = read("[machine]\nprofile = \"win7\"\n[options]\nquantum = \"classic\"\n");
+  ASSERT_TRUE(scenario) << scenario.error().what;
+  EXPECT_EQ(scenario->config.options, (lab::Settings{{"profile", "win7"}, {"quantum", "classic"}}));
+  EXPECT_EQ(complaint("[machine]\nprofile = \"win8\"\n"), "a.toml:2:11: 'win8' is no value of 'machine.profile'; did you mean 'win7'?");
+}
+
 TEST_F(ScenarioFile, NamesFileLineAndColumnOfAnUnknownKey) {
   EXPECT_EQ(complaint("[machine]\nprocesors = 2\n"), "a.toml:2:1: there is no key 'procesors' in [machine]; did you mean 'processors'?");
   EXPECT_EQ(complaint("[machnie]\n"), "a.toml:1:2: there is no key 'machnie'; did you mean 'machine'?");

@@ -10,6 +10,7 @@
 
 #include "kernel/options.h"
 #include "kernel/thread.h"
+#include "lab/profiles.h"
 #include "lab/settings.h"
 #include "machine/sim/costs.h"
 #include "tools/kdpc/near_name.h"
@@ -70,6 +71,9 @@ void read_machine(const toml::table* raw, Scenario& scenario, Problems& problems
   TomlTable table(raw, "machine", problems);
   if (const auto kind = table.choice("kind", {"sim", "live"})) scenario.machine = *kind;
   if (const auto processors = table.integer("processors", 1, kMaxProcessors)) scenario.config.processors = static_cast<unsigned>(*processors);
+  std::vector<std::string> profiles;
+  for (const lab::Profile& profile : lab::profiles()) profiles.emplace_back(profile.name);
+  if (const auto profile = table.choice("profile", profiles)) scenario.config.options[std::string(lab::kProfileKey)] = *profile;
   if (const auto megabytes = table.integer("memory_mb", 16, 65536)) scenario.config.memory = static_cast<std::size_t>(*megabytes) << 20;
   table.done();
 }
@@ -78,11 +82,12 @@ void read_settings(TomlTable& root, Scenario& scenario, Problems& problems) {
   std::vector<std::string> options, costs;
   for (const auto& [name, value] : lab::settings_of(Options{})) options.push_back(name);
   for (const sim::NamedCost& cost : sim::kNamedCosts) costs.emplace_back(cost.name);
-  scenario.config.options =
+  lab::Settings wanted =
       settings_from(TomlTable(root.table("options"), "options", problems), options, problems, [](const std::string& name, const std::string& text) {
         const auto read = lab::options_from({{name, text}});
         return read ? std::string() : read.error().what;
       });
+  scenario.config.options.merge(wanted);
   scenario.config.costs = settings_from(TomlTable(root.table("costs"), "costs", problems), costs, problems,
                                         [](const std::string& name, const std::string& text) -> std::string {
                                           const auto read = lab::costs_from({{name, text}});
