@@ -1,9 +1,9 @@
 #include "kernel/spinlock.h"
 
 #include "kernel/bugcheck.h"
-#include "kernel/dpc.h"
 #include "kernel/queued_lock.h"
 #include "kernel/system.h"
+#include "kernel/threaded_dpc.h"
 #include "wdk/cast.h"
 #include "wdk/routine.h"
 
@@ -25,32 +25,36 @@ void acquire_queued_at(Irql level, PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle,
   handle->OldIrql = static_cast<KIRQL>(previous);  // as with ordinary locks, only when the lock is owned (LCK-1)
 }
 
-bool threaded_dpc_runs_here() { return false; }
-
 // THR-4: a threaded DPC raises where it must. In every other context these are the AtDpcLevel forms, which an ordinary thread must not use: it
 // would hold the lock while it can be preempted.
-enum class ForDpc { Raises, LeavesAlone };
-ForDpc how_for_dpc(const void* lock, std::uint64_t subcode) {
-  const Irql level = current_irql();
-  if (level >= Irql::Dispatch) return ForDpc::LeavesAlone;
-  if (threaded_dpc_runs_here()) return ForDpc::Raises;
+void refuse_for_dpc(Irql level, const void* lock, std::uint64_t subcode) {
   constexpr const char* kSentence =
-      "A spin lock routine for DPCs was called outside a DPC, below DISPATCH_LEVEL: it does not raise the level there, and a preempted holder is a "
-      "deadlock.";
+      "A spin lock routine for DPCs was called below DISPATCH_LEVEL, where it neither raises the level nor expects it raised: outside a threaded "
+      "DPC, "
+      "or to release a lock after the level was lowered.";
   switch (sys().options.irql_checks) {
     case Options::IrqlChecks::Strict:
       bug_check(stop::DriverVerifierDetectedViolation, {subcode, as_parameter(level), as_parameter(lock), 0}, kSentence, "THR-4");
     case Options::IrqlChecks::Checked:
       bug_check(stop::IrqlNotGreaterOrEqual, {as_parameter(level), as_parameter(Irql::Dispatch), as_parameter(lock), 0}, kSentence, "THR-4");
-    case Options::IrqlChecks::Free: return ForDpc::LeavesAlone;
+    case Options::IrqlChecks::Free: return;
   }
-  return ForDpc::LeavesAlone;
 }
 
 KIRQL raise_for_dpc(const void* lock) {
   const Irql previous = current_irql();
-  if (how_for_dpc(lock, 0x40) == ForDpc::Raises) raise_for_driver(Irql::Dispatch);
+  if (previous < Irql::Dispatch) {
+    if (threaded_dpc::running_here()) {
+      raise_for_driver(Irql::Dispatch);
+    } else {
+      refuse_for_dpc(previous, lock, 0x40);
+    }
+  }
   return static_cast<KIRQL>(previous);
+}
+
+void check_release_for_dpc(const void* lock) {
+  if (const Irql level = current_irql(); level < Irql::Dispatch) refuse_for_dpc(level, lock, 0x41);
 }
 
 void lower_for_dpc(KIRQL previous) {
@@ -133,7 +137,7 @@ KIRQL NTAPI KeAcquireSpinLockForDpc(PKSPIN_LOCK SpinLock) NO_PERMISSION_CHECK {
 
 VOID NTAPI KeReleaseSpinLockForDpc(PKSPIN_LOCK SpinLock, KIRQL OldIrql) NO_PERMISSION_CHECK {
   KDPC_ROUTINE_ON(KeReleaseSpinLockForDpc, SpinLock);
-  how_for_dpc(SpinLock, 0x41);
+  check_release_for_dpc(SpinLock);
   as_lock(SpinLock).release_here(LockKind::Spin, LockForm::ForDpc);
   lower_for_dpc(OldIrql);
 }
@@ -147,7 +151,7 @@ VOID NTAPI KeAcquireInStackQueuedSpinLockForDpc(PKSPIN_LOCK SpinLock, PKLOCK_QUE
 
 VOID NTAPI KeReleaseInStackQueuedSpinLockForDpc(PKLOCK_QUEUE_HANDLE LockHandle) {
   KDPC_ROUTINE_ON(KeReleaseInStackQueuedSpinLockForDpc, LockQueue::lock_of(as_handle(LockHandle)));
-  how_for_dpc(LockQueue::lock_of(as_handle(LockHandle)), 0x41);
+  check_release_for_dpc(LockQueue::lock_of(as_handle(LockHandle)));
   const KIRQL previous = LockHandle->OldIrql;
   LockQueue::release_here(as_handle(LockHandle), LockForm::ForDpc);
   lower_for_dpc(previous);
