@@ -55,6 +55,8 @@ std::uint64_t next_interrupt(const Processor& self, std::uint64_t now) {
   return std::min(self.next_tick, self.last_clock + (passed + 1) * interval);
 }
 
+bool may_put_off_ticks(const Processor& self) { return sys().options.idle_ticks != Options::IdleTicks::All && self.number != 0; }
+
 void arm(Processor& self) {
   RaiseTo<Irql::High> raised;  // the IPI that asks for a shorter interval must not come between the choice and the deed
   self.next_clock = next_interrupt(self, Machine::now());
@@ -77,12 +79,12 @@ void rearm_here(Processor& self) {
 
 void tick_here(Processor& self) {
   const bool full = self.next_clock == self.next_tick;
-  timer::check_here(self);
   if (self.number == 0) {
     sys().interrupt_time = (self.next_clock - sys().clock_epoch) / kNanosecondsPer100;
     if (full) sys().tick_count = sys().tick_count + 1;
   }
   Machine::observe(ClockTicked{sys().interrupt_time, full});
+  // Once is enough: what had been due before the time moved still is. NT looks before too, because it looks at one hand of its table at a time.
   timer::check_here(self);
   if (full) {
     charge_interrupted(self);
@@ -107,7 +109,7 @@ void stop_charging_here(Processor& self) {
 
 void idle_begins_here(Processor& self) {
   const System& system = sys();
-  if (system.options.idle_ticks == Options::IdleTicks::All || self.number == 0 || system.clock_interval != kClockIncrement) return;
+  if (!may_put_off_ticks(self) || system.clock_interval != kClockIncrement) return;
   if (self.next_clock <= Machine::now()) return;  // it is about to come
   std::uint64_t skipped = kForEver;
   if (const std::uint64_t due = self.timers.earliest(); due / kClockIncrement < kForEver) {
@@ -120,6 +122,7 @@ void idle_begins_here(Processor& self) {
 }
 
 void idle_ends_here(Processor& self) {
+  if (!may_put_off_ticks(self)) return;
   const std::uint64_t now = Machine::now();
   if (self.next_clock <= now || self.next_tick - now <= kClockIncrementNanoseconds) return;  // it is about to come, or was never put off
   self.next_tick -= (self.next_tick - now - 1) / kClockIncrementNanoseconds * kClockIncrementNanoseconds;

@@ -136,7 +136,7 @@ unsigned target_of(const Dpc& dpc, unsigned here) {
 }
 
 bool insert(Dpc* dpc, void* argument1, void* argument2) {
-  RaiseTo<Irql::High> raised;
+  RaiseTo<Irql::High> raised;  // before it looks at the Dpc, as NT does: garbage is found at HIGH_LEVEL (INS-8)
   check_usable(dpc);
   const Processor& self = Machine::here();
   Processor& target = processor(target_of(*dpc, self.number));
@@ -243,14 +243,14 @@ void call_checked(const DueDpc& due, ActivityKind kind, Irql level) {
               "A DPC routine left the borrowed thread with another APC-disable count.", "IRQL-11");
 }
 
-void call_routine(Dpc* dpc, DpcRoutine* routine, void* context, void* argument1, void* argument2, ActivityKind kind) {
+void call_routine(const DueDpc& due, ActivityKind kind) {
   Processor& self = Machine::here();
   self.dpc_time_count = 0;
   self.dpc_began = Machine::now();
-  self.active_dpc = dpc;
-  const bool is_call = dpc == &self.call.dpc;
+  self.active_dpc = due.dpc;
+  const bool is_call = due.dpc == &self.call.dpc;
   if (is_call) generic_call::routine_begins_here(self);
-  call_checked({dpc, routine, context, argument1, argument2}, kind, Irql::Dispatch);
+  call_checked(due, kind, Irql::Dispatch);
   if (is_call) generic_call::routine_returned_here(self);
   Machine::observe(OrderReleased{&self.active_dpc});  // for whoever waits for it to end (REM-4)
   __atomic_store_n(&self.active_dpc, nullptr, __ATOMIC_RELEASE);
@@ -276,7 +276,7 @@ void retire_here() {
         if (!self.dpcs.pop(due)) break;
       }
       lower_here(Irql::Dispatch);
-      call_routine(due.dpc, due.routine, due.context, due.argument1, due.argument2, ActivityKind::Dpc);
+      call_routine(due, ActivityKind::Dpc);
       ++ran;
       Machine::set_irql(Irql::High);
     }

@@ -104,10 +104,7 @@ void set_importance(Dpc& dpc, Importance importance);
 // False: there is no such processor; nothing has changed (TGT-2).
 bool set_target(Dpc& dpc, unsigned processor);
 
-// Passive. Returns when every Dpc that was queued or running anywhere at the call has run to completion (FLU-1).
-void flush();
-
-// At Dispatch, on the DPC or idle stack: runs what is due until nothing is left (RET-1…9). Entered and left at High.
+// Entered and left at High, on the DPC or idle stack: runs at Dispatch what is due, until nothing is left (RET-1…9).
 void retire_here();
 // Does this processor have anything for retire_here()?
 bool has_work(const Processor& processor);
@@ -118,7 +115,7 @@ void adapt_here(Processor& self);
 unsigned target_of(const Dpc& dpc, unsigned here);
 
 // Calls the routine as the retire loop and the timer expiry do: at Dispatch, with the watchdog's count.
-void call_routine(Dpc* dpc, DpcRoutine* routine, void* context, void* argument1, void* argument2, ActivityKind kind);
+void call_routine(const DueDpc& due, ActivityKind kind);
 // What every call of a DPC routine has: events, and the checks when it returns (IRQL-10, IRQL-11). At `level`, on the processor's or the DPC
 // thread's own stack.
 void call_checked(const DueDpc& due, ActivityKind kind, Irql level);

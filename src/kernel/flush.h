@@ -18,5 +18,8 @@ namespace dpc {
 
 void initialize_flush(Flush& flush);
 
+// Passive. Returns when every Dpc that was queued or running anywhere at the call has run to completion (FLU-1).
+void flush();
+
 }  // namespace dpc
 }  // namespace kdpc

@@ -72,11 +72,7 @@ void request_clock(Processor& target) {
   }
 }
 
-void request_apc(Processor& target) {
-  __atomic_or_fetch(&target.ipi_requests, kIpiApc, __ATOMIC_RELEASE);
-  Machine::observe(IpiSent{ProcessorSet::only(target.number).mask()});
-  Machine::send_ipi(ProcessorSet::only(target.number));
-}
+void request_apc(Processor& target) { send(ProcessorSet::only(target.number), kIpiApc); }
 
 std::uintptr_t call_everywhere(BroadcastRoutine* routine, std::uintptr_t argument) NO_PERMISSION_CHECK {
   const Irql previous = raise_here(std::max(Machine::irql(), Irql::Synch));

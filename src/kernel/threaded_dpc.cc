@@ -42,7 +42,8 @@ bool request_thread_locked(Processor& target) {
 
 void wake_thread_here() {
   Processor& self = Machine::here();
-  if (!__atomic_exchange_n(&self.dpc_thread_signal, false, __ATOMIC_ACQ_REL)) return;
+  if (!__atomic_load_n(&self.dpc_thread_signal, __ATOMIC_ACQUIRE)) return;
+  __atomic_store_n(&self.dpc_thread_signal, false, __ATOMIC_RELAXED);  // nobody sets it again before the thread has looked (K.THR-1)
   wait::set_event(self.dpc_event, 0);
 }
 

@@ -59,22 +59,17 @@ Timer* TimerTable::first_due(std::uint64_t now, std::uint64_t first_hand) const 
 }
 
 void TimerTable::move_absolute(std::int64_t by) {
-  if (list_.empty()) return;
-  Link* link = list_.first();
-  const Link* end = list_.last();
-  list_.initialize();
-  for (bool more = true; more;) {
-    more = link != end;
-    Link* next = link->next;
+  List before;
+  before.initialize();
+  while (Link* link = list_.pop_front()) before.push_back(*link);
+  while (Link* link = before.pop_front()) {
     Timer& timer = *owner_of<&Timer::link>(link);
     if ((timer.header.second & Timer::kAbsolute) != 0) {
       const auto due_time = static_cast<std::int64_t>(timer.due_time) - by;
       timer.due_time = due_time > 0 ? static_cast<std::uint64_t>(due_time) : 0;
     }
     insert(timer);
-    link = next;
   }
-  update_earliest();
 }
 
 void TimerTable::update_earliest() {
@@ -353,7 +348,7 @@ void expire_here() {
     for (unsigned index = 0; index < captured; ++index) {
       const CapturedDpc& due = batch[index];
       if (due.direct) {
-        dpc::call_routine(due.dpc, due.routine, due.context, low_part(stamp), high_part(stamp), ActivityKind::TimerDpc);
+        dpc::call_routine({due.dpc, due.routine, due.context, low_part(stamp), high_part(stamp)}, ActivityKind::TimerDpc);
       } else if (!dpc::insert(due.dpc, low_part(stamp), high_part(stamp)) && due.owner != nullptr) {
         ex_timer::call_absorbed(*due.owner);
       }

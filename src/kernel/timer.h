@@ -81,7 +81,7 @@ void remove_locked(Timer& timer);
 
 // In the drain, at Dispatch: everything that is due on this processor (TIM-10, TIM-21).
 void expire_here();
-// At Clock, before and after the time moves.
+// At Clock, when the time has moved: asks for a drain if something is due on this processor.
 void check_here(Processor& self);
 
 std::uint64_t interrupt_time();          // 100 ns, constant between clock interrupts (TIME-2)
