@@ -5,6 +5,7 @@
 
 #include "kernel/bugcheck.h"
 #include "kernel/ex_timer.h"
+#include "kernel/resource.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "this_machine.h"
@@ -155,6 +156,15 @@ void audit_routine(const Range& range, const Dpc* dpc) {
               "Code is being unmapped that a queued DPC, or the DPC of an active timer, will call.", "PNP-3");
 }
 
+// With the dispatcher lock. A free build's list is torn; ours forgets the resource.
+void audit_resources(const Range& range) {
+  while (const Resource* resource = resource::unlist_locked(Address(range.low).value, Address(range.high).value))
+    if (sys().options.irql_checks == Options::IrqlChecks::Strict)
+      bug_check(stop::DriverVerifierDetectedViolation,
+                {0xD2, as_parameter(resource), as_parameter(range.low), static_cast<std::uint64_t>(range.high - range.low)},
+                "Memory that holds a resource is being freed, and ExDeleteResourceLite was not called.", "IRQL-7");
+}
+
 // With the dispatcher lock.
 template <class OnTimer, class OnDpc>
 void for_each_active(OnTimer&& on_timer, OnDpc&& on_dpc) {
@@ -178,6 +188,7 @@ void audit_range(const void* start, std::size_t size, const PoolBlock* block) {
   held_locks::audit_range(range.low, range.high);
   const Irql previous = scheduler::acquire_dispatcher_lock();
   for_each_active([&](const Timer* timer) { audit_timer(range, block, timer); }, [&](const Dpc* dpc) { audit_dpc(range, dpc); });
+  audit_resources(range);
   for (WorkerPool& pool : sys().workers) {
     pool.lock.acquire_here(LockKind::Dispatcher);
     for (Link* link = pool.items.first(); link != nullptr; link = pool.items.after(link))

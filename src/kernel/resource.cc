@@ -187,15 +187,14 @@ bool destroy(Resource& resource) {
   return was_listed;
 }
 
-Resource* find_in(std::uintptr_t low, std::uintptr_t high) {
-  const Irql previous = scheduler::acquire_dispatcher_lock();
-  Resource* found = nullptr;
-  for (Link* link = sys().resources.first(); link != nullptr && found == nullptr; link = sys().resources.after(link)) {
+Resource* unlist_locked(std::uintptr_t low, std::uintptr_t high) {
+  for (Link* link = sys().resources.first(); link != nullptr; link = sys().resources.after(link)) {
     Resource* resource = owner_of<&Resource::all_link>(link);
-    if (const auto address = reinterpret_cast<std::uintptr_t>(resource); address >= low && address < high) found = resource;
+    if (const auto address = reinterpret_cast<std::uintptr_t>(resource); address < low || address >= high) continue;
+    List::remove(*link);
+    return resource;
   }
-  scheduler::release_dispatcher_lock(previous);
-  return found;
+  return nullptr;
 }
 
 bool acquire_exclusive(Resource& resource, bool wait) {

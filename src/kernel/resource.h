@@ -53,8 +53,8 @@ enum class Sharing : std::uint8_t { Usual, StarveExclusive, WaitForExclusive };
 [[nodiscard]] bool initialize(Resource& resource);
 // At most Dispatch. Gives the table back; nobody may own it or wait. False: it was never initialised.
 [[nodiscard]] bool destroy(Resource& resource);
-// The first one in this memory; null: none.
-Resource* find_in(std::uintptr_t low, std::uintptr_t high);
+// With the dispatcher lock: takes a resource that lies in this memory out of the list, which the memory's end would tear; null: there is none.
+Resource* unlist_locked(std::uintptr_t low, std::uintptr_t high);
 
 // At most Apc, with normal kernel APCs kept off. False: somebody else has it, and `wait` was false.
 bool acquire_exclusive(Resource& resource, bool wait);

@@ -335,6 +335,7 @@ KDPC_TEST(Apc, ToAThreadThatWaitsAtApcLevelOrInARegionComesLater) {
     });
     m.run_for(1ms);
     EXPECT_STREQ(order, "");
+    EXPECT_EQ(m.count("wait-ended", {{"status", 0x100}}), 0u);  // STATUS_KERNEL_APC: it was not even woken
     m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
     EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
     EXPECT_STREQ(order, "wNn");

@@ -275,6 +275,28 @@ KDPC_TEST(Resource, InitialisedTwiceIsAFinding) {
   EXPECT_BUGCHECK(0xC4, 0xD0, &resource);
 }
 
+void free_with_a_resource(kdpc::lab::Machine& m, PERESOURCE& freed) {
+  m.on(0, PASSIVE_LEVEL, [&freed] {
+    freed = static_cast<PERESOURCE>(ExAllocatePoolWithTag(NonPagedPool, sizeof(ERESOURCE), 'tseT'));
+    ExInitializeResourceLite(freed);
+    ExFreePoolWithTag(freed, 'tseT');
+  });
+}
+
+KDPC_TEST(Resource, FreedWithoutHavingBeenDeletedIsAFinding) {
+  RULE("IRQL-7");
+  static PERESOURCE freed;
+  free_with_a_resource(m, freed);
+  EXPECT_BUGCHECK(0xC4, 0xD2, freed, freed, sizeof(ERESOURCE));
+}
+
+KDPC_TEST(Resource, FreedOnAFreeBuildIsForgotten, .options = {{"irql_checks", "free"}}) {
+  static PERESOURCE freed;
+  free_with_a_resource(m, freed);
+  initialize(m);  // walks the list
+  EXPECT_NO_FINDINGS();
+}
+
 KDPC_TEST(Resource, DeletedWithoutHavingBeenInitialisedIsAFinding) {
   static ERESOURCE never;
   m.on(0, PASSIVE_LEVEL, [] { ExDeleteResourceLite(&never); });
