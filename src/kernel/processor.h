@@ -10,7 +10,7 @@
 #include "kernel/generic_call.h"
 #include "kernel/held_locks.h"
 #include "kernel/interrupt.h"
-#include "kernel/scheduler.h"
+#include "kernel/ready_queues.h"
 #include "kernel/timer.h"
 
 namespace kdpc {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 
 #include "kernel/bugcheck.h"
 #include "kernel/clock.h"
@@ -13,32 +12,6 @@
 #include "this_machine.h"
 
 namespace kdpc {
-
-void ReadyQueues::initialize() {
-  for (List& list : lists) list.initialize();
-  summary = 0;
-}
-
-void ReadyQueues::insert(Thread& thread, bool at_head) {
-  List& list = lists[thread.priority];
-  if (at_head) {
-    list.push_front(thread.queue_link);
-  } else {
-    list.push_back(thread.queue_link);
-  }
-  summary |= 1u << thread.priority;
-}
-
-void ReadyQueues::remove(Thread& thread) {
-  List::remove(thread.queue_link);
-  if (lists[thread.priority].empty()) summary &= ~(1u << thread.priority);
-}
-
-Thread* ReadyQueues::best(std::uint32_t minimum_priority) const {
-  const std::uint32_t candidates = summary & (~std::uint32_t{0} << minimum_priority);
-  if (candidates == 0) return nullptr;
-  return owner_of<&Thread::queue_link>(lists[31 - std::countl_zero(candidates)].first());
-}
 
 namespace scheduler {
 
@@ -90,19 +63,8 @@ void stand_by(Thread& thread, Processor& target) {
 Thread* steal_for(const Processor& self) {
   Thread* best = nullptr;
   for (unsigned number = 0; number < sys().processor_count; ++number) {
-    const Processor& other = processor(number);
-    if (other.number == self.number) continue;
-    for (unsigned priority = 32; priority-- > (best != nullptr ? best->priority + 1u : 0u);) {
-      if ((other.ready.summary >> priority & 1) == 0) continue;
-      const List& list = other.ready.lists[priority];
-      for (Link* link = list.first(); link != nullptr; link = list.after(link)) {
-        Thread* thread = owner_of<&Thread::queue_link>(link);
-        if (!thread->affinity.has(self.number)) continue;
-        best = thread;
-        break;
-      }
-      if (best != nullptr && best->priority == priority) break;
-    }
+    if (number == self.number) continue;
+    if (Thread* better = processor(number).ready.best_for(self.number, best != nullptr ? best->priority + 1u : 0u)) best = better;
   }
   if (best != nullptr) processor(best->processor).ready.remove(*best);
   return best;

@@ -1,4 +1,4 @@
-// Which thread runs where: 32 priorities, ready lists per processor, preemption by NextThread and the DISPATCH interrupt.
+// Which thread runs where: ready lists per processor (ready_queues.h), preemption by NextThread and the DISPATCH interrupt.
 //
 // Everything here runs with the dispatcher lock held at Synch. The lock stays held across a switch: the thread that goes on releases it.
 #pragma once
@@ -9,16 +9,6 @@
 namespace kdpc {
 
 struct Processor;
-
-struct ReadyQueues {
-  List lists[32];         // D  oldest first
-  std::uint32_t summary;  // D  bit n: lists[n] is not empty
-
-  void initialize();
-  void insert(Thread& thread, bool at_head);
-  void remove(Thread& thread);
-  Thread* best(std::uint32_t minimum_priority) const;  // null: none of that priority or higher
-};
 
 namespace scheduler {
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernel/entry.h"
+#include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "machine/live/bus.h"
 #include "machine/live/fiber.h"

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernel/entry.h"
+#include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "machine/sim/bus.h"
 #include "machine/sim/choice.h"
