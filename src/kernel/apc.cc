@@ -184,6 +184,12 @@ bool leave_critical_region() { return leave(&Thread::kernel_apc_disable); }
 void enter_guarded_region() { enter(&Thread::special_apc_disable); }
 bool leave_guarded_region() { return leave(&Thread::special_apc_disable); }
 
+void check_normal_off(std::uint64_t subcode, const void* lock, const char* sentence, const char* rule) {
+  if (sys().options.irql_checks != Options::IrqlChecks::Strict || Machine::irql() >= Irql::Apc) return;
+  if (thread::combined_apc_disable(thread::current()) != 0) return;
+  bug_check(stop::DriverVerifierDetectedViolation, {subcode, as_parameter(Machine::irql()), 0, as_parameter(lock)}, sentence, rule);
+}
+
 bool has_deliverable_locked(Thread& thread) { return deliverable_locked(thread) != nullptr; }
 
 void disable_normal_locked(Thread& thread, unsigned count) {

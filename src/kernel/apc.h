@@ -78,6 +78,10 @@ void enter_critical_region();
 void enter_guarded_region();
 [[nodiscard]] bool leave_guarded_region();
 
+// What a thread does with a lock that an APC may ask for again inside it: it must have kept normal kernel APCs off, by its level or by a region.
+// If not, bug check 0xC4 with this sub-code, as Driver Verifier.
+void check_normal_off(std::uint64_t subcode, const void* lock, const char* sentence, const char* rule);
+
 // With the dispatcher lock.
 bool has_deliverable_locked(Thread& thread);
 void disable_normal_locked(Thread& thread, unsigned count);

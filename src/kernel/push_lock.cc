@@ -1,5 +1,6 @@
 #include "kernel/push_lock.h"
 
+#include "kernel/apc.h"
 #include "kernel/bugcheck.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
@@ -22,12 +23,8 @@ namespace {
 
 bool is_checked() { return sys().options.irql_checks != Options::IrqlChecks::Free; }
 
-// A thread that an APC may interrupt could be asked for the lock again, inside its own hold of it.
-void check_apcs_disabled(const void* lock, std::uint64_t subcode, const char* sentence) {
-  if (sys().options.irql_checks != Options::IrqlChecks::Strict || Machine::irql() >= Irql::Apc) return;
-  const Thread& self = thread::current();
-  if (self.kernel_apc_disable != 0 || self.special_apc_disable != 0) return;
-  bug_check(stop::DriverVerifierDetectedViolation, {subcode, as_parameter(Machine::irql()), 0, as_parameter(lock)}, sentence, "LCK-3");
+void check_before_acquiring(const void* lock) {
+  apc::check_normal_off(0xEA, lock, "A push lock was acquired while APCs are enabled: KeEnterCriticalRegion must be called before.", "LCK-3");
 }
 
 [[noreturn]] void refuse(std::uint64_t subcode, const void* lock, const Thread* owner, const Thread* self, const char* sentence) {
@@ -86,7 +83,7 @@ bool PushLock::take_locked(bool shared, Thread& self) {
 }
 
 void PushLock::acquire(bool shared) {
-  check_apcs_disabled(this, 0xEA, "A push lock was acquired while APCs are enabled: KeEnterCriticalRegion must be called before.");
+  check_before_acquiring(this);
   const Irql previous = scheduler::acquire_dispatcher_lock();
   Thread& self = *Machine::here().current_thread;
   const bool taken = take_locked(shared, self);
@@ -110,7 +107,7 @@ void PushLock::acquire(bool shared) {
 }
 
 bool PushLock::try_acquire(bool shared) {
-  check_apcs_disabled(this, 0xEA, "A push lock was acquired while APCs are enabled: KeEnterCriticalRegion must be called before.");
+  check_before_acquiring(this);
   const Irql previous = scheduler::acquire_dispatcher_lock();
   const bool taken = take_locked(shared, *Machine::here().current_thread);
   if (taken) Machine::observe(LockAcquired{this, LockKind::Push, false, LockForm::Try, shared});
@@ -143,7 +140,7 @@ void PushLock::grant_locked(State state) {
 }
 
 void PushLock::release(bool shared) {
-  check_apcs_disabled(this, 0xEB, "A push lock was released while APCs are enabled: KeLeaveCriticalRegion must be called after.");
+  apc::check_normal_off(0xEB, this, "A push lock was released while APCs are enabled: KeLeaveCriticalRegion must be called after.", "LCK-3");
   const Irql previous = scheduler::acquire_dispatcher_lock();
   const Thread* self = Machine::here().current_thread;
   State state = read_locked();

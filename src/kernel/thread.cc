@@ -90,7 +90,7 @@ void check_ending(Thread& self) {
     if (const Mutant* mutant = owner_of<&Mutant::owned_link>(link); mutant->apc_disable != 0)
       bug_check(stop::ThreadTerminateHeldMutex, {as_parameter(&self), as_parameter(mutant), 0, 0},
                 "A thread has ended while it owned a mutex, which nobody can ever acquire again.", "0x4000008A");
-  if (self.kernel_apc_disable == 0 && self.special_apc_disable == 0) return;
+  if (combined_apc_disable(self) == 0) return;
   Link* pending = self.apcs.lists[static_cast<unsigned>(ApcMode::Kernel)].first();
   bug_check(stop::KernelApcPendingDuringExit,
             {pending != nullptr ? as_parameter(owner_of<&Apc::link>(pending)) : 0, combined_apc_disable(self), as_parameter(Machine::irql()), 0},

@@ -13,12 +13,7 @@ namespace {
 
 // The unsafe forms leave it to the caller to keep APCs off (0xC4/0x39, 0x3A).
 void check_apcs_off(std::uint64_t subcode, const FAST_MUTEX* mutex) {
-  const kdpc::Thread& self = thread::current();
-  if (current_irql() >= Irql::Apc || self.kernel_apc_disable != 0 || self.special_apc_disable != 0 ||
-      sys().options.irql_checks != Options::IrqlChecks::Strict)
-    return;
-  bug_check(stop::DriverVerifierDetectedViolation, {subcode, as_parameter(current_irql()), 0, as_parameter(mutex)},
-            "A fast mutex was acquired or released by an unsafe form while APCs are not disabled.", "IRQL-7");
+  apc::check_normal_off(subcode, mutex, "A fast mutex was acquired or released by an unsafe form while APCs are not disabled.", "IRQL-7");
 }
 
 }  // namespace

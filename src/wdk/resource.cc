@@ -16,12 +16,8 @@ constexpr std::uint64_t kInitializedTwice = 0xD0, kNeverInitialized = 0xD1, kDel
 
 bool is_strict() { return sys().options.irql_checks == Options::IrqlChecks::Strict; }
 
-// An APC that wants the same resource would wait for the thread it runs in.
 void check_apcs_off(std::uint64_t subcode, const ERESOURCE* resource) {
-  const kdpc::Thread& self = thread::current();
-  if (current_irql() >= Irql::Apc || self.kernel_apc_disable != 0 || self.special_apc_disable != 0 || !is_strict()) return;
-  bug_check(stop::DriverVerifierDetectedViolation, {subcode, as_parameter(current_irql()), 0, as_parameter(resource)},
-            "A resource was acquired or released while normal kernel APCs are not disabled.", "IRQL-7");
+  apc::check_normal_off(subcode, resource, "A resource was acquired or released while normal kernel APCs are not disabled.", "IRQL-7");
 }
 
 void refuse(std::uint64_t subcode, const ERESOURCE* resource, const char* sentence) {
