@@ -1,6 +1,7 @@
 #include "kernel/wait.h"
 
 #include <optional>
+#include <span>
 
 #include "kernel/apc.h"
 #include "kernel/bugcheck.h"
@@ -141,6 +142,19 @@ std::optional<std::int32_t> satisfy_locked(Thread& self, const Request& request)
   return std::nullopt;
 }
 
+// The same for a thread that sleeps, when the object of one of its blocks is signalled.
+std::optional<std::int32_t> satisfy_block_locked(const WaitBlock& block) {
+  Thread& thread = *block.thread;
+  if (block.kind == WaitKind::Any) return consume(*block.object, thread) ? status::Abandoned | block.key : block.key;
+  const std::span blocks(thread.wait_blocks, thread.wait_count);
+  for (const WaitBlock& one : blocks)
+    if (!is_signalled_for(*one.object, thread)) return std::nullopt;
+  bool abandoned = false;
+  for (const WaitBlock& one : blocks)
+    if (consume(*one.object, thread)) abandoned = true;
+  return abandoned ? status::Abandoned : status::Success;
+}
+
 // Why this thread is not to sleep although nothing is signalled, if so.
 std::optional<std::int32_t> refuse_sleep_locked(Thread& self, const Request& request) {
   const Manner manner = request.manner;
@@ -233,6 +247,15 @@ std::uint64_t relative(std::uint64_t base, std::int64_t timeout) {
   return until > 0 ? timer::interrupt_time() + static_cast<std::uint64_t>(until) : timer::interrupt_time();
 }
 
+std::int32_t for_checked(DispatcherHeader* const* objects, std::uint32_t count, WaitKind kind, const std::int64_t* timeout, WaitBlock* blocks,
+                         Manner manner) {
+  const Irql previous = begin();
+  if (blocks == nullptr) blocks = Machine::here().current_thread->own_blocks;
+  const std::uint64_t due_time = timeout != nullptr ? relative(timer::interrupt_time(), *timeout) : 0;
+  return perform_locked(
+      {objects, count, kind, blocks, timeout != nullptr, due_time, manner, WaitReason::Executive, timeout != nullptr && *timeout >= 0}, previous);
+}
+
 }  // namespace
 
 void initialize_event(EventObject& event, ObjectType type, bool signalled) {
@@ -247,24 +270,12 @@ void signal_locked(DispatcherHeader& object, std::int32_t increment) {
   Link* link = object.waiters.first();
   while (link != nullptr && object.signal_state > 0) {
     const WaitBlock& block = *owner_of<&WaitBlock::link>(link);
-    Thread& thread = *block.thread;
-    std::int32_t result = block.key;
-    bool abandoned = false;
-    if (block.kind == WaitKind::Any) {
-      abandoned = consume(object, thread);
+    if (const std::optional<std::int32_t> result = satisfy_block_locked(block)) {
+      scheduler::unwait_locked(*block.thread, increment, *result);
+      link = object.waiters.first();  // several blocks may have gone
     } else {
-      bool all = true;
-      for (std::uint32_t index = 0; all && index < thread.wait_count; ++index) all = is_signalled_for(*thread.wait_blocks[index].object, thread);
-      if (!all) {
-        link = object.waiters.after(link);
-        continue;
-      }
-      result = status::Success;
-      for (std::uint32_t index = 0; index < thread.wait_count; ++index)
-        if (consume(*thread.wait_blocks[index].object, thread)) abandoned = true;
+      link = object.waiters.after(link);
     }
-    scheduler::unwait_locked(thread, increment, abandoned ? result | status::Abandoned : result);
-    link = object.waiters.first();  // several blocks may have gone
   }
 }
 
@@ -341,12 +352,8 @@ std::int32_t release_semaphore(Semaphore& semaphore, std::int32_t adjustment, st
 std::int32_t for_object(DispatcherHeader& object, const std::int64_t* timeout, Manner manner) {
   check_object(object);
   check_level(&object, timeout);
-  const Irql previous = begin();
   DispatcherHeader* const only = &object;
-  const std::uint64_t due_time = timeout != nullptr ? relative(timer::interrupt_time(), *timeout) : 0;
-  return perform_locked({&only, 1, WaitKind::Any, Machine::here().current_thread->own_blocks, timeout != nullptr, due_time, manner,
-                         WaitReason::Executive, timeout != nullptr && *timeout >= 0},
-                        previous);
+  return for_checked(&only, 1, WaitKind::Any, timeout, nullptr, manner);
 }
 
 std::int32_t for_objects(DispatcherHeader* const* objects, std::uint32_t count, WaitKind kind, const std::int64_t* timeout, WaitBlock* blocks,
@@ -354,11 +361,7 @@ std::int32_t for_objects(DispatcherHeader* const* objects, std::uint32_t count, 
   check_count(count, blocks);
   for (std::uint32_t index = 0; index < count; ++index) check_object(*objects[index]);
   check_level(objects, timeout);
-  const Irql previous = begin();
-  if (blocks == nullptr) blocks = Machine::here().current_thread->own_blocks;
-  const std::uint64_t due_time = timeout != nullptr ? relative(timer::interrupt_time(), *timeout) : 0;
-  return perform_locked(
-      {objects, count, kind, blocks, timeout != nullptr, due_time, manner, WaitReason::Executive, timeout != nullptr && *timeout >= 0}, previous);
+  return for_checked(objects, count, kind, timeout, blocks, manner);
 }
 
 std::int32_t delay(std::int64_t interval, Manner manner) {
