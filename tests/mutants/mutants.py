@@ -93,7 +93,6 @@ class Build:
         run = lambda *arguments: subprocess.run([ninja, "-C", folder, *arguments], capture_output=True, text=True, check=True).stdout
         library = library.resolve()
         name = library.relative_to(folder.resolve()).as_posix()
-        self.library = name
         self.link_command = run("-t", "commands", "-s", name).strip().splitlines()[-1]
         soname = re.search(r"-soname,(\S+)", self.link_command)
         self.soname = soname[1] if soname else library.name
@@ -167,7 +166,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, required=True, help="the build folder")
     parser.add_argument("--ninja", default="ninja")
-    parser.add_argument("--library", type=pathlib.Path, required=True, help="libkdpc-sim.so in it")
+    parser.add_argument("--library", dest="shared_object", type=pathlib.Path, required=True, help="libkdpc-sim.so in it")
     parser.add_argument("--only", metavar="TEXT", help="mutants whose head line contains this")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
@@ -179,7 +178,7 @@ def main():
             mutant.source()
             if mutant.rule not in proven:
                 raise TableError(f"{mutant}: no test says RULE(\"{mutant.rule}\")")
-        build = Build(options.build.resolve(), options.ninja, options.library)
+        build = Build(options.build.resolve(), options.ninja, options.shared_object)
 
         control = build.link("control")
         needed = {}
