@@ -19,7 +19,13 @@ def main():
     text = text.decode("utf-16" if text[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1")
     lines = [f"/* Made from {source.name}. */"]
     severities, facilities = dict(SEVERITIES), dict(FACILITIES)
-    typedef, code, current = "", {}, {"Severity": "Success", "Facility": "Application"}
+    typedef, last, current = "", 0, {"Severity": "Success", "Facility": "Application"}
+
+    def number_of(kind, names):
+        if current[kind] not in names:
+            sys.exit(f"{source}: there is no {kind} named '{current[kind]}'; there are {', '.join(names)}")
+        return names[current[kind]]
+
     body = iter(text.splitlines())
     for line in body:
         if line.startswith(";"):
@@ -36,7 +42,7 @@ def main():
             typedef = f"({match[1]})"
         elif match := re.match(r"\s*MessageId\s*=\s*(\S*)", line, re.I):
             fields = dict(re.findall(r"(\w+)\s*=\s*(\S+)", line))
-            current["Id"] = next_code(fields.get("MessageId", match[1]), code.get("last", 0))
+            current["Id"] = next_code(fields.get("MessageId", match[1]), last)
             current.pop("SymbolicName", None)
             current.update({name: value for name, value in fields.items() if name in ("Severity", "Facility", "SymbolicName")})
         elif match := re.match(r"\s*(Severity|Facility|SymbolicName)\s*=\s*(\w+)", line, re.I):
@@ -47,9 +53,9 @@ def main():
                 if part.strip() == ".":
                     break
                 said.append(part.strip())
-            code["last"] = current["Id"]
+            last = current["Id"]
             if symbol := current.get("SymbolicName"):
-                value = severities[current["Severity"]] << 30 | facilities[current["Facility"]] << 16 | current["Id"]
+                value = number_of("Severity", severities) << 30 | number_of("Facility", facilities) << 16 | current["Id"]
                 comment = " ".join(said).replace("*/", "* /")
                 lines += [f"/* {comment} */", f"#define {symbol} ({typedef}0x{value & 0xFFFFFFFF:08X}L)"]
                 current.pop("SymbolicName")

@@ -14,21 +14,21 @@ bool is_inside(std::uintptr_t address, const DRIVER_OBJECT& image) {
   return address >= start && address - start < image.DriverSize;
 }
 
+// The system will run code of the image when it is gone: NT stops with 0xCE when that happens.
+[[noreturn]] void fail_running_later(std::uintptr_t routine, const void* object, const char* sentence) {
+  bug_check(stop::DriverUnloadedWithoutCancellingPendingOperations, {routine, 8, routine, as_parameter(object)}, sentence, "PNP-3");
+}
+
 void audit_interrupts(const DRIVER_OBJECT& image) {
   for (const unsigned number : active_processors())
     for (unsigned vector = 0; vector < 256; ++vector)
       for (const Interrupt* object = processor(number).vectors[vector]; object != nullptr; object = object->next) {
         const std::uintptr_t routine = interrupt::routine_of(*object);
         if (is_inside(routine, image))
-          bug_check(stop::DriverUnloadedWithoutCancellingPendingOperations, {routine, 8, routine, as_parameter(object)},
-                    "A driver is unloaded while its interrupt is still connected; NT stops when the next interrupt calls the routine that is gone.",
-                    "PNP-3");
+          fail_running_later(
+              routine, object,
+              "A driver is unloaded while its interrupt is still connected; NT stops when the next interrupt calls the routine that is gone.");
       }
-}
-
-// Threads and work items that will run code of the image when it is gone: NT stops with 0xCE when they do.
-[[noreturn]] void fail_running_later(std::uintptr_t routine, const void* object, const char* sentence) {
-  bug_check(stop::DriverUnloadedWithoutCancellingPendingOperations, {routine, 8, routine, as_parameter(object)}, sentence, "PNP-3");
 }
 
 void audit_threads(const DRIVER_OBJECT& image) {

@@ -60,7 +60,6 @@ NTSTATUS status_of(ConnectResult result) {
 NTSTATUS connect(const PhysicalDevice& device, const IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS& wanted, IO_INTERRUPT_MESSAGE_INFO*& table) {
   auto* made = make<MessageTable>(sizeof(MessageTable) + (device.message_count - 1) * sizeof(IO_INTERRUPT_MESSAGE_INFO_ENTRY));
   if (made == nullptr) return STATUS_INSUFFICIENT_RESOURCES;
-  made->device = device.object;
   const Irql unified = std::max(static_cast<Irql>(wanted.SynchronizeIrql), highest_level(device));
   made->info.UnifiedIrql = static_cast<KIRQL>(unified);
   InterruptSpec spec;

@@ -9,9 +9,8 @@ namespace kdpc::io {
 
 // What the driver is given is `info`; `info.MessageInfo` goes on behind the end.
 struct MessageTable {
-  MessageTable* next;     // R
-  SpinLock lock;          //    of all messages, with the option message_lock = shared
-  DEVICE_OBJECT* device;  // I
+  MessageTable* next;  // R
+  SpinLock lock;       //    of all messages, with the option message_lock = shared
   IO_INTERRUPT_MESSAGE_INFO info;
 };
 

@@ -3,17 +3,11 @@
 #include <algorithm>
 
 #include "io/objects.h"
+#include "wdk/letter_case.h"
 
 namespace kdpc::io {
 
 namespace {
-
-// ASCII and Latin-1: what driver and device names are made of.
-char16_t upcase(char16_t character) {
-  const bool ascii = character >= u'a' && character <= u'z';
-  const bool latin = character >= 0xE0 && character <= 0xFE && character != 0xF7;
-  return ascii || latin ? static_cast<char16_t>(character - 0x20) : character;
-}
 
 constexpr int kMostLinks = 16;  // a chain longer than this is a circle
 
@@ -124,7 +118,7 @@ void release(UNICODE_STRING& string) {
 
 bool equal(std::u16string_view left, std::u16string_view right) {
   return left.size() == right.size() &&
-         std::equal(left.begin(), left.end(), right.begin(), [](char16_t a, char16_t b) { return upcase(a) == upcase(b); });
+         std::equal(left.begin(), left.end(), right.begin(), [](char16_t a, char16_t b) { return wdk::upcase(a) == wdk::upcase(b); });
 }
 
 bool begins_with(std::u16string_view text, std::u16string_view prefix) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "io/manager.h"
+#include "wdk/rtl_string.h"
 
 namespace kdpc::io {
 
@@ -37,7 +38,7 @@ class Name {
 };
 
 // UNICODE_STRINGs whose buffer lies in the pool, zero-terminated. One that a driver gets, and frees with RtlFreeUnicodeString, has Rtl's tag.
-inline constexpr std::uint32_t kRtlStringTag = pool_tag("grtS");
+using wdk::kRtlStringTag;
 [[nodiscard]] bool duplicate(UNICODE_STRING& to, std::u16string_view text, std::uint32_t tag = kTag, const void* owner = nullptr);
 void release(UNICODE_STRING& string);
 inline std::u16string_view view(const UNICODE_STRING& string) { return {string.Buffer, string.Length / sizeof(WCHAR)}; }

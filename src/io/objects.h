@@ -22,15 +22,20 @@ struct Driver {
   ClientExtension* client_extensions;  // R
 };
 
+// What a call of IoStartNextPacket(ByKey) asks for.
+struct StartIoWish {
+  bool cancelable;
+  bool by_key;
+  ULONG key;
+};
+
 // What IoSetStartIoAttributes asked for, and who is inside StartIo (start_io.cc). Q: the lock of the device's queue.
 struct StartIoState {
   bool deferred;        // I
   bool non_cancelable;  // I
   bool inside;          // Q
-  bool next_wanted;     // Q  with the next three: by whom StartIo was asked meanwhile
-  bool cancelable;      // Q
-  bool by_key;          // Q
-  ULONG key;            // Q
+  bool next_wanted;     // Q  StartIo was asked for the next IRP meanwhile …
+  StartIoWish wish;     // Q  … like this
 };
 
 // Follows the driver's device extension in the same block.

@@ -1,10 +1,13 @@
 #include "io/registry.h"
 
 #include "io/objects.h"
+#include "wdk/letter_case.h"
 
 namespace kdpc::io::registry {
 
 namespace {
+
+using wdk::upcase;
 
 constexpr ULONG_PTR kHandleMark = 2;  // threads' handles are marked with 1
 constexpr std::uint32_t kHandleTag = pool_tag("RegH");
@@ -14,19 +17,13 @@ std::u16string_view trimmed(std::u16string_view path) {
   return path;
 }
 
-std::u16string_view parent_of(std::u16string_view path) {
-  const std::size_t slash = path.rfind(u'\\');
-  return slash == std::u16string_view::npos ? std::u16string_view() : path.substr(0, slash);
-}
-
 bool is_subkey(const RegistryKey& key, const RegistryKey& of) { return !key.deleted && equal(parent_of(view(key.path)), view(of.path)); }
 
 // As NT sorts: without regard to case.
 bool is_before(std::u16string_view left, std::u16string_view right) {
-  const auto up = [](char16_t c) { return c >= u'a' && c <= u'z' ? static_cast<char16_t>(c - 0x20) : c; };
   const std::size_t common = left.size() < right.size() ? left.size() : right.size();
   for (std::size_t i = 0; i < common; ++i)
-    if (up(left[i]) != up(right[i])) return up(left[i]) < up(right[i]);
+    if (upcase(left[i]) != upcase(right[i])) return upcase(left[i]) < upcase(right[i]);
   return left.size() < right.size();
 }
 
@@ -48,6 +45,12 @@ void discard_value(RegistryValue* value) {
 }
 
 }  // namespace
+
+std::u16string_view parent_of(std::u16string_view path) {
+  path = trimmed(path);
+  const std::size_t slash = path.rfind(u'\\');
+  return slash == std::u16string_view::npos ? std::u16string_view() : path.substr(0, slash);
+}
 
 RegistryKey* find(std::u16string_view path) {
   Guard guard;

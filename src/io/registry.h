@@ -52,6 +52,7 @@ const RegistryValue* value_at(const RegistryKey& key, ULONG index);
 // In the order of their names, as NT has them. Null: there are not so many.
 const RegistryKey* subkey_at(const RegistryKey& key, ULONG index);
 std::u16string_view name_of(const RegistryKey& key);  // without the path
+std::u16string_view parent_of(std::u16string_view path);
 
 // Passive. Null: no memory. `owner`: the driver's call.
 HANDLE open(RegistryKey& key, const void* owner);

@@ -180,10 +180,7 @@ NTSTATUS NTAPI ZwCreateKey(PHANDLE KeyHandle, ACCESS_MASK, POBJECT_ATTRIBUTES Ob
   RegistryKey* key = registry::find(path.view());
   if (Disposition != nullptr) *Disposition = key != nullptr ? REG_OPENED_EXISTING_KEY : REG_CREATED_NEW_KEY;
   if (key != nullptr) return hand_out(key, KeyHandle, __builtin_return_address(0));
-  std::u16string_view above = path.view();
-  while (above.back() == u'\\') above.remove_suffix(1);
-  above = above.substr(0, above.rfind(u'\\'));
-  if (registry::find(above) == nullptr) return STATUS_OBJECT_NAME_NOT_FOUND;
+  if (registry::find(registry::parent_of(path.view())) == nullptr) return STATUS_OBJECT_NAME_NOT_FOUND;
   return hand_out(registry::make_key(path.view()), KeyHandle, __builtin_return_address(0));
 }
 

@@ -30,15 +30,8 @@ class CancelLock {
   bool wanted_;
 };
 
-// What a call of IoStartNextPacket(ByKey) asked for.
-struct Wish {
-  bool cancelable;
-  bool by_key;
-  ULONG key;
-};
-
 // The next IRP becomes the current one. Null: there is none, or the StartIo that is inside will get it when it has returned.
-IRP* next_irp(DEVICE_OBJECT* device, const Wish& wish, bool from_inside) {
+IRP* next_irp(DEVICE_OBJECT* device, const StartIoWish& wish, bool from_inside) {
   StartIoState& state = state_of(device).start_io;
   CancelLock cancel(wish.cancelable);
   IRP* next = nullptr;
@@ -46,9 +39,7 @@ IRP* next_irp(DEVICE_OBJECT* device, const Wish& wish, bool from_inside) {
     Locked<Irql::Dispatch> locked(device_queue::lock_of(&device->DeviceQueue));
     if (state.deferred && state.inside && !from_inside) {
       state.next_wanted = true;
-      state.cancelable = wish.cancelable;
-      state.by_key = wish.by_key;
-      state.key = wish.key;
+      state.wish = wish;
       return nullptr;
     }
     device->CurrentIrp = nullptr;
@@ -62,7 +53,7 @@ IRP* next_irp(DEVICE_OBJECT* device, const Wish& wish, bool from_inside) {
 }
 
 // Leaves StartIo. False: nothing more to do here.
-bool take_wish(DEVICE_OBJECT* device, Wish& wish) {
+bool take_wish(DEVICE_OBJECT* device, StartIoWish& wish) {
   StartIoState& state = state_of(device).start_io;
   Locked<Irql::Dispatch> locked(device_queue::lock_of(&device->DeviceQueue));
   if (!state.deferred || !state.next_wanted) {
@@ -70,19 +61,19 @@ bool take_wish(DEVICE_OBJECT* device, Wish& wish) {
     return false;
   }
   state.next_wanted = false;
-  wish = {state.cancelable, state.by_key, state.key};
+  wish = state.wish;
   return true;
 }
 
 void start(DEVICE_OBJECT* device, IRP* irp) {
-  Wish wish{};
+  StartIoWish wish{};
   while (irp != nullptr) {
     device->DriverObject->DriverStartIo(device, irp);
     irp = take_wish(device, wish) ? next_irp(device, wish, true) : nullptr;
   }
 }
 
-void start_next(DEVICE_OBJECT* device, const Wish& wish) {
+void start_next(DEVICE_OBJECT* device, const StartIoWish& wish) {
   RaiseTo<Irql::Dispatch> raised;
   start(device, next_irp(device, wish, false));
 }

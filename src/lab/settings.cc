@@ -92,25 +92,7 @@ const std::vector<Setting>& all_settings() {
 }
 
 // Empty, or what is wrong.
-std::string apply_profile(Options& options, const std::string& wanted) {
-  std::string all;
-  for (const Profile& profile : profiles()) {
-    all += fmt::format("{}{}", all.empty() ? "" : ", ", profile.name);
-    if (profile.name != wanted) continue;
-    for (const auto& [name, text] : profile.settings)
-      for (const Setting& setting : all_settings())
-        if (setting.name == name) setting.read(options, text);
-    return {};
-  }
-  return fmt::format("there is no profile named '{}'; the profiles are {}", wanted, all);
-}
-
-}  // namespace
-
-Result<Options> options_from(const std::map<std::string, std::string>& settings) {
-  Options options;
-  if (const auto profile = settings.find(std::string(kProfileKey)); profile != settings.end())
-    if (const std::string wrong = apply_profile(options, profile->second); !wrong.empty()) return Error{wrong};
+std::string apply(Options& options, const std::map<std::string, std::string>& settings) {
   for (const auto& [name, text] : settings) {
     if (name == kProfileKey) continue;
     const Setting* found = nullptr;
@@ -119,10 +101,30 @@ Result<Options> options_from(const std::map<std::string, std::string>& settings)
       if (setting.name == name) found = &setting;
       all += fmt::format("{}{}", all.empty() ? "" : ", ", setting.name);
     }
-    if (found == nullptr) return Error{fmt::format("there is no option named '{}'; the options are {}", name, all)};
+    if (found == nullptr) return fmt::format("there is no option named '{}'; the options are {}", name, all);
     const std::string allowed = found->read(options, text);
-    if (!allowed.empty()) return Error{fmt::format("'{}' is no value of the option {}; it can be {}", text, name, allowed)};
+    if (!allowed.empty()) return fmt::format("'{}' is no value of the option {}; it can be {}", text, name, allowed);
   }
+  return {};
+}
+
+std::string apply_profile(Options& options, const std::string& wanted) {
+  std::string all;
+  for (const Profile& profile : profiles()) {
+    if (profile.name == wanted) return apply(options, profile.settings);
+    all += fmt::format("{}{}", all.empty() ? "" : ", ", profile.name);
+  }
+  return fmt::format("there is no profile named '{}'; the profiles are {}", wanted, all);
+}
+
+}  // namespace
+
+Result<Options> options_from(const std::map<std::string, std::string>& settings) {
+  Options options;
+  std::string wrong;
+  if (const auto profile = settings.find(std::string(kProfileKey)); profile != settings.end()) wrong = apply_profile(options, profile->second);
+  if (wrong.empty()) wrong = apply(options, settings);
+  if (!wrong.empty()) return Error{wrong};
   return options;
 }
 

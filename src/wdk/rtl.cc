@@ -3,20 +3,19 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernel/pool.h"
 #include "kernel/system.h"
 #include "this_machine.h"
 #include "wdk/cast.h"
 #include "wdk/letter_case.h"
 #include "wdk/routine.h"
+#include "wdk/rtl_string.h"
 
 using namespace kdpc;
+using kdpc::wdk::kMostStringBytes;
+using kdpc::wdk::kRtlStringTag;
 using kdpc::wdk::upcase;
 
 namespace {
-
-constexpr ULONG kStringTag = pool_tag("grtS");
-constexpr std::size_t kMostBytes = 0xFFFE;  // of a UNICODE_STRING: the largest even number Length can hold
 
 void wrote(const void* at, std::size_t size) { Machine::observe(KernelAccess{at, static_cast<std::uint32_t>(size)}); }
 
@@ -40,7 +39,8 @@ template <class String, class Text>
 void init(String* string, const Text* text) {
   *string = {};
   if (text != nullptr) {
-    const std::size_t bytes = std::min(length_of(text) * sizeof(Text), kMostBytes - sizeof(Text) * (sizeof(Text) - 1));  // room for the terminator
+    const std::size_t bytes =
+        std::min(length_of(text) * sizeof(Text), kMostStringBytes - sizeof(Text) * (sizeof(Text) - 1));  // room for the terminator
     string->Length = static_cast<USHORT>(bytes);
     string->MaximumLength = static_cast<USHORT>(bytes + sizeof(Text));
     string->Buffer = const_cast<Text*>(text);
@@ -107,9 +107,9 @@ NTSTATUS convert(To* to, const From& from, BOOLEAN allocate, void* caller, Conve
   using Character = std::remove_reference_t<decltype(*to->Buffer)>;
   const std::size_t count = count_of(from);
   const std::size_t bytes = (count + 1) * sizeof(Character);
-  if (bytes > kMostBytes) return STATUS_INVALID_PARAMETER_2;
+  if (bytes > kMostStringBytes) return STATUS_INVALID_PARAMETER_2;
   if (allocate) {
-    void* memory = sys().pool.allocate(bytes, kStringTag, PoolType::Paged, reinterpret_cast<std::uintptr_t>(caller));
+    void* memory = sys().pool.allocate(bytes, kRtlStringTag, PoolType::Paged, reinterpret_cast<std::uintptr_t>(caller));
     if (memory == nullptr) return STATUS_NO_MEMORY;
     to->Buffer = static_cast<Character*>(memory);
     to->MaximumLength = static_cast<USHORT>(bytes);
@@ -125,7 +125,7 @@ NTSTATUS convert(To* to, const From& from, BOOLEAN allocate, void* caller, Conve
 
 template <class String>
 void free_string(String* string, void* caller) {
-  if (string->Buffer != nullptr) sys().pool.free(string->Buffer, kStringTag, reinterpret_cast<std::uintptr_t>(caller));
+  if (string->Buffer != nullptr) sys().pool.free(string->Buffer, kRtlStringTag, reinterpret_cast<std::uintptr_t>(caller));
   *string = {};
 }
 

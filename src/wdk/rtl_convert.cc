@@ -2,23 +2,22 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernel/pool.h"
 #include "kernel/system.h"
 #include "wdk/cast.h"
 #include "wdk/letter_case.h"
 #include "wdk/routine.h"
+#include "wdk/rtl_string.h"
 
 using namespace kdpc;
+using kdpc::wdk::kMostStringBytes;
+using kdpc::wdk::kRtlStringTag;
 
 namespace {
-
-constexpr ULONG kStringTag = pool_tag("grtS");
-constexpr std::size_t kMostBytes = 0xFFFE;
 
 template <class Convert>
 NTSTATUS change_case(UNICODE_STRING* to, const UNICODE_STRING& from, bool allocate, void* caller, Convert convert) {
   if (allocate) {
-    void* memory = sys().pool.allocate(from.Length + sizeof(WCHAR), kStringTag, PoolType::Paged, reinterpret_cast<std::uintptr_t>(caller));
+    void* memory = sys().pool.allocate(from.Length + sizeof(WCHAR), kRtlStringTag, PoolType::Paged, reinterpret_cast<std::uintptr_t>(caller));
     if (memory == nullptr) return STATUS_NO_MEMORY;
     *to = {0, from.Length, static_cast<PWCH>(memory)};
   } else if (from.Length > to->MaximumLength) {
@@ -69,7 +68,7 @@ NTSTATUS NTAPI RtlInitUnicodeStringEx(PUNICODE_STRING DestinationString, PCWSTR 
   if (SourceString == nullptr) return STATUS_SUCCESS;
   std::size_t length = 0;
   while (SourceString[length] != 0) ++length;
-  if (length * sizeof(WCHAR) > kMostBytes - sizeof(WCHAR)) return STATUS_NAME_TOO_LONG;
+  if (length * sizeof(WCHAR) > kMostStringBytes - sizeof(WCHAR)) return STATUS_NAME_TOO_LONG;
   *DestinationString = {static_cast<USHORT>(length * sizeof(WCHAR)), static_cast<USHORT>((length + 1) * sizeof(WCHAR)),
                         const_cast<PWCH>(SourceString)};
   return STATUS_SUCCESS;
@@ -212,7 +211,7 @@ NTSTATUS NTAPI RtlStringFromGUID(REFGUID Guid, PUNICODE_STRING GuidString) {
   KDPC_ROUTINE(RtlStringFromGUID);
   constexpr std::size_t kBytes = (kGuidLength + 1) * sizeof(WCHAR);
   auto* text =
-      static_cast<WCHAR*>(sys().pool.allocate(kBytes, kStringTag, PoolType::Paged, reinterpret_cast<std::uintptr_t>(__builtin_return_address(0))));
+      static_cast<WCHAR*>(sys().pool.allocate(kBytes, kRtlStringTag, PoolType::Paged, reinterpret_cast<std::uintptr_t>(__builtin_return_address(0))));
   if (text == nullptr) return STATUS_NO_MEMORY;
   const auto* bytes = reinterpret_cast<const UCHAR*>(&Guid);
   unsigned digits = 0;

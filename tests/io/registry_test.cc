@@ -42,6 +42,7 @@ KDPC_TEST(Registry, AKeyIsCreatedUnderOneThatIsThere) {
     ULONG disposition = 0;
     KDPC_EXPECT_EQ(create(nullptr, u"\\Registry\\Machine\\Nowhere\\Deep", &top), STATUS_OBJECT_NAME_NOT_FOUND);
     KDPC_EXPECT_EQ(create(nullptr, u"Machine", &top), STATUS_OBJECT_PATH_SYNTAX_BAD);
+    KDPC_EXPECT_EQ(create(nullptr, u"\\", &top), STATUS_OBJECT_NAME_NOT_FOUND);  // above the first key there is none
     KDPC_EXPECT_EQ(RtlCreateRegistryKey(RTL_REGISTRY_ABSOLUTE, const_cast<PWSTR>(kSoftware)), STATUS_SUCCESS);
     KDPC_EXPECT_EQ(open(nullptr, u"\\registry\\machine\\SOFTWARE\\", &top), STATUS_SUCCESS);
     KDPC_EXPECT_EQ(create(top, u"Acme", &sub, &disposition), STATUS_SUCCESS);

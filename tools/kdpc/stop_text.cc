@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cstddef>
 #include <cstdlib>
+#include <iterator>
 #include <optional>
 #include <string_view>
 
@@ -123,7 +124,6 @@ constexpr Row kRows[] = {
      0x111,
      "An interrupt service routine returned at another IRQL than it was called at.",
      {"0x111: the ISR's IRQL.", "The routine.", "The IRQL before.", "The IRQL after."}},
-    {stop::DriverVerifierDetectedViolation, 0x1002, "A spin lock was used that is none.", {"0x1002: not initialised.", "The lock.", "", ""}},
     {stop::DriverVerifierDetectedViolation,
      0x30,
      "KeRaiseIrql was asked for a level below the current one.",
@@ -142,8 +142,8 @@ constexpr Row kRows[] = {
      {"0xFA: the completion routine's IRQL.", "The routine.", "The IRQL before.", "The IRQL after."}},
     {stop::DriverVerifierDetectedViolation,
      0x1002,
-     "A lock was used that is none.",
-     {"0x1002: not initialised, or overwritten.", "The lock.", "", ""}},
+     "A lock or a list was used that has not been initialised, is no more, or was overwritten.",
+     {"0x1002: not initialised, or overwritten.", "The lock or list.", "Of a queued spin lock: the handle that does not fit.", ""}},
     {stop::DriverVerifierDetectedViolation,
      0x1004,
      "A lock was released in another thread than it was acquired in.",
@@ -286,6 +286,14 @@ constexpr Row kRows[] = {
      {"What: 3 is a LIST_ENTRY.", "The list, or the object it is part of.", "", ""}},
     {stop::ThreadTerminateHeldMutex, kAny, "A thread has ended while it owned a mutex.", {"The thread.", "The mutex.", "", ""}},
 };
+
+constexpr bool every_row_can_stand() {
+  for (std::size_t i = 0; i < std::size(kRows); ++i)
+    for (std::size_t before = 0; before < i; ++before)
+      if (kRows[before].code == kRows[i].code && (kRows[before].first == kAny || kRows[before].first == kRows[i].first)) return false;
+  return true;
+}
+static_assert(every_row_can_stand());
 
 std::string irql_name(unsigned irql) {
   switch (irql) {

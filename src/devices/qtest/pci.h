@@ -48,7 +48,6 @@ class PciFunction final : public Device {
   unsigned slot() const { return slot_; }
   std::uint16_t vendor() const { return vendor_; }
   std::uint16_t device() const { return device_; }
-  unsigned granted() const { return granted_; }
 
  private:
   friend class PciBus;
