@@ -1,6 +1,8 @@
 // The resolution of the clock: SEMANTICS TIM-18, 6.5, and what time says then (TIME-2, TIME-3).
 #include <wdm.h>
 
+#include <vector>
+
 #include "kdpc/test.h"
 #include "tests/kernel/timer_pair.h"
 
@@ -8,6 +10,8 @@ using namespace std::chrono_literals;
 using namespace kdpc::test;
 
 namespace {
+
+constexpr std::uint64_t kQuantumEnd = 2;  // WaitReason
 
 ULONG current_resolution() {
   ULONG longest = 0, shortest = 0, current = 0;
@@ -96,11 +100,22 @@ KDPC_TEST(TimerResolution, DoesNotShortenTheQuantumOrTheWatchdog, .options = {{"
   m.on(0, PASSIVE_LEVEL, [] { ExSetTimerResolution(10'000, TRUE); });
   m.on(0, DISPATCH_LEVEL, [] { KeStallExecutionProcessor(130'000); });  // eight ticks, 130 interrupts
   EXPECT_NO_FINDINGS();
-  auto other = m.start(0, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(100'000); });
+  // Two busy threads: each change from one to the other, or back, is the end of a quantum.
+  static ULONG_PTR threads[2];
+  const auto busy = [&m](int index) {
+    return m.start(0, PASSIVE_LEVEL, [index] {
+      threads[index] = reinterpret_cast<ULONG_PTR>(PsGetCurrentThreadId());
+      for (int turn = 0; turn < 100; ++turn) KeStallExecutionProcessor(1'000);
+    });
+  };
   m.forget_events();
-  m.on(0, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(100'000); });
-  m.run_until([&] { return other.done(); }, 1s);
-  EXPECT_LE(m.count("thread-switched"), 30u);  // two ticks each, and the watchdog's thread in between; not two interrupts each: 200
+  const auto first = busy(0), second = busy(1);
+  EXPECT_TRUE(m.run_until([&] { return first.done() && second.done(); }, 1s));
+  std::vector<std::uint64_t> ticks;
+  for (const auto& event : m.events("thread-switched", {{"why", kQuantumEnd}}))
+    if (event["from"] == threads[0] || event["from"] == threads[1]) ticks.push_back(event.time / kTickNanoseconds);
+  ASSERT_EQ(ticks.size(), 6u);  // 200 ms are twelve ticks
+  for (std::size_t index = 1; index < ticks.size(); ++index) EXPECT_EQ(ticks[index] - ticks[index - 1], 2u) << index;
 }
 
 KDPC_TEST(TimerResolution, TakesEffectAtOnceAndOnEveryProcessor, .processors = 4) {
@@ -121,13 +136,21 @@ KDPC_TEST(TimerResolution, MissedFullTicksAreMadeUpForAndMissedShortOnesAreNot) 
   m.on(0, PASSIVE_LEVEL, [] { ExSetTimerResolution(10'000, TRUE); });
   m.run_for(20ms);
   static ULONGLONG ticks;
+  m.forget_events();
   m.on(0, CLOCK_LEVEL, [] {
     ticks = tick_count();
     KeStallExecutionProcessor(100'000);
   });
+  std::size_t full = 0, all = 0;
+  for (const auto& tick : m.events("clock-ticked")) {
+    ++all;
+    full += tick["full"];
+  }
+  EXPECT_EQ(full, 6u);
+  EXPECT_EQ(all - full, 1u);  // of a hundred
   m.run_for(2ms);
   m.on(0, PASSIVE_LEVEL, [] {
-    KDPC_EXPECT(tick_count() - ticks >= 6);
+    KDPC_EXPECT_EQ(tick_count() - ticks, 6u);
     const ULONGLONG count = performance_count();
     KDPC_EXPECT(KeQueryInterruptTime() + 20'000 >= count, KeQueryInterruptTime(), count);
   });
@@ -152,15 +175,17 @@ KDPC_TEST(Time, ThePreciseVariantsAgreeAndNeverLieBeforeTheOthers) {
       KeStallExecutionProcessor(731);
       ULONG64 stamp = 0, unbiased_stamp = 0;
       const ULONGLONG before = performance_count();
+      // Asked first, so that a clock interrupt between two questions makes no difference.
+      const ULONGLONG on_the_tick = KeQueryInterruptTime(), system_time_on_the_tick = system_time();
       const ULONGLONG time = KeQueryInterruptTimePrecise(&stamp);
       const ULONGLONG unbiased = KeQueryUnbiasedInterruptTimePrecise(&unbiased_stamp);
       LARGE_INTEGER precise_system_time;
       KeQuerySystemTimePrecise(&precise_system_time);
+      const auto precise = static_cast<ULONGLONG>(precise_system_time.QuadPart);
       KDPC_EXPECT(stamp >= before && unbiased_stamp >= stamp && performance_count() >= unbiased_stamp);
       KDPC_EXPECT(unbiased >= time && unbiased - time < 100, unbiased, time);
-      KDPC_EXPECT(time >= KeQueryUnbiasedInterruptTime() || KeQueryInterruptTime() - time < kTick);
-      KDPC_EXPECT(static_cast<ULONGLONG>(precise_system_time.QuadPart) >= system_time() ||
-                  system_time() - static_cast<ULONGLONG>(precise_system_time.QuadPart) < kTick);
+      KDPC_EXPECT(time >= on_the_tick && time - on_the_tick < kTick + 100, time, on_the_tick);
+      KDPC_EXPECT(precise >= system_time_on_the_tick && precise - system_time_on_the_tick < kTick + 100, precise, system_time_on_the_tick);
     }
   });
 }
