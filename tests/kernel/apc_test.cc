@@ -402,7 +402,7 @@ KDPC_TEST(Apc, ToAThreadThatHasEndedIsRefused) {
   });
 }
 
-KDPC_TEST(Apc, GivesTheThreadItsIncrementAndTakesNoQuantum) {
+KDPC_TEST(Apc, GivesTheThreadItsIncrement) {
   RULE("BOOST-1");
   static KPRIORITY seen;
   auto waiting = start_waiting(m, 0);
@@ -413,6 +413,29 @@ KDPC_TEST(Apc, GivesTheThreadItsIncrementAndTakesNoQuantum) {
   });
   EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
   EXPECT_EQ(seen, 11);
+}
+
+// To be woken costs a unit of quantum, at the last of which a boost decays; to be woken for an APC costs none.
+KDPC_TEST(Apc, TakesNoQuantumOfAThreadThatWaits) {
+  RULE("BOOST-1");
+  initialize_events(m);
+  auto waiting = m.start(0, PASSIVE_LEVEL, [] {
+    target = KeGetCurrentThread();
+    for (int time = 0; time < 2; ++time) {
+      wait_for(&events[0]);
+      KDPC_EXPECT_EQ(KeQueryPriorityThread(target), 11);
+    }
+  });
+  m.run_for(1ms);
+  m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });  // five units are left
+  for (int time = 0; time < 10; ++time)
+    m.on(0, PASSIVE_LEVEL, [] {
+      special(apcs[0], target);
+      insert(apcs[0]);
+    });
+  EXPECT_STREQ(order, "SSSSSSSSSS");
+  m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
 }
 
 // -- user APCs: nothing here returns to user mode -------------------------------------------------------------------------------------------

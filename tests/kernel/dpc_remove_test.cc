@@ -5,24 +5,11 @@
 
 #include "kdpc/test.h"
 #include "machine/sim/choice.h"
+#include "tests/kernel/overlap.h"
+
+using namespace overlapping;
 
 namespace {
-
-int runs = 0;
-volatile int inside = 0;
-KDPC shared;
-
-VOID NTAPI record(PKDPC, PVOID, PVOID, PVOID) { ++runs; }
-VOID NTAPI overlap(PKDPC, PVOID, PVOID, PVOID) {
-  ++runs;
-  inside = inside + 1;
-  KeStallExecutionProcessor(200);
-  inside = inside - 1;
-}
-void reset() {
-  runs = 0;
-  inside = 0;
-}
 
 VOID NTAPI remove_itself(PKDPC Dpc, PVOID, PVOID, PVOID) {
   ++runs;
@@ -35,7 +22,7 @@ KDPC_TEST(DpcRemove, IsTrueExactlyOnceForAQueuedDpcAndItNeverRuns) {
   static KDPC dpc, running;
   reset();
   m.on(0, DISPATCH_LEVEL, [] {
-    KeInitializeDpc(&dpc, record, nullptr);
+    KeInitializeDpc(&dpc, count, nullptr);
     KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == FALSE);  // never queued
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
     KDPC_EXPECT(KeRemoveQueueDpc(&dpc) == TRUE);
@@ -64,24 +51,31 @@ KDPC_TEST(DpcRemove, DoesNotWaitForARunningRoutine, .processors = 2) {
   EXPECT_EQ(runs, 1);
 }
 
-KDPC_TEST(DpcRemove, LowersTheDepthButNotTheCountAndLeavesTheDrainRequested) {
+KDPC_TEST(DpcRemove, LowersTheDepthButNotTheCountAndLeavesTheDrainRequested, .options = {{"minimum_dpc_rate", "0"}}) {
   RULE("REM-3");
-  static KDPC dpc;
+  static KDPC dpc, low;
   reset();
-  m.on(0, DISPATCH_LEVEL, [] {
-    KeInitializeDpc(&dpc, record, nullptr);
+  const auto before = m.processor_state(0);
+  m.on(0, PASSIVE_LEVEL, [] {
+    KIRQL old;
+    KeInitializeDpc(&dpc, count, nullptr);
+    KeInitializeDpc(&low, count, nullptr);
+    KeSetImportanceDpc(&low, LowImportance);
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
     KeRemoveQueueDpc(&dpc);
     KDPC_EXPECT(dpc.DpcData == nullptr);
+    KeInsertQueueDpc(&low, nullptr, nullptr);  // asks for nothing itself …
+    KeLowerIrql(old);
+    KDPC_EXPECT_EQ(runs, 1);  // … and finds that the other one has
   });
-  const auto removed = m.events("dpc-removed", {{"dpc", m.address_of(&dpc)}});
-  ASSERT_EQ(removed.size(), 1u);
+  const auto queued = m.events("dpc-queued", {{"dpc", m.address_of(&low)}});
+  ASSERT_EQ(queued.size(), 1u);
+  EXPECT_EQ(queued[0]["drain_requested"], 0u);
+  EXPECT_EQ(queued[0]["depth"], 1u);
+  EXPECT_EQ(m.count("dpc-removed", {{"dpc", m.address_of(&dpc)}}), 1u);
   EXPECT_EQ(m.processor_state(0).dpc_depth, 0);
-  EXPECT_GE(m.processor_state(0).dpc_count, 1u);
-  bool requested = false;
-  for (const auto& event : m.events("drain-requested")) requested = requested || event.time <= removed[0].time;
-  EXPECT_TRUE(requested);
-  EXPECT_EQ(runs, 0);
+  EXPECT_EQ(m.processor_state(0).dpc_count, before.dpc_count + 3);  // these two, and the one that has brought the test in
 }
 
 KDPC_TEST(DpcRemoveEx, WaitsForTheRoutineThatRunsElsewhere, .processors = 2) {
@@ -120,7 +114,7 @@ KDPC_TEST(DpcRemoveEx, RemovesAQueuedOneWithoutWaiting) {
   static KDPC dpc;
   reset();
   m.on(0, DISPATCH_LEVEL, [] {
-    KeInitializeDpc(&dpc, record, nullptr);
+    KeInitializeDpc(&dpc, count, nullptr);
     KDPC_EXPECT(KeRemoveQueueDpcEx(&dpc, TRUE) == FALSE);
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
     KDPC_EXPECT(KeRemoveQueueDpcEx(&dpc, TRUE) == TRUE);

@@ -3,28 +3,13 @@
 
 #include "kdpc/test.h"
 #include "tests/kernel/due_time.h"
+#include "tests/kernel/overlap.h"
 
 using namespace std::chrono_literals;
 using namespace kdpc::test;
+using namespace overlapping;
 
 namespace {
-
-int runs = 0;
-volatile int inside = 0;
-KDPC shared;
-
-VOID NTAPI count(PKDPC, PVOID, PVOID, PVOID) { ++runs; }
-// Longest far away: when processor 0 is through with its own ones, others still run elsewhere.
-VOID NTAPI overlap(PKDPC, PVOID, PVOID, PVOID) {
-  ++runs;
-  inside = inside + 1;
-  KeStallExecutionProcessor(200 * (1 + KeGetCurrentProcessorNumber()));
-  inside = inside - 1;
-}
-void reset() {
-  runs = 0;
-  inside = 0;
-}
 
 KDPC_TEST(DpcFlush, ReturnsWhenEverythingQueuedBeforeHasRunEverywhere, .processors = 4) {
   RULE("FLU-1");
@@ -92,13 +77,11 @@ KDPC_TEST(DpcFlush, AboveDispatchItIsDiagnosedInEveryProfile, .options = {{"irql
   EXPECT_BUGCHECK(0xC4, 0xE5, DISPATCH_LEVEL);
 }
 
-VOID NTAPI flush_free(PKDPC, PVOID, PVOID, PVOID) { KeFlushQueuedDpcs(); }
-
 KDPC_TEST(DpcFlush, FromAThreadedDpcItWouldWaitForItsOwnThread, .options = {{"irql_checks", "free"}}) {
   RULE("FLU-4");
   static KDPC dpc;
   m.on(0, PASSIVE_LEVEL, [] {
-    KeInitializeThreadedDpc(&dpc, flush_free, nullptr);
+    KeInitializeThreadedDpc(&dpc, flush_in_dpc, nullptr);
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
   });
   EXPECT_BUGCHECK(0xC4, 0xE5, PASSIVE_LEVEL);

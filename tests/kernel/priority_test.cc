@@ -228,6 +228,45 @@ KDPC_TEST(Boost, AThreadThatOnlyWaitsUsesUpItsQuantumToo) {
   for (int index = 0; index < 8; ++index) EXPECT_EQ(seen[index], expected[index]) << index;
 }
 
+// A thread uses one tick of its quantum's two, is woken, and then runs until an equal one has its turn. How many ticks was that?
+ULONGLONG ticks_after_waking(kdpc::lab::Machine& m, unsigned priority) {
+  static ULONGLONG woken, other_ran;
+  other_ran = 0;
+  initialize_events(m);
+  auto task = m.start(0, PASSIVE_LEVEL,
+                      [] {
+                        for (const ULONGLONG before = tick_count(); tick_count() == before;) KeStallExecutionProcessor(100);
+                        wait_for(&events[0]);
+                        woken = tick_count();
+                        while (other_ran == 0) KeStallExecutionProcessor(100);
+                      },
+                      {.priority = priority});
+  m.run_for(20ms);
+  auto other = m.start(0, PASSIVE_LEVEL,
+                       [] {
+                         wait_for(&events[1]);
+                         other_ran = tick_count();
+                       },
+                       {.priority = priority});
+  m.run_for(1ms);
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
+    KeSetEvent(&events[1], IO_NO_INCREMENT, FALSE);
+  });
+  EXPECT_TRUE(m.run_until([&] { return task.done() && other.done(); }, 1s));
+  return other_ran - woken;
+}
+
+KDPC_TEST(Boost, BelowABaseOf14WakingDoesNotRenewTheQuantum) {
+  RULE("BOOST-1");
+  for (const unsigned base : {4u, 8u, 13u}) EXPECT_EQ(ticks_after_waking(m, base), 1u) << base;
+}
+
+KDPC_TEST(Boost, FromABaseOf14OnWakingRenewsTheQuantum) {
+  RULE("BOOST-1");
+  for (const unsigned base : {14u, 15u, 16u, 24u}) EXPECT_EQ(ticks_after_waking(m, base), 2u) << base;
+}
+
 // -- yielding -------------------------------------------------------------------------------------------------------------------------------
 
 KDPC_TEST(Yield, LetsAnEqualOrLowerThreadRunAndSaysWhetherOneDid) {
