@@ -15,16 +15,28 @@ void unload(kdpc::lab::Machine& m, std::uint64_t what) {
   m.unload_driver("leaves_behind", why);
 }
 
+// The parameters behind the first: what was found, and the range it lies in, which is the driver's image.
+void expect_in_image(const kdpc::lab::Machine& m) {
+  ASSERT_TRUE(m.outcome().bugcheck);
+  const auto& parameters = m.outcome().bugcheck->parameters;
+  EXPECT_LE(parameters[2], parameters[1]);
+  EXPECT_LT(parameters[1], parameters[3]);
+  for (const std::uint64_t address : {parameters[1], parameters[2], parameters[3] - 1})
+    EXPECT_EQ(m.place_of(address).image, "leaves_behind") << std::hex << address;
+}
+
 KDPC_TEST(Audit, AnActiveTimerOfTheImageIsABugCheck) {
   RULE("PNP-3");
   unload(m, 0);
   EXPECT_BUGCHECK(TIMER_OR_DPC_INVALID, 0);
+  expect_in_image(m);
 }
 
 KDPC_TEST(Audit, ADpcRoutineOfTheImageInAnActiveTimerElsewhereIsABugCheck) {
   RULE("PNP-3");
   unload(m, 1);
   EXPECT_BUGCHECK(TIMER_OR_DPC_INVALID, 2);
+  expect_in_image(m);
   EXPECT_EQ(m.place_of(m.outcome().bugcheck->parameters[1]).function, "Routine");
 }
 
@@ -32,6 +44,7 @@ KDPC_TEST(Audit, AQueuedWorkItemOfTheImageIsABugCheck) {
   RULE("PNP-3");
   unload(m, 2);
   EXPECT_BUGCHECK(WORKER_INVALID, 0);
+  expect_in_image(m);
 }
 
 KDPC_TEST(Audit, AQueuedWorkItemElsewhereThatCallsTheImageIsABugCheck) {

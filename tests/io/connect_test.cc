@@ -175,6 +175,9 @@ KDPC_TEST(Connect, ByLineTakesLevelAndSharingFromTheResources) {
     auto second = by_line(&other, serve_other);  // the line is level, so it is shared
     second.LineBased.SynchronizeIrql = 11;
     KDPC_EXPECT_EQ(IoConnectInterruptEx(&second), STATUS_SUCCESS);
+    const KIRQL before = KeAcquireInterruptSpinLock(other);
+    KDPC_EXPECT_EQ(KeGetCurrentIrql(), 11);
+    KeReleaseInterruptSpinLock(other, before);
     enable();
     board_in_use->trigger(0);
     KDPC_EXPECT_EQ(READ_REGISTER_ULONG(registers() + 3), 1u);
@@ -283,14 +286,13 @@ KDPC_TEST(Connect, AnInactiveInterruptIsNotServedUntilItIsActiveAgain, .processo
   RULE("INT-11");
   PulseBoard board({{"pulse"}});
   start(m, board);
-  m.on(0, DISPATCH_LEVEL, [] {});  // the highest level at which it may be called
   m.on(0, PASSIVE_LEVEL, [] {
     auto parameters = by_line(&interrupt);
     KDPC_EXPECT_EQ(IoConnectInterruptEx(&parameters), STATUS_SUCCESS);
     enable();
     report(true);  // it is that from the beginning: no error, and nothing happens
     KIRQL old;
-    KeRaiseIrql(DISPATCH_LEVEL, &old);
+    KeRaiseIrql(DISPATCH_LEVEL, &old);  // the highest level at which it may be called
     report(false);
     report(false);
     KeLowerIrql(old);

@@ -55,24 +55,38 @@ NTSTATUS connect(PKSERVICE_ROUTINE routine = serve, PKINTERRUPT* object = &inter
   return IoConnectInterruptEx(&parameters);
 }
 
-NTSTATUS connect_fully(KIRQL irql, KIRQL synchronize, PKSPIN_LOCK lock = nullptr) {
+struct Fully {
+  KIRQL irql = PASSIVE_LEVEL, synchronize = PASSIVE_LEVEL;
+  PKSPIN_LOCK lock = nullptr;
+  PKSERVICE_ROUTINE routine = serve;
+  KINTERRUPT_MODE mode = LevelSensitive;
+};
+NTSTATUS connect_fully(const Fully& wanted = {}) {
   IO_CONNECT_INTERRUPT_PARAMETERS parameters = {};
   parameters.Version = CONNECT_FULLY_SPECIFIED;
   auto& full = parameters.FullySpecified;
   full.PhysicalDeviceObject = physical;
   full.InterruptObject = &interrupt;
-  full.ServiceRoutine = serve;
-  full.SpinLock = lock;
+  full.ServiceRoutine = wanted.routine;
+  full.SpinLock = wanted.lock;
   full.Vector = translated_interrupt.u.Interrupt.Vector;
-  full.Irql = irql;
-  full.SynchronizeIrql = synchronize;
-  full.InterruptMode = LevelSensitive;
-  full.ShareVector = TRUE;
+  full.Irql = wanted.irql;
+  full.SynchronizeIrql = wanted.synchronize;
+  full.InterruptMode = wanted.mode;
+  full.ShareVector = wanted.mode == LevelSensitive;
   full.ProcessorEnableMask = 1;
   return IoConnectInterruptEx(&parameters);
 }
 
 void enable() { WRITE_REGISTER_ULONG(registers() + 1, 1); }
+
+void connect_and_trigger(lab::Machine& m) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    KDPC_EXPECT_EQ(connect_fully(), STATUS_SUCCESS);
+    enable();
+    board_in_use->trigger(0);
+  });
+}
 
 KDPC_TEST(PassiveInterrupt, TheResourceOfAPassiveLineSaysSoAndSelectsIt) {
   RULE("INT-23");
@@ -99,9 +113,9 @@ KDPC_TEST(PassiveInterrupt, FullySpecifiedSelectsItByBothLevels) {
   start(m, board);
   m.on(0, PASSIVE_LEVEL, [] {
     KSPIN_LOCK lock = 0;
-    KDPC_EXPECT_EQ(connect_fully(PASSIVE_LEVEL, PASSIVE_LEVEL, &lock), STATUS_INVALID_PARAMETER);
-    KDPC_EXPECT_EQ(connect_fully(PASSIVE_LEVEL, 5), STATUS_INVALID_PARAMETER);
-    KDPC_EXPECT_EQ(connect_fully(PASSIVE_LEVEL, PASSIVE_LEVEL), STATUS_SUCCESS);
+    KDPC_EXPECT_EQ(connect_fully({.lock = &lock}), STATUS_INVALID_PARAMETER);
+    KDPC_EXPECT_EQ(connect_fully({.synchronize = 5}), STATUS_INVALID_PARAMETER);
+    KDPC_EXPECT_EQ(connect_fully(), STATUS_SUCCESS);
     KDPC_EXPECT_EQ(connect(not_mine, &other), STATUS_INVALID_PARAMETER);  // a vector's routines run all at Passive or none
     enable();
     board_in_use->trigger(0);
@@ -117,11 +131,7 @@ KDPC_TEST(PassiveInterrupt, ALevelLineIsMaskedUntilTheRoutineHasReturned) {
   start(m, board);
   sleep = 200'000;  // 20 ms
   quiets = false;
-  m.on(0, PASSIVE_LEVEL, [] {
-    KDPC_EXPECT_EQ(connect_fully(PASSIVE_LEVEL, PASSIVE_LEVEL), STATUS_SUCCESS);
-    enable();
-    board_in_use->trigger(0);
-  });
+  connect_and_trigger(m);
   for (static int calls = 0; calls < 3; ++calls) {
     EXPECT_TRUE(m.run_until([] { return inside == 1 && served == calls; }, 1s));
     m.run_for(10ms);
@@ -140,14 +150,7 @@ KDPC_TEST(PassiveInterrupt, AnEdgeWhileTheRoutineRunsIsAnotherCall) {
   PulseBoard board({{"pulse"}}, false);
   start(m, board);
   sleep = 200'000;
-  m.on(0, PASSIVE_LEVEL, [] {
-    IO_CONNECT_INTERRUPT_PARAMETERS parameters = {};
-    parameters.Version = CONNECT_FULLY_SPECIFIED;
-    parameters.FullySpecified = {
-        physical,      &interrupt, serve, nullptr, nullptr, PASSIVE_LEVEL, FALSE, FALSE, translated_interrupt.u.Interrupt.Vector,
-        PASSIVE_LEVEL, Latched,    1,     0};
-    KDPC_EXPECT_EQ(IoConnectInterruptEx(&parameters), STATUS_SUCCESS);
-  });
+  m.on(0, PASSIVE_LEVEL, [] { KDPC_EXPECT_EQ(connect_fully({.mode = Latched}), STATUS_SUCCESS); });
   const unsigned vector = m.vector_of("pulse");
   m.send_message(vector);
   EXPECT_TRUE(m.run_until([] { return inside == 1; }, 1ms));
@@ -164,11 +167,7 @@ KDPC_TEST(PassiveInterrupt, SynchronizationIsByAnEventAndTheRoutineRunsAtPassive
   PulseBoard board({{"pulse"}});
   start(m, board);
   sleep = 200'000;
-  m.on(0, PASSIVE_LEVEL, [] {
-    KDPC_EXPECT_EQ(connect_fully(PASSIVE_LEVEL, PASSIVE_LEVEL), STATUS_SUCCESS);
-    enable();
-    board_in_use->trigger(0);
-  });
+  connect_and_trigger(m);
   EXPECT_TRUE(m.run_until([] { return inside == 1; }, 1ms));
   static KIRQL level;
   m.on(1, PASSIVE_LEVEL, [] {
@@ -196,7 +195,7 @@ KDPC_TEST(PassiveInterrupt, SynchronizingAboveItsLevelIsABugCheck) {
   RULE("INT-21");
   PulseBoard board({{"pulse"}});
   start(m, board);
-  m.on(0, PASSIVE_LEVEL, [] { connect_fully(PASSIVE_LEVEL, PASSIVE_LEVEL); });
+  m.on(0, PASSIVE_LEVEL, [] { connect_fully(); });
   m.on(0, APC_LEVEL, [] {
     KeSynchronizeExecution(
         interrupt, [](PVOID) NTAPI -> BOOLEAN { return TRUE; }, nullptr);
@@ -209,7 +208,7 @@ KDPC_TEST(PassiveInterrupt, ItHasNoSpinLock) {
   PulseBoard board({{"pulse"}});
   start(m, board);
   m.on(0, PASSIVE_LEVEL, [] {
-    connect_fully(PASSIVE_LEVEL, PASSIVE_LEVEL);
+    connect_fully();
     KeAcquireInterruptSpinLock(interrupt);
   });
   EXPECT_BUGCHECK(0x13B, 1, interrupt, 0, 0);
@@ -219,9 +218,7 @@ KDPC_TEST(PassiveInterrupt, TheSpinLockOfAnOrdinaryOneReturnsTheLevelBefore) {
   RULE("INT-22");
   PulseBoard board({{"pulse"}});
   start(m, board);
-  m.on(0, APC_LEVEL, [] {
-    KIRQL passive = 0;
-    KeLowerIrql(passive);
+  m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT_EQ(connect(), STATUS_SUCCESS);
     for (const KIRQL level : {PASSIVE_LEVEL, APC_LEVEL, DISPATCH_LEVEL}) {
       KIRQL old;
@@ -233,8 +230,6 @@ KDPC_TEST(PassiveInterrupt, TheSpinLockOfAnOrdinaryOneReturnsTheLevelBefore) {
       KDPC_EXPECT_EQ(KeGetCurrentIrql(), level);
       KeLowerIrql(old);
     }
-    KIRQL old;
-    KeRaiseIrql(APC_LEVEL, &old);
   });
 }
 
@@ -263,22 +258,7 @@ KDPC_TEST(PassiveInterrupt, ItRunsAboveOrdinaryThreadsAndAWorkItemMayFollow) {
     item = IoAllocateWorkItem(functional);
   });
   m.on(0, PASSIVE_LEVEL, [] {
-    IO_CONNECT_INTERRUPT_PARAMETERS parameters = {};
-    parameters.Version = CONNECT_FULLY_SPECIFIED;
-    parameters.FullySpecified = {physical,
-                                 &interrupt,
-                                 serve_and_queue,
-                                 nullptr,
-                                 nullptr,
-                                 PASSIVE_LEVEL,
-                                 FALSE,
-                                 TRUE,
-                                 translated_interrupt.u.Interrupt.Vector,
-                                 PASSIVE_LEVEL,
-                                 LevelSensitive,
-                                 1,
-                                 0};
-    KDPC_EXPECT_EQ(IoConnectInterruptEx(&parameters), STATUS_SUCCESS);
+    KDPC_EXPECT_EQ(connect_fully({.routine = serve_and_queue}), STATUS_SUCCESS);
     enable();
     board_in_use->trigger(0);
     KDPC_EXPECT_EQ(READ_REGISTER_ULONG(registers()), 0u);
@@ -312,11 +292,7 @@ KDPC_TEST(PassiveInterrupt, DisconnectingWaitsForTheRoutine, .processors = 2) {
   PulseBoard board({{"pulse"}});
   start(m, board);
   sleep = 200'000;
-  m.on(0, PASSIVE_LEVEL, [] {
-    KDPC_EXPECT_EQ(connect_fully(PASSIVE_LEVEL, PASSIVE_LEVEL), STATUS_SUCCESS);
-    enable();
-    board_in_use->trigger(0);
-  });
+  connect_and_trigger(m);
   EXPECT_TRUE(m.run_until([] { return inside == 1; }, 1ms));
   m.on(1, PASSIVE_LEVEL, [] {
     KDPC_EXPECT_EQ(int{inside}, 1);

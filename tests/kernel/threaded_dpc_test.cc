@@ -413,7 +413,7 @@ KDPC_TEST(ThreadedDpc, FreedWhileQueuedItIsFound) {
     KeInsertQueueDpc(pooled, nullptr, nullptr);
     ExFreePoolWithTag(pooled, 'cpD1');
   });
-  EXPECT_BUGCHECK(0xC7, 1, pooled);
+  EXPECT_BUGCHECK(0xC7, 1, pooled, pooled, pooled + 1);
 }
 
 }  // namespace
