@@ -14,9 +14,11 @@ struct Run {
   KIRQL irql;
   PVOID context;
   bool executing;
+  PKDPC dpc;
+  PVOID argument1, argument2;
 };
 Run ran[kMost];
-volatile LONG runs, winners, met;
+volatile LONG runs, winners, met, most_remaining;
 ULONG odd_one;  // the processor that does something else
 int meetings;
 
@@ -25,14 +27,20 @@ void reset() {
   runs = 0;
   winners = 0;
   met = 0;
+  most_remaining = 0;
   odd_one = kMost;
   meetings = 1;
 }
 
 // -- KeGenericCallDpc -----------------------------------------------------------------------------------------------------------------------
 
-VOID NTAPI note_and_say_done(PKDPC, PVOID Context, PVOID SystemArgument1, PVOID) {
-  ran[KeGetCurrentProcessorNumber()] = {KeGetCurrentIrql(), Context, KeIsExecutingDpc() != 0};
+VOID NTAPI note_and_say_done(PKDPC Dpc, PVOID Context, PVOID SystemArgument1, PVOID SystemArgument2) {
+  // What has not been counted down yet, and the barrier: how many have come to it, and of how many.
+  const LONG remaining = *static_cast<volatile LONG*>(SystemArgument1);
+  if (remaining > most_remaining) most_remaining = remaining;
+  KDPC_EXPECT_EQ(static_cast<const LONG*>(SystemArgument2)[0], LONG{0});
+  KDPC_EXPECT_EQ(static_cast<const LONG*>(SystemArgument2)[1], LONG(KeQueryActiveProcessorCount(nullptr)));
+  ran[KeGetCurrentProcessorNumber()] = {KeGetCurrentIrql(), Context, KeIsExecutingDpc() != 0, Dpc, SystemArgument1, SystemArgument2};
   InterlockedIncrement(&runs);
   KeSignalCallDpcDone(SystemArgument1);
 }
@@ -45,10 +53,14 @@ KDPC_TEST(GenericCallDpc, RunsAtDispatchOnEveryProcessorBeforeItReturns, .proces
       KeGenericCallDpc(note_and_say_done, &odd_one);
       KDPC_EXPECT_EQ(runs, LONG{4});
     });
+    EXPECT_EQ(most_remaining, 4);
     for (unsigned number = 0; number < 4; ++number) {
       EXPECT_EQ(ran[number].irql, DISPATCH_LEVEL) << number;
       EXPECT_EQ(ran[number].context, &odd_one);
       EXPECT_TRUE(ran[number].executing);
+      EXPECT_EQ(ran[number].argument1, ran[0].argument1) << number;
+      EXPECT_EQ(ran[number].argument2, ran[0].argument2) << number;
+      for (unsigned other = 0; other < number; ++other) EXPECT_NE(ran[number].dpc, ran[other].dpc);  // each processor's own
     }
   }
   const auto began = m.events("generic-call-began");
@@ -207,7 +219,7 @@ KDPC_TEST(GenericCallDpc, ReturnsWhenAllAreDoneAlthoughOneStillRuns, .processors
 
 ULONG_PTR NTAPI note_at_ipi_level(ULONG_PTR Argument) {
   const ULONG self = KeGetCurrentProcessorNumber();
-  ran[self] = {KeGetCurrentIrql(), reinterpret_cast<PVOID>(Argument), false};
+  ran[self] = {.irql = KeGetCurrentIrql(), .context = reinterpret_cast<PVOID>(Argument)};
   InterlockedIncrement(&runs);
   return 100 + self;
 }
