@@ -1,44 +1,15 @@
-// Kernel APCs, and the regions and waits they meet: SEMANTICS IRQL-7, IRQL-9, WAIT-4, CTX-2.
+// Kernel APCs, and the waits they meet: SEMANTICS IRQL-7, IRQL-9, WAIT-4, BOOST-1.
 #include <wdm.h>
 
 #include <chrono>
-#include <cstring>
 
 #include "kdpc/test.h"
-#include "tests/kernel/steps.h"
+#include "tests/kernel/apcs.h"
 
 using namespace std::chrono_literals;
 using namespace kdpc::test;
 
 namespace {
-
-KAPC apcs[4];
-PKTHREAD target;
-PKTHREAD ran_in;
-KIRQL kernel_level, normal_level;
-
-// The kernel routine notes a capital letter, the normal one a small one: the APC's context or first argument.
-VOID NTAPI kernel_routine(PKAPC Apc, PKNORMAL_ROUTINE* NormalRoutine, PVOID*, PVOID* SystemArgument1, PVOID*) {
-  KDPC_EXPECT_EQ(Apc->Inserted, FALSE);
-  KDPC_EXPECT(Apc >= &apcs[0] && Apc <= &apcs[3]);
-  kernel_level = KeGetCurrentIrql();
-  ran_in = KeGetCurrentThread();
-  KDPC_EXPECT((*NormalRoutine == nullptr) == (Apc->NormalContext == nullptr));
-  note(*static_cast<const char*>(*SystemArgument1));
-}
-VOID NTAPI normal_routine(PVOID NormalContext, PVOID, PVOID SystemArgument2) {
-  normal_level = KeGetCurrentIrql();
-  KDPC_EXPECT_EQ(SystemArgument2, &target);
-  note(*static_cast<const char*>(NormalContext));
-}
-
-void special(KAPC& apc, PKTHREAD thread, PKKERNEL_ROUTINE routine = kernel_routine) {
-  KeInitializeApc(&apc, thread, OriginalApcEnvironment, routine, nullptr, nullptr, KernelMode, nullptr);
-}
-void normal(KAPC& apc, PKTHREAD thread, const char* letter = "n", PKNORMAL_ROUTINE routine = normal_routine) {
-  KeInitializeApc(&apc, thread, OriginalApcEnvironment, kernel_routine, nullptr, routine, KernelMode, const_cast<char*>(letter));
-}
-BOOLEAN insert(KAPC& apc, const char* letter = "S") { return KeInsertQueueApc(&apc, const_cast<char*>(letter), &target, IO_NO_INCREMENT); }
 
 // -- where and when -------------------------------------------------------------------------------------------------------------------------
 
@@ -154,113 +125,6 @@ KDPC_TEST(NormalApc, IsInterruptedBySpecialOnesButNotByNormalOnes) {
     insert(apcs[0], "K");
   });
   EXPECT_STREQ(order, "K(S)Nn");
-}
-
-// -- regions --------------------------------------------------------------------------------------------------------------------------------
-
-KDPC_TEST(CriticalRegion, KeepsNormalApcsOffUntilTheOutermostIsLeft) {
-  RULE("CTX-2");
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    PKTHREAD self = KeGetCurrentThread();
-    special(apcs[0], self);
-    normal(apcs[1], self);
-    KeEnterCriticalRegion();
-    KeEnterCriticalRegion();
-    insert(apcs[1], "N");
-    insert(apcs[0]);
-    note('1');
-    KeLeaveCriticalRegion();
-    note('2');
-    KeLeaveCriticalRegion();
-    note('3');
-  });
-  EXPECT_STREQ(order, "S12Nn3");
-}
-
-KDPC_TEST(GuardedRegion, KeepsAllApcsOffUntilTheOutermostIsLeft) {
-  RULE("CTX-2");
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    PKTHREAD self = KeGetCurrentThread();
-    special(apcs[0], self);
-    normal(apcs[1], self);
-    KeEnterGuardedRegion();
-    KeEnterGuardedRegion();
-    KDPC_EXPECT_EQ(KeAreApcsDisabled(), TRUE);
-    KDPC_EXPECT_EQ(KeAreAllApcsDisabled(), TRUE);
-    insert(apcs[1], "N");
-    insert(apcs[0]);
-    KeLeaveGuardedRegion();
-    note('1');
-    KeLeaveGuardedRegion();
-    note('2');
-    KDPC_EXPECT_EQ(KeAreAllApcsDisabled(), FALSE);
-  });
-  EXPECT_STREQ(order, "1SNn2");
-}
-
-KDPC_TEST(CriticalRegion, LeftAtApcLevelDeliversOnlyWhenLowered) {
-  RULE("CTX-2");
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    normal(apcs[0], KeGetCurrentThread());
-    KeEnterCriticalRegion();
-    insert(apcs[0], "N");
-    KIRQL old;
-    KeRaiseIrql(APC_LEVEL, &old);
-    KeLeaveCriticalRegion();
-    note('1');
-    KeLowerIrql(old);
-  });
-  EXPECT_STREQ(order, "1Nn");
-}
-
-KDPC_TEST(Mutex, ReleasedLetsTheApcsIn) {
-  static KMUTEX mutex;
-  reset();
-  m.on(0, PASSIVE_LEVEL, [] {
-    KeInitializeMutex(&mutex, 0);
-    normal(apcs[0], KeGetCurrentThread());
-    wait_for(&mutex);
-    insert(apcs[0], "N");
-    note('1');
-    KeReleaseMutex(&mutex, FALSE);
-    note('2');
-  });
-  EXPECT_STREQ(order, "1Nn2");
-}
-
-KDPC_TEST(CriticalRegion, LeftWithoutHavingBeenEnteredIsAFinding) {
-  RULE("IRQL-7");
-  m.on(0, PASSIVE_LEVEL, [] { KeLeaveCriticalRegion(); });
-  EXPECT_BUGCHECK(0xC4, 0x3E, 0, 0, 0);
-}
-
-KDPC_TEST(CriticalRegion, EnteredAboveApcLevelIsAFinding) {
-  RULE("IRQL-7");
-  m.on(0, DISPATCH_LEVEL, [] { KeEnterCriticalRegion(); });
-  EXPECT_BUGCHECK(0xC4, 0x11A, DISPATCH_LEVEL);
-}
-KDPC_TEST(CriticalRegion, LeftAboveApcLevelIsAFinding) {
-  RULE("IRQL-7");
-  m.on(0, DISPATCH_LEVEL, [] { KeLeaveCriticalRegion(); });
-  EXPECT_BUGCHECK(0xC4, 0x11B, DISPATCH_LEVEL);
-}
-
-KDPC_TEST(CriticalRegion, NotLeftByAThreadThatEndsIsAFinding) {
-  m.on(0, PASSIVE_LEVEL, [] { KeEnterCriticalRegion(); });
-  m.run_for(1ms);
-  EXPECT_BUGCHECK(0x20, 0, 0xFFFF, PASSIVE_LEVEL);
-}
-KDPC_TEST(GuardedRegion, NotLeftByAThreadThatEndsIsAFinding) {
-  m.on(0, PASSIVE_LEVEL, [] {
-    KeEnterGuardedRegion();
-    special(apcs[0], KeGetCurrentThread());
-    insert(apcs[0]);
-  });
-  m.run_for(1ms);
-  EXPECT_BUGCHECK(0x20, &apcs[0], 0xFFFF0000u, PASSIVE_LEVEL);
 }
 
 // -- to another thread ----------------------------------------------------------------------------------------------------------------------
