@@ -173,10 +173,10 @@ KDPC_TEST(Connect, ByLineTakesLevelAndSharingFromTheResources) {
     KDPC_EXPECT_EQ(static_cast<ULONG>(KeGetCurrentIrql()), translated_interrupt.u.Interrupt.Level);
     KeReleaseInterruptSpinLock(interrupt, old);
     auto second = by_line(&other, serve_other);  // the line is level, so it is shared
-    second.LineBased.SynchronizeIrql = 11;
+    second.LineBased.SynchronizeIrql = 12;       // above every line
     KDPC_EXPECT_EQ(IoConnectInterruptEx(&second), STATUS_SUCCESS);
     const KIRQL before = KeAcquireInterruptSpinLock(other);
-    KDPC_EXPECT_EQ(KeGetCurrentIrql(), 11);
+    KDPC_EXPECT_EQ(KeGetCurrentIrql(), 12);
     KeReleaseInterruptSpinLock(other, before);
     enable();
     board_in_use->trigger(0);
