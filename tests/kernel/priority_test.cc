@@ -99,48 +99,38 @@ void start_waiters(kdpc::lab::Machine& m) {
   waiter(m, 0, 10, events[1], 'b');
 }
 
-KDPC_TEST(StandbyThread, MadeLowerThanAReadyOneIsDisplaced) {
-  RULE("WAIT-7");
+// A thread of priority 8 readies the one of 12, and perhaps the one of 10 too, makes the first `priority`, and lowers.
+void make_lower(kdpc::lab::Machine& m, KPRIORITY priority, bool both) {
   start_waiters(m);
-  m.on(0, DISPATCH_LEVEL, [] {
+  m.on(0, PASSIVE_LEVEL, [priority, both] {
+    KIRQL old;
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
     KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
-    KeSetEvent(&events[1], IO_NO_INCREMENT, FALSE);
-    KeSetPriorityThread(waiting_thread, 9);
+    if (both) KeSetEvent(&events[1], IO_NO_INCREMENT, FALSE);
+    KeSetPriorityThread(waiting_thread, priority);
+    note('d');
+    KeLowerIrql(old);
     note('1');
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
-  EXPECT_STREQ(order, "1ba");
+  EXPECT_TRUE(m.run_until([both] { return steps == (both ? 4 : 3); }, 1s));
+}
+
+KDPC_TEST(StandbyThread, MadeLowerThanAReadyOneIsDisplaced) {
+  RULE("WAIT-7");
+  make_lower(m, 9, true);
+  EXPECT_STREQ(order, "dba1");
 }
 
 KDPC_TEST(StandbyThread, MadeLowerThanTheRunningOneLetsItRun) {
   RULE("WAIT-7");
-  start_waiters(m);
-  m.on(0, PASSIVE_LEVEL, [] {
-    KIRQL old;
-    KeRaiseIrql(DISPATCH_LEVEL, &old);
-    KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
-    KeSetPriorityThread(waiting_thread, 7);
-    KeLowerIrql(old);
-    note('1');
-  });
-  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 1s));
-  EXPECT_STREQ(order, "1a");
+  make_lower(m, 7, false);
+  EXPECT_STREQ(order, "d1a");
 }
 
 KDPC_TEST(StandbyThread, MadeLowerButStillTheBestRunsNext) {
   RULE("WAIT-7");
-  start_waiters(m);
-  m.on(0, PASSIVE_LEVEL, [] {
-    KIRQL old;
-    KeRaiseIrql(DISPATCH_LEVEL, &old);
-    KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
-    KeSetEvent(&events[1], IO_NO_INCREMENT, FALSE);
-    KeSetPriorityThread(waiting_thread, 11);
-    KeLowerIrql(old);
-    note('1');
-  });
-  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
-  EXPECT_STREQ(order, "ab1");
+  make_lower(m, 11, true);
+  EXPECT_STREQ(order, "dab1");
 }
 
 // -- increments -----------------------------------------------------------------------------------------------------------------------------

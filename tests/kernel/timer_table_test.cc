@@ -174,12 +174,13 @@ KDPC_TEST(TimerDpc, RunsWhenTheLevelFallsOnItsOwnProcessorAndNotOnAny, .processo
 // -- TIM-21: many timers on one tick -----------------------------------------------------------------------------------------------------------
 
 int cancelled = 0;
-// Each tries to cancel all that are due with it: of those in later batches it is in time.
+// One tries to cancel others that are due with it: of those in later batches it is in time.
 VOID NTAPI cancel_those_behind(PKDPC Dpc, PVOID, PVOID, PVOID) {
   runs = runs + 1;
   const auto index = CONTAINING_RECORD(Dpc, Pair, dpc) - many;
   if (index != 500) return;
-  for (int other = 501; other < 1000; other += 100) cancelled += KeCancelTimer(&many[other].timer) ? 1 : 0;
+  for (const int other : {501, 502, 503}) KDPC_EXPECT_EQ(KeCancelTimer(&many[other].timer), FALSE);
+  for (const int other : {504, 601, 999}) cancelled += KeCancelTimer(&many[other].timer) ? 1 : 0;
 }
 
 KDPC_TEST(TimerBatch, AThousandTimersOfOneTickAreOneDrainInBatchesOfFour, .processors = 2) {
@@ -194,10 +195,10 @@ KDPC_TEST(TimerBatch, AThousandTimersOfOneTickAreOneDrainInBatchesOfFour, .proce
   });
   m.forget_events();
   m.run_for(50ms);
-  // Number 501 is of the same batch as 500 and beyond recall; 601, 701, 801 and 901 are not.
-  EXPECT_EQ(cancelled, 4);
-  EXPECT_EQ(runs, 996);
-  EXPECT_EQ(m.count("timer-expired"), 996u);
+  // Numbers 501 to 503 are of the same batch as 500 and beyond recall; 504 is the first of the next.
+  EXPECT_EQ(cancelled, 3);
+  EXPECT_EQ(runs, 997);
+  EXPECT_EQ(m.count("timer-expired"), 997u);
   std::size_t drains = 0;
   const auto expired = m.events("timer-expired");
   for (const auto& drain : m.events("drain-began")) drains += drain.time < expired.back().time && drain.time > expired.front().time - 10'000 ? 1 : 0;
