@@ -7,19 +7,20 @@
 
 #include "tests/io/host_driver.h"
 #include "tests/io/pulse_board.h"
+#include "tests/io/told.h"
 
 namespace kdpc {
 namespace {
 
+using test::forget_told;
 using test::make_device;
 using test::make_driver;
 using test::PulseBoard;
+using test::tell;
+using test::told;
 
 constexpr ULONG kTag = pool_tag("Test");
 constexpr std::uint64_t kBase = 0x10'0000;
-
-std::string told;  // its room is reserved before the machine runs
-void tell(const char* what) { (told += what) += ' '; }
 
 alignas(4096) std::byte memory[4 * 4096];  // of the board
 PDEVICE_OBJECT physical = nullptr, device = nullptr, other = nullptr;
@@ -60,8 +61,7 @@ PDMA_ADAPTER get_adapter() {
 // A device whose board has memory of its own, or none; and 6000 bytes of pool to transfer.
 struct Ready {
   Ready(lab::Machine& machine, bool own_memory) : m(machine), board({{"pulse"}}) {
-    told.clear();
-    told.reserve(1024);
+    forget_told();
     base = nullptr;
     list = nullptr;
     answer = DeallocateObjectKeepRegisters;

@@ -3,9 +3,9 @@
 #include <wdm.h>
 
 #include <cstring>
-#include <string>
 
 #include "tests/io/host_driver.h"
+#include "tests/io/told.h"
 
 namespace kdpc {
 namespace {
@@ -13,25 +13,21 @@ namespace {
 using namespace std::chrono_literals;
 using test::accept_files;
 using test::finish;
+using test::forget_told;
 using test::make_device;
 using test::make_driver;
+using test::tell;
+using test::told;
 
-std::string told;  // what happened, in order; its room is reserved before the machine runs
 PDEVICE_OBJECT lower = nullptr;
 PIRP held = nullptr;
 int cancelled = 0;
 
 void begin() {
-  told.clear();
-  told.reserve(4096);
+  forget_told();
   lower = nullptr;
   held = nullptr;
   cancelled = 0;
-}
-
-void tell(const char* what) {
-  told += what;
-  told += ' ';
 }
 
 NTSTATUS NTAPI completed_above(PDEVICE_OBJECT device, PIRP irp, PVOID context) {

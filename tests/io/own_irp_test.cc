@@ -3,28 +3,28 @@
 #include <wdm.h>
 
 #include <cstring>
-#include <string>
 
 #include "tests/io/host_driver.h"
+#include "tests/io/told.h"
 
 namespace kdpc {
 namespace {
 
 using test::accept_files;
 using test::finish;
+using test::forget_told;
 using test::make_device;
 using test::make_driver;
+using test::tell;
+using test::told;
 
-std::string told;  // its room is reserved before the machine runs
 PDEVICE_OBJECT lower = nullptr;
 PIRP kept[3];
 
 void begin() {
-  told.clear();
-  told.reserve(1024);
+  forget_told();
   lower = nullptr;
 }
-void tell(const char* what) { (told += what) += ' '; }
 
 NTSTATUS NTAPI fill(PDEVICE_OBJECT, PIRP irp) {
   const ULONG length = IoGetCurrentIrpStackLocation(irp)->Parameters.Read.Length;

@@ -6,6 +6,7 @@
 
 #include "tests/io/host_driver.h"
 #include "tests/io/pulse_board.h"
+#include "tests/io/told.h"
 
 namespace kdpc {
 namespace {
@@ -13,11 +14,13 @@ namespace {
 using namespace std::chrono_literals;
 using test::accept_files;
 using test::finish;
+using test::forget_told;
 using test::make_driver;
 using test::PulseBoard;
+using test::tell;
+using test::told;
 using testing::HasSubstr;
 
-std::string told;  // its room is reserved before the machine runs
 PDEVICE_OBJECT physical = nullptr, functional = nullptr, below = nullptr;
 UCHAR refused = 0xFF;  // the minor function that the driver fails
 bool failed = false;   // what it answers to IRP_MN_QUERY_PNP_DEVICE_STATE
@@ -39,7 +42,7 @@ const char* name_of(UCHAR minor) {
 
 NTSTATUS NTAPI on_pnp(PDEVICE_OBJECT, PIRP irp) {
   const UCHAR minor = IoGetCurrentIrpStackLocation(irp)->MinorFunction;
-  if (const char* name = name_of(minor)) (told += name) += ' ';
+  if (const char* name = name_of(minor)) tell(name);
   if (minor == refused) return finish(irp, STATUS_DEVICE_BUSY);
   if (minor == IRP_MN_QUERY_PNP_DEVICE_STATE && failed) return finish(irp, STATUS_SUCCESS, PNP_DEVICE_FAILED);
   irp->IoStatus.Status = STATUS_SUCCESS;
@@ -56,7 +59,7 @@ NTSTATUS NTAPI on_pnp(PDEVICE_OBJECT, PIRP irp) {
 
 // The system request first, then the device request that follows from it, as a power policy owner does it.
 VOID NTAPI device_power_done(PDEVICE_OBJECT, UCHAR, POWER_STATE state, PVOID context, PIO_STATUS_BLOCK) {
-  told += state.DeviceState == PowerDeviceD0 ? "D0-done " : "D3-done ";
+  tell(state.DeviceState == PowerDeviceD0 ? "D0-done" : "D3-done");
   auto* irp = static_cast<PIRP>(context);
   IoSkipCurrentIrpStackLocation(irp);
   PoStartNextPowerIrp(irp);
@@ -68,9 +71,7 @@ NTSTATUS NTAPI on_power(PDEVICE_OBJECT, PIRP irp) {
   const auto& power = location->Parameters.Power;
   const bool query = location->MinorFunction == IRP_MN_QUERY_POWER;
   if (power.Type == SystemPowerState) {
-    told += query ? "query-S" : "set-S";
-    told += static_cast<char>('0' + power.State.SystemState - 1);
-    told += ' ';
+    tell((query ? "query-S" : "set-S") + std::to_string(power.State.SystemState - 1));
     if (location->MinorFunction == refused) return finish(irp, STATUS_DEVICE_BUSY);
     if (!query && refused == 0xFE) {  // never completes it
       IoMarkIrpPending(irp);
@@ -85,7 +86,7 @@ NTSTATUS NTAPI on_power(PDEVICE_OBJECT, PIRP irp) {
       return STATUS_PENDING;
     }
   } else {
-    told += power.State.DeviceState == PowerDeviceD0 ? "D0 " : "D3 ";
+    tell(power.State.DeviceState == PowerDeviceD0 ? "D0" : "D3");
     POWER_STATE state = power.State;
     PoSetPowerState(functional, DevicePowerState, state);
   }
@@ -95,7 +96,7 @@ NTSTATUS NTAPI on_power(PDEVICE_OBJECT, PIRP irp) {
 }
 
 NTSTATUS NTAPI on_shutdown(PDEVICE_OBJECT, PIRP irp) {
-  told += "shutdown ";
+  tell("shutdown");
   return finish(irp, STATUS_SUCCESS);
 }
 
@@ -111,8 +112,7 @@ NTSTATUS NTAPI add_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT its_physical) {
 // A machine with one device, started.
 struct Started {
   explicit Started(lab::Machine& machine) : m(machine), board({{"pulse"}}) {
-    told.clear();
-    told.reserve(4096);
+    forget_told();
     refused = 0xFF;
     failed = false;
     stuck = nullptr;

@@ -2,9 +2,8 @@
 #include <gmock/gmock.h>
 #include <wdm.h>
 
-#include <string>
-
 #include "tests/io/host_driver.h"
+#include "tests/io/told.h"
 
 namespace kdpc {
 namespace {
@@ -12,18 +11,18 @@ namespace {
 using namespace std::chrono_literals;
 using test::accept_files;
 using test::finish;
+using test::forget_told;
 using test::make_device;
 using test::make_driver;
+using test::tell;
+using test::told;
 
-std::string told;  // its room is reserved before the machine runs
 PDEVICE_OBJECT device = nullptr;
 
 void begin() {
-  told.clear();
-  told.reserve(1024);
+  forget_told();
   device = nullptr;
 }
-void tell(const char* what) { (told += what) += ' '; }
 
 // -- the queue itself -------------------------------------------------------------------------------------------------------------------------
 
