@@ -46,6 +46,17 @@ void prepare_threaded(PKDPC which, PKDEFERRED_ROUTINE routine = record, int targ
   if (target >= 0) KeSetTargetProcessorDpc(which, static_cast<CCHAR>(target));
 }
 
+// From now on `dpc` is at work on processor 0, until it is told to go on.
+void start_work(kdpc::lab::Machine& m) {
+  inside = 0;
+  go_on = false;
+  m.start(0, PASSIVE_LEVEL, [] {
+    prepare_threaded(&dpc, work_until_told);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 1ms));
+}
+
 // -- where and how it runs ------------------------------------------------------------------------------------------------------------------
 
 KDPC_TEST(ThreadedDpc, RunsAtPassiveInAThreadOfTheHighestPriorityOnItsProcessor, .processors = 2) {
@@ -145,8 +156,6 @@ KDPC_TEST(ThreadedDpc, TheFreeProfileLetsItDoWhatAThreadMay, .options = {{"irql_
 KDPC_TEST(ThreadedDpc, AnOrdinaryDpcAndAnInterruptPreemptIt) {
   RULE("THR-2");
   reset();
-  inside = 0;
-  go_on = false;
   static PKINTERRUPT interrupt;
   static volatile int seen = 0;
   seen = 0;
@@ -162,10 +171,8 @@ KDPC_TEST(ThreadedDpc, AnOrdinaryDpcAndAnInterruptPreemptIt) {
                    STATUS_SUCCESS);
     KeInitializeDpc(
         &other, [](PKDPC, PVOID, PVOID, PVOID) NTAPI { seen = seen + 10 * inside; }, nullptr);
-    prepare_threaded(&dpc, work_until_told);
   });
-  m.start(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&dpc, nullptr, nullptr); });
-  ASSERT_TRUE(m.run_until([] { return inside == 1; }, 1ms));
+  start_work(m);
   m.send_message(0x51);
   ASSERT_TRUE(m.run_until([] { return seen == 11; }, 1ms));
   EXPECT_EQ(inside, 1);
@@ -176,14 +183,10 @@ KDPC_TEST(ThreadedDpc, AnOrdinaryDpcAndAnInterruptPreemptIt) {
 KDPC_TEST(ThreadedDpc, NoThreadPreemptsItButOneOfItsPriorityTakesTurns) {
   RULE("THR-2");
   reset();
-  inside = 0;
-  go_on = false;
   static volatile bool high_ran = false, equal_ran = false;
   high_ran = false;
   equal_ran = false;
-  m.on(0, PASSIVE_LEVEL, [] { prepare_threaded(&dpc, work_until_told); });
-  m.start(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&dpc, nullptr, nullptr); });
-  ASSERT_TRUE(m.run_until([] { return inside == 1; }, 1ms));
+  start_work(m);
   m.start(0, PASSIVE_LEVEL, [] { high_ran = true; }, {.priority = 30});
   m.run_for(200ms);
   EXPECT_FALSE(high_ran);
