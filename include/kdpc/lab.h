@@ -57,6 +57,15 @@ struct Level {
 // Names and values as in scenario files. An unknown name or value is an error that says which ones there are.
 using Settings = std::map<std::string, std::string>;
 
+// The rule checks (docs/checks.md): they listen to a run and find mistakes that Windows would not show, or not yet. An error ends the run; advice
+// never does. Only where every fact of a run is told, which is the simulated machine.
+struct Checks {
+  bool on = true;
+  bool keep_going = false;            // an error is noted, and the run goes on
+  std::vector<std::string> off = {};  // ids of rules that are not wanted
+  Settings limits = {};               // microseconds: dpc, isr, spin_lock, interrupt; runs in a row: requeues
+};
+
 struct Config {
   unsigned processors = 1;
   // The fields of kernel/options.h, {{"irql_checks", "free"}, {"dpc_queue_depth", "4"}}, and a profile for several of them, {{"profile", "win7"}};
@@ -66,6 +75,7 @@ struct Config {
   std::size_t memory = std::size_t{256} << 20;  // reserved, not used
   std::size_t remember_events = 1'000'000;      // the newest ones are kept; 0: none, and no question about events has an answer
   bool hash = true;                             // compute trace_hash()
+  Checks checks = {};
 };
 
 enum class Ended : std::uint8_t {
@@ -76,6 +86,7 @@ enum class Ended : std::uint8_t {
   Quiescent,     // nothing will ever happen again by itself
   NoProgress,    // over for good: code without interrupt points used up the host-time guard
   HostFailure,   // over for good: a device failed
+  Finding,      // over for good: a rule check has found an error
 };
 std::string_view name_of(Ended how);
 
@@ -104,10 +115,41 @@ struct Bugcheck {
   std::vector<Place> stack;  // innermost first
 };
 
+// Somebody who is in a finding: the culprit, or the other side of it.
+struct Party {
+  std::string role;  // "takes the second lock while it holds the first"
+  std::string text;  // "DPC nic!NicDpc on processor 1 at IRQL 2, thread 0, 1.250 000 ms"
+  Nanoseconds time = 0;
+  unsigned processor = 0;
+  unsigned irql = 0;
+  unsigned thread = 0;       // the running, or borrowed, thread
+  Place place;               // the innermost one outside this library
+  std::vector<Place> stack;  // innermost first
+};
+
+// What a rule check has found.
+struct Finding {
+  std::string id;  // "lock-order": stable, and what docs/checks.md explains
+  bool advice = false;
+  bool stop = false;  // not a finding of its own: what the checks know about the bug check that has ended the run
+  std::string sentence;
+  std::string fix;         // the usual one
+  std::uint32_t code = 0;  // the bug check of Windows, or of Driver Verifier; 0: Windows says nothing
+  std::uint32_t subcode = 0;
+  std::string code_name;
+  std::string ddi_rule;  // DDI compliance rule, or empty
+  std::string rule;      // SEMANTICS rule id
+  Place place;           // of the first party
+  std::vector<Party> parties;
+  std::uint64_t count = 1;     // how often it was found
+  std::string report() const;  // several lines for people
+};
+
 struct Outcome {
   Ended how = Ended::ConditionMet;
   std::string text;  // what happened, where it is not a bug check
   std::optional<Bugcheck> bugcheck;
+  std::optional<Finding> finding;  // the one that has ended the run; or what the checks know about the bug check
   bool over() const;           // nothing can run any more
   std::string report() const;  // several lines for people; verdict first
 };
@@ -218,6 +260,8 @@ class Machine {
   const Config& config() const;
   // The options in force, all of them, by name.
   Settings options() const;
+  // What the checks have found so far, oldest first; advice too.
+  std::vector<Finding> findings() const;
 
   // -- hardware -----------------------------------------------------------------------------------------------------------------------------
 

@@ -63,6 +63,9 @@ class Session {
     settle();
     const lab::Outcome& outcome = machine_->outcome();
     if (outcome.over() && !expected_) ADD_FAILURE_AT(file_, line_) << outcome.report();
+    if (!outcome.over() && !expected_)  // those that were noted while the run went on
+      for (const lab::Finding& finding : machine_->findings())
+        if (!finding.advice && !finding.stop) ADD_FAILURE_AT(file_, line_) << finding.report();
     if (::testing::Test::HasFailure()) {
       std::fputs(explanation().c_str(), stdout);
       std::fflush(stdout);
@@ -117,8 +120,22 @@ class Session {
       ADD_FAILURE_AT(file, line) << "Expected the run to end with " << lab::name_of(wanted) << ", but: " << machine_->outcome().report();
   }
 
+  void expect_finding(const char* file, int line, std::string_view id) {
+    settle();
+    expected_ = true;
+    std::string others;
+    for (const lab::Finding& finding : machine_->findings()) {
+      if (finding.id == id) return;
+      others += finding.report();
+    }
+    if (machine_->outcome().over()) others += machine_->outcome().report();
+    ADD_FAILURE_AT(file, line) << "Expected the finding " << id << ", but there is " << (others.empty() ? "none" : "only this:\n" + others);
+  }
+
   void expect_no_findings(const char* file, int line) {
     settle();
+    for (const lab::Finding& finding : machine_->findings())
+      if (!finding.advice && !machine_->outcome().over()) ADD_FAILURE_AT(file, line) << finding.report();
     if (!machine_->outcome().over()) return;
     expected_ = true;  // said here, once
     ADD_FAILURE_AT(file, line) << machine_->outcome().report();
@@ -188,6 +205,8 @@ inline void check(bool holds, const char* expression, const char* file, int line
 #define EXPECT_BUGCHECK(...) ::kdpc::test::Session::current()->expect_bugcheck(__FILE__, __LINE__, #__VA_ARGS__, {__VA_ARGS__})
 // The last run ended like this: EXPECT_ENDED(Deadlock).
 #define EXPECT_ENDED(how) ::kdpc::test::Session::current()->expect_ended(__FILE__, __LINE__, ::kdpc::lab::Ended::how)
+// The rule checks have found this: EXPECT_FINDING("lock-order"). They end the run by it, unless .checks = {.keep_going = true}; advice never does.
+#define EXPECT_FINDING(id) ::kdpc::test::Session::current()->expect_finding(__FILE__, __LINE__, id)
 #define EXPECT_NO_FINDINGS() ::kdpc::test::Session::current()->expect_no_findings(__FILE__, __LINE__)
 
 // This test proves a rule of the specification; tools/rules reads it from the results.

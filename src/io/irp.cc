@@ -125,11 +125,13 @@ NTSTATUS call(DEVICE_OBJECT* device, IRP* irp) {
   location->DeviceObject = device;
   PDRIVER_DISPATCH routine = device->DriverObject->MajorFunction[location->MajorFunction];
   const Irql before = Machine::irql();
-  Machine::observe(IrpSent{irp, routine, location->MajorFunction, location->MinorFunction});
+  const auto number = static_cast<std::uint8_t>(irp->CurrentLocation);
+  Machine::observe(IrpSent{irp, routine, location->MajorFunction, location->MinorFunction, number});
   const NTSTATUS status = routine(device, irp);
   if (const Irql after = Machine::irql(); after != before && is_strict())
     bug_check(stop::DriverVerifierIoManagerViolation, {5, as_parameter(device), as_parameter(before), as_parameter(after)},
               "A dispatch routine returned at another IRQL than it was called at.", "IRQL-7");
+  Machine::observe(IrpReturned{irp, routine, number, status});
   return status;
 }
 
@@ -139,6 +141,7 @@ void complete(IRP* irp, CCHAR boost) {
   while (irp->CurrentLocation <= irp->StackCount) {
     IO_STACK_LOCATION& location = *irp->Tail.Overlay.CurrentStackLocation;
     const UCHAR control = location.Control;
+    Machine::observe(IrpLocationDone{irp, static_cast<std::uint8_t>(irp->CurrentLocation), (control & SL_PENDING_RETURNED) != 0});
     ++irp->CurrentLocation;
     ++irp->Tail.Overlay.CurrentStackLocation;
     irp->PendingReturned = (control & SL_PENDING_RETURNED) != 0;

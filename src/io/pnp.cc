@@ -5,6 +5,7 @@
 #include "io/resources.h"
 #include "io/root_bus.h"
 #include "kernel/dpc.h"
+#include "this_machine.h"
 
 namespace kdpc::io::pnp {
 
@@ -227,6 +228,7 @@ Step unload(Driver& driver) {
   driver.object.DriverUnload(&driver.object);
   dpc::flush();
   audit_driver(driver.object);
+  if (driver.object.DriverStart != nullptr) Machine::observe(ImageUnloading{driver.object.DriverStart, driver.object.DriverSize});
   while (DEVICE_OBJECT* left = driver.object.DeviceObject) device::remove(left);
   driver::destroy(driver);
   return {};

@@ -120,6 +120,7 @@ void initialize(Dpc& dpc, DpcRoutine* routine, void* context, DpcType type) {
   dpc.routine = routine;
   dpc.context = context;
   dpc.queue = nullptr;
+  Machine::observe(ObjectInitialized{&dpc, ObjectKind::Dpc});
 }
 
 bool is_threaded(const Dpc& dpc) {
@@ -149,14 +150,15 @@ bool insert(Dpc* dpc, void* argument1, void* argument2) {
     Machine::observe(OrderReleased{dpc});
     DpcQueue* none = nullptr;
     if (!__atomic_compare_exchange_n(&dpc->queue, &none, &queue, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-      Machine::observe(DpcRefused{dpc, dpc->routine});
+      Machine::observe(DpcRefused{dpc, dpc->routine, argument1, argument2});
       return false;
     }
     dpc->argument1 = argument1;
     dpc->argument2 = argument2;
     queue.insert(*dpc);
     request = threaded ? threaded_dpc::request_thread_locked(target) : request_drain_locked(static_cast<Importance>(dpc->importance), self, target);
-    Machine::observe(DpcQueued{dpc, dpc->routine, target.number, dpc->importance, static_cast<std::uint32_t>(queue.depth()), request, threaded});
+    Machine::observe(DpcQueued{dpc, dpc->routine, target.number, dpc->importance, static_cast<std::uint32_t>(queue.depth()), request, threaded,
+                               argument1, argument2});
   }
   // Signal after unlocking: the target may take the queue lock first thing in its handler.
   if (request) ipi::request_dispatch(target);

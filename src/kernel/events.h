@@ -35,6 +35,7 @@ enum class ActivityKind : std::uint8_t {
   ThreadedDpc,
   BroadcastRoutine
 };
+enum class ObjectKind : std::uint8_t { Dpc, Timer, Event, Semaphore, WorkItem };
 enum class LockKind : std::uint8_t { Spin, Interrupt, Cancel, Dispatcher, Queued, ReaderWriter, Push };
 // By which routines a lock was taken or given back: forms must not be mixed for one lock (LCK-1, LCK-2, LCK-5).
 enum class LockForm : std::uint8_t { Kernel, RaiseToDpc, RaiseToSynch, AtDpcLevel, ForDpc, Try, List, Convert };
@@ -49,15 +50,17 @@ struct ActivityBegan  { static constexpr const char* name = "activity-began";  A
                         template <class V> void fields(V&& v) const { v("kind", kind); v("level", level); v("routine", routine); v("object", object); } };
 struct ActivityEnded  { static constexpr const char* name = "activity-ended";  ActivityKind kind; bool claimed; Address routine; Address object;
                         template <class V> void fields(V&& v) const { v("kind", kind); v("claimed", claimed); v("routine", routine); v("object", object); } };
-struct RoutineEntered { static constexpr const char* name = "routine-entered"; std::uint16_t routine; Address caller;
-                        template <class V> void fields(V&& v) const { v("routine", routine); v("caller", caller); } };
+// `object` is what the routine was called for, where it says so.
+struct RoutineEntered { static constexpr const char* name = "routine-entered"; std::uint16_t routine; Address caller; Address object;
+                        template <class V> void fields(V&& v) const { v("routine", routine); v("caller", caller); v("object", object); } };
 struct IrqlChanged    { static constexpr const char* name = "irql-changed";    std::uint8_t from; std::uint8_t to;
                         template <class V> void fields(V&& v) const { v("from", from); v("to", to); } };
 
-struct DpcQueued      { static constexpr const char* name = "dpc-queued";      Address dpc; Address routine; std::uint16_t target; std::uint8_t importance; std::uint32_t depth; bool drain_requested; bool threaded;
-                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); v("target", target); v("importance", importance); v("depth", depth); v("drain_requested", drain_requested); v("threaded", threaded); } };
-struct DpcRefused     { static constexpr const char* name = "dpc-refused";     Address dpc; Address routine;
-                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); } };
+struct DpcQueued      { static constexpr const char* name = "dpc-queued";      Address dpc; Address routine; std::uint16_t target; std::uint8_t importance; std::uint32_t depth; bool drain_requested; bool threaded; Address argument1; Address argument2;
+                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); v("target", target); v("importance", importance); v("depth", depth); v("drain_requested", drain_requested); v("threaded", threaded); v("argument1", argument1); v("argument2", argument2); } };
+// The arguments are those that are lost with it (INS-1).
+struct DpcRefused     { static constexpr const char* name = "dpc-refused";     Address dpc; Address routine; Address argument1; Address argument2;
+                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); v("argument1", argument1); v("argument2", argument2); } };
 struct DpcRemoved     { static constexpr const char* name = "dpc-removed";     Address dpc; std::uint16_t target;
                         template <class V> void fields(V&& v) const { v("dpc", dpc); v("target", target); } };
 struct DrainRequested { static constexpr const char* name = "drain-requested"; std::uint16_t target;
@@ -87,6 +90,8 @@ struct LockReleased   { static constexpr const char* name = "lock-released";   A
 struct LockInitialized { static constexpr const char* name = "lock-initialized"; Address lock; LockKind kind;
                         template <class V> void fields(V&& v) const { v("lock", lock); v("kind", kind); } };
 
+struct ObjectInitialized { static constexpr const char* name = "object-initialized"; Address object; ObjectKind kind;
+                           template <class V> void fields(V&& v) const { v("object", object); v("kind", kind); } };
 // Everything before OrderReleased{object} happens before everything after the OrderAcquired{object} that follows it.
 struct OrderReleased  { static constexpr const char* name = "order-released";  Address object;
                         template <class V> void fields(V&& v) const { v("object", object); } };
@@ -98,14 +103,14 @@ struct KernelAccess   { static constexpr const char* name = "kernel-access";   A
 
 struct InterruptRequested  { static constexpr const char* name = "interrupt-requested";  std::uint8_t vector; std::uint16_t processor;
                              template <class V> void fields(V&& v) const { v("vector", vector); v("processor", processor); } };
-struct LineChanged         { static constexpr const char* name = "line-changed";         std::uint16_t line; bool asserted;
-                             template <class V> void fields(V&& v) const { v("line", line); v("asserted", asserted); } };
+struct LineChanged         { static constexpr const char* name = "line-changed";         std::uint16_t line; bool asserted; std::uint8_t vector = 0; bool level = true;
+                             template <class V> void fields(V&& v) const { v("line", line); v("asserted", asserted); v("vector", vector); v("level", level); } };
 struct UnexpectedInterrupt { static constexpr const char* name = "unexpected-interrupt"; std::uint8_t vector;
                              template <class V> void fields(V&& v) const { v("vector", vector); } };
 struct IpiSent             { static constexpr const char* name = "ipi-sent";             std::uint64_t targets;
                              template <class V> void fields(V&& v) const { v("targets", targets); } };
-struct InterruptConnected  { static constexpr const char* name = "interrupt-connected";  Address interrupt; Address routine; std::uint8_t vector; bool connected;
-                             template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("connected", connected); } };
+struct InterruptConnected  { static constexpr const char* name = "interrupt-connected";  Address interrupt; Address routine; std::uint8_t vector; bool connected; bool latched = false;
+                             template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("connected", connected); v("latched", latched); } };
 // After each service routine: is the line still asserted? `chained`: there are others on the vector.
 struct IsrAnswered         { static constexpr const char* name = "isr-answered";         Address interrupt; Address routine; std::uint8_t vector; bool chained; bool claimed; bool asserted;
                              template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("chained", chained); v("claimed", claimed); v("asserted", asserted); } };
@@ -149,12 +154,21 @@ struct PoolAllocated  { static constexpr const char* name = "pool-allocated";  A
                         template <class V> void fields(V&& v) const { v("block", block); v("size", size); v("tag", tag); } };
 struct PoolFreed      { static constexpr const char* name = "pool-freed";      Address block; std::uint64_t size; std::uint32_t tag;
                         template <class V> void fields(V&& v) const { v("block", block); v("size", size); v("tag", tag); } };
+// A driver's image is about to go; nothing of it may be left behind.
+struct ImageUnloading { static constexpr const char* name = "image-unloading"; Address base; std::uint64_t size;
+                        template <class V> void fields(V&& v) const { v("base", base); v("size", size); } };
 struct Stalled        { static constexpr const char* name = "stalled";         std::uint64_t nanoseconds;
                         template <class V> void fields(V&& v) const { v("nanoseconds", nanoseconds); } };
 struct RegisterAccessed { static constexpr const char* name = "register";      std::uint64_t at; std::uint64_t datum; std::uint8_t width; bool write;
                         template <class V> void fields(V&& v) const { v("at", at); v("value", datum); v("width", width); v("write", write); } };
-struct IrpSent        { static constexpr const char* name = "irp-sent";        Address irp; Address driver; std::uint8_t major; std::uint8_t minor;
-                        template <class V> void fields(V&& v) const { v("irp", irp); v("driver", driver); v("major", major); v("minor", minor); } };
+struct IrpSent        { static constexpr const char* name = "irp-sent";        Address irp; Address driver; std::uint8_t major; std::uint8_t minor; std::uint8_t location = 0;
+                        template <class V> void fields(V&& v) const { v("irp", irp); v("driver", driver); v("major", major); v("minor", minor); v("location", location); } };
+// The dispatch routine of the innermost IrpSent of this thread, or DPC, has returned. The IRP may be gone.
+struct IrpReturned    { static constexpr const char* name = "irp-returned";    Address irp; Address driver; std::uint8_t location; std::int32_t status;
+                        template <class V> void fields(V&& v) const { v("irp", irp); v("driver", driver); v("location", location); v("status", status); } };
+// Completion goes past this stack location, which was, or was not, marked pending.
+struct IrpLocationDone { static constexpr const char* name = "irp-location-done"; Address irp; std::uint8_t location; bool pending;
+                         template <class V> void fields(V&& v) const { v("irp", irp); v("location", location); v("pending", pending); } };
 struct IrpCompleted   { static constexpr const char* name = "irp-completed";   Address irp; std::int32_t status; std::uint64_t information;
                         template <class V> void fields(V&& v) const { v("irp", irp); v("status", status); v("information", information); } };
 struct IrpCancelled   { static constexpr const char* name = "irp-cancelled";   Address irp; bool routine_called;
@@ -169,10 +183,10 @@ struct Bugchecked     { static constexpr const char* name = "bugchecked";      s
 
 using Event =
     std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan, DrainEnded,
-                 LockAcquired, LockReleased, LockInitialized, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested, LineChanged,
+                 LockAcquired, LockReleased, LockInitialized, ObjectInitialized, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested, LineChanged,
                  UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated, DisconnectedWhileAsserting, ClockTicked,
                  ClockIntervalChanged, DpcThresholdChanged, GenericCallBegan, GenericCallEnded, WatchdogReloaded, YieldAdvised, TimerSet,
                  TimerCancelled, TimerExpired, ObjectSignalled, WaitBegan, WaitEnded, ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded,
-                 WorkQueued, PoolAllocated, PoolFreed, Stalled, RegisterAccessed, IrpSent, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
+                 WorkQueued, PoolAllocated, PoolFreed, Stalled, RegisterAccessed, ImageUnloading, IrpSent, IrpReturned, IrpLocationDone, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
 
 }  // namespace kdpc

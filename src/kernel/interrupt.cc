@@ -86,7 +86,8 @@ void unlink(Processor& processor, Interrupt& object) {
 }
 
 void state_connection(const Interrupt& object, bool connected) {
-  Machine::observe(InterruptConnected{&object, Address::at(routine_of(object)), static_cast<std::uint8_t>(object.vector), connected});
+  Machine::observe(InterruptConnected{&object, Address::at(routine_of(object)), static_cast<std::uint8_t>(object.vector), connected,
+                                      object.trigger == Trigger::Latched});
 }
 
 // The set on all its processors, or nothing.

@@ -234,6 +234,7 @@ void initialize(Timer& timer, Kind kind) {
   timer.header.waiters.initialize();
   timer.due_time = 0;
   timer.period = 0;
+  Machine::observe(ObjectInitialized{&timer, ObjectKind::Timer});
 }
 
 void insert_locked(Timer& timer, std::uint64_t due_time) {

@@ -11,6 +11,7 @@
 #include "kernel/system.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
+#include "lab/checks.h"
 #include "lab/running.h"
 #include "lab/settings.h"
 #include "machine/host.h"
@@ -69,6 +70,7 @@ struct Machine::Parts {
   EventText text{symbols};
   EventLog log;
   TraceHash hash;
+  std::unique_ptr<rules::Rules> checks;  // null: none
   Outcome outcome;
   std::vector<std::shared_ptr<Task::State>> tasks;  // a thread may still be inside one after nobody holds its handle
 
@@ -119,6 +121,22 @@ struct Machine::Parts {
     return stop;
   }
 
+  // What it says of addresses, with names.
+  Finding with_names(Finding finding) {
+    finding.sentence = with_names(finding.sentence);
+    return finding;
+  }
+
+  // The newest of those that could have ended the run in this way.
+  std::optional<Finding> last_finding(Ended how) {
+    if (checks == nullptr) return {};
+    const auto severity = how == Ended::Bugcheck ? rules::Severity::Stop : rules::Severity::Error;
+    const auto& all = checks->findings();
+    for (auto found = all.rbegin(); found != all.rend(); ++found)
+      if (rules::row_of(found->rule).severity == severity) return with_names(lab::describe(*found, symbols));
+    return {};
+  }
+
   // The machine's explanation with names instead of addresses: of a frame ("  at 0x… image+offset") the place, of other things what they are.
   std::string with_names(const std::string& raw) {
     std::string named;
@@ -150,8 +168,9 @@ std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why)
   }
   auto options = options_from(config.options);
   auto costs = costs_from(config.costs);
-  if (!options || !costs) {
-    why = options ? costs.error().what : options.error().what;
+  auto limits = limits_from(config.checks);
+  if (!options || !costs || !limits) {
+    why = !options ? options.error().what : !costs ? costs.error().what : limits.error().what;
     return nullptr;
   }
   auto parts = std::make_unique<Parts>(config, *options);
@@ -162,6 +181,10 @@ std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why)
   }
   if (config.remember_events != 0) host::add_sink(parts->log);
   if (config.hash) host::add_sink(parts->hash);
+  if (config.checks.on && host::facts_are_complete()) {
+    parts->checks = make_checks(config.processors, *limits);
+    host::add_sink(*parts->checks);
+  }
   return std::unique_ptr<Machine>(new Machine(std::move(parts)));
 }
 
@@ -170,6 +193,7 @@ Machine::Machine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) { the_
 Machine::~Machine() {
   host::remove_sink(parts_->hash);
   host::remove_sink(parts_->log);
+  if (parts_->checks != nullptr) host::remove_sink(*parts_->checks);
   host::destroy();
   the_machine = nullptr;
 }
@@ -187,10 +211,11 @@ bool Machine::run_until(const std::function<bool()>& condition, Duration limit) 
   outcome.how = static_cast<Ended>(ended.how);
   outcome.text = parts_->with_names(ended.text);
   if (ended.report) outcome.bugcheck = parts_->describe(*ended.report);
+  if (outcome.how == Ended::Finding || outcome.how == Ended::Bugcheck) outcome.finding = parts_->last_finding(outcome.how);
   return ended.how == host::Ended::ConditionMet;
 }
 
-static_assert(static_cast<int>(Ended::HostFailure) == static_cast<int>(host::Ended::HostFailure) &&
+static_assert(static_cast<int>(Ended::Finding) == static_cast<int>(host::Ended::Finding) &&
               static_cast<int>(Ended::Bugcheck) == static_cast<int>(host::Ended::Bugcheck) &&
               static_cast<int>(Ended::Quiescent) == static_cast<int>(host::Ended::Quiescent));
 
@@ -243,6 +268,12 @@ bool Machine::set_system_time(std::uint64_t time) {
 
 Nanoseconds Machine::now() const { return host::now(); }
 const Outcome& Machine::outcome() const { return parts_->outcome; }
+std::vector<Finding> Machine::findings() const {
+  std::vector<Finding> findings;
+  if (parts_->checks != nullptr)
+    for (const rules::Finding& found : parts_->checks->findings()) findings.push_back(parts_->with_names(describe(found, parts_->symbols)));
+  return findings;
+}
 const Config& Machine::config() const { return parts_->config; }
 Settings Machine::options() const { return settings_of(parts_->options); }
 

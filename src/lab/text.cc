@@ -18,11 +18,14 @@ std::string_view name_of(Ended how) {
     case Ended::Quiescent: return "nothing left to happen";
     case Ended::NoProgress: return "no progress";
     case Ended::HostFailure: return "host failure";
+    case Ended::Finding: return "finding";
   }
   return "?";
 }
 
-bool Outcome::over() const { return how == Ended::Bugcheck || how == Ended::Deadlock || how == Ended::NoProgress || how == Ended::HostFailure; }
+bool Outcome::over() const {
+  return how == Ended::Bugcheck || how == Ended::Deadlock || how == Ended::NoProgress || how == Ended::HostFailure || how == Ended::Finding;
+}
 
 std::string Place::text() const {
   Symbol symbol;
@@ -35,7 +38,24 @@ std::string Place::text() const {
   return symbol.text();
 }
 
+std::string Finding::report() const {
+  std::string nt = code == 0 ? "Windows says nothing" : fmt::format("on Windows {:#x} {}", code, code_name);
+  if (subcode != 0) nt += fmt::format(" ({:#x})", subcode);
+  std::string report = fmt::format("{} {}: {}\n", stop ? "history" : advice ? "advice" : "finding", id, sentence);
+  if (!stop) report += fmt::format("  {}{}; rule {}\n", nt, ddi_rule.empty() ? "" : ", DDI rule " + ddi_rule, rule);
+  for (const Party& party : parties) {
+    report += fmt::format("  {}: {}\n", party.role, party.place.text());
+    report += fmt::format("    {}\n", party.text);
+    for (std::size_t i = 1; i < party.stack.size(); ++i)  // our own frames say nothing to people
+      if (!party.stack[i].image.starts_with("libkdpc")) report += fmt::format("    called from {}\n", party.stack[i].text());
+  }
+  report += fmt::format("  The usual fix: {}\n", fix);
+  if (count > 1) report += fmt::format("  Found {} times.\n", count);
+  return report;
+}
+
 std::string Outcome::report() const {
+  if (!bugcheck && finding) return finding->report();
   if (!bugcheck) {
     if (how == Ended::Quiescent && !text.empty()) return text + '\n';  // says the same at length
     if (text.starts_with(name_of(how))) return text + '\n';
@@ -60,6 +80,7 @@ std::string Outcome::report() const {
     }
   }
   if (!text.empty()) report += "  " + text + '\n';
+  if (finding) report += finding->report();
   return report;
 }
 

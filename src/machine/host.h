@@ -29,6 +29,7 @@ enum class Ended : std::uint8_t {
   Quiescent,    // nothing will ever happen again and the condition is not met
   NoProgress,   // code without interrupt points used up the host-time guard
   HostFailure,  // a board failed; `text` says what
+  Finding,      // a sink has asked for it
 };
 
 struct Outcome {
@@ -51,6 +52,17 @@ Irql irql_of_processor(unsigned processor);  // now, between steps
 
 void add_sink(EventSink& sink);
 void remove_sink(EventSink& sink);
+
+// For sinks that judge. Is every fact told, at once and in the order in which things happened? If not, there is nothing to judge by.
+bool facts_are_complete();
+// Inside event(): the return addresses of the code that states the fact, innermost first, and how many; the host's own code has none.
+unsigned stack_of_fact(std::uintptr_t* frames, unsigned room);
+// Inside event(): what an address means to the stacks. Dead: on one, but below everything that lives there; of the code that states the fact, what
+// lives begins with the function into which `caller` returns.
+enum class StackWord : std::uint8_t { None, Live, Dead };
+StackWord stack_word(std::uintptr_t address, std::uintptr_t caller);
+// Inside event(): the run ends with this fact, as a Finding; the code that states it goes no further.
+void end_with_fact();
 
 // A job (kernel/job.h) has been posted: the job vector goes to `processor`.
 void job_posted(unsigned processor);

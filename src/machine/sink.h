@@ -23,6 +23,7 @@ class EventSink {
   // Sinks live outside the World. mark() names the present state, rewind(m) returns to it when the World is restored.
   virtual std::size_t mark() { return 0; }
   virtual void rewind(std::size_t) {}
+  virtual void forget_mark(std::size_t) {}  // nobody will return to this mark
 };
 
 }  // namespace kdpc

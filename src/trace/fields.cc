@@ -18,6 +18,17 @@ std::string_view name_of(ActivityKind kind) {
   return "?";
 }
 
+std::string_view name_of(ObjectKind kind) {
+  switch (kind) {
+    case ObjectKind::Dpc: return "dpc";
+    case ObjectKind::Timer: return "timer";
+    case ObjectKind::Event: return "event";
+    case ObjectKind::Semaphore: return "semaphore";
+    case ObjectKind::WorkItem: return "work-item";
+  }
+  return "?";
+}
+
 std::string_view name_of(LockKind kind) {
   switch (kind) {
     case LockKind::Spin: return "spin";

@@ -16,6 +16,7 @@ struct FieldValue {
 };
 
 std::string_view name_of(ActivityKind kind);
+std::string_view name_of(ObjectKind kind);
 std::string_view name_of(LockKind kind);
 std::string_view name_of(LockForm form);
 std::string_view name_of(WaitReason reason);

@@ -80,7 +80,7 @@ bool is_exported(std::string_view name) {
 }
 
 void enter_routine(RoutineId id, void* caller, const void* object, std::uint64_t last) {
-  Machine::observe(RoutineEntered{static_cast<std::uint16_t>(id), caller});
+  Machine::observe(RoutineEntered{static_cast<std::uint16_t>(id), caller, object});
   const RoutineRow& row = row_of(id);
   if (const Irql level = Machine::irql(); level < row.lowest || level > row.highest) {
     refuse(id, level, object, last);

@@ -2,6 +2,7 @@
 
 #include "kernel/bugcheck.h"
 #include "kernel/system.h"
+#include "this_machine.h"
 #include "wdk/cast.h"
 #include "wdk/routine.h"
 
@@ -42,6 +43,7 @@ VOID NTAPI KeInitializeEvent(PRKEVENT Event, EVENT_TYPE Type, BOOLEAN State) {
   KDPC_ROUTINE(KeInitializeEvent);
   wait::initialize_event(as_event(Event), Type == NotificationEvent ? ObjectType::NotificationEvent : ObjectType::SynchronizationEvent,
                          State != FALSE);
+  Machine::observe(ObjectInitialized{Event, ObjectKind::Event});
 }
 
 LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait) {

@@ -224,7 +224,7 @@ BENCHMARK(isr_to_dpc);
 
 int main(int argc, char** argv) {
   std::string why;
-  kdpc::machine = kdpc::lab::Machine::create({.remember_events = 0, .hash = false}, why);
+  kdpc::machine = kdpc::lab::Machine::create({.remember_events = 0, .hash = false, .checks = {.on = false}}, why);
   if (kdpc::machine == nullptr) {
     std::fprintf(stderr, "%s\n", why.c_str());
     return 69;

@@ -62,17 +62,20 @@ void rate_of_events(benchmark::State& state, lab::Machine& machine, Count&& coun
   machine.run_until([&] { return task.done(); }, 10ms);
 }
 
-// As a test does it: remembered, and hashed.
-void events_recorded(benchmark::State& state) {
+// Remembered and hashed; and, as a test does it, listened to by the rule checks as well.
+template <bool checked>
+void recorded(benchmark::State& state) {
   std::string why;
-  const auto machine = lab::Machine::create({.processors = 2}, why);
+  const auto machine = lab::Machine::create({.processors = 2, .checks = {.on = checked}}, why);
   if (machine == nullptr) return state.SkipWithError(why.c_str());
   rate_of_events(state, *machine, [&] { return machine->log().end(); });
 }
+void events_recorded(benchmark::State& state) { recorded<false>(state); }
+void events_checked(benchmark::State& state) { recorded<true>(state); }
 
 void events_counted(benchmark::State& state) {
   std::string why;
-  const auto machine = lab::Machine::create({.processors = 2, .remember_events = 0, .hash = false}, why);
+  const auto machine = lab::Machine::create({.processors = 2, .remember_events = 0, .hash = false, .checks = {.on = false}}, why);
   if (machine == nullptr) return state.SkipWithError(why.c_str());
   Counter counter;
   machine->add_sink(counter);
@@ -101,7 +104,7 @@ void copies_of_events(benchmark::State& state) {
 
 // A machine whose driver has allocated `kilobytes`.
 std::unique_ptr<lab::Machine> machine_with(std::size_t kilobytes, std::string& why) {
-  auto machine = lab::Machine::create({.remember_events = 0, .hash = false}, why);
+  auto machine = lab::Machine::create({.remember_events = 0, .hash = false, .checks = {.on = false}}, why);
   if (machine == nullptr) return nullptr;
   machine->on(0, PASSIVE_LEVEL, [kilobytes] {
     if (kilobytes != 0) ExAllocatePoolWithTag(NonPagedPool, kilobytes * 1024, pool_tag("Bnch"));
@@ -142,6 +145,7 @@ void restore_large(benchmark::State& state) { checkpoint<Action::Restore, 1024>(
 void copy_large(benchmark::State& state) { checkpoint<Action::Copy, 1024>(state); }
 
 BENCHMARK(events_recorded);
+BENCHMARK(events_checked);
 BENCHMARK(events_counted);
 BENCHMARK(copies_of_events);
 BENCHMARK(take_small);
@@ -155,13 +159,15 @@ BENCHMARK(copy_large);
 }  // namespace kdpc
 
 int main(int argc, char** argv) {
-  return kdpc::bench::run(argc, argv,
-                          {
-                              {"events", "events a second, logged and hashed", "events_recorded", "copies_of_events", 0.01, "1/s", true},
-                              {"events.bare", "events a second, counted only", "events_counted", "copies_of_events", 0.02, "1/s", true},
-                              {"checkpoint", "checkpoint of a small machine, a KB", "take_small", "copy_small", 2, "ns"},
-                              {"restore", "restore of a small machine, a KB", "restore_small", "copy_small", 2, "ns"},
-                              {"checkpoint.1mb", "with 1 MB of pool in use, a KB", "take_large", "copy_large", 2, "ns"},
-                              {"restore.1mb", "with 1 MB of pool in use, a KB", "restore_large", "copy_large", 2, "ns"},
-                          });
+  return kdpc::bench::run(
+      argc, argv,
+      {
+          {"events", "events a second, logged and hashed", "events_recorded", "copies_of_events", 0.01, "1/s", true},
+          {"events.checked", "events a second, the rule checks listening too", "events_checked", "events_recorded", 0.7, "1/s", true},
+          {"events.bare", "events a second, counted only", "events_counted", "copies_of_events", 0.02, "1/s", true},
+          {"checkpoint", "checkpoint of a small machine, a KB", "take_small", "copy_small", 2, "ns"},
+          {"restore", "restore of a small machine, a KB", "restore_small", "copy_small", 2, "ns"},
+          {"checkpoint.1mb", "with 1 MB of pool in use, a KB", "take_large", "copy_large", 2, "ns"},
+          {"restore.1mb", "with 1 MB of pool in use, a KB", "restore_large", "copy_large", 2, "ns"},
+      });
 }

@@ -196,7 +196,7 @@ KDPC_TEST(Irql, ACheckedBuildStopsWithItsOwnCodes, .options = {{"irql_checks", "
   EXPECT_BUGCHECK(0x9, DISPATCH_LEVEL, APC_LEVEL, 0, 1);
 }
 
-KDPC_TEST(Irql, AFreeBuildLowersAndRaisesAsItIsTold, .options = {{"irql_checks", "free"}}) {
+KDPC_TEST(Irql, AFreeBuildLowersAndRaisesAsItIsTold, .options = {{"irql_checks", "free"}}, .checks = {.off = {"irql-lower-mismatch"}}) {
   RULE("IRQL-6");
   RULE("IRQL-8");
   m.on(0, PASSIVE_LEVEL, [] {
@@ -228,7 +228,7 @@ KDPC_TEST(Irql, LoweringBelowDispatchInsideADpcIsABugCheck) {
   EXPECT_BUGCHECK(0xC4, 0x31, DISPATCH_LEVEL, PASSIVE_LEVEL, 1);
 }
 
-KDPC_TEST(Irql, APendingDispatchInterruptIsDeliveredOnlyBelowDispatch) {
+KDPC_TEST(Irql, APendingDispatchInterruptIsDeliveredOnlyBelowDispatch, .checks = {.off = {"irql-lower-mismatch"}}) {
   RULE("IRQL-9");
   RULE("V-2");
   static KDPC dpc;

@@ -185,7 +185,7 @@ VOID NTAPI lower_before_release(PKDPC, PVOID, PVOID, PVOID) {
   KeLowerIrql(old);
   KeReleaseSpinLockForDpc(&lock, old);
 }
-KDPC_TEST(LockForDpcMisuse, ReleasingAfterLoweringIs41) {
+KDPC_TEST(LockForDpcMisuse, ReleasingAfterLoweringIs41, .checks = {.off = {"lock-held-below-dispatch"}}) {
   RULE("THR-4");
   run_dpc(m, true, lower_before_release);
   m.run_for(10ms);

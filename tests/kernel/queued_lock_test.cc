@@ -91,7 +91,7 @@ KDPC_TEST(QueuedSpinLock, ReleasedAboveDispatchIs35WithTheOldLevel) {
   });
   EXPECT_BUGCHECK(0xC4, 0x35, 7, &lock, APC_LEVEL);
 }
-KDPC_TEST(QueuedSpinLock, ReleasedBelowDispatchIs35WithTheOldLevel) {
+KDPC_TEST(QueuedSpinLock, ReleasedBelowDispatchIs35WithTheOldLevel, .checks = {.off = {"lock-held-below-dispatch", "irql-lower-mismatch"}}) {
   RULE("IRQL-7");
   initialize(m);
   m.on(0, PASSIVE_LEVEL, [] {
@@ -107,7 +107,7 @@ KDPC_TEST(QueuedSpinLock, AcquiredAtDpcLevelBelowDispatchIs40) {
   m.on(0, APC_LEVEL, [] { KeAcquireInStackQueuedSpinLockAtDpcLevel(&lock, &handles[0]); });
   EXPECT_BUGCHECK(0xC4, 0x40, APC_LEVEL, &lock, 0);
 }
-KDPC_TEST(QueuedSpinLock, ReleasedFromDpcLevelBelowDispatchIs41) {
+KDPC_TEST(QueuedSpinLock, ReleasedFromDpcLevelBelowDispatchIs41, .checks = {.off = {"lock-held-below-dispatch"}}) {
   RULE("IRQL-7");
   initialize(m);
   m.on(0, PASSIVE_LEVEL, [] {
@@ -117,7 +117,7 @@ KDPC_TEST(QueuedSpinLock, ReleasedFromDpcLevelBelowDispatchIs41) {
   });
   EXPECT_BUGCHECK(0xC4, 0x41, PASSIVE_LEVEL, &lock, 0);
 }
-KDPC_TEST(QueuedSpinLock, AFreeBuildDropsTheLevelToDispatch, .options = {{"irql_checks", "free"}}) {
+KDPC_TEST(QueuedSpinLock, AFreeBuildDropsTheLevelToDispatch, .options = {{"irql_checks", "free"}}, .checks = {.off = {"irql-lower-mismatch"}}) {
   RULE("IRQL-7");
   initialize(m);
   m.on(0, PASSIVE_LEVEL, [] {

@@ -242,21 +242,21 @@ void lower_with_the_lock_held(kdpc::lab::Machine& m) {
   EXPECT_NO_FINDINGS();
 }
 
-KDPC_TEST(SpinLock, StillHeldWhenTheLevelFallsIsFoundAtTheNextAcquisition) {
+KDPC_TEST(SpinLock, StillHeldWhenTheLevelFallsIsFoundAtTheNextAcquisition, .checks = {.off = {"lock-held-below-dispatch"}}) {
   RULE("LCK-8");
   lower_with_the_lock_held(m);
   m.on(0, PASSIVE_LEVEL, [] { KeAcquireSpinLock(&lock, &saved); });
   EXPECT_BUGCHECK(0x0F, &lock, 0, 0, DISPATCH_LEVEL);
 }
 
-KDPC_TEST(SpinLock, StillHeldWhenTheLevelFallsIsFoundAtAReleaseInAnotherThread) {
+KDPC_TEST(SpinLock, StillHeldWhenTheLevelFallsIsFoundAtAReleaseInAnotherThread, .checks = {.off = {"lock-held-below-dispatch"}}) {
   RULE("LCK-3");
   lower_with_the_lock_held(m);
   m.on(0, DISPATCH_LEVEL, [] { KeReleaseSpinLockFromDpcLevel(&lock); });
   EXPECT_BUGCHECK(0xC4, 0x1004, &lock, any, any);
 }
 
-KDPC_TEST(SpinLock, StillHeldWhenItsThreadEndsIsFound) {
+KDPC_TEST(SpinLock, StillHeldWhenItsThreadEndsIsFound, .checks = {.off = {"lock-held-below-dispatch"}}) {
   RULE("LCK-3");
   initialize(m);
   m.on(0, PASSIVE_LEVEL, [] {

@@ -134,7 +134,7 @@ void shared_with_an_insertion() {
   KeStallExecutionProcessor(20'000);
 }
 
-KDPC_TEST(TimerDpc, CalledDirectlyDoesNotMeetTheInsertionOfTheSameObject) {
+KDPC_TEST(TimerDpc, CalledDirectlyDoesNotMeetTheInsertionOfTheSameObject, .checks = {.off = {"dpc-shared-with-timer"}}) {
   RULE("TIM-15");
   reset();
   m.on(0, DISPATCH_LEVEL, shared_with_an_insertion);
@@ -143,7 +143,8 @@ KDPC_TEST(TimerDpc, CalledDirectlyDoesNotMeetTheInsertionOfTheSameObject) {
   EXPECT_EQ(calls[1].argument1, reinterpret_cast<PVOID>(1));
 }
 
-KDPC_TEST(TimerDpc, QueuedIsAbsorbedByTheInsertionOfTheSameObject, .options = {{"timer_dpc", "queued"}}) {
+KDPC_TEST(TimerDpc, QueuedIsAbsorbedByTheInsertionOfTheSameObject, .options = {{"timer_dpc", "queued"}},
+          .checks = {.off = {"dpc-shared-with-timer"}}) {
   RULE("TIM-15");
   reset();
   m.on(0, DISPATCH_LEVEL, shared_with_an_insertion);

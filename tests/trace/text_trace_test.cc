@@ -30,7 +30,7 @@ TEST(TextTrace, SaysWhenWhereAndWhat) {
   ASSERT_EQ(lines.lines.size(), 1u);
   EXPECT_EQ(lines.lines[0],
             "     12.345 678 ms  p1   2 DISPATCH t7   dpc-queued            dpc=0x400000000010 routine=0x400000000020 target=1 importance=2 depth=3 "
-            "drain_requested=true threaded=false");
+            "drain_requested=true threaded=false argument1=0 argument2=0");
 }
 
 TEST(TextTrace, NamesRoutines) {

@@ -15,6 +15,7 @@ struct RunArguments {
   std::string out;  // empty: results on stdout only
   bool json = false;
   bool trace = false;
+  bool keep_going = false;
   std::vector<std::string> driver_folders;
 };
 
@@ -34,6 +35,7 @@ inline std::optional<ExitCode> parse(int argc, char** argv, RunArguments& run) {
   verb.add_option("--out", run.out, "Write report.json, report.txt, out.wav and, with --trace, trace.txt to this folder")->type_name("DIR");
   verb.add_flag("--json", run.json, "Print the report as one JSON document");
   verb.add_flag("--trace", run.trace, "One event a line: time, processor, IRQL, thread, what; to trace.txt with --out, or else to stderr");
+  verb.add_flag("--keep-going", run.keep_going, "Note what the rule checks find and go on, instead of ending the run at the first error");
   verb.add_option("--drivers", run.driver_folders, "Look for drivers here first; can be given more than once")->type_name("DIR");
   verb.footer(
       "Examples:\n  kdpc run a.toml\n  kdpc run a.toml --json | jq .culprit.driver\n  kdpc run a.toml --out results --trace\n\n"

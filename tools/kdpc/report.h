@@ -16,6 +16,7 @@ enum class Verdict : std::uint8_t {
   Clean,  // all that was played is what was given; or no sound was played, and nothing went wrong
   Dropouts,
   Bugcheck,
+  Finding,  // of a rule check
   Deadlock,
   NoProgress,
   Stuck,  // nothing will ever happen again, and the application waits
@@ -126,8 +127,9 @@ struct Report {
   std::vector<Expectation> expectations;
 
   std::optional<lab::Bugcheck> bugcheck;
-  std::string stop_text;    // as a debugger tells it
-  std::string explanation;  // of another end
+  std::vector<lab::Finding> findings;  // of the rule checks, advice too
+  std::string stop_text;               // as a debugger tells it
+  std::string explanation;             // of another end
   std::vector<lab::DebugLine> debug_lines;
   std::vector<std::string> last_events;  // where the run ended badly
   std::string processor_table;

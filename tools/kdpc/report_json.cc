@@ -119,6 +119,37 @@ Json json_of(const lab::Bugcheck& stop, const std::string& text) {
           {"text", text}};
 }
 
+Json json_of(const lab::Finding& finding) {
+  Json parties = Json::array();
+  for (const lab::Party& party : finding.parties) {
+    Json stack = Json::array();
+    for (const lab::Place& place : party.stack) stack.push_back(place.text());
+    parties.push_back({{"role", party.role},
+                       {"what", party.text},
+                       {"time_us", microseconds(party.time)},
+                       {"processor", party.processor},
+                       {"irql", party.irql},
+                       {"thread", party.thread},
+                       {"place", party.place.text()},
+                       {"stack", std::move(stack)}});
+  }
+  return {{"id", finding.id},
+          {"advice", finding.advice},
+          {"sentence", finding.sentence},
+          {"fix", finding.fix},
+          {"code", finding.code == 0 ? Json() : Json(fmt::format("{:#x}", finding.code))},
+          {"subcode", finding.subcode == 0 ? Json() : Json(fmt::format("{:#x}", finding.subcode))},
+          {"name", finding.code_name},
+          {"ddi_rule", finding.ddi_rule},
+          {"rule", finding.rule},
+          {"driver", finding.place.image},
+          {"routine", finding.place.function},
+          {"file", finding.place.file},
+          {"line", finding.place.line},
+          {"count", finding.count},
+          {"parties", std::move(parties)}};
+}
+
 }  // namespace
 
 nlohmann::ordered_json to_json(const Report& report) {
@@ -154,6 +185,8 @@ nlohmann::ordered_json to_json(const Report& report) {
   }
   if (report.bugcheck) json["bugcheck"] = json_of(*report.bugcheck, report.stop_text);
   if (!report.explanation.empty()) json["explanation"] = report.explanation;
+  json["findings"] = Json::array();
+  for (const lab::Finding& finding : report.findings) json["findings"].push_back(json_of(finding));
   json["expectations"] = Json::array();
   for (const Expectation& each : report.expectations)
     json["expectations"].push_back({{"name", each.name}, {"wanted", each.wanted}, {"actual", each.actual}, {"met", each.met}});

@@ -140,6 +140,7 @@ std::string_view name_of(Verdict verdict) {
     case Verdict::Clean: return "clean";
     case Verdict::Dropouts: return "dropouts";
     case Verdict::Bugcheck: return "bugcheck";
+    case Verdict::Finding: return "finding";
     case Verdict::Deadlock: return "deadlock";
     case Verdict::NoProgress: return "no-progress";
     case Verdict::Stuck: return "stuck";
@@ -164,6 +165,7 @@ std::string to_text(const Report& report) {
   for (const Expectation& each : report.expectations)
     if (!each.met) text += fmt::format("Not as expected: {} is {}, expected {}\n", each.name, each.actual, each.wanted);
   if (!report.stop_text.empty()) text += "\n" + report.stop_text;
+  for (const lab::Finding& finding : report.findings) text += "\n" + finding.report();
   if (!report.explanation.empty()) text += "\n" + report.explanation + (report.explanation.ends_with('\n') ? "" : "\n");
   if (report.sound) text += sound_text(report);
   text += routines_text(report.routines);

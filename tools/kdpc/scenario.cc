@@ -10,6 +10,7 @@
 
 #include "kernel/options.h"
 #include "kernel/thread.h"
+#include "lab/checks.h"
 #include "lab/profiles.h"
 #include "lab/settings.h"
 #include "machine/sim/costs.h"
@@ -95,6 +96,38 @@ void read_settings(TomlTable& root, Scenario& scenario, Problems& problems) {
                                           const auto all = sim::costs_with(*read);
                                           return all ? std::string() : all.error().what;
                                         });
+}
+
+// [checks]: what the rule checks do. Everything in it is judged by the lab, one thing at a time.
+void read_checks(const toml::table* raw, Scenario& scenario, Problems& problems) {
+  TomlTable table(raw, "checks", problems);
+  lab::Checks& checks = scenario.config.checks;
+  if (const auto mode = table.choice("mode", {"stop", "keep-going", "off"})) {
+    checks.on = *mode != "off";
+    checks.keep_going = *mode == "keep-going";
+  }
+  const auto judge = [&](const toml::node& node, const lab::Checks& part) {
+    if (const auto limits = lab::limits_from(part); !limits) problems.add(node, limits.error().what);
+  };
+  if (const toml::node* const off = table.any("off")) {
+    const toml::array* const ids = off->as_array();
+    if (ids == nullptr || !(ids->empty() || ids->is_homogeneous(toml::node_type::string))) {
+      table.wrong("off", fmt::format("'checks.off' must be a list of ids, off = [\"dpc-budget\"], but this is {}", kind_of(*off)));
+    } else {
+      for (const toml::node& id : *ids) {
+        checks.off.push_back(id.as_string()->get());
+        judge(id, {.off = {checks.off.back()}});
+      }
+    }
+  }
+  if (const toml::table* const limits = table.table("limits"))
+    for (const auto& [name, value] : *limits) {
+      const auto* const number = value.as_integer();
+      const std::string text = number != nullptr ? fmt::format("{}", number->get()) : std::string(kind_of(value));
+      checks.limits[std::string(name.str())] = text;
+      judge(value, {.limits = {{std::string(name.str()), text}}});
+    }
+  table.done();
 }
 
 void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems) {
@@ -230,6 +263,9 @@ void read_expectations(const toml::table* raw, Scenario& scenario, Problems& pro
   drivers.insert(drivers.end(), {"nt", "none"});
   if (expect.culprit && std::find(drivers.begin(), drivers.end(), *expect.culprit) == drivers.end())
     table.wrong("culprit", fmt::format("'{}' is no driver of this scenario{}", *expect.culprit, suggestion(*expect.culprit, drivers)));
+  expect.finding = table.text("finding");
+  if (expect.finding && *expect.finding != "none")
+    if (const auto known = lab::limits_from({.off = {*expect.finding}}); !known) table.wrong("finding", known.error().what);
   if (const toml::node* const node = table.any("bugcheck")) {
     if (const auto* const number = node->as_integer()) {
       expect.bugcheck = fmt::format("{:#x}", number->get());
@@ -311,6 +347,7 @@ Result<Scenario> read_scenario(const std::filesystem::path& file) {
     scenario.duration_ns = static_cast<std::uint64_t>(*duration * kNanosecondsPerMillisecond);
   read_machine(root.table("machine"), scenario, problems);
   read_settings(root, scenario, problems);
+  read_checks(root.table("checks"), scenario, problems);
   read_devices(root.table("devices"), scenario, problems);
   read_drivers(root.array_of_tables("drivers"), scenario, problems);
   read_workload(root.table("workload"), scenario, problems);

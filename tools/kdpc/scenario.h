@@ -73,6 +73,7 @@ struct Expectations {
   std::optional<Range> total_ms;
   std::optional<std::string> culprit;   // a driver of the scenario, "nt" or "none"
   std::optional<std::string> bugcheck;  // a name, or 0x133
+  std::optional<std::string> finding;   // the id of a rule check, or "none"
 };
 
 struct Scenario {

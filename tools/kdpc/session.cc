@@ -30,6 +30,10 @@ std::string first_place_in(const std::string& explanation) {
   return {};
 }
 
+std::string sentence_of(const lab::Finding& finding) {
+  return fmt::format("Finding {} in {}: {}", finding.id, finding.place.text(), finding.sentence);
+}
+
 fs::path program_folder() {
   std::error_code failed;
   return fs::read_symlink("/proc/self/exe", failed).parent_path();
@@ -140,6 +144,7 @@ std::optional<Refusal> Session::start() {
   }
   lab::Config config = scenario_.config;
   config.remember_events = kEventsRemembered;
+  if (arguments_.keep_going) config.checks.keep_going = true;
   std::string why;
   machine_ = lab::Machine::create(config, why);
   if (machine_ == nullptr) return Refusal{ExitCode::HostLacks, fmt::format("{}: there is no machine: {}", scenario_.file.string(), why)};
@@ -177,6 +182,8 @@ bool Session::ended_early() {
     const lab::Bugcheck& stop = *outcome.bugcheck;
     say(Verdict::Bugcheck, fmt::format("Bug check {} ({:#x}) in {}: {}", stop.name, stop.code, stop.place.text(), stop.sentence));
     explanation_ = outcome.text;
+  } else if (outcome.how == lab::Ended::Finding && outcome.finding) {
+    say(Verdict::Finding, sentence_of(*outcome.finding));
   } else if (outcome.how == lab::Ended::Deadlock) {
     with_text(Verdict::Deadlock, "Deadlock: nobody can ever go on.");
   } else if (outcome.how == lab::Ended::NoProgress) {

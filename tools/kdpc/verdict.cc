@@ -68,8 +68,18 @@ void judge(Report& report, const Scenario& scenario) {
     add("bugcheck", *expect.bugcheck, report.bugcheck ? report.bugcheck->name : "none",
         report.bugcheck && is_this_stop(*expect.bugcheck, *report.bugcheck));
 
+  if (expect.finding) {
+    std::string actual = "none";
+    for (const lab::Finding& each : report.findings)
+      if (!each.advice && (actual == "none" || each.id == *expect.finding)) actual = each.id;
+    for (const lab::Finding& each : report.findings)
+      if (each.id == *expect.finding) actual = each.id;  // advice, if it is what was asked for
+    add("finding", *expect.finding, actual, actual == *expect.finding);
+  }
+
   const bool all_met = std::all_of(report.expectations.begin(), report.expectations.end(), [](const Expectation& each) { return each.met; });
-  const bool ended_as_expected = complete || (report.verdict == Verdict::Bugcheck && expect.bugcheck);
+  const bool ended_as_expected =
+      complete || (report.verdict == Verdict::Bugcheck && expect.bugcheck) || (report.verdict == Verdict::Finding && expect.finding);
   report.exit_code = report.verdict == Verdict::Interrupted ? ExitCode::Interrupted
                      : all_met && ended_as_expected         ? ExitCode::AsExpected
                                                             : ExitCode::Finding;
@@ -138,6 +148,9 @@ Report Session::finish() {
     if (const auto ended = board_->end(); !ended) incomplete = ended.error().what;
   report.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
 
+  report.findings = machine_->findings();
+  const auto error = std::find_if(report.findings.begin(), report.findings.end(), [](const lab::Finding& each) { return !each.advice; });
+
   const Namer name = [this](std::uintptr_t routine) { return name_of(routine); };
   const std::vector<RoutineLatency> routines = latency_->routines();
   for (const RoutineLatency& each : routines) {
@@ -167,6 +180,9 @@ Report Session::finish() {
   if (verdict_) {
     report.verdict = *verdict_;
     report.sentence = sentence_;
+  } else if (error != report.findings.end()) {  // the run went on after it
+    report.verdict = Verdict::Finding;
+    report.sentence = fmt::format("Finding {} in {}: {}", error->id, error->place.text(), error->sentence);
   } else if (report.sound && !report.sound->dropouts.empty()) {
     report.verdict = Verdict::Dropouts;
     report.sentence = dropouts_sentence(report, what);

@@ -91,6 +91,11 @@ void remove_sink(EventSink& sink) {
   state().observed = !sinks.empty();
 }
 
+bool facts_are_complete() { return false; }
+unsigned stack_of_fact(std::uintptr_t*, unsigned) { return 0; }
+StackWord stack_word(std::uintptr_t, std::uintptr_t) { return StackWord::None; }
+void end_with_fact() {}
+
 void job_posted(unsigned) { lines::pend(kJobVector); }
 
 Attached attach(Board& board) { return bus::attach(board); }

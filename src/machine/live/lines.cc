@@ -112,7 +112,7 @@ void set(unsigned line, bool asserted) {
   KDPC_INVARIANT("K.LIVE-4", line < all_lines.size());
   if (all_lines[line].asserted == asserted) return;
   all_lines[line].asserted = asserted;
-  tell(LineChanged{static_cast<std::uint16_t>(line), asserted});
+  tell(LineChanged{static_cast<std::uint16_t>(line), asserted, all_lines[line].vector, all_lines[line].level});
   if (asserted) deliver(all_lines[line]);
 }
 

@@ -166,7 +166,11 @@ void restore(const Checkpoint& checkpoint) {
   run::forget_end();
 }
 
-void discard(Checkpoint* checkpoint) { delete checkpoint; }
+void discard(Checkpoint* checkpoint) {
+  const std::vector<EventSink*>& sinks = all_sinks();
+  for (std::size_t index = 0; index < checkpoint->marks.size() && index < sinks.size(); ++index) sinks[index]->forget_mark(checkpoint->marks[index]);
+  delete checkpoint;
+}
 std::size_t size_of(const Checkpoint& checkpoint) { return checkpoint.bytes.size(); }
 
 }  // namespace kdpc::host

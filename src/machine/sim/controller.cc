@@ -145,7 +145,8 @@ void set_line(unsigned number, bool asserted, std::uint64_t when) {
   if (line.asserted == asserted) return;
   line.asserted = asserted;
   const ProcessorSet targets = line.vector == 0 ? ProcessorSet() : state().routes[line.vector];
-  tell_at(state().slots[targets.empty() ? 0 : targets.lowest()], when, LineChanged{static_cast<std::uint16_t>(number), asserted});
+  tell_at(state().slots[targets.empty() ? 0 : targets.lowest()], when,
+          LineChanged{static_cast<std::uint16_t>(number), asserted, line.vector, line.level});
   if (asserted) deliver(line, when);
 }
 

@@ -127,6 +127,15 @@ void remove_sink(EventSink& sink) {
   fixed().observed = !sinks.empty();
 }
 
+bool facts_are_complete() { return true; }
+unsigned stack_of_fact(std::uintptr_t* frames, unsigned room) {
+  return fixed().inside ? fiber::walk(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)), frames, room) : 0;
+}
+void end_with_fact() {
+  run::finish({Ended::Finding, {}, {}});
+  fixed().ends_with_fact = true;
+}
+
 Irql irql_of_processor(unsigned processor) { return state().slots[processor].irql; }
 
 void job_posted(unsigned processor) { controller::pend(processor, kJobVector, controller::time_here()); }

@@ -277,7 +277,10 @@ void finish(host::Outcome outcome) {
 }
 
 const std::optional<host::Outcome>& ended() { return the_end; }
-void forget_end() { the_end.reset(); }
+void forget_end() {
+  the_end.reset();
+  if (host::exists()) fixed().ends_with_fact = false;
+}
 std::uint64_t pick(std::uint64_t count) { return the_oracle == nullptr ? 0 : the_oracle->number(count) % count; }
 
 }  // namespace kdpc::sim::run

@@ -182,6 +182,8 @@ void Machine::tell(const Event& event) {
   Slot& slot = current();
   settle(slot);
   tell_at(slot, slot.time, event);
+  if (fixed().ends_with_fact && fixed().inside) [[unlikely]]
+    fiber::abandon();
 }
 
 }  // namespace kdpc::sim

@@ -148,6 +148,7 @@ struct Fixed {
   bool inside;                // a processor runs, not the host
   bool observed;              // there are sinks
   bool in_host_code;          // a sink or a device model runs on a processor's stack
+  bool ends_with_fact;        // a sink has ended the run: whoever states the fact goes no further
   Departure departure;
   Thread* leaving;
   Thread* entering;

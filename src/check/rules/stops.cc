@@ -1,0 +1,159 @@
+#include "check/rules/stops.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <optional>
+
+namespace kdpc::rules {
+
+namespace {
+
+struct Known {
+  std::uint32_t code;
+  std::optional<std::uint64_t> subcode;  // the first parameter; none: whatever it is
+  RuleId rule;
+};
+
+// From the particular to the general.
+constexpr std::optional<std::uint64_t> kAny;
+constexpr Known kKnown[] = {
+    {0x0F, kAny, RuleId::StopLockTwice},
+    {0x10, kAny, RuleId::StopLockNotOwned},
+    {0xC4, 0x1000, RuleId::StopLockTwice},
+    {0xC4, 0x1002, RuleId::StopLockUninitialized},
+    {0xC4, 0x1004, RuleId::StopLockThread},
+    {0xC4, 0x1005, RuleId::StopLockReinitialized},
+    {0xC4, 0x1007, RuleId::StopLockNotOwned},
+    {0xC4, 0x1008, RuleId::StopLockMixed},
+    {0xC4, 0x1009, RuleId::StopLockMixed},
+    {0xC4, 0x100A, RuleId::StopLockThread},
+    {0xC4, 0x100B, RuleId::StopLockFreed},
+    {0xC4, 0x15, RuleId::StopFreedWhileQueued},
+    {0xC4, 0x30, RuleId::StopIrqlOrder},
+    {0xC4, 0x31, RuleId::StopIrqlOrder},
+    {0x09, kAny, RuleId::StopIrqlOrder},
+    {0xC4, 0x3B, RuleId::StopWaitAtDispatch},
+    {0xC4, 0x3E, RuleId::StopCriticalRegion},
+    {0x01, kAny, RuleId::StopCriticalRegion},
+    {0xC9, 0, RuleId::StopIrpPending},
+    {0xC4, 0x120, RuleId::StopWaitAtDispatch},
+    {0xC4, 0x121, RuleId::StopWaitAtDispatch},
+    {0xC4, 0x122, RuleId::StopWaitAtDispatch},
+    {0xB8, kAny, RuleId::StopWaitAtDispatch},
+    {0xC4, 0x110, RuleId::StopIrqlAtReturn},
+    {0xC4, 0x111, RuleId::StopIrqlAtReturn},
+    {0xC4, 0xFA, RuleId::StopIrqlAtReturn},
+    {0xC9, 5, RuleId::StopIrqlAtReturn},
+    {0xC8, kAny, RuleId::StopIrqlAtReturn},
+    {0xE1, kAny, RuleId::StopIrqlAtReturn},
+    {0xC4, kAny, RuleId::StopCalledAtWrongIrql},
+    {0xC2, 8, RuleId::StopCalledAtWrongIrql},
+    {0xC2, 9, RuleId::StopCalledAtWrongIrql},
+    {0xC2, kAny, RuleId::StopBadFree},
+    {0x19, kAny, RuleId::StopBadFree},
+    {0x139, 3, RuleId::StopReinitializedWhileQueued},
+    {0xC7, 0, RuleId::StopFreedWhileQueued},
+    {0xC7, 1, RuleId::StopFreedWhileQueued},
+    {0xC7, 2, RuleId::StopOutlivesUnload},
+    {0xC7, 4, RuleId::StopCriticalRegion},
+    {0xC7, 5, RuleId::StopCriticalRegion},
+    {0xE4, kAny, RuleId::StopWorkItem},
+    {0x44, kAny, RuleId::StopCompletedTwice},
+    {0x48, kAny, RuleId::StopCancelRoutineLeft},
+    {0xF2, kAny, RuleId::StopStorm},
+    {0x133, kAny, RuleId::StopWatchdog},
+    {0xCE, kAny, RuleId::StopOutlivesUnload},
+    {0x0A, kAny, RuleId::StopBadMemory},
+    {0xD1, kAny, RuleId::StopBadMemory},
+    {0x50, kAny, RuleId::StopBadMemory},
+};
+
+const Known* known(const Bugchecked& stop) {
+  for (const Known& each : kKnown)
+    if (each.code == stop.code && (!each.subcode || *each.subcode == stop.p1)) return &each;
+  return nullptr;
+}
+
+class History {
+ public:
+  explicit History(Scene& scene) : scene_(scene) {}
+
+  void add(const Party& party) {
+    if (!party) return;
+    for (const Party& each : parties_)
+      if (each.at == party.at && each.when.time == party.when.time) return;
+    parties_.push_back(party);
+  }
+
+  // Who runs here, from the innermost outwards, and why it may not do what it did.
+  void add_levels(const Actor& actor) {
+    for (unsigned index = actor.raises; index-- > 0;) {
+      Party raised = scene_.brief("the IRQL was raised here");
+      raised.at = actor.ladder[index].caller;
+      raised.exact = false;
+      raised.when.irql = actor.ladder[index].from;
+      add(raised);
+    }
+  }
+
+  std::vector<Party> parties_;
+
+ private:
+  Scene& scene_;
+};
+
+}  // namespace
+
+void explain_stop(Scene& scene, const Bugchecked& stop, const Locks& locks, const Lifetimes& lifetimes, const Irps& irps) {
+  const Known* const row = known(stop);
+  if (row == nullptr) return;
+  RuleId rule = row->rule;
+  History history(scene);
+  if (const Party* creator = stop.code == 0xCE ? lifetimes.creator_of_thread(stop.p1) : nullptr) {
+    rule = RuleId::StopThreadOutlivesUnload;
+    history.add(*creator);
+  }
+  if (rule == RuleId::StopIrpPending)
+    if (const Irps::Irp* irp = irps.find(stop.p2)) history.add(irp->sent);
+  // Nobody of the driver stands where it is missed that it has left something behind.
+  if (rule != RuleId::StopOutlivesUnload && rule != RuleId::StopThreadOutlivesUnload && rule != RuleId::StopIrpPending)
+    history.add(scene.here("stopped here"));
+  if (rule == RuleId::StopOutlivesUnload && stop.code == 0xC7)
+    for (const Party& given : lifetimes.given_between(stop.p3, stop.p4)) history.add(given);
+
+  const Actor& actor = scene.actor();
+  history.add_levels(actor);
+  const std::vector<Actor>& running = scene.actors.on(scene.stamp.processor);
+  for (auto each = running.rbegin(); each != running.rend(); ++each) {
+    if (each->acting != Acting::Dpc && each->acting != Acting::TimerDpc) continue;
+    if (const Lifetimes::Object* dpc = lifetimes.find(each->object); dpc != nullptr && dpc->given && each->acting == Acting::Dpc)
+      history.add(dpc->given.as("the DPC that runs was queued here"));
+    if (const auto* timer = lifetimes.timer_of(each->object); timer != nullptr && each->acting == Acting::TimerDpc) {
+      history.add(timer->second.given.as("its timer was set here"));
+      if (rule == RuleId::StopFreedWhileQueued && stop.p2 == timer->first && timer->second.period != 0) rule = RuleId::StopTimerFreedInItsDpc;
+    }
+  }
+  for (const Locks::Held& held : locks.held(scene.stamp.processor))
+    if (!(held.kind == LockKind::Interrupt && held.by.exact)) history.add(held.by.as("a spin lock that is held was acquired here"));
+
+  for (const std::uint64_t parameter : {stop.p1, stop.p2, stop.p3, stop.p4}) {
+    if (const Locks::Held* held = locks.find(parameter)) history.add(held->by);
+    if (const Lifetimes::Object* object = lifetimes.find(parameter)) {
+      history.add(object->initialized);
+      history.add(object->given);
+      history.add(object->waited);
+    }
+    if (const Irps::Irp* irp = irps.find(parameter)) {
+      history.add(irp->sent);
+      history.add(irp->completed);
+      history.add(irp->cancelled);
+    }
+    if (const Party* freed = lifetimes.freed(parameter)) history.add(*freed);
+  }
+  // Memory that was freed is filled: a pointer read from there points nowhere.
+  const RuleRow& text = row_of(rule);
+  scene.explain(rule, text.meaning, std::move(history.parties_));
+}
+
+}  // namespace kdpc::rules
