@@ -395,8 +395,10 @@ class DeviceFile {
   IoResult read(void* buffer, std::size_t size, std::uint64_t offset = 0);
   IoResult write(const void* data, std::size_t size, std::uint64_t offset = 0);
   IoResult control(std::uint32_t code, const void* input = nullptr, std::size_t input_size = 0, void* output = nullptr, std::size_t output_size = 0);
+  IoResult flush();  // IRP_MJ_FLUSH_BUFFERS: returns when everything written has arrived
   // The buffers must live until finish().
   PendingIo begin_read(void* buffer, std::size_t size, std::uint64_t offset = 0);
+  PendingIo begin_flush();
   PendingIo begin_write(const void* data, std::size_t size, std::uint64_t offset = 0);
   PendingIo begin_control(std::uint32_t code, const void* input = nullptr, std::size_t input_size = 0, void* output = nullptr,
                           std::size_t output_size = 0);

@@ -58,6 +58,17 @@ PendingIo DeviceFile::begin_control(std::uint32_t code, const void* input, std::
   return pending;
 }
 
+PendingIo DeviceFile::begin_flush() {
+  PendingIo pending;
+  io::File& file = file_of(file_);
+  if (io::Request* request = io::requests::create(file.object.DeviceObject, &file, IRP_MJ_FLUSH_BUFFERS, 0)) {
+    io::requests::dispatch(*request);
+    pending.request_ = request;
+  }
+  return pending;
+}
+
+IoResult DeviceFile::flush() { return begin_flush().finish(); }
 IoResult DeviceFile::read(void* buffer, std::size_t size, std::uint64_t offset) { return begin_read(buffer, size, offset).finish(); }
 IoResult DeviceFile::write(const void* data, std::size_t size, std::uint64_t offset) { return begin_write(data, size, offset).finish(); }
 IoResult DeviceFile::control(std::uint32_t code, const void* input, std::size_t input_size, void* output, std::size_t output_size) {

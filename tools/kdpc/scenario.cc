@@ -143,13 +143,13 @@ void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems
     TomlTable table(value.as_table(), path, problems);
     device.position = table.position();
     table.need("model", "which of QEMU's sound cards, model = \"AC97\"");
-    if (const auto model = table.choice("model", {"AC97"})) device.model = *model;
+    if (const auto model = table.choice("model", {"AC97", kHdaModel})) device.model = *model;
     if (const auto slot = table.integer("slot", 4, 15)) device.slot = static_cast<unsigned>(*slot);
     if (const auto period = table.integer("timer_period_us", 10, 10000)) device.timer_period_us = static_cast<unsigned>(*period);
     if (const auto channels = table.integer("channels", 2, 2)) device.channels = static_cast<unsigned>(*channels);
     (void)table.choice("format", {"s16"});
     if (const auto rate = table.integer("rate", 8000, 192000); rate && *rate != 48000)
-      table.wrong("rate", fmt::format("an AC97 plays 48000 frames a second, not {}", *rate));
+      table.wrong("rate", fmt::format("an {} plays 48000 frames a second, not {}", device.model.empty() ? "AC97" : device.model, *rate));
     table.done();
     scenario.devices.push_back(std::move(device));
   }

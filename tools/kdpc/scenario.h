@@ -6,7 +6,7 @@
 //   [machine]                          # kind = "sim", processors = 1, memory_mb = 256
 //   [options]                          # the fields of kernel/options.h by name
 //   [costs]                            # the names of machine/sim/costs.h, nanoseconds
-//   [devices.sound]                    # model = "AC97", timer_period_us = 500, rate, channels, format, slot
+//   [devices.sound]                    # model = "AC97" or "intel-hda", timer_period_us = 500, rate, channels, format, slot
 //   [[drivers]]                        # name or file, device = "sound", parameters = { RunUs = 45000 }
 //   [workload]                         # play = "a.wav", opens = '\\.\Ac97_0', period_ms, outstanding, processor, priority
 //   [expect]                           # dropouts = ">0", total_ms = "14..16", culprit = "hog", bugcheck = "DPC_WATCHDOG_VIOLATION"
@@ -27,9 +27,11 @@
 
 namespace kdpc::tool {
 
+inline constexpr const char* kHdaModel = "intel-hda";  // a controller; it gets a codec that plays
+
 struct DeviceWanted {
   std::string name;
-  std::string model;      // QEMU's: "AC97"
+  std::string model;      // QEMU's: "AC97", or kHdaModel
   unsigned slot = 0;      // PCI; 0: the next free one
   unsigned rate = 48000;  // of what the card plays
   unsigned channels = 2;

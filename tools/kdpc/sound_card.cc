@@ -31,7 +31,12 @@ Result<std::unique_ptr<qtest::QemuBoard>> start_board(const Scenario& scenario, 
                               .frequency = device.rate,
                               .channels = device.channels,
                               .timer_period = std::chrono::microseconds(device.timer_period_us)});
-    config.devices.push_back({.driver = device.model, .name = device.name, .options = "audiodev=" + output, .slot = device.slot});
+    if (device.model != kHdaModel) {
+      config.devices.push_back({.driver = device.model, .name = device.name, .options = "audiodev=" + output, .slot = device.slot});
+      continue;
+    }
+    config.devices.push_back({.driver = device.model, .name = device.name, .options = "msi=on", .slot = device.slot});
+    config.devices.push_back({.driver = "hda-output", .name = "", .options = fmt::format("bus={}.0,audiodev={},mixer=off", device.name, output)});
   }
   return qtest::QemuBoard::start(config);
 }
