@@ -168,6 +168,7 @@ KDPC_TEST(Chain, FalseWithoutQuietingTheDeviceIsAStormOnALevelLine, .options = {
   b.never_serves = true;
   interrupt(m, b);
   EXPECT_BUGCHECK(0xF2, serve, &a, a.interrupt, 2);  // the first of the chain
+  ASSERT_TRUE(m.outcome().bugcheck);
   EXPECT_EQ(m.outcome().bugcheck->rule, "INT-18");
   EXPECT_EQ(answers(m, b, false, true), 301u);
 }
@@ -188,6 +189,7 @@ KDPC_TEST(Chain, TheOneThatLeavesAnAssertedLineToOthersIsNamed, .processors = 2,
   EXPECT_EQ(m.count("disconnected-asserting", {{"interrupt", m.address_of(a.interrupt)}, {"alone", 0}}), 1u);
   m.run_for(100ms);
   EXPECT_BUGCHECK(0xF2, serve, &b, b.interrupt, 1);
+  ASSERT_TRUE(m.outcome().bugcheck);
   EXPECT_EQ(m.outcome().bugcheck->rule, "INT-26");
 }
 

@@ -54,6 +54,33 @@ class Gaps(command.Case):
 
 
 @command.needs_sound
+class RepeatedSound(command.Case):
+    """A High Definition Audio controller never falls silent: a late DPC is heard as sound of one ring before."""
+
+    def play(self, late):
+        with open(os.path.join(os.path.dirname(__file__), "../../examples/demo/repeated-sound.toml"), encoding="utf-8") as file:
+            scenario = file.read()
+        scenario = scenario.replace("RunUs = 45000", f"RunUs = {late * 1000}").replace("Count = 2", "Count = 1")
+        run = self.run_scenario(scenario[:scenario.index("[expect]")])
+        self.assertIsNotNone(run.report, run.said)
+        return run
+
+    def test_it_grows_with_the_lateness_and_nothing_is_lost(self):
+        lengths = {}
+        for late in (0, 15, 25, 35, 40, 45, 60):
+            run = self.play(late)
+            lengths[late] = run.report["dropouts"]["total_ms"]
+            self.assertEqual(run.report["sound"]["equal_frames"], run.report["sound"]["source_frames"], run.said)
+            if lengths[late] > 0:
+                self.assertEqual(run.report["culprit"]["driver"], "hog", run.said)
+        self.assertGreater(lengths[45], 0)
+        slack = 45 - lengths[45]
+        # The codec asks once a millisecond.
+        for late, length in lengths.items():
+            self.assertAlmostEqual(length, max(0, late - slack), delta=1.001, msg=f"{late} ms late; all: {lengths}")
+
+
+@command.needs_sound
 class Blame(command.Case):
     def culprit_of(self, scenario):
         run = self.run_scenario(scenario)
