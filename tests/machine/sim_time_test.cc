@@ -234,10 +234,15 @@ TEST(SimTime, ProcessorsThatSpinForEachOthersLocksAreADeadlockThatIsExplained) {
   EXPECT_EQ(host::run_until([] { return true; }, kSecond).how, host::Ended::Deadlock);
 }
 
-TEST(SimTime, WhichObjectsShareAnOrderDoesNotDependOnWhereAnImageIsLoaded) {
-  const World world;
-  for (const std::uintptr_t slide : {0x1000u, 0x7000u, 0x123000u})
-    EXPECT_EQ(&sim::order_of(reinterpret_cast<void*>(0x555555554010)), &sim::order_of(reinterpret_cast<void*>(0x555555554010 + slide)));
+TEST(SimTime, WhichOrderOfTheHostsObjectsIsForgottenDoesNotDependOnTheirAddresses) {
+  const auto object = [](unsigned index, unsigned pitch) { return reinterpret_cast<const void*>(0x555555554010 + std::uintptr_t{index} * pitch); };
+  for (const unsigned pitch : {8u, 24u, 0x1000u}) {
+    const World world;
+    const unsigned more = sim::kHostOrders + 1;
+    for (unsigned index = 0; index < more; ++index) sim::set_order(object(index, pitch), index + 1);
+    EXPECT_EQ(sim::order_of(object(0, pitch)), 0u);
+    for (unsigned index = 1; index < more; ++index) EXPECT_EQ(sim::order_of(object(index, pitch)), index + 1);
+  }
 }
 
 }  // namespace kdpc

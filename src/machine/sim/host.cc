@@ -42,6 +42,8 @@ void start_processors() {
     slot.context = idle.machine.resume;
   }
   std::fill(std::begin(all.orders), std::end(all.orders), Order{});
+  std::fill(std::begin(all.host_orders), std::end(all.host_orders), Order{});
+  all.next_host_order = 0;
 }
 
 void prepare_for_boot(unsigned processors, const Costs& costs, System* system) {

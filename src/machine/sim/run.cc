@@ -124,9 +124,8 @@ void check_spinners(const Slot& ran) {
     Slot& slot = state().slots[number];
     if (slot.doing != Doing::Spinning || slot.spin_word.value() == slot.spin_expected) continue;
     // A lock says when it was released; of other words it is known that it was not later than this.
-    const Order& order = order_of(slot.spin_word.lock());
-    const bool is_known = order.object == slot.spin_word.lock() && order.time >= slot.time;
-    wake(slot, is_known ? order.time : ran.time);
+    const std::uint64_t released = order_of(slot.spin_word.lock());
+    wake(slot, released != 0 && released >= slot.time ? released : ran.time);
   }
 }
 

@@ -75,13 +75,13 @@ class Machine {
   // Whoever takes over what another processor handed over cannot be earlier than it.
   static void hand_over(Slot& slot, Address object) {
     settle(slot);
-    order_of(pointer(object)) = {pointer(object), slot.time};
+    set_order(pointer(object), slot.time);
   }
   static void receive(Slot& slot, Address object) {
-    const Order& order = order_of(pointer(object));
-    if (order.object != pointer(object)) return;
+    const std::uint64_t handed_over = order_of(pointer(object));
+    if (handed_over == 0) return;
     settle(slot);
-    if (slot.time < order.time) pass(slot, order.time - slot.time);
+    if (slot.time < handed_over) pass(slot, handed_over - slot.time);
   }
   static void acquired(Slot& slot, Address lock, LockKind kind) {
     receive(slot, lock);

@@ -27,6 +27,7 @@ inline constexpr unsigned kMaxMessages = 4096;  // of all boards; an MSI-X funct
 inline constexpr unsigned kMaxBoards = 16;
 inline constexpr unsigned kMaxHeldLocks = 16;  // per processor, for explanations; what is deeper is not explained
 inline constexpr unsigned kOrders = 512;
+inline constexpr unsigned kHostOrders = 64;
 inline constexpr unsigned kNoLine = ~0u;
 
 enum class Doing : std::uint8_t {
@@ -100,7 +101,7 @@ struct Line {
   bool asserted;
 };
 
-// The time at which something was last handed over, by address; a newer entry replaces an older one with the same hash.
+// The time at which something was last handed over.
 struct Order {
   const void* object;
   std::uint64_t time;
@@ -125,7 +126,9 @@ struct State {
   Line lines[kMaxLines];
   std::uint8_t message_vectors[kMaxMessages];  // 0: not assigned
   ProcessorSet routes[256];                    // by vector: whom it is let through to
-  Order orders[kOrders];
+  Order orders[kOrders];           // of objects in the World and in drivers' images, by address: a newer one replaces one with the same hash
+  Order host_orders[kHostOrders];  // of the host's objects: a newer one replaces the one that has been there longest
+  std::uint32_t next_host_order;
   Slot slots[kMaxProcessors];     // `processors` of them are in use
   StackSlot stacks[kMaxThreads];  // `stacks_used`
 };
@@ -214,11 +217,26 @@ inline void bound_current(std::uint64_t when) {
 // A vector above the processor's level is pending.
 inline bool has_deliverable(const Slot& slot) { return (slot.pending_levels >> (static_cast<unsigned>(slot.irql) + 1)) != 0; }
 
-// Which objects share an entry must not differ from run to run: outside the World only the place within its page is the same every time.
-inline Order& order_of(const void* object) {
+// Which object replaces which must not differ from run to run, but addresses of the host do: they are only compared.
+inline Order* find_order(const void* object) {
   const auto bits = reinterpret_cast<std::uintptr_t>(object);
-  const bool in_world = bits >= kWorldBase && bits - kWorldBase < std::uintptr_t{1} << 40;
-  return state().orders[(in_world ? bits >> 3 ^ bits >> 11 ^ bits >> 20 : (bits % kPage) >> 3) % kOrders];
+  State& all = state();
+  if (bits >= kWorldBase && bits - kWorldBase < std::uintptr_t{1} << 40) return &all.orders[(bits >> 3 ^ bits >> 11 ^ bits >> 20) % kOrders];
+  for (Order& order : all.host_orders)
+    if (order.object == object) return &order;
+  return nullptr;
+}
+
+inline void set_order(const void* object, std::uint64_t time) {
+  Order* order = find_order(object);
+  if (order == nullptr) order = &state().host_orders[state().next_host_order++ % kHostOrders];
+  *order = {object, time};
+}
+
+// When the object was last handed over, as far as that is known; otherwise 0.
+inline std::uint64_t order_of(const void* object) {
+  const Order* order = find_order(object);
+  return order != nullptr && order->object == object ? order->time : 0;
 }
 
 }  // namespace kdpc::sim
