@@ -44,7 +44,7 @@ void audit_threads(const DRIVER_OBJECT& image) {
 
 void audit_work_items(const DRIVER_OBJECT& image) {
   for (WorkerPool& pool : sys().workers) {
-    Locked<Irql::Dispatch> locked(pool.lock, LockKind::Dispatcher);
+    Locked<Irql::Dispatch> locked(pool.lock, LockKind::System);
     for (Link* link = pool.items.first(); link != nullptr; link = pool.items.after(link)) {
       const WorkItem* item = owner_of<&WorkItem::link>(link);
       const auto routine = reinterpret_cast<std::uintptr_t>(work_item::routine_of(*item));

@@ -17,7 +17,7 @@ NTSTATUS NTAPI allocate_channel(PDMA_ADAPTER dma_adapter, PDEVICE_OBJECT device,
   Adapter& adapter = as_adapter(dma_adapter);
   if (count > adapter.limit) return STATUS_INSUFFICIENT_RESOURCES;
   {
-    WaitersLocked locked(manager().dma_lock, LockKind::Dispatcher);
+    WaitersLocked locked(manager().dma_lock, LockKind::System);
     for (const DmaWaiter* waiter = manager().dma_waiters; waiter != nullptr; waiter = waiter->next)
       if (waiter->device == device && waiter->control != nullptr)
         violation({0x0B, 2, 0, 0}, "A device asked for a second DMA channel while its first request waits: NT has one wait block per device object.");
@@ -36,7 +36,7 @@ VOID NTAPI free_channel(PDMA_ADAPTER dma_adapter) {
   Adapter& adapter = as_adapter(dma_adapter);
   MapRegisters* kept = nullptr;
   {
-    WaitersLocked locked(manager().dma_lock, LockKind::Dispatcher);
+    WaitersLocked locked(manager().dma_lock, LockKind::System);
     if (!adapter.channel_taken) violation({4, 1, 0, 0}, "A DMA channel was freed that is not allocated.");
     adapter.channel_taken = false;
     std::swap(kept, adapter.kept);

@@ -41,7 +41,7 @@ void give_channel(const DmaWaiter& waiter, MapRegisters* registers) {
   const IO_ALLOCATION_ACTION action = waiter.control(waiter.device, waiter.irp, registers, waiter.context);
   check_left_at(Irql::Dispatch, reinterpret_cast<const void*>(waiter.control));
   if (action == DeallocateObject) release(registers);
-  WaitersLocked locked(manager().dma_lock, LockKind::Dispatcher);
+  WaitersLocked locked(manager().dma_lock, LockKind::System);
   adapter.kept = action == KeepObject ? registers : nullptr;
   adapter.channel_taken = action == KeepObject;
 }
@@ -164,7 +164,7 @@ NTSTATUS ask(const DmaWaiter& wanted) {
   waiter->irp = wanted.device->CurrentIrp;
   MapRegisters* registers = nullptr;
   {
-    WaitersLocked locked(manager().dma_lock, LockKind::Dispatcher);
+    WaitersLocked locked(manager().dma_lock, LockKind::System);
     registers = try_to_serve(*waiter);
     if (registers == nullptr) queue(waiter);
   }
@@ -180,7 +180,7 @@ void serve_waiters() {
     DmaWaiter* ready = nullptr;
     MapRegisters* registers = nullptr;
     {
-      WaitersLocked locked(manager().dma_lock, LockKind::Dispatcher);
+      WaitersLocked locked(manager().dma_lock, LockKind::System);
       for (ready = manager().dma_waiters; ready != nullptr; ready = ready->next)
         if ((registers = try_to_serve(*ready)) != nullptr) break;
       if (ready == nullptr) return;

@@ -58,7 +58,7 @@ inline void discard(void* memory, std::uint32_t tag = kTag) { sys().pool.free(me
 // Raises to Dispatch and holds the manager's lock for the rest of the scope.
 class Guard {
  public:
-  Guard() NO_PERMISSION_CHECK : locked_(manager().lock, LockKind::Dispatcher) {}
+  Guard() NO_PERMISSION_CHECK : locked_(manager().lock, LockKind::System) {}
   ~Guard() NO_PERMISSION_CHECK {}
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;

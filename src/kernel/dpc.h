@@ -78,8 +78,8 @@ class DpcQueue {
 // The queue's lock is held at High: nothing may interpose between a decision and the state it rests on.
 class SCOPED_CAPABILITY QueueLocked {
  public:
-  explicit QueueLocked(DpcQueue& queue) ACQUIRE(queue.lock()) : queue_(queue) { queue_.lock().acquire_here(LockKind::Dispatcher); }
-  ~QueueLocked() RELEASE() { queue_.lock().release_here(LockKind::Dispatcher); }
+  explicit QueueLocked(DpcQueue& queue) ACQUIRE(queue.lock()) : queue_(queue) { queue_.lock().acquire_here(LockKind::System); }
+  ~QueueLocked() RELEASE() { queue_.lock().release_here(LockKind::System); }
   QueueLocked(const QueueLocked&) = delete;
   QueueLocked& operator=(const QueueLocked&) = delete;
 

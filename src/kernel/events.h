@@ -36,7 +36,8 @@ enum class ActivityKind : std::uint8_t {
   BroadcastRoutine
 };
 enum class ObjectKind : std::uint8_t { Dpc, Timer, Event, Semaphore, WorkItem };
-enum class LockKind : std::uint8_t { Spin, Interrupt, Cancel, Dispatcher, Queued, ReaderWriter, Push };
+// System: the kernel's own, for which drivers are not to blame.
+enum class LockKind : std::uint8_t { Spin, Interrupt, Cancel, System, Queued, ReaderWriter, Push };
 // By which routines a lock was taken or given back: forms must not be mixed for one lock (LCK-1, LCK-2, LCK-5).
 enum class LockForm : std::uint8_t { Kernel, RaiseToDpc, RaiseToSynch, AtDpcLevel, ForDpc, Try, List, Convert };
 // The others belong to a thread and may be held while it waits.
@@ -56,8 +57,10 @@ struct RoutineEntered { static constexpr const char* name = "routine-entered"; s
 struct IrqlChanged    { static constexpr const char* name = "irql-changed";    std::uint8_t from; std::uint8_t to;
                         template <class V> void fields(V&& v) const { v("from", from); v("to", to); } };
 
-struct DpcQueued      { static constexpr const char* name = "dpc-queued";      Address dpc; Address routine; std::uint16_t target; std::uint8_t importance; std::uint32_t depth; bool drain_requested; bool threaded; Address argument1; Address argument2;
-                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); v("target", target); v("importance", importance); v("depth", depth); v("drain_requested", drain_requested); v("threaded", threaded); v("argument1", argument1); v("argument2", argument2); } };
+struct DpcQueued      { static constexpr const char* name = "dpc-queued";      Address dpc; Address routine; std::uint16_t target; std::uint8_t importance; std::uint32_t depth; bool drain_requested; bool threaded;
+                        Address argument1; Address argument2;
+                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); v("target", target); v("importance", importance); v("depth", depth);
+                                                                v("drain_requested", drain_requested); v("threaded", threaded); v("argument1", argument1); v("argument2", argument2); } };
 // The arguments are those that are lost with it (INS-1).
 struct DpcRefused     { static constexpr const char* name = "dpc-refused";     Address dpc; Address routine; Address argument1; Address argument2;
                         template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); v("argument1", argument1); v("argument2", argument2); } };
@@ -113,7 +116,8 @@ struct InterruptConnected  { static constexpr const char* name = "interrupt-conn
                              template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("connected", connected); v("latched", latched); } };
 // After each service routine: is the line still asserted? `chained`: there are others on the vector.
 struct IsrAnswered         { static constexpr const char* name = "isr-answered";         Address interrupt; Address routine; std::uint8_t vector; bool chained; bool claimed; bool asserted;
-                             template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("chained", chained); v("claimed", claimed); v("asserted", asserted); } };
+                             template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("routine", routine); v("vector", vector); v("chained", chained);
+                                                                     v("claimed", claimed); v("asserted", asserted); } };
 struct InterruptActivated  { static constexpr const char* name = "interrupt-activated";  Address interrupt; std::uint8_t vector; bool active;
                              template <class V> void fields(V&& v) const { v("interrupt", interrupt); v("vector", vector); v("active", active); } };
 // `alone`: nobody else is connected to the vector, so it must be this set's device.
@@ -181,12 +185,12 @@ struct Bugchecked     { static constexpr const char* name = "bugchecked";      s
 
 // clang-format on
 
-using Event =
-    std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan, DrainEnded,
-                 LockAcquired, LockReleased, LockInitialized, ObjectInitialized, OrderReleased, OrderAcquired, KernelAccess, InterruptRequested, LineChanged,
-                 UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated, DisconnectedWhileAsserting, ClockTicked,
-                 ClockIntervalChanged, DpcThresholdChanged, GenericCallBegan, GenericCallEnded, WatchdogReloaded, YieldAdvised, TimerSet,
-                 TimerCancelled, TimerExpired, ObjectSignalled, WaitBegan, WaitEnded, ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded,
-                 WorkQueued, PoolAllocated, PoolFreed, Stalled, RegisterAccessed, ImageUnloading, IrpSent, IrpReturned, IrpLocationDone, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
+using Event = std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan,
+                           DrainEnded, LockAcquired, LockReleased, LockInitialized, ObjectInitialized, OrderReleased, OrderAcquired, KernelAccess,
+                           InterruptRequested, LineChanged, UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated,
+                           DisconnectedWhileAsserting, ClockTicked, ClockIntervalChanged, DpcThresholdChanged, GenericCallBegan, GenericCallEnded,
+                           WatchdogReloaded, YieldAdvised, TimerSet, TimerCancelled, TimerExpired, ObjectSignalled, WaitBegan, WaitEnded,
+                           ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded, WorkQueued, PoolAllocated, PoolFreed, Stalled, RegisterAccessed,
+                           ImageUnloading, IrpSent, IrpReturned, IrpLocationDone, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
 
 }  // namespace kdpc

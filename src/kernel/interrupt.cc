@@ -92,7 +92,7 @@ void state_connection(const Interrupt& object, bool connected) {
 
 // The set on all its processors, or nothing.
 bool open(Interrupt* set, const InterruptSpec& spec) {
-  Locked<Irql::High> locked(sys().vector_lock, LockKind::Dispatcher);
+  Locked<Irql::High> locked(sys().vector_lock, LockKind::System);
   bool first_of_vector = true;
   for (const unsigned number : spec.processors) {
     if (!fits(processor(number), spec, set->service)) return false;
@@ -110,7 +110,7 @@ bool open(Interrupt* set, const InterruptSpec& spec) {
 
 void close(Interrupt* set) {
   const auto vector = static_cast<std::uint8_t>(set->vector);
-  Locked<Irql::High> locked(sys().vector_lock, LockKind::Dispatcher);
+  Locked<Irql::High> locked(sys().vector_lock, LockKind::System);
   const RoutesFollow routes(vector);
   bool alone = true;
   for (Interrupt* object = set; object != nullptr; object = object->sibling) {
@@ -306,7 +306,7 @@ void disconnect(Interrupt* any) {
 }
 
 bool is_connected(const Interrupt* candidate) {
-  Locked<Irql::High> locked(sys().vector_lock, LockKind::Dispatcher);
+  Locked<Irql::High> locked(sys().vector_lock, LockKind::System);
   for (const unsigned number : active_processors())
     for (const Interrupt* head : processor(number).vectors)
       for (const Interrupt* object = head; object != nullptr; object = object->next)
@@ -316,7 +316,7 @@ bool is_connected(const Interrupt* candidate) {
 
 void set_active(Interrupt* first, bool active) {
   const auto vector = static_cast<std::uint8_t>(first->vector);
-  Locked<Irql::High> locked(sys().vector_lock, LockKind::Dispatcher);
+  Locked<Irql::High> locked(sys().vector_lock, LockKind::System);
   if ((first->active_count != 0) == active) return;
   const RoutesFollow routes(vector);
   for (Interrupt* object = first; object != nullptr; object = object->sibling) object->active_count = active ? 1 : 0;

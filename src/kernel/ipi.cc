@@ -77,7 +77,7 @@ void request_apc(Processor& target) { send(ProcessorSet::only(target.number), kI
 std::uintptr_t call_everywhere(BroadcastRoutine* routine, std::uintptr_t argument) NO_PERMISSION_CHECK {
   const Irql previous = raise_here(std::max(Machine::irql(), Irql::Synch));
   IpiCall& call = sys().ipi_call;
-  call.lock.acquire_here(LockKind::Dispatcher);  // K.IPI-1
+  call.lock.acquire_here(LockKind::System);  // K.IPI-1
   ProcessorSet others = active_processors();
   others.remove(Machine::here().number);
   call.routine = routine;
@@ -96,7 +96,7 @@ std::uintptr_t call_everywhere(BroadcastRoutine* routine, std::uintptr_t argumen
   wait_for_others(call.finished, others.count(), Machine::now());
   Machine::observe(OrderAcquired{&call.finished});
   Machine::observe(GenericCallEnded{routine});
-  call.lock.release_here(LockKind::Dispatcher);
+  call.lock.release_here(LockKind::System);
   lower_here(previous);
   return result;
 }

@@ -17,7 +17,7 @@ constexpr std::uint32_t kServiceTag = pool_tag("Pass");
 constexpr std::uint8_t kServicePriority = 24;
 
 void set_masked(PassiveService& service, bool masked) {
-  Locked<Irql::High> locked(sys().vector_lock, LockKind::Dispatcher);
+  Locked<Irql::High> locked(sys().vector_lock, LockKind::System);
   const interrupt::RoutesFollow routes(service.vector);
   service.masked = masked;
 }

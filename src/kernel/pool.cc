@@ -54,7 +54,7 @@ void* Pool::allocate(std::size_t size, std::uint32_t tag, PoolType type, std::ui
   if (index >= kClasses) return nullptr;
   PoolBlock* block;
   {
-    Locked<Irql::High> locked(lock_, LockKind::Dispatcher);
+    Locked<Irql::High> locked(lock_, LockKind::System);
     block = free_first_[index];
     if (block != nullptr) {
       free_first_[index] = block->next_free;
@@ -102,7 +102,7 @@ void Pool::free(void* memory, std::uint32_t tag, std::uintptr_t caller) {
     bug_check(stop::BadPoolCaller, {7, 0, as_parameter(block), as_parameter(memory)}, "A pool block was freed by two processors at once.", "IRQL-7");
   Machine::observe(PoolFreed{memory, block->size, block->tag});
   std::memset(memory, kStaleByte, block->size);
-  Locked<Irql::High> locked(lock_, LockKind::Dispatcher);
+  Locked<Irql::High> locked(lock_, LockKind::System);
   block->caller = caller;
   block->next_free = nullptr;
   if (free_last_[block->size_class] != nullptr) {
@@ -190,12 +190,12 @@ void audit_range(const void* start, std::size_t size, const PoolBlock* block) {
   for_each_active([&](const Timer* timer) { audit_timer(range, block, timer); }, [&](const Dpc* dpc) { audit_dpc(range, dpc); });
   audit_resources(range);
   for (WorkerPool& pool : sys().workers) {
-    pool.lock.acquire_here(LockKind::Dispatcher);
+    pool.lock.acquire_here(LockKind::System);
     for (Link* link = pool.items.first(); link != nullptr; link = pool.items.after(link))
       if (range.has(Address(link).value))
         bug_check(stop::WorkerInvalid, {0, as_parameter(link), as_parameter(range.low), as_parameter(range.high)},
                   "Memory that holds a queued work item is being freed.", "WI-2");
-    pool.lock.release_here(LockKind::Dispatcher);
+    pool.lock.release_here(LockKind::System);
   }
   scheduler::release_dispatcher_lock(previous);
 }

@@ -137,7 +137,7 @@ void give_way_locked(Thread& next, WaitReason why) {
 
 Irql acquire_dispatcher_lock() NO_PERMISSION_CHECK {
   const Irql previous = raise_here(Irql::Synch);
-  sys().dispatcher_lock.acquire_here(LockKind::Dispatcher);
+  sys().dispatcher_lock.acquire_here(LockKind::System);
   return previous;
 }
 
@@ -153,7 +153,7 @@ void release_dispatcher_lock(Irql previous) NO_PERMISSION_CHECK {
       ask = !self.dpc_routine_active;  // a drain looks at NextThread itself when it is done
     }
   }
-  sys().dispatcher_lock.release_here(LockKind::Dispatcher);
+  sys().dispatcher_lock.release_here(LockKind::System);
   if (ask) Machine::request_here(kDispatchRequest);
   lower_here(previous);
 }
@@ -290,7 +290,7 @@ void dispatch_interrupt() NO_PERMISSION_CHECK {
     self.next_thread = nullptr;
     give_way_locked(*next, why);
   }
-  sys().dispatcher_lock.release_here(LockKind::Dispatcher);
+  sys().dispatcher_lock.release_here(LockKind::System);
   lower_here(previous);
 }
 
@@ -348,7 +348,7 @@ void idle_loop() NO_PERMISSION_CHECK {
     const Irql previous = acquire_dispatcher_lock();
     Thread& next = take_next(*self);
     if (!next.is_idle) switch_locked(*self->idle_thread, next, WaitReason::Executive);
-    sys().dispatcher_lock.release_here(LockKind::Dispatcher);
+    sys().dispatcher_lock.release_here(LockKind::System);
     lower_here(previous);
   }
 }

@@ -60,7 +60,7 @@ void watch_others(const Processor& self) {
     const std::uint64_t due = __atomic_load_n(&other.next_clock, __ATOMIC_RELAXED);
     if (due == 0 || due + limit >= self.next_clock) continue;
     bug_check(stop::ClockWatchdogTimeout, {sys().options.clock_watchdog_ticks, 0, as_parameter(&other), number},
-              "Another processor takes no clock interrupts any more: it has been at CLOCK_LEVEL or above for longer than the limit.", "0x101");
+              "Another processor takes no clock interrupts any more: it has been at CLOCK_LEVEL or above for longer than the limit.", "9.6");
   }
 }
 

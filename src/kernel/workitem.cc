@@ -21,7 +21,7 @@ struct WorkerPlan {
 constexpr WorkerPlan kPlans[kWorkQueues] = {{"worker (critical)", 3, 13}, {"worker (delayed)", 4, 12}, {"worker (hypercritical)", 1, 15}};
 
 WorkItem* take(WorkerPool& pool) {
-  Locked<Irql::Dispatch> locked(pool.lock, LockKind::Dispatcher);
+  Locked<Irql::Dispatch> locked(pool.lock, LockKind::System);
   Link* link = pool.items.pop_front();
   if (link == nullptr) return nullptr;
   WorkItem* item = owner_of<&WorkItem::link>(link);
@@ -76,7 +76,7 @@ void queue(WorkItem& item, std::uint32_t number) {
     bug_check(stop::WorkerInvalid, {7, as_parameter(&item), number, 0}, "A work item without a routine was queued.", "WI-2");
   WorkerPool& pool = sys().workers[number];
   {
-    Locked<Irql::Dispatch> locked(pool.lock, LockKind::Dispatcher);
+    Locked<Irql::Dispatch> locked(pool.lock, LockKind::System);
     if (is_queued(item))
       bug_check(stop::WorkerInvalid, {1, as_parameter(&item), number, 0}, "A work item was queued while it was already queued.", "WI-2");
     pool.items.push_back(item.link);

@@ -34,7 +34,7 @@ std::string_view name_of(LockKind kind) {
     case LockKind::Spin: return "spin";
     case LockKind::Interrupt: return "interrupt";
     case LockKind::Cancel: return "cancel";
-    case LockKind::Dispatcher: return "dispatcher";
+    case LockKind::System: return "system";
     case LockKind::Queued: return "queued";
     case LockKind::ReaderWriter: return "reader-writer";
     case LockKind::Push: return "push";

@@ -11,7 +11,7 @@ namespace {
 constexpr unsigned kDispatch = 2;
 
 // The kernel's own locks are its own affair, and push locks belong to threads.
-bool is_drivers(LockKind kind) { return kind != LockKind::Dispatcher && belongs_to_processor(kind); }
+bool is_drivers(LockKind kind) { return kind != LockKind::System && belongs_to_processor(kind); }
 
 // Does the one give back what the other has taken (LCK-1)? What the kernel takes, in whatever way, it gives back itself.
 bool is_mixed(LockForm taken, LockForm given_back) {
