@@ -40,13 +40,15 @@ void ReaderWriterLock::owned(bool shared, bool waited, LockForm form) {
   Machine::observe(LockAcquired{this, LockKind::ReaderWriter, waited, form, shared});
 }
 
-void ReaderWriterLock::acquire_exclusive_here(LockForm form) {
-  check_before_acquiring();
+void ReaderWriterLock::remember(bool shared) {
   Processor& self = Machine::here();
-  self.held_locks.add({this, nullptr, self.current_thread, LockKind::ReaderWriter, false});
+  self.held_locks.add({this, nullptr, self.current_thread, LockKind::ReaderWriter, shared});
+}
+
+bool ReaderWriterLock::add_once_unclaimed(std::uint32_t part) {
   bool waited = false;
   std::uint32_t seen = word_;
-  while ((seen & kClaimed) != 0 || !exchange(seen, seen | kClaimed)) {
+  while ((seen & kClaimed) != 0 || !exchange(seen, seen + part)) {
     check_word(seen);
     if ((seen & kClaimed) == 0) continue;
     waited = true;
@@ -54,6 +56,13 @@ void ReaderWriterLock::acquire_exclusive_here(LockForm form) {
     seen = word_;
   }
   check_word(seen);
+  return waited;
+}
+
+void ReaderWriterLock::acquire_exclusive_here(LockForm form) {
+  check_before_acquiring();
+  remember(false);
+  bool waited = add_once_unclaimed(kClaimed);
   while (__atomic_load_n(&word_, __ATOMIC_ACQUIRE) != kClaimed) {
     waited = true;
     Machine::spin_pause(word());
@@ -63,19 +72,8 @@ void ReaderWriterLock::acquire_exclusive_here(LockForm form) {
 
 void ReaderWriterLock::acquire_shared_here(LockForm form) {
   check_before_acquiring();
-  Processor& self = Machine::here();
-  self.held_locks.add({this, nullptr, self.current_thread, LockKind::ReaderWriter, true});
-  bool waited = false;
-  std::uint32_t seen = word_;
-  while ((seen & kClaimed) != 0 || !exchange(seen, seen + 1)) {
-    check_word(seen);
-    if ((seen & kClaimed) == 0) continue;
-    waited = true;
-    Machine::spin_pause(word());
-    seen = word_;
-  }
-  check_word(seen);
-  owned(true, waited, form);
+  remember(true);
+  owned(true, add_once_unclaimed(1), form);
 }
 
 bool ReaderWriterLock::try_acquire_exclusive_here() {
@@ -84,8 +82,7 @@ bool ReaderWriterLock::try_acquire_exclusive_here() {
     check_word(free);
     return false;
   }
-  Processor& self = Machine::here();
-  self.held_locks.add({this, nullptr, self.current_thread, LockKind::ReaderWriter, false});
+  remember(false);
   owned(false, false, LockForm::Try);
   return true;
 }
@@ -96,8 +93,7 @@ bool ReaderWriterLock::try_acquire_shared_here() {
     check_word(seen);
     if ((seen & kClaimed) != 0) return false;
   } while (!exchange(seen, seen + 1));
-  Processor& self = Machine::here();
-  self.held_locks.add({this, nullptr, self.current_thread, LockKind::ReaderWriter, true});
+  remember(true);
   owned(true, false, LockForm::Try);
   return true;
 }

@@ -36,6 +36,9 @@ class ReaderWriterLock {
   bool exchange(std::uint32_t& seen, std::uint32_t wanted);
   void check_before_acquiring() const;
   void check_word(std::uint32_t seen) const;
+  void remember(bool shared);  // that this processor waits for it or holds it
+  // Adds a reader or the claim. Returns whether it had to wait.
+  bool add_once_unclaimed(std::uint32_t part);
   void owned(bool shared, bool waited, LockForm form);
   void release(bool shared, LockForm form);
   const volatile std::uint32_t* word() const { return &word_; }

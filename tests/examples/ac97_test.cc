@@ -1,82 +1,32 @@
 // The example driver ac97 with QEMU's sound card: what applications may do to it, and what it must then do. (That it plays whole recordings, and
 // what late DPCs sound like, is shown by the scenarios.)
 #include <gmock/gmock.h>
-#include <stdlib.h>
 #include <wdm.h>
 
 #include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 
-#include "devices/qtest/qemu_board.h"
 #include "examples/drivers/ac97/ac97io.h"
 #include "kdpc/test.h"
+#include "tests/examples/sound_card.h"
 
 namespace kdpc {
 namespace {
 
 using namespace std::chrono_literals;
+using test::counting;
+using test::Frame;
+using test::Frames;
 
 constexpr std::size_t kPeriod = 480;  // frames
 
-struct Frame {
-  std::int16_t left, right;
-  bool operator==(const Frame&) const = default;
-};
 static_assert(sizeof(Frame) == AC97_FRAME_BYTES);
-using Frames = std::vector<Frame>;
 
-// Every frame is another one, and none is silence.
-Frames counting(std::size_t count) {
-  Frames frames;
-  for (std::size_t i = 0; i < count; ++i)
-    frames.push_back({static_cast<std::int16_t>(1 + i % 30000), static_cast<std::int16_t>(-1 - static_cast<int>(i / 30000))});
-  return frames;
-}
-
-// A card with its driver, and what it is heard playing.
-class Card {
- public:
-  explicit Card(lab::Machine& m, const lab::DriverSettings& settings = {}) {
-    std::string name = (std::filesystem::temp_directory_path() / "kdpc-ac97-XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) folder_ = name;
-    qtest::QemuConfig config;
-    config.outputs.push_back({.id = "sound", .path = wav().string()});
-    config.devices = {{.driver = "AC97", .name = "card", .options = "audiodev=sound"}};
-    auto started = qtest::QemuBoard::start(config);
-    if (!started) {
-      why = started.error().what;
-      return;
-    }
-    board_ = std::move(started).value();
-    m.attach(*board_);
-    works = m.load_driver(KDPC_TEST_DRIVERS "/ac97.drv", why, {.settings = settings}) && m.start_device("card", "ac97", why);
+struct Card : test::SoundCard {
+  explicit Card(lab::Machine& m, const lab::DriverSettings& settings = {})
+      : SoundCard(m, {{.driver = "AC97", .name = "card", .options = "audiodev=sound"}}) {
+    works = has_board() && m.load_driver(KDPC_TEST_DRIVERS "/ac97.drv", why, {.settings = settings}) && m.start_device("card", "ac97", why);
   }
-  ~Card() { std::filesystem::remove_all(folder_); }
-
-  // Ends the card: what it played, without the silence around it.
-  Frames heard() {
-    EXPECT_TRUE(board_->end().ok());
-    std::ifstream file(wav(), std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-    Frames frames(bytes.size() > 44 ? (bytes.size() - 44) / sizeof(Frame) : 0);
-    std::memcpy(frames.data(), bytes.data() + 44, frames.size() * sizeof(Frame));
-    const auto sounds = [](const Frame& frame) { return frame != Frame{0, 0}; };
-    const auto first = std::find_if(frames.begin(), frames.end(), sounds);
-    const auto last = std::find_if(frames.rbegin(), frames.rend(), sounds).base();
-    return first < last ? Frames(first, last) : Frames{};
-  }
-
-  bool works = false;
-  std::string why;
-
- private:
-  std::filesystem::path wav() const { return folder_ / "out.wav"; }
-
-  std::filesystem::path folder_;
-  std::unique_ptr<qtest::QemuBoard> board_;
 };
 
 constexpr const char* kName = "\\\\.\\Ac97_0";

@@ -1,76 +1,28 @@
 // The example driver hda with QEMU's controller: its ISR and DPC run on messages, on time every sample is heard, and late the last ring again.
 #include <gmock/gmock.h>
-#include <stdlib.h>
 #include <wdm.h>
 
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 
-#include "devices/qtest/qemu_board.h"
 #include "kdpc/test.h"
+#include "tests/examples/sound_card.h"
 
 namespace kdpc {
 namespace {
 
 using namespace std::chrono_literals;
+using test::counting;
+using test::Frame;
+using test::Frames;
 
 constexpr std::size_t kPeriod = 480, kRing = 4 * kPeriod;  // frames
 
-struct Frame {
-  std::int16_t left, right;
-  bool operator==(const Frame&) const = default;
-};
-using Frames = std::vector<Frame>;
-
-// Every frame is another one, and none is silence.
-Frames counting(std::size_t count) {
-  Frames frames;
-  for (std::size_t i = 0; i < count; ++i)
-    frames.push_back({static_cast<std::int16_t>(1 + i % 30000), static_cast<std::int16_t>(-1 - static_cast<int>(i / 30000))});
-  return frames;
-}
-
-class Controller {
- public:
-  explicit Controller(lab::Machine& m, const lab::DeviceOptions& options = {}) {
-    std::string name = (std::filesystem::temp_directory_path() / "kdpc-hda-XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) folder_ = name;
-    qtest::QemuConfig config;
-    config.outputs.push_back({.id = "sound", .path = (folder_ / "out.wav").string()});
-    config.devices = {{.driver = "intel-hda", .name = "hda", .options = "msi=on"},
-                      {.driver = "hda-output", .name = "", .options = "audiodev=sound,mixer=off"}};
-    auto started = qtest::QemuBoard::start(config);
-    if (!started) {
-      why = started.error().what;
-      return;
-    }
-    board_ = std::move(started).value();
-    m.attach(*board_);
-    works = m.load_driver(KDPC_TEST_DRIVERS "/hda.drv", why) && m.start_device("hda", "hda", why, options);
+struct Controller : test::SoundCard {
+  explicit Controller(lab::Machine& m, const lab::DeviceOptions& options = {})
+      : SoundCard(m, {{.driver = "intel-hda", .name = "hda", .options = "msi=on"},
+                      {.driver = "hda-output", .name = "", .options = "audiodev=sound,mixer=off"}}) {
+    works = has_board() && m.load_driver(KDPC_TEST_DRIVERS "/hda.drv", why) && m.start_device("hda", "hda", why, options);
   }
-  ~Controller() { std::filesystem::remove_all(folder_); }
-
-  // Ends it: what it played, without the silence around it.
-  Frames heard() {
-    EXPECT_TRUE(board_->end().ok());
-    std::ifstream file(folder_ / "out.wav", std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-    Frames frames(bytes.size() > 44 ? (bytes.size() - 44) / sizeof(Frame) : 0);
-    std::memcpy(frames.data(), bytes.data() + 44, frames.size() * sizeof(Frame));
-    const auto sounds = [](const Frame& frame) { return frame != Frame{0, 0}; };
-    const auto first = std::find_if(frames.begin(), frames.end(), sounds);
-    const auto last = std::find_if(frames.rbegin(), frames.rend(), sounds).base();
-    return first < last ? Frames(first, last) : Frames{};
-  }
-
-  bool works = false;
-  std::string why;
-
- private:
-  std::filesystem::path folder_;
-  std::unique_ptr<qtest::QemuBoard> board_;
 };
 
 // The application: four writes of a period each are always under way, and at the end all is heard.
