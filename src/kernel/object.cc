@@ -1,5 +1,6 @@
 #include "kernel/object.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernel/bugcheck.h"
@@ -130,7 +131,7 @@ OwnEvent* create_event(std::u16string_view name, ObjectType type, bool signalled
   if (event == nullptr) return nullptr;
   event->references = 1;
   event->name_length = static_cast<std::uint32_t>(name.size());
-  std::memcpy(event->name, name.data(), name.size() * sizeof(char16_t));
+  std::copy(name.begin(), name.end(), event->name);
   wait::initialize_event(event->event, type, signalled);
   DispatcherLocked locked;
   sys().events.push_back(event->link);

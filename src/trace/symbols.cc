@@ -4,13 +4,24 @@
 #include <elfutils/libdwfl.h>
 #include <fmt/format.h>
 #include <link.h>
-#include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 namespace kdpc {
 
 namespace {
+
+// By its program headers, so that uninitialised data belongs to it too: what lies past the file's last page is mapped without the file's name.
+int report_image(dl_phdr_info* info, size_t, void* dwfl) {
+  std::string path = info->dlpi_name;
+  if (path.empty()) {
+    std::error_code unreadable;
+    path = std::filesystem::read_symlink("/proc/self/exe", unreadable).string();
+  }
+  dwfl_report_elf(static_cast<Dwfl*>(dwfl), path.c_str(), path.c_str(), -1, info->dlpi_addr, true);
+  return 0;
+}
 
 // Separate debug files are not looked for: that may ask a server on the network.
 int no_separate_debug_file(Dwfl_Module*, void**, const char*, Dwarf_Addr, const char*, const char*, GElf_Word, char**) { return -1; }
@@ -129,14 +140,14 @@ struct Symbols::Modules {
   Modules& operator=(const Modules&) = delete;
   ~Modules() { dwfl_end(dwfl); }
 
-  // Reads the list of mapped files if an image was loaded since the last time.
+  // Reads the list of images if an image was loaded since the last time.
   void refresh() {
     const unsigned long long loaded = images_loaded_ever();
     if (dwfl != nullptr && loaded == seen) return;
     if (dwfl == nullptr) dwfl = dwfl_begin(&kCallbacks);
     if (dwfl == nullptr) return;
     dwfl_report_begin(dwfl);
-    dwfl_linux_proc_report(dwfl, ::getpid());
+    ::dl_iterate_phdr(report_image, dwfl);
     dwfl_report_end(dwfl, nullptr, nullptr);
     seen = loaded;
   }

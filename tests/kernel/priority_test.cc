@@ -360,6 +360,15 @@ KDPC_TEST(RunTime, IsCountedInTicks) {
 // -- more stack -----------------------------------------------------------------------------------------------------------------------------
 
 VOID NTAPI on_large_stack(PVOID Parameter) { note(*static_cast<const char*>(Parameter)); }
+int deepest = 0;
+NTSTATUS innermost_answer;
+VOID NTAPI use_much_stack(PVOID) {
+  volatile char used[6 * 1024];
+  used[0] = 0;
+  ++deepest;
+  const NTSTATUS answer = KeExpandKernelStackAndCallout(use_much_stack, nullptr, 8 * 1024);
+  if (answer != STATUS_SUCCESS) innermost_answer = answer;
+}
 VOID NTAPI stay_high(PVOID) {
   KIRQL old;
   KeRaiseIrql(APC_LEVEL, &old);
@@ -369,7 +378,10 @@ KDPC_TEST(ExpandedStack, CallsTheRoutineOrSaysThatThereIsNotSoMuch) {
   reset();
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT_EQ(KeExpandKernelStackAndCallout(on_large_stack, const_cast<char*>("x"), 16 * 1024), STATUS_SUCCESS);
-    KDPC_EXPECT_EQ(KeExpandKernelStackAndCallout(on_large_stack, const_cast<char*>("y"), MAXIMUM_EXPANSION_SIZE), STATUS_NO_MEMORY);
+    deepest = 0;
+    KDPC_EXPECT_EQ(KeExpandKernelStackAndCallout(use_much_stack, nullptr, 8 * 1024), STATUS_SUCCESS);
+    KDPC_EXPECT(deepest > 1);  // and the deepest had no room for another
+    KDPC_EXPECT_EQ(innermost_answer, STATUS_NO_MEMORY);
     KDPC_EXPECT_EQ(KeExpandKernelStackAndCallout(on_large_stack, const_cast<char*>("z"), MAXIMUM_EXPANSION_SIZE + 1), STATUS_INVALID_PARAMETER_3);
   });
   EXPECT_STREQ(order, "x");
