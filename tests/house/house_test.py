@@ -35,10 +35,11 @@ class Rules(Tree):
                        for i, (rules, r, rest) in enumerate(cases))
         self.write("out/ci/xml/a_test.sim.xml", f"<testsuites><testsuite>{body}</testsuite></testsuites>")
 
-    def required(self, required, pending=""):
-        self.write("tests/required_rules.txt", "# 1 A section\n" + required + "\n")
-        if pending:
-            self.write("tests/rules_pending.txt", pending + "\n")
+    def required(self, required, excused=""):
+        self.write("tests/required_rules.txt", "# Prose with a full stop.\n\n# 1 A section\n" + required + "\n")
+        if excused:
+            rows = "".join(f"| {rule} | It cannot be seen. |\n" for rule in excused.split())
+            self.write("docs/wdk-fidelity.md", f"# A page\n\n| A-3 | not here |\n\n## Rules that no test holds\n\n| rule | why |\n|---|---|\n{rows}\n## More\n\n| A-4 | nor here |\n")
 
     def test_passing_tests_prove(self):
         self.required("A-1 A-2")
@@ -67,16 +68,40 @@ class Rules(Tree):
         self.write("out/ci/xml/a_test.sim.xml", "<testsuites><testsu")
         self.assertEqual(self.run_tool("rules")[0], 1)
 
-    def test_pending_is_exactly_what_is_missing(self):
-        self.required("A-1 A-2", pending="A-2")
-        self.result((["A-1"], "completed", ""))
-        self.assertEqual(self.run_tool("rules")[0], 0)
-        self.result((["A-1", "A-2"], "completed", ""))
+    def test_every_rule_is_told_with_its_tests(self):
+        self.required("A-1 A-2")
+        self.result((["A-1"], "completed", ""), (["A-2"], "completed", ""), (["A-1"], "completed", ""))
+        text = self.run_tool("rules")[1]
+        for line in ("A-1      a_test.sim:Suite.t0\n", "         a_test.sim:Suite.t2\n", "A-2      a_test.sim:Suite.t1\n", "2 of   2   100.0 %"):
+            self.assertIn(line, text)
+        self.assertNotIn("Suite.t0", self.run_tool("rules", "--summary")[1])
+
+    def test_a_rule_without_a_test_needs_a_reason_on_the_page(self):
+        many = " ".join(f"B-{i}" for i in range(30))
+        proven = [(many.split(), "completed", "")]
+        self.required(many + " A-1 A-2", excused="A-1")
+        self.result(*proven)
         status, text = self.run_tool("rules")
         self.assertEqual(status, 1)
-        self.assertIn("still listed as pending", text)
-        self.assertEqual(self.run_tool("rules", "--update")[0], 0)
-        self.assertFalse((self.root / "tests/rules_pending.txt").exists())
+        self.assertIn("A-1      no test: It cannot be seen.", text)
+        self.assertIn("gives no reason: A-2", text)
+        self.assertNotIn("gives no reason: A-1", text)
+        self.required(many + " A-1", excused="A-1")
+        self.assertEqual(self.run_tool("rules")[0], 0)
+
+    def test_a_reason_for_what_a_test_holds_is_one_too_many(self):
+        self.required("A-1", excused="A-1")
+        self.result((["A-1"], "completed", ""))
+        status, text = self.run_tool("rules")
+        self.assertEqual(status, 1)
+        self.assertIn("held by a test", text)
+
+    def test_reasons_are_for_the_few(self):
+        self.required("A-1 A-2 A-3 A-4", excused="A-1")
+        self.result((["A-2", "A-3", "A-4"], "completed", ""))
+        status, text = self.run_tool("rules")
+        self.assertEqual(status, 1)
+        self.assertIn("fewer than 95 %", text)
 
     def test_no_results_is_not_success(self):
         self.required("A-1")

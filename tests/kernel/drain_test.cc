@@ -12,6 +12,7 @@ using namespace dpc_order;
 constexpr auto kTick = 15625us;
 
 KDPC_TEST(DpcQueue, HighGoesToTheHeadAllOthersToTheTail) {
+  RULE("5.1");
   RULE("V-4");
   reset();
   m.on(0, DISPATCH_LEVEL, [] {
@@ -43,12 +44,35 @@ void expect_remote_request(kdpc::lab::Machine& m, KDPC_IMPORTANCE importance, bo
 }
 
 KDPC_TEST(DpcRemote, ABusyTargetIsInterruptedForMediumHighAndHighOnly, .processors = 2) {
+  RULE("5.2");
   RULE("TAB-1");
   RULE("TAB-3");
   expect_remote_request(m, LowImportance, false);
   expect_remote_request(m, MediumImportance, false);
   expect_remote_request(m, MediumHighImportance, true);
   expect_remote_request(m, HighImportance, true);
+}
+
+// On its own processor only Low waits, and only while that has enough to do: until the fourth.
+KDPC_TEST(DpcDrain, OnItsOwnProcessorOnlyALowDpcWaitsAndOnlyForTheDepth, .options = {{"minimum_dpc_rate", "0"}}) {
+  RULE("5.2");
+  for (const KDPC_IMPORTANCE importance : {MediumImportance, MediumHighImportance, HighImportance}) {
+    reset();
+    m.on(0, PASSIVE_LEVEL, [importance] {
+      prepare(&dpcs[0], "x", importance);
+      KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
+      KDPC_EXPECT_EQ(runs, 1);
+    });
+  }
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    for (int i = 0; i < 4; ++i) {
+      prepare(&dpcs[i], "low", LowImportance);
+      KDPC_EXPECT_EQ(runs, 0);
+      KeInsertQueueDpc(&dpcs[i], nullptr, nullptr);
+    }
+    KDPC_EXPECT_EQ(runs, 4);
+  });
 }
 
 KDPC_TEST(DpcRemote, AnIdleTargetIsWokenForEveryImportance, .processors = 2) {
@@ -222,6 +246,7 @@ std::vector<int> depths_with_one_low_dpc_per_tick(kdpc::lab::Machine& m, int tic
 }
 
 KDPC_TEST(DpcAdaptation, QuietTicksRaiseWhatLeftoversHaveLowered, .processors = 2) {
+  RULE("3.4");
   RULE("ADP-2");
   RULE("V-6");
   const std::vector<int> depths = depths_with_one_low_dpc_per_tick(m, 64, 3);

@@ -264,6 +264,7 @@ void one_dispatch_interrupt(kdpc::lab::Machine& m, ULONG milliseconds) {
 }
 
 KDPC_TEST(DispatchInterrupt, DoesAllDpcsThenTheQuantumEndAndThatTakesTheNextThread) {
+  RULE("6.4");
   RULE("V-10");
   RULE("RET-1");
   one_dispatch_interrupt(m, 40);

@@ -89,7 +89,10 @@ std::vector<std::uint64_t> quantum_ends(kdpc::lab::Machine& m) {
   return times;
 }
 
-KDPC_TEST(Quantum, OfTwoTicksIsSharedRoundRobin) { EXPECT_EQ(quantum_ends(m), (std::vector<std::uint64_t>{2, 4, 6, 8, 10, 12})); }
+KDPC_TEST(Quantum, OfTwoTicksIsSharedRoundRobin) {
+  RULE("6.4");
+  EXPECT_EQ(quantum_ends(m), (std::vector<std::uint64_t>{2, 4, 6, 8, 10, 12}));
+}
 
 KDPC_TEST(Quantum, CanBeLonger, .options = {{"quantum_reset", "18"}}) { EXPECT_EQ(quantum_ends(m), (std::vector<std::uint64_t>{6, 12})); }
 
@@ -101,6 +104,7 @@ KDPC_TEST(Quantum, OfAThreadThatIsAloneAtItsPriorityIsRenewed) {
 }
 
 KDPC_TEST(Quantum, EndsOnlyWhenTheLevelAllowsIt) {
+  RULE("6.4");
   reset();
   m.start(0, PASSIVE_LEVEL, [] {
     KIRQL old;

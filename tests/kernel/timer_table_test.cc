@@ -184,6 +184,7 @@ VOID NTAPI cancel_those_behind(PKDPC Dpc, PVOID, PVOID, PVOID) {
 }
 
 KDPC_TEST(TimerBatch, AThousandTimersOfOneTickAreOneDrainInBatchesOfFour, .processors = 2) {
+  RULE("6.3");
   RULE("TIM-21");
   reset();
   cancelled = 0;

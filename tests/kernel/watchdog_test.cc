@@ -1,4 +1,5 @@
 // The DPC watchdogs: SEMANTICS 9.2, 9.3. A tick is 15.625 ms.
+#include <unistd.h>
 #include <wdm.h>
 
 #include "kdpc/test.h"
@@ -136,9 +137,22 @@ KDPC_TEST(DpcWatchdog, WithALimitOfZeroThereIsNone, .options = {{"dpc_time_limit
 }
 
 KDPC_TEST(DpcWatchdog, TheDefaultLimitIs1280Ticks) {
+  RULE("9.2");
   RULE("WDG-3");
   m.on(0, PASSIVE_LEVEL, [] { insert_stalling_dpcs(2000); }, {.limit = 60s});
   EXPECT_BUGCHECK(0x133, 0, 0x501, 0x500, 0);
+}
+
+// A debugger that holds this process lets host time pass, and no tick of the machine's.
+KDPC_TEST(DpcWatchdog, WhileADebuggerHoldsTheMachineNoTickCounts, .options = {{"dpc_time_limit", "2"}}) {
+  RULE("WDG-4");
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(
+        &dpc, [](PKDPC, PVOID, PVOID, PVOID) NTAPI { ::usleep(5 * kMicrosecondsPerTick); }, nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_NO_FINDINGS();
+  EXPECT_EQ(m.count("clock-ticked"), 0u);
 }
 
 // -- everything at Dispatch and above together ----------------------------------------------------------------------------------------------

@@ -218,6 +218,7 @@ KDPC_TEST(Tunables, WithAnIdealRateOfZeroTheDepthNeverFalls, .options = {{"ideal
 }
 
 KDPC_TEST(Tunables, TheWatchdogPeriodIs7680Ticks) {
+  RULE("9.2");
   RULE("WDG-1");
   m.on(0, DISPATCH_LEVEL, [] { KeStallExecutionProcessor(119'500'000); }, {.limit = 200s});
   EXPECT_NO_FINDINGS();

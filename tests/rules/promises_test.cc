@@ -73,6 +73,43 @@ KDPC_TEST(LockRules, AHoldOverTheGuidelineIsAdvice) {
   EXPECT_FALSE(m.outcome().over());
 }
 
+// The three guidelines that are numbers; each at its limit, and a microsecond beyond. What the calls cost themselves is less than that.
+VOID NTAPI stall_for(PKDPC, PVOID Context, PVOID, PVOID) { KeStallExecutionProcessor(static_cast<ULONG>(reinterpret_cast<ULONG_PTR>(Context))); }
+ULONG isr_microseconds;
+BOOLEAN NTAPI stall_in_isr(PKINTERRUPT, PVOID) {
+  KeStallExecutionProcessor(isr_microseconds);
+  return TRUE;
+}
+
+KDPC_TEST(Guidelines, ADpcHasAHundredMicroseconds) {
+  RULE("9.1");
+  const auto run_for_us = [&m](ULONG_PTR microseconds) {
+    m.on(0, PASSIVE_LEVEL, [microseconds] {
+      KeInitializeDpc(&dpc, stall_for, reinterpret_cast<PVOID>(microseconds));
+      KeInsertQueueDpc(&dpc, nullptr, nullptr);
+    });
+  };
+  run_for_us(99);
+  EXPECT_TRUE(m.findings().empty());
+  run_for_us(101);
+  EXPECT_FINDING("dpc-budget");
+}
+
+KDPC_TEST(Guidelines, AnIsrHasTwentyFiveMicroseconds) {
+  RULE("9.1");
+  m.on(0, PASSIVE_LEVEL, [] {
+    static PKINTERRUPT interrupt;
+    KDPC_EXPECT_EQ(IoConnectInterrupt(&interrupt, stall_in_isr, nullptr, nullptr, 0x51, 5, 5, Latched, FALSE, 1, FALSE), STATUS_SUCCESS);
+  });
+  for (const ULONG microseconds : {24u, 26u}) {
+    EXPECT_TRUE(m.findings().empty());
+    isr_microseconds = microseconds;
+    m.send_message(0x51);
+    m.run_for(1ms);
+  }
+  EXPECT_FINDING("isr-budget");
+}
+
 // A lock that is tried for cannot close a circle: whoever does not get it goes on.
 KDPC_TEST(LockRules, TryingIsNotWaiting) {
   m.on(0, DISPATCH_LEVEL, [] {
