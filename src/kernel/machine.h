@@ -74,6 +74,7 @@ class SpinWord {
 
   const void* word() const { return const_cast<const void*>(word_); }
   const void* lock() const { return const_cast<const void*>(lock_); }
+  const volatile void* const* place_of_lock() const { return &lock_; }  // for those who look from outside
   std::uintptr_t value() const {
     return wide_ ? *static_cast<const volatile std::uintptr_t*>(word_) : *static_cast<const volatile std::uint32_t*>(word_);
   }

@@ -29,6 +29,7 @@ class Pool {
  public:
   void initialize(std::byte* base, std::size_t size);
   std::byte* base() const { return base_; }
+  const SpinLock& lock() const { return lock_; }
   std::size_t used() const { return used_; }  // bytes from base() that were ever handed out
 
   // At most Dispatch. 16-byte aligned; page aligned from a page up. Null: no memory.

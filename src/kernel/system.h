@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/processor_set.h"
+#include "kernel/bugcheck.h"
 #include "kernel/flush.h"
 #include "kernel/ipi.h"
 #include "kernel/job.h"
@@ -45,6 +46,7 @@ struct System {
   JobTable jobs;
   void* volatile io_manager;  // X  the I/O manager's root, in the pool; null until it is first used
   Pool pool;
+  BugcheckReport bugcheck;               //    written by the machine when it has stopped; code 0: it has not
   Processor processors[kMaxProcessors];  //    the last member: only `processor_count` of them are in use
 };
 

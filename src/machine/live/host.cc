@@ -61,6 +61,10 @@ Result<void> create(const Config& config) {
   all.stack_high = idle.machine.stack_high;
   all.processor_context = idle.machine.resume;
   all.departure = Departure::Yield;
+  WorldHeader& header = write_world_header("live");
+  header.irql = per_processor(all.irql, sizeof(State));
+  header.requests = per_processor(all.requests, sizeof(State));
+  header.pending_levels = per_processor(all.pending_levels, sizeof(State));
   run::forget_end();
   return {};
 }
@@ -73,6 +77,7 @@ void destroy() {
   lines::forget();
   sinks.clear();
   system_pointer = nullptr;
+  forget_world_header();
   fiber::unmap();
 }
 

@@ -11,6 +11,7 @@
 #include "kdpc/device.h"
 #include "kernel/irql.h"
 #include "kernel/machine.h"
+#include "machine/world_header.h"
 
 namespace kdpc::live {
 
@@ -43,7 +44,7 @@ struct State {
   void* host_context;                    // while the processor runs
   void** left;                           // where the context goes that is being left
 };
-static_assert(offsetof(State, edge_budget) == 0 && sizeof(State) <= 4096);
+static_assert(offsetof(State, edge_budget) == 0 && kWorldBase + sizeof(State) <= WorldHeader::kPlace);
 
 inline State& state() { return *reinterpret_cast<State*>(kWorldBase); }
 

@@ -61,6 +61,24 @@ void prepare_for_boot(unsigned processors, const Costs& costs, System* system) {
   fixed().current = &all.slots[0];
 }
 
+void tell_debuggers() {
+  const State& all = state();
+  const Slot& first = all.slots[0];
+  WorldHeader& header = write_world_header("sim");
+  header.time = reinterpret_cast<std::uintptr_t>(&all.time);
+  header.irql = per_processor(first.irql, sizeof(Slot));
+  header.requests = per_processor(first.requests, sizeof(Slot));
+  header.pending_levels = per_processor(first.pending_levels, sizeof(Slot));
+  header.ipi = per_processor(first.ipi, sizeof(Slot));
+  header.inside = reinterpret_cast<std::uintptr_t>(&fixed().inside);
+  header.current = reinterpret_cast<std::uintptr_t>(&fixed().current);
+  header.itself = per_processor(first, sizeof(Slot));
+  header.doing = per_processor(first.doing, sizeof(Slot));
+  header.spinning = static_cast<std::uint64_t>(Doing::Spinning);
+  header.spins_for = per_processor(*first.spin_word.place_of_lock(), sizeof(Slot));
+  header.frame = per_processor(first.frame, sizeof(Slot));
+}
+
 }  // namespace
 
 void tell_at(const Slot& slot, std::uint64_t when, const Event& event) {
@@ -97,6 +115,7 @@ Result<void> create(const Config& config) {
   parameters.size = world::memory_size();
   boot(parameters);
   start_processors();
+  tell_debuggers();
   run::forget_end();
   guard::install();
   return {};
@@ -112,6 +131,7 @@ void destroy() {
   checkpoint::forget_spans();
   sinks.clear();
   system_pointer = nullptr;
+  forget_world_header();
   world::unmap();
 }
 

@@ -271,6 +271,7 @@ host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
 }
 
 void finish(host::Outcome outcome) {
+  if (outcome.report && !the_end) sys().bugcheck = *outcome.report;
   if (!the_end) the_end = std::move(outcome);
   if (fixed().inside) current().limit = 0;
 }

@@ -14,6 +14,7 @@
 #include "kernel/irql.h"
 #include "kernel/machine.h"
 #include "machine/sim/costs.h"
+#include "machine/world_header.h"
 
 namespace kdpc::sim {
 
@@ -157,7 +158,7 @@ struct Fixed {
   Thread* entering;
   std::uint64_t switches;  // ever; the host-time guard looks at it
 };
-static_assert(offsetof(Fixed, edge_budget) == 0 && sizeof(Fixed) <= kPage);
+static_assert(offsetof(Fixed, edge_budget) == 0 && kWorldBase + sizeof(Fixed) <= WorldHeader::kPlace);
 
 inline Fixed& fixed() { return *reinterpret_cast<Fixed*>(kWorldBase); }
 inline State& state() { return *reinterpret_cast<State*>(kWorldBase + kPage); }
