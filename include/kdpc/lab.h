@@ -314,6 +314,8 @@ class Machine {
   std::vector<std::string> last_events(std::size_t count) const;  // as lines of the text trace
   std::uint64_t trace_hash() const;                               // equal whenever the same run is repeated
   Place place_of(std::uintptr_t address) const;
+  // What a debugger shows of the machine as it stands: "dpcs", "irql 1", "running -t" (docs/debugger.md). Words that are no view: a sentence that says so.
+  std::string view(std::string_view command) const;
   // As it stands in an event's field; of objects and routines.
   template <class Pointer>
   requires std::is_pointer_v<Pointer>

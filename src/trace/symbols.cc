@@ -134,14 +134,25 @@ std::string Symbol::text() const {
 struct Symbols::Modules {
   Dwfl* dwfl = nullptr;
   unsigned long long seen = 0;
+  bool is_other_process = false;
+  std::vector<MappedFile> files;
 
   Modules() = default;
   Modules(const Modules&) = delete;
   Modules& operator=(const Modules&) = delete;
   ~Modules() { dwfl_end(dwfl); }
 
+  explicit Modules(const std::vector<MappedFile>& mapped) : is_other_process(true), files(mapped) {
+    dwfl = dwfl_begin(&kCallbacks);
+    if (dwfl == nullptr) return;
+    dwfl_report_begin(dwfl);
+    for (const MappedFile& file : files) dwfl_report_elf(dwfl, file.path.c_str(), file.path.c_str(), -1, file.base, false);
+    dwfl_report_end(dwfl, nullptr, nullptr);
+  }
+
   // Reads the list of images if an image was loaded since the last time.
   void refresh() {
+    if (is_other_process) return;
     const unsigned long long loaded = images_loaded_ever();
     if (dwfl != nullptr && loaded == seen) return;
     if (dwfl == nullptr) dwfl = dwfl_begin(&kCallbacks);
@@ -154,6 +165,7 @@ struct Symbols::Modules {
 };
 
 Symbols::Symbols() : modules_(std::make_unique<Modules>()) {}
+Symbols::Symbols(const std::vector<MappedFile>& files) : modules_(std::make_unique<Modules>(files)) {}
 Symbols::~Symbols() = default;
 
 Symbol Symbols::look_up(std::uintptr_t address, std::uintptr_t inside) {
@@ -162,7 +174,14 @@ Symbol Symbols::look_up(std::uintptr_t address, std::uintptr_t inside) {
   symbol.offset = address;
   modules_->refresh();
   Dwfl_Module* module = modules_->dwfl == nullptr ? nullptr : dwfl_addrmodule(modules_->dwfl, inside);
-  if (module == nullptr) return symbol;
+  if (module == nullptr) {
+    for (const MappedFile& file : modules_->files) {  // which has gone since
+      if (inside < file.base || inside >= file.end) continue;
+      symbol.image = image_name(file.path.c_str());
+      symbol.offset = address - file.base;
+    }
+    return symbol;
+  }
 
   Dwarf_Addr base = 0;
   const char* path = nullptr;

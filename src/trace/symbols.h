@@ -1,12 +1,13 @@
 // What lies at an address: image, function, file and line, of drivers, of this library and of the executable.
 //
-// Names come from the symbol tables and DWARF of the files mapped into this process. Drivers that are loaded later are found too; what was asked once
+// Names come from the symbol tables and DWARF of the files mapped into this process, or another one. Drivers that are loaded later are found too; what was asked once
 // is remembered, so an answer survives the unloading of its image.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace kdpc {
 
@@ -22,9 +23,17 @@ struct Symbol {
   std::string short_text() const;  // nic!NicDpc+0x1c
 };
 
+// A file that some process has mapped.
+struct MappedFile {
+  std::uintptr_t base = 0;  // where its first byte lies
+  std::uintptr_t end = 0;   // behind the last of its pages
+  std::string path;
+};
+
 class Symbols {
  public:
-  Symbols();
+  Symbols();                                           // of this process
+  explicit Symbols(const std::vector<MappedFile>& files);  // of another one, or of one that is no more
   ~Symbols();
   Symbols(const Symbols&) = delete;
   Symbols& operator=(const Symbols&) = delete;

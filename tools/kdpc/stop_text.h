@@ -1,18 +1,15 @@
 // A bug check as a debugger's analysis tells it: name and code, what the code means, the four parameters with their meanings, the sentence about this
 // very case, the rule, the place in the driver, the stack, and whose thread it happened on.
 #pragma once
-#include <array>
 #include <string>
 #include <vector>
 
 #include "kdpc/lab.h"
+#include "view/stop_meanings.h"
 
 namespace kdpc::tool {
 
-struct StopMeaning {
-  std::string about;                      // of the code, or of the code with its first parameter
-  std::array<std::string, 4> parameters;  // "Reserved." where there is nothing to say
-};
+using StopMeaning = view::StopMeaning;
 StopMeaning meaning_of(const lab::Bugcheck& stop);
 
 std::vector<std::string> stop_names();         // of all the codes the kernel stops with
