@@ -2,10 +2,11 @@
 
 #include <wdm.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <span>
 
-#include "kdpc/lab.h"
+#include "kdpc/test.h"
 #include "kernel/system.h"
 #include "machine/sim/state.h"
 #include "wdk/cast.h"
@@ -16,6 +17,45 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// The sources of interrupts, one line each.
+class SourceBoard : public Board {
+ public:
+  explicit SourceBoard(const Program& program) : program_(program) { std::fill(std::begin(due_), std::end(due_), kNever); }
+  void attach(BoardHost& host) override { host_ = &host; }
+  std::span<Device* const> devices() override { return {}; }
+  unsigned lines() const override { return static_cast<unsigned>(program_.sources.size()); }
+  bool line_is_level(unsigned line) const override { return program_.sources[line].level; }
+  Nanoseconds next_event() const override { return *std::min_element(std::begin(due_), std::end(due_)); }
+  Nanoseconds advance_to(Nanoseconds until) override {
+    for (unsigned line = 0; line < lines(); ++line) {
+      if (due_[line] > until) continue;
+      due_[line] = kNever;
+      if (asserted_[line]) continue;
+      asserted_[line] = true;
+      host_->set_line(line, true);
+    }
+    return until;
+  }
+
+  void interrupt_at(unsigned line, Nanoseconds when) {
+    if (due_[line] == kNever) due_[line] = when;
+  }
+  // Returns whether it was this one.
+  bool quiet(unsigned line) {
+    const bool was_asserted = asserted_[line];
+    asserted_[line] = false;
+    if (was_asserted) host_->set_line(line, false);
+    return was_asserted;
+  }
+  bool is_asserted(unsigned line) const { return asserted_[line]; }
+
+ private:
+  const Program& program_;
+  BoardHost* host_ = nullptr;
+  Nanoseconds due_[kMaxSources];
+  bool asserted_[kMaxSources] = {};
+};
+
 // The driver's objects, and what its routines leave for the host.
 struct Driver {
   const Program* program = nullptr;
@@ -24,6 +64,8 @@ struct Driver {
   KEVENT events[kMaxEvents];
   KTIMER start;
   Thread* threads[kMaxPlannedThreads];
+  PKINTERRUPT interrupts[kMaxSources];
+  SourceBoard* board = nullptr;
   std::uint64_t system_time_offset;
   std::vector<std::size_t> cursors;  // by script
   std::vector<Step> steps;
@@ -81,6 +123,7 @@ void observe(Observer& o) {
     const sim::Slot& slot = sim::state().slots[n];
     o.add("irql", n, static_cast<std::uint64_t>(slot.irql));
     o.add("dispatch requested", n, (slot.requests & kDispatchRequest) != 0);
+    for (const SourcePlan& source : program.sources) o.add("vector pending", n, slot.pending.has(source.vector));
     o.add("current thread", n, name_of(p.current_thread));
     o.add("next thread", n, name_of(p.next_thread));
     o.add("idle", n, p.idle);
@@ -133,6 +176,16 @@ void observe(Observer& o) {
     const DispatcherHeader& event = wdk::as_event(&driver.events[i]).header;
     o.add("KEVENT signal", i, static_cast<std::uint64_t>(event.signal_state));
     observe_waiters(o, "waits for event", i, event.waiters);
+  }
+  for (unsigned i = 0; i < program.sources.size(); ++i) {
+    o.add("line asserted", i, driver.board->is_asserted(i));
+    std::uint64_t calls = 0, claims = 0;
+    for (const Interrupt* object = &wdk::as_interrupt(driver.interrupts[i]); object != nullptr; object = object->sibling) {
+      calls += object->dispatch_count;
+      claims += object->service_count;
+    }
+    o.add("KINTERRUPT calls", i, calls);
+    o.add("KINTERRUPT claims", i, claims);
   }
   const auto observe_thread = [&](const Thread& thread, std::uint64_t name) {
     o.add("thread state", name, static_cast<std::uint64_t>(thread.state));
@@ -236,7 +289,9 @@ std::int64_t perform(const Operation& operation) {
     case Kind::Delay: return KeDelayExecutionThread(KernelMode, FALSE, &time);
     case Kind::Flush: KeFlushQueuedDpcs(); return 0;
     case Kind::SetPriority: return KeSetPriorityThread(wdk::as_kthread(*driver.threads[operation.object]), operation.value);
-    case Kind::Interrupt: return 0;
+    case Kind::Interrupt:
+      driver.board->interrupt_at(operation.object, sim::current().time + static_cast<std::uint64_t>(operation.time) * 1000);
+      return 0;
     case Kind::QueryTime: return static_cast<std::int64_t>(KeQueryInterruptTime());
     case Kind::QueryTickCount: KeQueryTickCount(&time); return time.QuadPart;
     case Kind::QueryExecuting: return KeIsExecutingDpc();
@@ -260,7 +315,7 @@ void perform_script(unsigned script, Where where) {
     const std::size_t index = driver.cursors[script]++;
     const Operation& operation = operations[index];
     if (operation.kind == Kind::Return && where != Where::Thread) break;
-    if (!is_legal(operation, where, static_cast<unsigned>(current_irql()), entry, program.options) || !is_possible(operation)) continue;
+    if (!is_legal(operation, where, static_cast<unsigned>(current_irql()), entry, program) || !is_possible(operation)) continue;
     const std::int64_t result = perform(operation);
     record(script, static_cast<std::uint32_t>(index), result);
   }
@@ -275,6 +330,16 @@ VOID NTAPI dpc_routine(PKDPC, PVOID context, PVOID argument1, PVOID argument2) {
   perform_script(script, where);
 }
 
+BOOLEAN NTAPI service_routine(PKINTERRUPT, PVOID context) {
+  const auto source = static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(context));
+  const SourcePlan& plan = driver.program->sources[source];
+  const unsigned script = driver.program->script_of_source(source);
+  const bool mine = driver.board->quiet(source);
+  record(script, kBegins, mine);
+  perform_script(script, Where::Isr);
+  return plan.claims && (mine || !plan.shared);
+}
+
 void KDPC_NTAPI thread_routine(void* context) {
   const auto script = static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(context));
   KeWaitForSingleObject(&driver.start, Executive, KernelMode, FALSE, nullptr);
@@ -286,6 +351,11 @@ void prepare() {
   for (unsigned i = 0; i < program.dpcs; ++i) KeInitializeDpc(&driver.dpcs[i], dpc_routine, number(i));
   for (unsigned i = 0; i < program.timers; ++i) KeInitializeTimerEx(&driver.timers[i], i % 2 == 1 ? SynchronizationTimer : NotificationTimer);
   for (unsigned i = 0; i < program.events; ++i) KeInitializeEvent(&driver.events[i], i % 2 == 1 ? SynchronizationEvent : NotificationEvent, FALSE);
+  for (unsigned i = 0; i < program.sources.size(); ++i) {
+    const SourcePlan& plan = program.sources[i];
+    KDPC_EXPECT(IoConnectInterrupt(&driver.interrupts[i], service_routine, number(i), nullptr, plan.vector, plan.vector >> 4, plan.synchronize_irql,
+                                   plan.level ? LevelSensitive : Latched, plan.shared, plan.affinity, FALSE) == STATUS_SUCCESS);
+  }
   KeInitializeTimer(&driver.start);
   KeSetTimer(&driver.start, LARGE_INTEGER{.QuadPart = kStart}, nullptr);
   for (std::uintptr_t i = 0; i < program.threads.size(); ++i) {
@@ -339,6 +409,7 @@ const lab::Settings kCosts = {{"kernel_call", "0"},
 
 KernelRun run_kernel(const Program& program, std::size_t limit, std::size_t list_step) {
   KernelRun run;
+  SourceBoard board(program);  // outlives the machine
   std::string why;
   const auto machine = lab::Machine::create({.processors = program.processors,
                                              .options = program.settings,
@@ -354,11 +425,14 @@ KernelRun run_kernel(const Program& program, std::size_t limit, std::size_t list
   }
   driver = {};
   driver.program = &program;
+  driver.board = &board;
   driver.cursors.assign(program.scripts.size(), 0);
   driver.steps.reserve(limit);
   driver.limit = limit;
   driver.list_step = list_step;
   driver.listing.items.reserve(4096);
+  const unsigned first_line = machine->attach(board);
+  for (unsigned i = 0; i < program.sources.size(); ++i) machine->assign_line(first_line + i, program.sources[i].vector, program.sources[i].level);
   if (machine->on(0, PASSIVE_LEVEL, prepare) && machine->run_for(1ms)) {
     run.beginning = begin();
     driver.last_step = run.beginning.now;

@@ -1,6 +1,7 @@
 #include "tests/model/model.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace kdpc::model {
 
@@ -68,6 +69,7 @@ Model::Model(const Program& program, const Beginning& beginning)
     timers_[i].resets = i % 2 == 1;
   }
   for (unsigned i = 0; i < program.events; ++i) events_[i].resets = i % 2 == 1;
+  for (const SourcePlan& plan : program.sources) sources_.push_back({plan});
   for (unsigned i = 0; i < program.threads.size(); ++i) {
     Thread& thread = threads_[i];
     thread.name = i;
@@ -100,8 +102,11 @@ void Model::run(std::size_t limit) {
 bool Model::advance() {
   std::uint64_t first = kNever;
   for (const Processor& p : processors_) first = std::min({first, p.clock_at, p.ipi_at, p.wakes});
+  for (const Source& source : sources_) first = std::min(first, source.due);
   if (first == kNever || first > last_step_ + kPatience) return false;
   now_ = std::max(now_, first);
+  for (Source& source : sources_)
+    if (source.due <= now_) interrupt_from(source);
   for (Processor& p : processors_) {
     if (p.clock_at <= now_) p.clock_pending = true, p.clock_at = kNever;
     if (p.ipi_at <= now_) p.ipi_pending = true, p.ipi_at = kNever;
@@ -133,6 +138,19 @@ bool Model::take_interrupt(Processor& p) {
     take_clock(p);
     return true;
   }
+  if (!p.pending_vectors.empty() && p.irql < *p.pending_vectors.rbegin() >> 4) {
+    Frame service{Frame::What::Service};
+    service.vector = *p.pending_vectors.rbegin();
+    p.pending_vectors.erase(service.vector);
+    in_service_[service.vector] = true;
+    for (Source& source : sources_)  // INT-5: in the order of connection
+      if (source.plan.vector == service.vector) service.chain.push_back(&source);
+    service.interrupted = p.irql;
+    p.irql = service.vector >> 4;
+    p.woken = true;
+    p.frames.push_back(service);
+    return true;
+  }
   if (p.dispatch_requested && p.irql < kDispatch) {
     p.dispatch_requested = false;
     Frame drain{Frame::What::Drain};
@@ -146,6 +164,75 @@ bool Model::take_interrupt(Processor& p) {
     return true;
   }
   return false;
+}
+
+// PNP-2: of an affinity set the lowest processor is interrupted.
+Model::Processor& Model::target_of(unsigned vector) {
+  for (const Source& source : sources_)
+    for (Processor& p : processors_)
+      if (source.plan.vector == vector && (source.plan.affinity >> p.number & 1) != 0) return p;
+  return processors_[0];
+}
+
+// A level line that is asserted while its vector is in service comes back at the end of the interrupt.
+void Model::interrupt_from(Source& source) {
+  source.due = kNever;
+  if (source.asserted) return;
+  source.asserted = true;
+  const unsigned vector = source.plan.vector;
+  if (!source.plan.level || !in_service_[vector]) target_of(vector).pending_vectors.insert(vector);
+}
+
+void Model::end_of_interrupt(Processor& p, unsigned vector) {
+  in_service_[vector] = false;
+  for (const Source& source : sources_)
+    if (source.plan.vector == vector && source.plan.level && source.asserted) p.pending_vectors.insert(vector);
+}
+
+// INT-13 to INT-15: raises to each object's own level, calls, lowers. A level chain ends at the first that claims; a latched one is walked until a
+// whole pass claims nothing, or, by option, as long as the last one called claims.
+bool Model::go_on_service(Processor& p) {
+  Frame& service = p.frames.back();
+  Source& source = *service.chain[service.place];
+  const bool claimed = source.plan.claims && (service.mine || !source.plan.shared);
+  if (service.turn == Frame::Turn::Call) {
+    service.turn = Frame::Turn::Runs;
+    ++source.calls;
+    service.mine = source.asserted;
+    source.asserted = false;
+    p.irql = std::max<unsigned>(p.irql, source.plan.synchronize_irql);
+    Actor& actor = service.actor;
+    actor = {};
+    actor.script = static_cast<int>(program_.script_of_source(static_cast<unsigned>(&source - sources_.data())));
+    actor.where = Where::Isr;
+    actor.entry = p.irql;
+    record(p, actor, kBegins, service.mine);
+    return true;
+  }
+  if (service.turn == Frame::Turn::Runs) {
+    bool finished = false;
+    if (!go_on_actor(p, service.actor, finished)) return false;
+    if (!finished) return true;
+    service.turn = Frame::Turn::Over;
+    if (claimed) ++source.claims;
+    p.irql = service.vector >> 4;
+    return true;
+  }
+  service.turn = Frame::Turn::Call;
+  const bool chained = service.chain.size() > 1;
+  const bool is_last = ++service.place == service.chain.size();
+  if (chained && !source.plan.level) {
+    service.again = options_.latched_chain == Options::LatchedChain::FullPass ? service.again || claimed : claimed;
+    if (!is_last) return true;
+    service.place = 0;
+    if (std::exchange(service.again, false)) return true;
+  } else if (chained && !claimed && !is_last) {
+    return true;
+  }
+  end_of_interrupt(p, service.vector);
+  p.irql = service.interrupted;
+  p.frames.pop_back();
+  return true;
 }
 
 // SEMANTICS 6.5; TIME-1: processor 0 keeps the time.
@@ -185,6 +272,7 @@ bool Model::go_on(Processor& p) {
     go_on_drain(p);
     return true;
   }
+  if (frame.what == Frame::What::Service) return go_on_service(p);
   bool finished = false;
   if (!go_on_actor(p, frame.actor, finished)) return false;
   if (finished) p.frames.pop_back();
@@ -396,7 +484,7 @@ bool Model::go_on_actor(Processor& p, Actor& actor, bool& finished) {
   while (cursor < script.size()) {
     const Operation& operation = script[cursor++];
     if (operation.kind == Kind::Return && actor.where != Where::Thread) break;
-    if (!is_legal(operation, actor.where, p.irql, actor.entry, options_)) continue;
+    if (!is_legal(operation, actor.where, p.irql, actor.entry, program_)) continue;
     if (operation.kind == Kind::InitializeDpc && dpcs_[operation.object].queued) continue;
     if (operation.kind == Kind::InitializeTimer && (timers_[operation.object].inserted || !timers_[operation.object].waiters.empty())) continue;
     actor.index = static_cast<std::uint32_t>(cursor - 1);
@@ -510,7 +598,9 @@ void Model::perform(Processor& p, Actor& actor, const Operation& operation) {
       dispatcher_exit(p);
       return;
     }
-    case Kind::Interrupt: return;
+    case Kind::Interrupt:
+      if (Source& source = sources_[operation.object]; source.due == kNever) source.due = now_ + static_cast<std::uint64_t>(time) * 1000;
+      return;
     case Kind::QueryTime: actor.result = static_cast<std::int64_t>(interrupt_time_); return;
     case Kind::QueryTickCount: actor.result = static_cast<std::int64_t>(tick_count_); return;
     case Kind::QueryExecuting: actor.result = p.active; return;

@@ -71,6 +71,13 @@ class Model {
 
   // -- control ----------------------------------------------------------------------------------------------------------------------------
 
+  struct Source {
+    SourcePlan plan;
+    std::uint64_t due = kNever;
+    bool asserted = false;
+    std::uint64_t calls = 0, claims = 0;
+  };
+
   // Somebody who performs a script. `then` says what is left to do of the operation under way.
   enum class Then : std::uint8_t { Next, Stalling, Waited, FlushSend, FlushDone, Record, Leave };
   struct Actor {
@@ -104,9 +111,11 @@ class Model {
     Actor actor;
     // Service:
     unsigned vector = 0;
-    std::size_t place = 0;  // in the chain
-    bool claimed = false;   // in this pass
-    bool called = false;    // a routine is under way
+    std::vector<Source*> chain;
+    std::size_t place = 0;  // whose turn it is
+    bool again = false;     // a latched chain is to be walked once more (INT-15)
+    enum class Turn : std::uint8_t { Call, Runs, Over } turn = Turn::Call;
+    bool mine = false;  // its device had interrupted
   };
 
   enum class ThreadState : std::uint8_t { Initialized, Ready, Standby, Running, Waiting, Terminated };
@@ -166,12 +175,6 @@ class Model {
     bool woken = false;  // from the halt
   };
 
-  struct Source {
-    SourcePlan plan;
-    std::uint64_t due = kNever;
-    bool asserted = false;
-  };
-
   // -- the machine ------------------------------------------------------------------------------------------------------------------------
 
   bool advance();  // to the next instant; false: there is none, or it is too far away
@@ -184,6 +187,10 @@ class Model {
   bool go_on_dpc_thread(Processor& p, Thread& thread);
   void go_on_drain(Processor& p);
   void leave_dispatch_interrupt(Processor& p);
+  bool go_on_service(Processor& p);
+  void end_of_interrupt(Processor& p, unsigned vector);
+  Processor& target_of(unsigned vector);
+  void interrupt_from(Source& source);
   bool go_on_actor(Processor& p, Actor& actor, bool& finished);
   void perform(Processor& p, Actor& actor, const Operation& operation);
   void record(const Processor& p, const Actor& actor, std::uint32_t index, std::int64_t result);
@@ -249,7 +256,8 @@ class Model {
   std::vector<Object> events_;
   std::vector<Thread> threads_, idle_threads_, dpc_threads_;
   std::vector<Source> sources_;
-  std::vector<std::size_t> cursors_;  // by script: what is performed next
+  std::array<bool, 256> in_service_{};  // by vector
+  std::vector<std::size_t> cursors_;    // by script: what is performed next
   // KeFlushQueuedDpcs.
   Object flush_turn_, flush_done_;
   unsigned flush_remaining_ = 0;
@@ -267,6 +275,7 @@ void Model::observe(Observer& o) const {
     const std::size_t n = p.number;
     o.add("irql", n, p.irql);
     o.add("dispatch requested", n, p.dispatch_requested);
+    for (const Source& source : sources_) o.add("vector pending", n, p.pending_vectors.count(source.plan.vector));
     o.add("current thread", n, name(p.current));
     o.add("next thread", n, name(p.next));
     o.add("idle", n, p.idle);
@@ -317,6 +326,11 @@ void Model::observe(Observer& o) const {
   for (std::size_t i = 0; i < events_.size(); ++i) {
     o.add("KEVENT signal", i, static_cast<std::uint64_t>(events_[i].signal));
     for (const Waiter& waiter : events_[i].waiters) o.add("waits for event", i, waiter.thread->name);
+  }
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    o.add("line asserted", i, sources_[i].asserted);
+    o.add("KINTERRUPT calls", i, sources_[i].calls);
+    o.add("KINTERRUPT claims", i, sources_[i].claims);
   }
   const auto observe_thread = [&](const Thread& thread) {
     o.add("thread state", thread.name, static_cast<std::uint64_t>(thread.state));

@@ -241,6 +241,27 @@ Operation draw_operation(const Program& program, Random& random, bool in_routine
   return operation;
 }
 
+// Some devices on a few vectors, alone or several on one.
+void draw_sources(Program& program, Random& random) {
+  const auto count = static_cast<unsigned>(random.between(0, kMaxSources));
+  while (program.sources.size() < count) {
+    SourcePlan plan{};
+    plan.vector = static_cast<std::uint8_t>(random.between(3, 11) << 4 | random.between(1, 3));
+    plan.level = random.once_in(2);
+    plan.affinity = 1 + random.below((std::uint64_t{1} << program.processors) - 1);
+    const auto taken = [&](const SourcePlan& other) { return other.vector == plan.vector; };
+    if (std::any_of(program.sources.begin(), program.sources.end(), taken)) continue;
+    const std::uint64_t together = std::min<std::uint64_t>(random.below(3) + 1, count - program.sources.size());
+    plan.shared = together > 1;
+    for (std::uint64_t i = 0; i < together; ++i) {
+      const int level = plan.vector >> 4;
+      plan.synchronize_irql = static_cast<std::uint8_t>(random.once_in(3) ? random.between(level, kHigh - 2) : level);
+      plan.claims = !random.once_in(4);
+      program.sources.push_back(plan);
+    }
+  }
+}
+
 }  // namespace
 
 void take_options(Program& program) {
@@ -276,6 +297,7 @@ Program generate(std::uint64_t seed, unsigned processors, unsigned steps) {
     while ((plan.affinity >> plan.ideal & 1) == 0);
     program.threads.push_back(plan);
   }
+  draw_sources(program, random);
   const auto fill = [&](std::size_t size, bool in_routine) {
     std::vector<Operation>& script = program.scripts.emplace_back();
     script.reserve(size);
@@ -287,7 +309,8 @@ Program generate(std::uint64_t seed, unsigned processors, unsigned steps) {
   return program;
 }
 
-bool is_legal(const Operation& operation, Where where, unsigned irql, unsigned entry, const Options& options) {
+bool is_legal(const Operation& operation, Where where, unsigned irql, unsigned entry, const Program& program) {
+  const Options& options = program.options;
   const bool in_thread = where == Where::Thread;
   const bool unchecked = options.irql_checks == Options::IrqlChecks::Free && in_thread;  // IRQL-6
   switch (operation.kind) {
@@ -299,9 +322,9 @@ bool is_legal(const Operation& operation, Where where, unsigned irql, unsigned e
     case Kind::SetTarget:
     case Kind::SetTargetEx:
     case Kind::InitializeDpc:
-    case Kind::Interrupt:
     case Kind::QueryTime:
     case Kind::QueryTickCount: return true;
+    case Kind::Interrupt: return operation.object < program.sources.size();
     case Kind::QueryExecuting: return irql >= kDispatch;
     case Kind::Raise: return operation.value >= irql || unchecked;
     case Kind::Lower: return (operation.value <= irql && operation.value >= entry) || unchecked;
@@ -393,6 +416,11 @@ std::string text_of(const Program& program) {
   for (unsigned i = 0; i < program.threads.size(); ++i)
     text += fmt::format("thread {}: priority {}, affinity {:x}, ideal processor {}\n", i, program.threads[i].priority, program.threads[i].affinity,
                         program.threads[i].ideal);
+  for (unsigned i = 0; i < program.sources.size(); ++i) {
+    const SourcePlan& plan = program.sources[i];
+    text += fmt::format("source {}: {} vector {:#x}, affinity {:x}, synchronize IRQL {}{}{}\n", i, plan.level ? "level" : "latched", plan.vector,
+                        plan.affinity, plan.synchronize_irql, plan.shared ? ", shared" : "", plan.claims ? "" : ", never claims");
+  }
   for (unsigned i = 0; i < program.scripts.size(); ++i) {
     if (program.scripts[i].empty()) continue;
     text += program.script_name(i) + ":\n";

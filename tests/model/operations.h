@@ -67,12 +67,14 @@ struct ThreadPlan {
   std::uint8_t ideal;
 };
 
-// A device that interrupts when an operation has told it to.
+// A device that interrupts some time after an operation has told it to, and until its service routine quiets it.
 struct SourcePlan {
   std::uint8_t vector;
   std::uint8_t synchronize_irql;
-  bool level, shared, claims;  // claims: its routine says TRUE
-  std::uint64_t affinity;
+  bool level;              // else an edge
+  bool shared;             // with all others of its vector
+  bool claims;             // its routine says TRUE; one that is shared only if it was its device
+  std::uint64_t affinity;  // mask of processors, the same for all of a vector
 };
 
 struct Program {
@@ -104,6 +106,6 @@ std::string text_of(const Program& program);
 
 // May this be performed at `irql` by somebody who was called at `entry`? Everything else of what makes an operation legal is the state of its
 // objects, and is asked where it is performed.
-bool is_legal(const Operation& operation, Where where, unsigned irql, unsigned entry, const Options& options);
+bool is_legal(const Operation& operation, Where where, unsigned irql, unsigned entry, const Program& program);
 
 }  // namespace kdpc::model
