@@ -31,7 +31,10 @@ endif()
 
 if(KDPC_SANITIZE)
   # `function` compares C++ types across a call: a routine a driver declares with PKDPC is called by a kernel that says Dpc*, which is the point.
-  target_compile_options(kdpc_options INTERFACE -fsanitize=address,undefined -fno-sanitize=function -fno-sanitize-recover=undefined)
+  # The others fire on what a driver has handed in, which must become NT's bug check, or a status, as it does without them: null, wild and misaligned
+  # pointers by the fault they cause, numbers that are no member of their enumeration, or neither true nor false, by being looked at.
+  target_compile_options(kdpc_options INTERFACE -fsanitize=address,undefined -fno-sanitize=function,null,nonnull-attribute,alignment,pointer-overflow,enum,bool
+                                                -fno-sanitize-recover=undefined)
   target_link_options(kdpc_options INTERFACE -fsanitize=address,undefined)
 endif()
 
