@@ -136,6 +136,7 @@ constexpr unsigned kAutomaticDigits = 8;
 NTSTATUS attach(DEVICE_OBJECT* source, DEVICE_OBJECT* target, DEVICE_OBJECT** attached_to) {
   Guard guard;
   DEVICE_OBJECT* top = device::top_of(target);
+  if (device::top_of(source) == top) return STATUS_NO_SUCH_DEVICE;  // it is in that stack already: a circle would have no top
   if (state_of(top).delete_pending || (top->Flags & DO_DEVICE_INITIALIZING) != 0) return STATUS_NO_SUCH_DEVICE;
   *attached_to = top;  // before anything can come down the stack
   top->AttachedDevice = source;

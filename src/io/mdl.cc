@@ -1,5 +1,7 @@
 #include "io/mdl.h"
 
+#include <algorithm>
+
 #include "io/dma.h"
 #include "io/registers.h"
 #include "wdk/routine.h"
@@ -110,6 +112,10 @@ VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddres
   const char* start = static_cast<const char*>(VirtualAddress);
   const char* source = static_cast<const char*>(MmGetMdlVirtualAddress(SourceMdl));
   const ULONG size = Length != 0 ? Length : SourceMdl->ByteCount - static_cast<ULONG>(start - source);
+  const std::size_t pages = ADDRESS_AND_SIZE_TO_SPAN_PAGES(VirtualAddress, size);
+  if (pages * sizeof(PFN_NUMBER) + sizeof(MDL) > static_cast<std::size_t>(std::max<CSHORT>(TargetMdl->Size, 0)))
+    bug_check(stop::TargetMdlTooSmall, {as_parameter(TargetMdl), as_parameter(VirtualAddress), size, 0},
+              "IoBuildPartialMdl was given an MDL that is too small for that part of the other, or a part that the other does not have.", "0x40");
   TargetMdl->StartVa = PAGE_ALIGN(VirtualAddress);
   TargetMdl->ByteOffset = BYTE_OFFSET(VirtualAddress);
   TargetMdl->ByteCount = size;
@@ -117,8 +123,7 @@ VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddres
   TargetMdl->MdlFlags = static_cast<CSHORT>((TargetMdl->MdlFlags & MDL_ALLOCATED_FIXED_SIZE) | MDL_PARTIAL | inherited);
   TargetMdl->MappedSystemVa = SourceMdl->MappedSystemVa != nullptr ? static_cast<char*>(SourceMdl->MappedSystemVa) + (start - source) : nullptr;
   const std::ptrdiff_t pages_before = (static_cast<const char*>(TargetMdl->StartVa) - static_cast<const char*>(SourceMdl->StartVa)) / PAGE_SIZE;
-  std::memcpy(MmGetMdlPfnArray(TargetMdl), MmGetMdlPfnArray(SourceMdl) + pages_before,
-              sizeof(PFN_NUMBER) * ADDRESS_AND_SIZE_TO_SPAN_PAGES(VirtualAddress, size));
+  std::memmove(MmGetMdlPfnArray(TargetMdl), MmGetMdlPfnArray(SourceMdl) + pages_before, sizeof(PFN_NUMBER) * pages);
 }
 
 VOID NTAPI MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList) {

@@ -20,6 +20,7 @@ const char* name_of_stop(std::uint32_t code) {
     case stop::NoMoreIrpStackLocations: return "NO_MORE_IRP_STACK_LOCATIONS";
     case stop::SystemExitOwnedMutex: return "SYSTEM_EXIT_OWNED_MUTEX";
     case stop::InterruptExceptionNotHandled: return "INTERRUPT_EXCEPTION_NOT_HANDLED";
+    case stop::TargetMdlTooSmall: return "TARGET_MDL_TOO_SMALL";
     case stop::MultipleIrpCompleteRequests: return "MULTIPLE_IRP_COMPLETE_REQUESTS";
     case stop::CancelStateInCompletedIrp: return "CANCEL_STATE_IN_COMPLETED_IRP";
     case stop::PageFaultInNonpagedArea: return "PAGE_FAULT_IN_NONPAGED_AREA";

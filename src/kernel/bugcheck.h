@@ -21,6 +21,7 @@ enum Code : std::uint32_t {
   NoMoreIrpStackLocations = 0x35,
   SystemExitOwnedMutex = 0x39,
   InterruptExceptionNotHandled = 0x3D,
+  TargetMdlTooSmall = 0x40,
   MultipleIrpCompleteRequests = 0x44,
   CancelStateInCompletedIrp = 0x48,
   PageFaultInNonpagedArea = 0x50,

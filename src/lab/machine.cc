@@ -33,6 +33,14 @@ Place place_of_symbol(const Symbol& symbol) { return {symbol.address, symbol.ima
 bool is_our_library(const std::string& image) { return image.starts_with("libkdpc"); }
 bool is_outside(const Place& place) { return !place.image.empty() && !is_our_library(place.image); }
 
+// The routine whose code has faulted, if a driver called it: the outermost of the innermost frames that are ours.
+std::string routine_that_faulted(const std::vector<Place>& stack) {
+  const auto driver = std::find_if(stack.begin(), stack.end(), is_outside);
+  if (driver == stack.begin() || driver == stack.end()) return {};
+  const std::string& name = std::prev(driver)->function;
+  return wdk::is_exported(name) ? name : std::string();
+}
+
 }  // namespace
 
 struct Task::State {
@@ -105,6 +113,9 @@ struct Machine::Parts {
       }
       stop.stack.push_back(std::move(place));
     }
+    const bool is_fault = stop.rule == "0x50" || stop.rule == "0x0A" || stop.rule == "0x1E";  // others have their own sentence
+    if (const std::string routine = is_fault ? routine_that_faulted(stop.stack) : std::string(); !routine.empty())
+      stop.sentence = routine + " was called with a pointer to memory that is not there, or with an object that holds one.";
     for (std::size_t i = 0; i < std::size(stop.parameters); ++i) {
       Place place = place_of_symbol(symbols.find(stop.parameters[i]));
       if (is_outside(place) && !place.function.empty()) stop.parameter_places[i] = std::move(place);

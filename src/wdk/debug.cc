@@ -69,6 +69,9 @@ VOID NTAPI DbgBreakPoint() {
 
 VOID NTAPI RtlAssert(PVOID VoidFailedAssertion, PVOID VoidFileName, ULONG LineNumber, PSTR) {
   KDPC_ROUTINE(RtlAssert);
+  // The text is read later, on the host, where nobody survives a bad one.
+  const auto* text = static_cast<const volatile char*>(VoidFailedAssertion);
+  while (text != nullptr && *text != 0) ++text;
   // STATUS_ASSERTION_FAILURE reaches the debugger, or without one ends as an unhandled kernel exception.
   bug_check(stop::KmodeExceptionNotHandled,
             {static_cast<ULONG>(STATUS_ASSERTION_FAILURE), as_parameter(VoidFailedAssertion), as_parameter(VoidFileName), LineNumber},

@@ -122,6 +122,10 @@ BugcheckReport report_of_signal(int signal, const siginfo_t& info, const Fault& 
                      "An integer division by zero, or one whose result does not fit.", "0x7F");
   if (signal == SIGILL)
     return report_of(stop::UnexpectedKernelModeTrap, {kInvalidOpcode, fault.instruction, 0, 0}, "An invalid instruction.", "0x7F");
+  // No page fault, so no address either: the processor refuses an address that is not canonical, or an operand that is not aligned as it must be.
+  if (signal == SIGSEGV && info.si_code == SI_KERNEL)
+    return report_of(stop::KmodeExceptionNotHandled, {exception_of(signal, info), fault.instruction, 0, ~std::uint64_t{0}},
+                     "An address was used that no memory can have.", "0x1E");
   if (info.si_code != SI_KERNEL)
     if (const world::Overflow overflow = world::overflow_at(fault.address); overflow.happened) return overflow_report(overflow, fault);
   return page_fault_report(fault);
