@@ -1,0 +1,118 @@
+// Cards of our own, modelled after public descriptions: for tests and scenarios that need no QEMU.
+//
+//   cards::CardBoard board;
+//   cards::SerialPort& port = board.add(cards::SerialPortWish{.name = "com1"});
+//   board.add(cards::ConverterWish{.name = "adc"});                     // the same line as com1
+//   machine->attach(board);
+//   port.send("hello");                                                 // what the far end of the line does
+//
+// Everything is called on the host context. A card's state is copied by checkpoints, with what its far end has sent and received.
+#pragma once
+#include <memory>
+
+#include "kdpc/device.h"
+
+namespace kdpc::cards {
+
+enum class Parity : std::uint8_t { None, Odd, Even, Mark, Space };
+
+// How characters are on the wire.
+struct SerialFormat {
+  unsigned baud = 115200;
+  unsigned data_bits = 8;  // 5…8
+  Parity parity = Parity::None;
+  unsigned stop_half_bits = 2;  // 2, 3 or 4
+};
+
+// A 16550A, its line, and who is at the other end of it. Errors come about as on a real line: each side samples what the other sends with its
+// own rate and format.
+struct SerialPortWish {
+  std::string name = "com1";
+  BusSpace space = BusSpace::Port;
+  std::uint64_t base = 0x3F8;        // eight registers of a byte each
+  int line = 0;                      // of the board; cards with the same number share it
+  unsigned clock = 1'843'200;        // Hz; a sixteenth of it, divided by the divisor latch, is the baud rate
+  bool out2_gates_interrupt = true;  // as PCs are wired
+  SerialFormat far = {};             // what the far end speaks
+  Nanoseconds gap = 0;               // that it leaves between two characters
+  bool obeys_rts = false;            // it does not begin a character while RTS is off
+};
+
+class SerialPort {
+ public:
+  // What is wrong with a character the far end is to send.
+  enum class Defect : std::uint8_t { None, Parity, StopBit };
+  // What came to the far end.
+  struct Received {
+    std::uint8_t byte = 0;
+    bool parity_error = false, framing_error = false, is_break = false;
+    Nanoseconds when = 0;
+  };
+  // A character the far end has sent and nobody will ever read: there was no room when it was complete.
+  struct Overrun {
+    std::size_t number = 0;  // of the characters sent, from 0
+    Nanoseconds when = 0;
+  };
+  enum Lines : std::uint8_t { kCts = 0x10, kDsr = 0x20, kRing = 0x40, kCarrier = 0x80 };
+
+  virtual ~SerialPort() = default;
+  // The far end sends these behind what it is sending already, and not before `when`.
+  virtual void send(std::string_view bytes, Nanoseconds when = 0, Defect defect = Defect::None) = 0;
+  virtual void send_break(Nanoseconds length) = 0;
+  virtual void set_modem_lines(unsigned lines) = 0;  // of Lines; at first all but the ring
+  virtual void speak(const SerialFormat& format) = 0;
+  virtual std::size_t left_to_send() const = 0;  // also what has no end yet
+  virtual std::vector<Received> received() const = 0;
+  virtual std::string received_text() const = 0;
+  virtual std::vector<Overrun> overruns() const = 0;
+  virtual bool data_terminal_ready() const = 0;
+  virtual bool request_to_send() const = 0;
+  virtual bool sees_break() const = 0;
+};
+
+// A measuring card: told to convert, it is busy for a while, then has a sample and asks for an interrupt until that is taken back.
+//
+//   0 control   bit 0: interrupt when done          8 status   bit 0: done, write one to clear; bit 1: busy
+//   4 command   write a channel 0…7: convert it     12 data    the sample, 16 bits
+struct ConverterWish {
+  std::string name = "adc";
+  std::uint64_t base = 0xFE00'0000;  // 16 bytes of memory
+  int line = 0;
+  Nanoseconds conversion = 50'000;
+  std::uint64_t dead_after = kNever;   // so many conversions: from then on none is ever done
+  std::uint64_t stuck_after = kNever;  // so many conversions: from then on what it asks for cannot be taken back
+};
+
+class Converter {
+ public:
+  virtual ~Converter() = default;
+  virtual std::uint64_t conversions() const = 0;  // that are done
+  // The sample of the n-th conversion, from 0.
+  static std::uint16_t sample(unsigned channel, std::uint64_t conversion) {
+    return static_cast<std::uint16_t>(channel << 13 | (conversion * 37 & 0x1FFF));
+  }
+};
+
+// All its cards on one bus. Cards are added before it is attached.
+class CardBoard : public Board {
+ public:
+  explicit CardBoard(bool level = true);
+  ~CardBoard() override;
+  SerialPort& add(const SerialPortWish& wish);
+  Converter& add(const ConverterWish& wish);
+
+  void attach(BoardHost& host) override;
+  std::span<Device* const> devices() override;
+  unsigned lines() const override;
+  bool line_is_level(unsigned line) const override;
+  Nanoseconds next_event() const override;
+  Nanoseconds advance_to(Nanoseconds until) override;
+  std::span<std::byte> state() override;
+  bool can_rewind() const override { return true; }
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace kdpc::cards

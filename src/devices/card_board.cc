@@ -1,0 +1,102 @@
+#include <algorithm>
+#include <type_traits>
+
+#include "base/invariant.h"
+#include "devices/card.h"
+
+namespace kdpc::cards {
+
+namespace {
+
+constexpr unsigned kMostCards = 16;
+constexpr unsigned kMostLines = 16;
+
+// In one piece, and nothing in it points anywhere.
+struct BoardState {
+  CardState cards[kMostCards];
+  bool asserted[kMostLines] = {};
+};
+static_assert(std::is_trivially_copyable_v<BoardState>);
+
+}  // namespace
+
+struct CardBoard::Parts final : CardHost {
+  explicit Parts(bool its_level) : level(its_level) {}
+
+  Nanoseconds now() const override { return advancing ? advanced_to : host != nullptr ? host->now() : 0; }
+  void settle() override { (void)settle_lines(); }
+
+  // A line is asserted while any of its cards interrupts. True: one has changed.
+  bool settle_lines() {
+    bool changed = false;
+    for (unsigned line = 0; line < lines && host != nullptr; ++line) {
+      const bool asserted =
+          std::any_of(cards.begin(), cards.end(), [&](const auto& card) { return card->line() == static_cast<int>(line) && card->interrupts(); });
+      if (asserted == state.asserted[line]) continue;
+      state.asserted[line] = asserted;
+      host->set_line(line, asserted);
+      changed = true;
+    }
+    return changed;
+  }
+  CardState& room_for(int line) {
+    KDPC_INVARIANT("K.CARD-1", host == nullptr && cards.size() < kMostCards && line < static_cast<int>(kMostLines));
+    if (line >= static_cast<int>(lines)) lines = static_cast<unsigned>(line) + 1;
+    return state.cards[cards.size()];
+  }
+  void keep(std::unique_ptr<Card> card) {
+    devices.push_back(card.get());
+    cards.push_back(std::move(card));
+  }
+
+  const bool level;
+  BoardHost* host = nullptr;
+  BoardState state;
+  unsigned lines = 0;
+  bool advancing = false;
+  Nanoseconds advanced_to = 0;
+  std::vector<std::unique_ptr<Card>> cards;
+  std::vector<Device*> devices;
+};
+
+CardBoard::CardBoard(bool level) : parts_(std::make_unique<Parts>(level)) {}
+CardBoard::~CardBoard() = default;
+
+SerialPort& CardBoard::add(const SerialPortWish& wish) {
+  SerialPort* port = nullptr;
+  parts_->keep(make_serial_port(wish, parts_->room_for(wish.line), *parts_, port));
+  return *port;
+}
+
+Converter& CardBoard::add(const ConverterWish& wish) {
+  Converter* converter = nullptr;
+  parts_->keep(make_converter(wish, parts_->room_for(wish.line), *parts_, converter));
+  return *converter;
+}
+
+void CardBoard::attach(BoardHost& host) { parts_->host = &host; }
+std::span<Device* const> CardBoard::devices() { return parts_->devices; }
+unsigned CardBoard::lines() const { return parts_->lines; }
+bool CardBoard::line_is_level(unsigned) const { return parts_->level; }
+std::span<std::byte> CardBoard::state() { return std::as_writable_bytes(std::span(&parts_->state, 1)); }
+
+Nanoseconds CardBoard::next_event() const {
+  Nanoseconds next = kNever;
+  for (const auto& card : parts_->cards) next = std::min(next, card->next_event());
+  return next;
+}
+
+Nanoseconds CardBoard::advance_to(Nanoseconds until) {
+  for (;;) {
+    const Nanoseconds next = next_event();
+    if (next > until) return until;
+    parts_->advancing = true;
+    parts_->advanced_to = next;
+    for (const auto& card : parts_->cards)
+      if (card->next_event() <= next) card->advance(next);
+    parts_->advancing = false;
+    if (parts_->settle_lines()) return next;
+  }
+}
+
+}  // namespace kdpc::cards
