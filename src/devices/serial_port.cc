@@ -30,10 +30,11 @@ class Port final : public Card, public SerialPort {
     return value;
   }
   void write(unsigned, std::uint64_t offset, unsigned width, std::uint64_t value) override {
-    const bool was_breaking = uart_.is_breaking();
+    const bool was_breaking = uart_.is_breaking(), was_requesting = request_to_send();
     for (unsigned byte = 0; byte < width; ++byte)
       uart_.write(static_cast<unsigned>(offset) + byte, static_cast<std::uint8_t>(value >> 8 * byte), host_.now());
     if (uart_.is_breaking() && !was_breaking) keep({0, false, true, true, host_.now()});
+    if (request_to_send() && !was_requesting) far_.free = std::max(far_.free, host_.now());  // who has waited for that goes on now
     host_.settle();
   }
   bool interrupts() const override { return uart_.interrupts() && (!wish_.out2_gates_interrupt || (uart_.outputs() & Uart16550::kOut2) != 0); }
@@ -81,6 +82,7 @@ class Port final : public Card, public SerialPort {
   void add(const Outgoing& outgoing) {
     outgoing_.resize(far_.to_send);  // what was sent after a checkpoint that came back never was
     outgoing_.push_back(outgoing);
+    outgoing_.back().not_before = std::max(outgoing.not_before, host_.now());
     ++far_.to_send;
   }
   template <class T>

@@ -254,6 +254,8 @@ void set_limit(Slot& slot) {
 
 host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
   run_limit = saturating_sum(state().time, limit);
+  // What the host has done since may have given a device something to do.
+  if (state().quiet_since != kForever && !is_quiet()) state().quiet_since = kForever;
   for (;;) {
     if (the_end) return *the_end;
     if (condition && condition()) return {host::Ended::ConditionMet, {}, {}};
