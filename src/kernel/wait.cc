@@ -62,8 +62,8 @@ void check_level(const void* objects, const std::int64_t* timeout) {
   const Irql level = level_of_wait();
   if (level < Irql::Dispatch || (timeout != nullptr && *timeout == 0 && level == Irql::Dispatch)) return;
   const Options& options = sys().options;
-  // Above Dispatch there is no late: the dispatcher lock itself is out of reach.
-  if (options.wait_check == Options::WaitCheck::Late && level <= Irql::Dispatch) return;
+  // Above Synch there is no late: the dispatcher lock itself is out of reach.
+  if (options.wait_check == Options::WaitCheck::Late && level <= Irql::Synch) return;
   switch (options.irql_checks) {
     case Options::IrqlChecks::Strict: refuse_blocking(level, objects, timeout);
     case Options::IrqlChecks::Checked:
