@@ -8,6 +8,7 @@ find_package(CLI11 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(elfutils REQUIRED IMPORTED_TARGET libdw libelf)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(edit REQUIRED IMPORTED_TARGET libedit)  # the command only: its prompt
 pkg_check_modules(sndfile REQUIRED IMPORTED_TARGET sndfile)
 
 # All of them at once: layers say in their includes what they use, and only one library is linked.

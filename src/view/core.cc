@@ -44,7 +44,7 @@ struct CoreMemory::Parts {
   std::vector<Part> stored;  // in the core
   std::vector<Part> mapped;  // in the files
   std::map<std::string, std::unique_ptr<File>> files;
-  std::vector<MappedFile> images;
+  std::vector<Mapping> mappings;
 
   int file(const std::string& path) {
     auto& file = files[path];
@@ -66,8 +66,7 @@ struct CoreMemory::Parts {
       const std::string path(name, ::strnlen(name, static_cast<std::size_t>(end - name)));
       name += path.size() + 1;
       mapped.push_back({range[0], range[1], range[2] * head[1], file(path)});
-      if (range[2] == 0 && (images.empty() || images.back().path != path)) images.push_back({range[0], range[1], path});
-      if (!images.empty() && images.back().path == path) images.back().end = range[1];
+      mappings.push_back({range[0], range[1], range[2], path});
     }
   }
 
@@ -105,7 +104,7 @@ Result<std::unique_ptr<CoreMemory>> CoreMemory::open(const std::string& path) {
   return std::unique_ptr<CoreMemory>(new CoreMemory(std::move(parts)));
 }
 
-std::vector<MappedFile> CoreMemory::files() const { return parts_->images; }
+std::vector<MappedFile> CoreMemory::files() const { return images_among(parts_->mappings); }
 
 bool CoreMemory::read(std::uintptr_t address, void* to, std::size_t size) const {
   auto* into = static_cast<char*>(to);

@@ -13,6 +13,26 @@ std::string Memory::text(std::uintptr_t address, std::size_t most) const {
   return text;
 }
 
+std::vector<MappedFile> images_among(const std::vector<Mapping>& mappings) {
+  std::vector<MappedFile> images;
+  std::size_t parts = 0;
+  const auto finish = [&] {
+    if (parts == 1) images.pop_back();
+    parts = 0;
+  };
+  for (const Mapping& mapping : mappings) {
+    const bool continues = parts != 0 && mapping.offset != 0 && mapping.path == images.back().path;
+    if (!continues) finish();
+    if (mapping.offset == 0) images.push_back({mapping.begin, mapping.end, mapping.path});
+    if (mapping.offset == 0 || continues) {
+      images.back().end = mapping.end;
+      ++parts;
+    }
+  }
+  finish();
+  return images;
+}
+
 // The host's kernel answers for addresses that are not there; a load would be a fault.
 OwnMemory::OwnMemory() : file_(::open("/proc/self/mem", O_RDONLY | O_CLOEXEC)) {}
 OwnMemory::~OwnMemory() {

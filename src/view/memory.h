@@ -22,6 +22,15 @@ class Memory {
   std::string text(std::uintptr_t address, std::size_t most = 1000) const;
 };
 
+// A part of a file, as a process has it mapped.
+struct Mapping {
+  std::uintptr_t begin, end;
+  std::uint64_t offset;
+  std::string path;
+};
+// Those files that are mapped to run, and not only to be read: they have several parts, the first one first.
+std::vector<MappedFile> images_among(const std::vector<Mapping>& mappings);
+
 // This process.
 class OwnMemory : public Memory {
  public:

@@ -16,11 +16,83 @@ struct RunArguments {
   bool json = false;
   bool trace = false;
   bool keep_going = false;
+  std::string break_if;  // empty: the run is not stopped
   std::vector<std::string> driver_folders;
 };
 
+struct ShowArguments {
+  std::vector<std::string> views;  // "dpcs", "irql 1"
+  std::string scenario;            // empty: a core file, or what a debugger holds
+  std::string core;
+  std::string at, until;
+  bool over_pipe = false;
+  std::vector<std::string> driver_folders;
+};
+
+struct Arguments {
+  enum class Verb : std::uint8_t { Run, Show } verb = Verb::Run;
+  RunArguments run;
+  ShowArguments show;
+  const std::string& scenario() const { return verb == Verb::Run ? run.scenario : show.scenario; }
+};
+
+namespace detail {
+
+inline CLI::App& add_run(CLI::App& app, RunArguments& run) {
+  CLI::App& verb = *app.add_subcommand("run", "Runs a scenario and says what happened: verdict first, then the culprit, then the evidence");
+  verb.add_option("scenario", run.scenario, "A scenario file (TOML)")->required()->type_name("SCENARIO.toml");
+  verb.add_option("--out", run.out, "Write report.json, report.txt, out.wav and, with --trace, trace.txt to this folder")->type_name("DIR");
+  verb.add_flag("--json", run.json, "Print the report as one JSON document");
+  verb.add_flag("--trace", run.trace, "One event a line: time, processor, IRQL, thread, what; to trace.txt with --out, or else to stderr");
+  verb.add_flag("--keep-going", run.keep_going, "Note what the rule checks find and go on, instead of ending the run at the first error");
+  verb.add_option("--break-if", run.break_if, "Stop at the first event that this means, and ask what to do (docs/debugger.md)")->type_name("EXPR");
+  verb.add_option("--drivers", run.driver_folders, "Look for drivers here first; can be given more than once")->type_name("DIR");
+  verb.footer(
+      "Examples:\n  kdpc run a.toml\n  kdpc run a.toml --json | jq .culprit.driver\n  kdpc run a.toml --out results --trace\n"
+      "  kdpc run a.toml --break-if 'dpc-queued && depth > 3'\n\n"
+      "A scenario names the machine, its devices, the drivers with their parameters, what an application does, and what is expected.\n"
+      "stdout has the result, stderr has progress. KDPC_QEMU is the QEMU to use instead of Debian's.");
+  return verb;
+}
+
+inline CLI::App& add_show(CLI::App& app, ShowArguments& show) {
+  CLI::App& verb = *app.add_subcommand("show", "Shows what WinDbg's dpcs, irql, timer … show: of a run, stopped or ended, or of a core file");
+  verb.add_option("what", show.views, "Views, each with its arguments (irql 1), and a scenario (a file whose name ends in .toml)")
+      ->type_name("VIEW… [SCENARIO.toml]");
+  verb.add_option("--core", show.core, "Of the process that left this core file")->type_name("FILE");
+  CLI::Option* const at = verb.add_option("--at", show.at, "Of the run at this virtual time: 12.5ms")->type_name("TIME");
+  verb.add_option("--until", show.until, "Of the run at the first event that this means (docs/debugger.md)")->type_name("EXPR")->excludes(at);
+  verb.add_option("--drivers", show.driver_folders, "Look for drivers here first; can be given more than once")->type_name("DIR");
+  verb.add_flag("--memory-over-pipe", show.over_pipe)->group("");  // for debuggers: docs/debugger.md
+  verb.footer(
+      "Examples:\n  kdpc show dpcs irql a.toml --at 12.5ms\n  kdpc show 'running -t' a.toml --until 'bugchecked'\n  kdpc show analyze --core "
+      "core.1234\n\n"
+      "Views: dpcs irql ipi timer pcr prcb running idt qlocks analyze. Without --at and --until the end of the run is shown.");
+  return verb;
+}
+
+// What stands behind a view belongs to it: "irql", "1", "-v" is "irql 1 -v".
+inline bool sort_words(ShowArguments& show) {
+  std::vector<std::string> views;
+  for (const std::string& word : show.views) {
+    const bool continues = !word.empty() && (word[0] == '-' || (word[0] >= '0' && word[0] <= '9'));
+    if (word.ends_with(".toml") && show.scenario.empty()) {
+      show.scenario = word;
+    } else if (continues && !views.empty()) {
+      views.back() += ' ' + word;
+    } else {
+      views.push_back(word);
+    }
+  }
+  show.views = std::move(views);
+  const int sources = (show.scenario.empty() ? 0 : 1) + (show.core.empty() ? 0 : 1) + (show.over_pipe ? 1 : 0);
+  return sources == 1 && !show.views.empty() && (!show.scenario.empty() || (show.at.empty() && show.until.empty()));
+}
+
+}  // namespace detail
+
 // Nothing: go on. Else the command ends here, and has said why.
-inline std::optional<ExitCode> parse(int argc, char** argv, RunArguments& run) {
+inline std::optional<ExitCode> parse(int argc, char** argv, Arguments& arguments) {
   CLI::App app{"kdpc runs Windows drivers' interrupt paths on Linux: which DPC made the sound drop out, and other questions."};
   app.name("kdpc");
   app.set_version_flag("--version", "kdpc " KDPC_VERSION);
@@ -29,18 +101,8 @@ inline std::optional<ExitCode> parse(int argc, char** argv, RunArguments& run) {
       "Example:\n  kdpc run examples/demo/bad-neighbour.toml --out results\n\n"
       "Exit codes: 0 as expected, 1 a finding or a missed expectation, 2 bad usage or input, 69 this system lacks something, 70 a bug of\n"
       "kdpc's own, 130 interrupted.");
-
-  CLI::App& verb = *app.add_subcommand("run", "Runs a scenario and says what happened: verdict first, then the culprit, then the evidence");
-  verb.add_option("scenario", run.scenario, "A scenario file (TOML)")->required()->type_name("SCENARIO.toml");
-  verb.add_option("--out", run.out, "Write report.json, report.txt, out.wav and, with --trace, trace.txt to this folder")->type_name("DIR");
-  verb.add_flag("--json", run.json, "Print the report as one JSON document");
-  verb.add_flag("--trace", run.trace, "One event a line: time, processor, IRQL, thread, what; to trace.txt with --out, or else to stderr");
-  verb.add_flag("--keep-going", run.keep_going, "Note what the rule checks find and go on, instead of ending the run at the first error");
-  verb.add_option("--drivers", run.driver_folders, "Look for drivers here first; can be given more than once")->type_name("DIR");
-  verb.footer(
-      "Examples:\n  kdpc run a.toml\n  kdpc run a.toml --json | jq .culprit.driver\n  kdpc run a.toml --out results --trace\n\n"
-      "A scenario names the machine, its devices, the drivers with their parameters, what an application does, and what is expected.\n"
-      "stdout has the result, stderr has progress. KDPC_QEMU is the QEMU to use instead of Debian's.");
+  detail::add_run(app, arguments.run);
+  CLI::App& show = detail::add_show(app, arguments.show);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -53,17 +115,23 @@ inline std::optional<ExitCode> parse(int argc, char** argv, RunArguments& run) {
       std::fprintf(stderr, "kdpc: what is to be done? kdpc run SCENARIO.toml runs a scenario\n");
     } else if (first.starts_with('-')) {
       std::fprintf(stderr, "kdpc: there is no option '%s' before the command\n", first.c_str());
-    } else if (first != "run") {
-      std::fprintf(stderr, "kdpc: there is no command '%s'; there is run\n", first.c_str());
+    } else if (first != "run" && first != "show") {
+      std::fprintf(stderr, "kdpc: there is no command '%s'; there are run and show\n", first.c_str());
     } else if (error.get_name() == "RequiredError") {
       std::fprintf(stderr, "kdpc: 'kdpc run' needs a scenario, kdpc run SCENARIO.toml\n");
     } else {
       std::fprintf(stderr, "kdpc: %s\n", error.what());
     }
-    std::fprintf(stderr, "kdpc: 'kdpc run --help' says what can be asked\n");
+    std::fprintf(stderr, "kdpc: 'kdpc %s--help' says what can be asked\n", first == "show" ? "show " : "run ");
     return ExitCode::BadInput;
   }
-  return {};
+  if (!show.parsed()) return {};
+  arguments.verb = Arguments::Verb::Show;
+  if (detail::sort_words(arguments.show)) return {};
+  std::fprintf(stderr,
+               "kdpc: 'kdpc show' needs a view, and of what: a scenario, SCENARIO.toml with --at or --until if not its end, or --core FILE\n"
+               "kdpc: 'kdpc show --help' says what can be asked\n");
+  return ExitCode::BadInput;
 }
 
 }  // namespace kdpc::tool

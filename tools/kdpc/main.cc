@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "tools/kdpc/run.h"
+#include "tools/kdpc/show.h"
 
 namespace {
 
@@ -35,10 +36,11 @@ void own_up_to_faults() {
 
 int main(int argc, char** argv) {
   own_up_to_faults();
-  kdpc::tool::RunArguments arguments;
+  kdpc::tool::Arguments arguments;
   if (const auto ended = kdpc::tool::parse(argc, argv, arguments)) return static_cast<int>(*ended);
   try {
-    return static_cast<int>(kdpc::tool::run(arguments));
+    if (arguments.verb == kdpc::tool::Arguments::Verb::Show) return static_cast<int>(kdpc::tool::show(arguments.show));
+    return static_cast<int>(kdpc::tool::run(arguments.run));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "kdpc: simulator bug: %s\n", error.what());
     return static_cast<int>(ExitCode::SimulatorBug);

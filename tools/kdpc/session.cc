@@ -50,6 +50,7 @@ void DebugLines::event(const Stamp& stamp, const Event& event) {
 }
 
 Session::~Session() {
+  pause_.reset();
   machine_.reset();
   board_.reset();
   std::error_code failed;
@@ -160,6 +161,10 @@ std::optional<Refusal> Session::start() {
     trace_ = std::make_unique<EventTape>(machine_->symbols(), trace_file_.get());
     machine_->add_sink(*trace_);
   }
+  if (onlooker_.stops != nullptr)
+    pause_ = std::make_unique<Pause>(*machine_, *onlooker_.stops, [this](std::uint64_t number, const Stamp& stamp, const Event& event) {
+      return onlooker_.stopped(*machine_, number, stamp, event);
+    });
   if (board_ != nullptr) machine_->attach(*board_);
   return {};
 }
@@ -200,11 +205,17 @@ bool Session::ended_early() {
 std::optional<Refusal> Session::perform() {
   for (const DriverWanted& wanted : scenario_.drivers) {
     if (auto refusal = load(wanted)) return refusal;
-    if (ended_early()) return {};
+    if (ended_early()) break;
   }
-  scenario_.workload ? play() : idle();
+  if (!ended_early()) scenario_.workload ? play() : idle();
+  ended_early();
+  onlooker_sees_the_end();
   if (!ended_early()) unload();
   return {};
+}
+
+void Session::onlooker_sees_the_end() {
+  if (onlooker_.at_end) onlooker_.at_end(*machine_, pause_ == nullptr ? 0 : pause_->number(), verdict_ ? sentence_ : "");
 }
 
 std::optional<Refusal> Session::load(const DriverWanted& wanted) {

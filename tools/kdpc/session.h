@@ -16,6 +16,7 @@
 #include "tools/kdpc/arguments.h"
 #include "tools/kdpc/chain_waits.h"
 #include "tools/kdpc/event_tape.h"
+#include "tools/kdpc/pause.h"
 #include "tools/kdpc/player.h"
 #include "tools/kdpc/report.h"
 #include "tools/kdpc/scenario.h"
@@ -41,9 +42,18 @@ struct Refusal {
   std::string text;
 };
 
+// Who wants to look at a run from inside it.
+struct Onlooker {
+  Stops* stops = nullptr;  // where it is to be stopped; null: nowhere
+  std::function<Pause::Then(lab::Machine&, std::uint64_t number, const Stamp&, const Event&)> stopped = nullptr;
+  // Behind the last event, before drivers are unloaded. `how`: of a bad end; empty: all was done.
+  std::function<void(lab::Machine&, std::uint64_t last, const std::string& how)> at_end = nullptr;
+};
+
 class Session {
  public:
-  Session(const RunArguments& arguments, const std::function<bool()>& interrupted) : arguments_(arguments), interrupted_(interrupted) {}
+  Session(const RunArguments& arguments, const std::function<bool()>& interrupted, Onlooker onlooker = {})
+      : arguments_(arguments), interrupted_(interrupted), onlooker_(std::move(onlooker)) {}
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -65,6 +75,7 @@ class Session {
   void play();
   void idle();
   void unload();
+  void onlooker_sees_the_end();
   bool ended_early();  // and notes how
   void say(Verdict verdict, const std::string& sentence);
   void hear(Report& report);
@@ -72,6 +83,7 @@ class Session {
 
   const RunArguments& arguments_;
   std::function<bool()> interrupted_;
+  Onlooker onlooker_;
   Scenario scenario_;
   std::optional<Recording> recording_;
   std::filesystem::path folder_;  // of out.wav and the rest
@@ -86,6 +98,7 @@ class Session {
   DebugLines debug_lines_;
   std::unique_ptr<EventTape> trace_;
   std::unique_ptr<lab::Machine> machine_;
+  std::unique_ptr<Pause> pause_;
 
   std::uintptr_t sound_driver_ = 0, sound_driver_size_ = 0;  // its image
   std::unordered_map<std::uintptr_t, RoutineName> names_;

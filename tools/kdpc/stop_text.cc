@@ -24,6 +24,12 @@ std::optional<unsigned long> number_of(const std::string& text) {
   return end != text.c_str() && *end == '\0' ? std::optional(code) : std::nullopt;
 }
 
+// The library is the kernel.
+std::string text_of(lab::Place place) {
+  if (place.image.starts_with("libkdpc-")) place.image = "nt";
+  return place.text();
+}
+
 }  // namespace
 
 std::vector<std::string> stop_names() {
@@ -53,14 +59,14 @@ std::string stop_text(const lab::Bugcheck& stop, const ThreadName& thread) {
   }
   analysis.sentence = stop.sentence;
   analysis.rule = stop.rule;
-  analysis.place = stop.place.text();
-  analysis.image = stop.place.image;
+  analysis.place = text_of(stop.place);
+  analysis.image = stop.place.image.starts_with("libkdpc-") ? "nt" : stop.place.image;
   analysis.function = stop.place.function;
   analysis.processor = stop.processor;
   analysis.irql = stop.irql;
   analysis.thread = thread.text;
   analysis.borrowed = thread.borrowed;
-  for (const lab::Place& place : stop.stack) analysis.stack.push_back({place.address, place.text()});
+  for (const lab::Place& place : stop.stack) analysis.stack.push_back({place.address, text_of(place)});
   return view::text_of(analysis);
 }
 

@@ -31,6 +31,7 @@ Result<void> reserve(std::uintptr_t at, std::size_t size, int protection) {
 void open_stack(Bounds stack) {
   const int refused = ::mprotect(reinterpret_cast<void*>(stack.low), kStackSize, PROT_READ | PROT_WRITE);
   KDPC_INVARIANT("K.WORLD-2", refused == 0);
+  ::madvise(reinterpret_cast<void*>(stack.low), kStackSize, MADV_DODUMP);
 }
 
 }  // namespace
@@ -41,8 +42,9 @@ Result<void> map(unsigned processors, std::size_t memory) {
     if (auto first = reserve(kWorldBase, kPage, PROT_READ | PROT_WRITE); !first) return first;
     first_page_mapped = true;
   }
-  // Without access to begin with: guards need nothing more, stacks are opened when they are first used.
+  // Without access, and in no core file, to begin with: guards need nothing more, stacks are opened when they are first used.
   if (auto rest = reserve(kWorldBase + kPage, kMemory + memory - kWorldBase - kPage, PROT_NONE); !rest) return rest;
+  ::madvise(reinterpret_cast<void*>(kStateEnd), kMemory - kStateEnd, MADV_DONTDUMP);
   ::mprotect(reinterpret_cast<void*>(kWorldBase + kPage), kStateEnd - kWorldBase - kPage, PROT_READ | PROT_WRITE);
   ::mprotect(reinterpret_cast<void*>(kMemory), memory, PROT_READ | PROT_WRITE);
   for (unsigned number = 0; number < processors; ++number) {

@@ -27,9 +27,9 @@ std::string machine_of(const std::string& scenario) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  kdpc::tool::RunArguments run;
-  if (const auto ended = kdpc::tool::parse(argc, argv, run)) return static_cast<int>(*ended);
-  const std::string machine = machine_of(run.scenario);
+  kdpc::tool::Arguments arguments;
+  if (const auto ended = kdpc::tool::parse(argc, argv, arguments)) return static_cast<int>(*ended);
+  const std::string machine = arguments.scenario().empty() ? "sim" : machine_of(arguments.scenario());
   std::error_code failed;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", failed);
   const std::filesystem::path program = self.parent_path().parent_path() / "libexec" / ("kdpc-" + machine);

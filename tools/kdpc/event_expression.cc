@@ -1,0 +1,327 @@
+#include "tools/kdpc/event_expression.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+
+#include "tools/kdpc/near_name.h"
+#include "trace/fields.h"
+#include "wdk/routine.h"
+
+namespace kdpc::tool {
+
+struct ComparedField {
+  std::string_view name;
+  FieldValue value;
+};
+
+namespace {
+
+const std::vector<std::string> kStampFields = {"time", "processor", "irql", "thread"};
+
+template <std::size_t... I>
+std::vector<EventShape> shapes(std::index_sequence<I...>) {
+  std::vector<EventShape> all;
+  const auto add = [&all](const Event& event) {
+    EventShape shape{std::string(name_of(event)), {}};
+    each_field(event, [&](std::string_view name, const FieldValue&) { shape.fields.emplace_back(name); });
+    all.push_back(std::move(shape));
+  };
+  (add(Event{std::in_place_index<I>}), ...);
+  return all;
+}
+
+// How a field of this name is written in some event.
+template <std::size_t... I>
+bool any_field_is(std::string_view name, std::initializer_list<FieldValue::Kind> kinds, std::index_sequence<I...>) {
+  bool found = false;
+  const auto look = [&](const Event& event) {
+    each_field(event, [&](std::string_view field, const FieldValue& value) {
+      if (field == name && std::find(kinds.begin(), kinds.end(), value.kind) != kinds.end()) found = true;
+    });
+  };
+  (look(Event{std::in_place_index<I>}), ...);
+  return found;
+}
+constexpr auto kEvents = std::make_index_sequence<std::variant_size_v<Event>>();
+
+bool is_event(std::string_view name) {
+  const auto& all = event_shapes();
+  return std::any_of(all.begin(), all.end(), [&](const EventShape& shape) { return shape.name == name; });
+}
+
+bool is_field(std::string_view name) {
+  using enum FieldValue::Kind;
+  return std::find(kStampFields.begin(), kStampFields.end(), name) != kStampFields.end() ||
+         any_field_is(name, {Unsigned, Signed, Boolean, Name, Address, Text}, kEvents);
+}
+
+std::vector<std::string> all_names() {
+  std::vector<std::string> names = kStampFields;
+  for (const EventShape& shape : event_shapes()) {
+    names.push_back(shape.name);
+    names.insert(names.end(), shape.fields.begin(), shape.fields.end());
+  }
+  return names;
+}
+
+std::optional<std::uint64_t> routine_named(std::string_view name) {
+  for (unsigned id = 0; id < wdk::kRoutineCount; ++id)
+    if (name == wdk::row_of(static_cast<wdk::RoutineId>(id)).name) return id;
+  return {};
+}
+
+std::optional<std::uint64_t> plain_number(std::string_view text) {
+  const bool is_hex = text.starts_with("0x") || text.starts_with("0X");
+  const bool is_negative = text.starts_with('-');
+  if (is_hex) text.remove_prefix(2);
+  if (is_negative) text.remove_prefix(1);
+  std::uint64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value, is_hex ? 16 : 10);
+  if (failed != std::errc() || end != text.data() + text.size()) return {};
+  return is_negative ? ~value + 1 : value;
+}
+
+}  // namespace
+
+const std::vector<EventShape>& event_shapes() {
+  static const std::vector<EventShape> all = shapes(kEvents);
+  return all;
+}
+
+std::string event_list() {
+  std::string text;
+  for (const EventShape& shape : event_shapes()) text += fmt::format("  {:<24} {}\n", shape.name, fmt::join(shape.fields, " "));
+  return text + fmt::format("  {:<24} {}\n", "every event", fmt::join(kStampFields, " "));
+}
+
+std::optional<std::uint64_t> nanoseconds_of(std::string_view text) {
+  double value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  if (failed != std::errc() || value < 0) return {};
+  std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  while (unit.starts_with(' ')) unit.remove_prefix(1);
+  for (const auto& [name, scale] : {std::pair{"ns", 1.0}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}})
+    if (unit == name && value * scale < 9e18) return static_cast<std::uint64_t>(std::llround(value * scale));
+  return {};
+}
+
+// One pass from left to right; every rule of the grammar is a function.
+class EventExpressionParser {
+ public:
+  explicit EventExpressionParser(std::string_view text) : text_(text) { next(); }
+
+  Result<EventExpression> parse() {
+    const std::size_t root = any_of();
+    if (failed_.empty() && !token_.empty()) fail(token_at_, fmt::format("'{}' is one too many here", token_));
+    if (!failed_.empty()) return Error{failed_};
+    expression_.root_ = root;
+    expression_.text_ = std::string(text_);
+    return std::move(expression_);
+  }
+
+ private:
+  using Node = EventExpression::Node;
+  using Kind = EventExpression::Kind;
+  using Operator = EventExpression::Operator;
+
+  std::size_t add(Node node) {
+    expression_.nodes_.push_back(std::move(node));
+    return expression_.nodes_.size() - 1;
+  }
+
+  std::size_t any_of() {
+    std::size_t left = all_of();
+    while (failed_.empty() && accept("||")) {
+      const std::size_t right = all_of();
+      left = add({Kind::Or, left, right, {}, {}, {}, {}});
+    }
+    return left;
+  }
+
+  std::size_t all_of() {
+    std::size_t left = one();
+    while (failed_.empty() && accept("&&")) {
+      const std::size_t right = one();
+      left = add({Kind::And, left, right, {}, {}, {}, {}});
+    }
+    return left;
+  }
+
+  std::size_t one() {
+    if (accept("!")) {
+      const std::size_t of = one();
+      return add({Kind::Not, of, 0, {}, {}, {}, {}});
+    }
+    if (accept("(")) {
+      const std::size_t inside = any_of();
+      if (failed_.empty() && !accept(")")) fail(token_at_, "a ')' is missing here");
+      return inside;
+    }
+    return term();
+  }
+
+  std::size_t term() {
+    const std::string name = token_;
+    const std::size_t at = token_at_;
+    if (name.empty()) return fail(at, "the name of an event or of a field is missing here");
+    if (!is_event(name) && !is_field(name)) {
+      const std::string_view near = nearest(name, names_);
+      return fail(at, fmt::format("there is no event or field '{}'{}", name, near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
+    }
+    next();
+    const auto comparison = comparison_of(token_);
+    if (!comparison) {
+      if (is_event(name)) return add({Kind::EventName, 0, 0, name, {}, {}, {}});
+      return fail(token_at_, fmt::format("'{}' is a field: compare it, with == != < <= > or >=", name));
+    }
+    if (!is_field(name)) return fail(token_at_, fmt::format("'{}' is an event, which has fields, but cannot be compared itself", name));
+    next();
+    return value(name, *comparison);
+  }
+
+  std::size_t value(const std::string& name, Operator comparison) {
+    using enum FieldValue::Kind;
+    const std::string word = token_;
+    const std::size_t at = token_at_;
+    if (word.empty() || word == "&&" || word == "||" || word == ")" || word == "(")
+      return fail(at, fmt::format("what '{}' is compared with is missing here", name));
+    std::optional<std::uint64_t> number = quoted_ ? std::nullopt : plain_number(word);
+    if (!number && !quoted_) number = nanoseconds_of(word);
+    const bool takes_words = any_field_is(name, {Boolean, Name, Address, Text}, kEvents);
+    if (!number && name == "routine") number = routine_named(word);
+    if (!number && !takes_words) return fail(at, fmt::format("'{}' is a number, and '{}' is none (12, 0x1f, 12.5ms)", name, word));
+    const bool ordered = comparison != Operator::Equal && comparison != Operator::NotEqual;
+    if (ordered && !number) return fail(at, fmt::format("'{}' has no order: names are compared with == and !=", word));
+    next();
+    return add({Kind::Comparison, 0, 0, name, comparison, number, word});
+  }
+
+  static std::optional<Operator> comparison_of(std::string_view token) {
+    if (token == "==" || token == "=") return Operator::Equal;
+    if (token == "!=") return Operator::NotEqual;
+    if (token == "<") return Operator::Less;
+    if (token == "<=") return Operator::LessOrEqual;
+    if (token == ">") return Operator::Greater;
+    if (token == ">=") return Operator::GreaterOrEqual;
+    return {};
+  }
+
+  bool accept(std::string_view token) {
+    if (quoted_ || token_ != token) return false;
+    next();
+    return true;
+  }
+
+  std::size_t fail(std::size_t at, const std::string& why) {
+    if (failed_.empty())
+      failed_ =
+          fmt::format("column {}: {}\n  {}\n  {:>{}}\nThere are these events, with these fields:\n{}", at + 1, why, text_, '^', at + 1, event_list());
+    return 0;
+  }
+
+  static bool is_of_word(char letter) {
+    return std::isalnum(static_cast<unsigned char>(letter)) != 0 ||
+           (letter != '\0' && std::string_view("_-!:$.~").find(letter) != std::string_view::npos);
+  }
+
+  void next() {
+    while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_])) != 0) ++at_;
+    token_at_ = at_;
+    quoted_ = false;
+    const std::string_view rest = text_.substr(at_);
+    if (rest.empty()) {
+      token_.clear();
+      return;
+    }
+    for (const std::string_view sign : {"&&", "||", "==", "!=", "<=", ">=", "<", ">", "=", "!", "(", ")"})
+      if (rest.starts_with(sign)) {
+        token_ = sign;
+        at_ += sign.size();
+        return;
+      }
+    if (rest.front() == '"') {
+      const std::size_t end = std::min(rest.find('"', 1), rest.size());
+      token_ = rest.substr(1, end - 1);
+      quoted_ = true;
+      at_ += std::min(end + 1, rest.size());
+      return;
+    }
+    std::size_t length = 0;
+    while (length < rest.size() && is_of_word(rest[length]) && !rest.substr(length).starts_with("!=")) ++length;
+    length = std::max<std::size_t>(length, 1);
+    token_ = rest.substr(0, length);
+    at_ += length;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::string token_;  // empty: the end
+  std::size_t token_at_ = 0;
+  bool quoted_ = false;
+  std::string failed_;
+  const std::vector<std::string> names_ = all_names();
+  EventExpression expression_;
+};
+
+Result<EventExpression> EventExpression::parse(std::string_view text) { return EventExpressionParser(text).parse(); }
+
+bool EventExpression::compare(const Node& node, std::string_view event, const ComparedField& field, const Namer& name) {
+  using FieldKind = FieldValue::Kind;
+  const FieldValue& value = field.value;
+  bool equal = false;
+  int order = 0;  // of the field against the number
+  const bool is_routine_number = event == RoutineEntered::name && field.name == "routine";
+  if (node.number && (value.kind != FieldKind::Address || node.word.find('!') == std::string::npos) &&
+      (node.name != "routine" || is_routine_number || plain_number(node.word))) {
+    equal = value.bits == *node.number;
+    order = value.kind == FieldKind::Signed ? (static_cast<std::int64_t>(value.bits) < static_cast<std::int64_t>(*node.number) ? -1 : 1)
+                                            : (value.bits < *node.number ? -1 : 1);
+  } else if (value.kind == FieldKind::Name || value.kind == FieldKind::Text) {
+    equal = value.text == node.word;
+  } else if (value.kind == FieldKind::Boolean) {
+    equal = node.word == (value.bits != 0 ? "true" : "false");
+  } else if (value.kind == FieldKind::Address) {
+    const std::string& its_name = name(value.bits);
+    equal = its_name == node.word || (node.word.find('!') == std::string::npos && its_name.ends_with("!" + node.word));
+  } else {
+    return false;
+  }
+  switch (node.comparison) {
+    case Operator::Equal: return equal;
+    case Operator::NotEqual: return !equal;
+    case Operator::Less: return !equal && order < 0;
+    case Operator::LessOrEqual: return equal || order < 0;
+    case Operator::Greater: return !equal && order > 0;
+    case Operator::GreaterOrEqual: return equal || order > 0;
+  }
+  return false;
+}
+
+bool EventExpression::fits(std::size_t index, const Stamp& stamp, const Event& event, const Namer& name) const {
+  const Node& node = nodes_[index];
+  switch (node.kind) {
+    case Kind::And: return fits(node.left, stamp, event, name) && fits(node.right, stamp, event, name);
+    case Kind::Or: return fits(node.left, stamp, event, name) || fits(node.right, stamp, event, name);
+    case Kind::Not: return !fits(node.left, stamp, event, name);
+    case Kind::EventName: return name_of(event) == node.name;
+    case Kind::Comparison: break;
+  }
+  bool result = false, own = false;
+  each_field(event, [&](std::string_view field, const FieldValue& value) {
+    if (field != node.name) return;
+    own = true;
+    result = compare(node, name_of(event), {field, value}, name);
+  });
+  if (own) return result;
+  const std::pair<std::string_view, std::uint64_t> stated[] = {
+      {"time", stamp.time}, {"processor", stamp.processor}, {"irql", stamp.irql}, {"thread", stamp.thread}};
+  for (const auto& [field, bits] : stated)
+    if (field == node.name) return compare(node, name_of(event), {field, {FieldValue::Kind::Unsigned, bits, {}}}, name);
+  return false;
+}
+
+}  // namespace kdpc::tool
