@@ -35,6 +35,12 @@ function(kdpc_add_machine machine)
   target_link_options(${library} PRIVATE -Wl,--as-needed -Wl,-Bsymbolic-functions $<$<NOT:$<BOOL:${KDPC_SANITIZE}>>:-Wl,--no-undefined>)
   set_target_properties(${library} PROPERTIES EXPORT_NAME ${machine} VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 
+  # gdb looks beside the library, by the file's real name, for what it is to learn about it.
+  set(for_gdb $<TARGET_FILE_NAME:${library}>-gdb.py)
+  add_custom_command(TARGET ${library} POST_BUILD VERBATIM
+    COMMAND ${CMAKE_COMMAND} -E create_symlink ${PROJECT_SOURCE_DIR}/tools/gdb/kdpc-gdb.py $<TARGET_FILE_DIR:${library}>/${for_gdb})
+  install(FILES ${PROJECT_SOURCE_DIR}/tools/gdb/kdpc-gdb.py DESTINATION ${CMAKE_INSTALL_LIBDIR} RENAME ${for_gdb})
+
   add_library(kdpc_internals_${machine} INTERFACE)
   target_include_directories(kdpc_internals_${machine} INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/machine/${machine})
   target_link_libraries(kdpc_internals_${machine} INTERFACE kdpc::${machine} kdpc_options kdpc_dependencies)

@@ -1,6 +1,10 @@
 #include "tests/view/stage.h"
 
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
+
+#include "view/views.h"
 
 namespace kdpc::test {
 
@@ -98,6 +102,21 @@ void stage(lab::Machine& m) {
           {.name = "one"});
   m.run_until([] { return staged[1]; }, 5ms);
   m.run_for(1ms);
+}
+
+extern "C" __attribute__((noinline)) void StandStill() { asm volatile(""); }
+
+void wait_for_debugger(std::initializer_list<const char*> views) {
+  const char* const file = std::getenv("KDPC_VIEWS_EXPECTED");
+  if (file == nullptr) return;
+  Symbols symbols;
+  const view::OwnMemory memory;
+  const auto world = view::World::open({memory, symbols});
+  ASSERT_TRUE(world);
+  std::ofstream expected(file);
+  for (const char* const each : views) expected << '<' << each << ">\n" << *view::show(*world, each);
+  expected.close();
+  StandStill();
 }
 
 }  // namespace kdpc::test

@@ -31,4 +31,9 @@ void StageQueues();
 
 void stage(lab::Machine& m);
 
+// The machine stands still: a debugger has a breakpoint at StandStill(). What it must show is written to the file that KDPC_VIEWS_EXPECTED names, all
+// views of `views`, each behind a line "<view>"; without the variable nothing happens.
+extern "C" void StandStill();
+void wait_for_debugger(std::initializer_list<const char*> views);
+
 }  // namespace kdpc::test

@@ -252,6 +252,60 @@ KDPC_TEST(View, QlocksShowsOwnerAndOrder, .processors = 3) {
   EXPECT_NE(m.view("qlocks").find("staged_lock  O  C\n"), std::string::npos) << m.view("qlocks");
 }
 
+KDPC_TEST(View, ADebuggerShowsTheSame, .processors = 3, .memory = std::size_t{16} << 20) {
+  stage(m);
+  wait_for_debugger(
+      {"dpcs", "dpcs 1", "dpcs 7", "irql", "irql 2 -v", "ipi", "timer", "pcr 2", "prcb", "running", "running -i -t", "idt -a", "qlocks", "analyze"});
+}
+
+namespace {
+
+extern "C" VOID NTAPI StagedWait(PKDPC, PVOID, PVOID, PVOID) {
+  static KEVENT never;
+  KeInitializeEvent(&never, NotificationEvent, FALSE);
+  LARGE_INTEGER second;
+  second.QuadPart = -10'000'000;
+  KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, &second);
+}
+
+}  // namespace
+
+KDPC_TEST(View, AnalyzeTellsABugcheck, .memory = std::size_t{16} << 20) {
+  m.on(0, PASSIVE_LEVEL,
+       [] {
+         static KDPC dpc;
+         KeInitializeDpc(&dpc, StagedWait, nullptr);
+         KeInsertQueueDpc(&dpc, nullptr, nullptr);
+       },
+       {.name = "cause"});
+  EXPECT_BUGCHECK(0xB8, any, any, any, any);
+  const auto& stop = *m.outcome().bugcheck;
+  const std::string text = m.view("!analyze -v");
+  const std::string stars(80, '*');
+  const std::string heading =
+      stars + "\n*                              Bugcheck Analysis                               *\n" + stars +
+      "\n\nATTEMPTED_SWITCH_FROM_DPC (b8)\n"
+      "A DPC routine tried to wait. DPCs run on a borrowed thread at DISPATCH_LEVEL, where nothing can be switched.\n"
+      "Arguments:\n" +
+      fmt::format("Arg1: {:016x}, The thread that ran.\n", stop.parameters[0]) +
+      fmt::format("Arg2: {:016x}, The thread that would have run next.\n", stop.parameters[1]) +
+      fmt::format("Arg3: {:016x}, The stack of the thread that ran.\n", stop.parameters[2]) +
+      "Arg4: 0000000000000000, Reserved.\n"
+      "\n"
+      "HERE:       A DPC routine waits with a timeout that is not zero; NT itself stops only if the wait would really block.\n"
+      "RULE:       WAIT-3\n"
+      "PLACE:      view_test.sim!StagedWait+";
+  EXPECT_EQ(text.substr(0, heading.size()), heading);
+  for (const std::string& part :
+       {std::string("PROCESSOR:  0 at IRQL 2 (DISPATCH_LEVEL)\n"),
+        fmt::format("THREAD:     {} \"cause\", borrowed: what ran is not this thread's own code\n\nSTACK_TEXT:\n00 ", stop.thread),
+        fmt::format(" {:016x} view_test.sim!StagedWait+", stop.place.address), std::string(" nt!KeWaitForSingleObject+")})
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  EXPECT_TRUE(text.ends_with("\nFAILURE_BUCKET_ID:  0xb8_view_test.sim!StagedWait\n")) << text;
+  EXPECT_EQ(m.view("ipi 0").find("  IPI Frozen:      24 [FreezeActive] [Owner]\n"), m.view("ipi 0").find("  IPI Frozen:")) << m.view("ipi 0");
+  wait_for_debugger({"analyze", "irql", "ipi"});
+}
+
 // -- memory that cannot be trusted --------------------------------------------------------------------------------------------------------------
 
 KDPC_TEST(View, AQueueThatLeadsNowhereEndsWithALine, .processors = 3) {
