@@ -107,6 +107,46 @@ KDPC_TEST(View, IpiShowsWhatIsPending, .processors = 3) {
             "  Interrupt:       pending\n");
 }
 
+namespace {
+
+extern "C" ULONG_PTR NTAPI StagedBroadcast(ULONG_PTR argument) { return argument; }
+
+}  // namespace
+
+// Processor 1 holds off everything, so the call that processor 0 makes waits for it.
+KDPC_TEST(View, IpiShowsACallThatIsUnderWay, .processors = 3) {
+  static volatile bool there, go_on;
+  there = false;
+  go_on = false;
+  m.start(1, HIGH_LEVEL, [] {
+    there = true;
+    while (!go_on) KeStallExecutionProcessor(10);
+  });
+  m.run_until([] { return there; }, std::chrono::milliseconds(5));
+  const auto call = m.start(0, PASSIVE_LEVEL, [] { KeIpiGenericCall(StagedBroadcast, 0x5eed); });
+  m.run_for(std::chrono::microseconds(300));
+  const auto state = [&](unsigned cpu, const char* stale, bool waits, const char* summary, const char* rest) {
+    return fmt::format(
+        "IPI State for Processor {}\n"
+        "  Worker Routine:  view_test.sim!StagedBroadcast{}\n"
+        "  Parameter[0]:    5eed\n"
+        "  Parameter[1]:    0\n"
+        "  Parameter[2]:    0\n"
+        "  Ipi Trap Frame:  0\n"
+        "  Signal Done:     {:x}\n"
+        "  IPI Frozen:      0\n"
+        "  Request Summary: {}\n{}",
+        cpu, stale, waits ? number(&kdpc::sys().ipi_call) : 0, summary, rest);
+  };
+  const char* const nothing = "  Target Set:      0\n  Packet Barrier:  0\n  Interrupt:       none\n";
+  EXPECT_EQ(m.view("ipi"), state(0, "", false, "0", "  Target Set:      6\n  Packet Barrier:  1\n  Interrupt:       none\n") + '\n' +
+                               state(1, "", true, "4 [Call]", "  Target Set:      0\n  Packet Barrier:  0\n  Interrupt:       pending\n") + '\n' +
+                               state(2, "", true, "0", nothing));
+  go_on = true;
+  m.run_until([&] { return call.done(); }, std::chrono::milliseconds(5));
+  EXPECT_EQ(m.view("ipi 2"), state(2, " [Stale]", false, "0", nothing));
+}
+
 KDPC_TEST(View, TimerShowsDpcsThreadsAndPeriods, .processors = 3) {
   stage(m);
   kdpc::Thread* const sleeper = thread_named("sleeper");
@@ -252,6 +292,19 @@ KDPC_TEST(View, QlocksShowsOwnerAndOrder, .processors = 3) {
   EXPECT_NE(m.view("qlocks").find("staged_lock  O  C\n"), std::string::npos) << m.view("qlocks");
 }
 
+// As if processor 1 had the dispatcher lock for ever: processor 0 waits for it as soon as it has something to do.
+KDPC_TEST(View, WhoWaitsForAnOrdinaryLockIsMarked, .processors = 2) {
+  m.run_for(std::chrono::milliseconds(1));
+  const auto set = [](std::uintptr_t value) { *const_cast<volatile std::uintptr_t*>(kdpc::sys().dispatcher_lock.word()) = value; };
+  set(2);
+  m.start(0, PASSIVE_LEVEL, [] {});
+  m.run_for(std::chrono::microseconds(100));
+  EXPECT_NE(m.view("qlocks").find("KE   - Dispatcher            W  O\n"), std::string::npos) << m.view("qlocks");
+  EXPECT_NE(m.view("running -i").find("  W...............  thread "), std::string::npos) << m.view("running -i");
+  set(0x1234);
+  EXPECT_NE(m.view("qlocks").find("KE   - Dispatcher            C  C\n"), std::string::npos) << m.view("qlocks");
+}
+
 KDPC_TEST(View, ADebuggerShowsTheSame, .processors = 3, .memory = std::size_t{16} << 20) {
   stage(m);
   wait_for_debugger(
@@ -348,6 +401,25 @@ KDPC_TEST(View, AQueueAndItsDepthAreCompared, .processors = 3) {
   stage(m);
   kdpc::List::remove(link_of(low_dpc));
   EXPECT_TRUE(m.view("dpcs 0").ends_with("\nCorrupt queue: 2 are linked, its depth says 3\n")) << m.view("dpcs 0");
+}
+
+KDPC_TEST(View, AChainThatLeadsNowhereOrNeverEndsIsSaid, .processors = 3) {
+  stage(m);
+  auto& second = *reinterpret_cast<kdpc::Interrupt*>(second_interrupt);
+  second.next = reinterpret_cast<kdpc::Interrupt*>(0xdead0000);
+  EXPECT_TRUE(m.view("idt 0").ends_with("calls\n         Failed to read KINTERRUPT at 0x00000000dead0000\n")) << m.view("idt 0");
+  second.next = reinterpret_cast<kdpc::Interrupt*>(first_interrupt);
+  EXPECT_TRUE(m.view("idt 0").ends_with(
+      fmt::format("calls\n         Corrupt chain: it never ends, 0x{:016x} comes a second time\n", number(first_interrupt))))
+      << m.view("idt 0");
+}
+
+KDPC_TEST(View, ATimerTableThatLeadsNowhereEndsWithALine, .processors = 3) {
+  stage(m);
+  reinterpret_cast<kdpc::Timer&>(one_shot).link.next = reinterpret_cast<kdpc::Link*>(0xdead0020);
+  EXPECT_NE(m.view("timer 0").find("\nFailed to read timer at 0x00000000dead0000\n\nTotal Timers: 1, "), std::string::npos) << m.view("timer 0");
+  reinterpret_cast<kdpc::Timer&>(one_shot).dpc = reinterpret_cast<kdpc::Dpc*>(0xdead0000);
+  EXPECT_NE(m.view("timer 0").find("]  Failed to read DPC at 0x00000000dead0000\n"), std::string::npos) << m.view("timer 0");
 }
 
 // -- worlds that cannot be read -----------------------------------------------------------------------------------------------------------------

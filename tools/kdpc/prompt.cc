@@ -8,6 +8,9 @@
 #include "machine/host.h"
 #include "tools/kdpc/lines.h"
 #include "tools/kdpc/near_name.h"
+#include "trace/event_log.h"
+#include "trace/fields.h"
+#include "trace/text_trace.h"
 #include "view/views.h"
 
 namespace kdpc::tool {
@@ -35,10 +38,10 @@ std::optional<std::uint64_t> count_of(const std::vector<std::string>& words, std
 
 std::string help() {
   return "  step [N]             to the next event, or the one N after this\n"
-         "  continue             to the next event that --break-if means\n"
+         "  continue             to the next event that --break-if means; also c, g\n"
          "  back [N]             to the event before this one, or N before, by running again from the beginning\n"
          "  events [N]           the last N events, up to this one\n"
-         "  help, quit\n" +
+         "  help, quit           also q\n" +
          view::help();
 }
 
@@ -49,10 +52,14 @@ void Prompt::begins() {
   over_ = false;
 }
 
-Pause::Then Prompt::stopped(lab::Machine& machine, std::uint64_t number, const Stamp&, const Event&) {
+Pause::Then Prompt::stopped(lab::Machine& machine, std::uint64_t number, const Stamp& stamp, const Event& event) {
   was_there_ = true;
   number_ = number;
   say(fmt::format("event {}{}\n", number, machine.last_events(1).empty() ? "" : machine.last_events(1).front()));
+  if (remembered_ && stops_.number && (remembered_->time != stamp.time || remembered_->event != name_of(event)))
+    say(fmt::format("This run is another one: at that number the first had a {} at {}.\n", remembered_->event,
+                    text_of_time(remembered_->time)));
+  remembered_.reset();
   stops_.number.reset();
   return talk(machine) == Go::On ? Pause::Then::GoOn : Pause::Then::End;
 }
@@ -120,7 +127,7 @@ Prompt::Go Prompt::step(std::uint64_t count) {
   return Go::On;
 }
 
-Prompt::Go Prompt::back(const lab::Machine&, std::uint64_t count) {
+Prompt::Go Prompt::back(const lab::Machine& machine, std::uint64_t count) {
   if (!host::facts_are_complete()) {
     say("This machine runs in real time, which does not come back: only a run on the simulated machine can be repeated.\n");
     return Go::Stay;
@@ -128,6 +135,11 @@ Prompt::Go Prompt::back(const lab::Machine&, std::uint64_t count) {
   if (count >= number_) {
     say(fmt::format("There are only {} events before this one.\n", number_ - 1));
     return Go::Stay;
+  }
+  const EventLog& log = machine.log();
+  if (count < log.end() - log.first()) {
+    const EventLog::Entry& then = log[log.end() - 1 - count];
+    remembered_ = {then.stamp.time, std::string(name_of(then.event))};
   }
   stops_.number = number_ - count;
   stops_.expression_after = *stops_.number;

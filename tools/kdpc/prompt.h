@@ -41,6 +41,12 @@ class Prompt {
   bool going_back_ = false;
   bool left_ = false;
   bool was_there_ = false;
+  // Where it is going back to, as it was the first time.
+  struct Memory {
+    std::uint64_t time;
+    std::string event;
+  };
+  std::optional<Memory> remembered_;
 };
 
 }  // namespace kdpc::tool

@@ -59,7 +59,7 @@ ExitCode run_once(const RunArguments& arguments, Prompt* prompt) {
       return prompt->stopped(machine, number, stamp, event);
     };
     onlooker.at_end = [prompt](lab::Machine& machine, std::uint64_t last, const std::string& how) {
-      if (!how.empty()) prompt->ended(machine, last, how);
+      if (!how.empty() && interrupts == 0) prompt->ended(machine, last, how);
     };
   }
   Session session(
