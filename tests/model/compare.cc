@@ -23,7 +23,7 @@ struct Both {
 Both run_both(const Program& program, std::size_t limit) {
   Both both;
   both.kernel = run_kernel(program, limit);
-  if (both.kernel.beginning.inserted.empty()) return both;  // it never began
+  if (both.kernel.beginning.processors.empty()) return both;  // it never began
   Model model(program, both.kernel.beginning);
   model.run(limit);
   both.model = std::move(model.steps);
@@ -78,8 +78,14 @@ Comparison compare(const Program& program, std::size_t limit) {
   const Both both = run_both(program, limit);
   Comparison result;
   result.steps = both.alike;
-  result.dpcs =
-      static_cast<std::size_t>(std::count_if(both.kernel.steps.begin(), both.kernel.steps.end(), [](const Step& s) { return s.index == kBegins; }));
+  for (std::size_t i = 0; i < both.alike; ++i) {
+    const Step& step = both.kernel.steps[i];
+    if (step.index == kBegins) {
+      ++result.routines;
+    } else {
+      ++result.performed[static_cast<std::size_t>(program.scripts[step.script][step.index].kind)];
+    }
+  }
   result.equal = both.equal();
   return result;
 }
@@ -123,9 +129,7 @@ Program shrink(const Program& whole, std::size_t limit) {
     (void)value;
     Program simpler = best;
     simpler.settings.erase(name);
-    if (name == "dpc_time_limit" || name == "dpc_watchdog_period" || name == "clock_watchdog_ticks" || name == "storm_dispatches" ||
-        name == "quantum" || name == "idle_ticks")
-      continue;
+    if (name == "dpc_time_limit" || name == "dpc_watchdog_period" || name == "clock_watchdog_ticks" || name == "storm_dispatches") continue;
     take_options(simpler);
     if (fails(simpler)) best = simpler;
   }

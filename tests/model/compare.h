@@ -1,5 +1,6 @@
 // Kernel against reference model: the same Program, and every step must be the same.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <string>
 
@@ -8,9 +9,10 @@
 namespace kdpc::model {
 
 struct Comparison {
-  std::size_t steps = 0;  // that were taken alike
-  std::size_t dpcs = 0;   // routines of DPCs that ran
+  std::size_t steps = 0;     // that were taken alike
+  std::size_t routines = 0;  // of DPCs and interrupts, that were called
   bool equal = true;
+  std::array<std::size_t, kKinds> performed{};  // how often each kind of operation was
 };
 Comparison compare(const Program& program, std::size_t limit);
 

@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::uint64_t kTick = 15'625'000;  // ns
 constexpr std::uint64_t kHundred = 100;      // ns
-constexpr int kQuantumPerTick = 3;           // SEMANTICS 6.5
+constexpr std::int64_t kQuantumPerTick = 3;  // SEMANTICS 6.5
+constexpr std::int64_t kQuantumUnit = kTick / kQuantumPerTick;
 
 }  // namespace
 
@@ -22,11 +23,13 @@ Model::Model(const Program& program, const Beginning& beginning)
       interrupt_time_(beginning.interrupt_time),
       tick_count_(beginning.tick_count),
       system_time_offset_(beginning.system_time_offset),
+      start_of_time_(beginning.system_time_offset),
       processors_(program.processors),
       idle_processors_(program.processors, true),
       dpcs_(program.dpcs),
       timers_(program.timers),
       events_(program.events),
+      semaphores_(program.semaphores),
       threads_(program.threads.size()),
       idle_threads_(program.processors),
       dpc_threads_(program.processors),
@@ -35,8 +38,11 @@ Model::Model(const Program& program, const Beginning& beginning)
   for (unsigned n = 0; n < program.processors; ++n) {
     Processor& p = processors_[n];
     p.number = n;
-    p.clock_at = p.tick = beginning.next_clock[n];
-    p.inserted = beginning.inserted[n];
+    const Beginning::OfProcessor& given = beginning.processors[n];
+    p.clock_at = p.next_clock = given.next_clock;
+    p.next_tick = given.next_tick;
+    p.last_clock = given.last_clock;
+    p.inserted = given.inserted;
     p.maximum_depth = options_.dpc_queue_depth;
     p.countdown = options_.adjust_dpc_threshold;
     Thread& idle = idle_threads_[n];
@@ -49,13 +55,13 @@ Model::Model(const Program& program, const Beginning& beginning)
     server.name = kDpcThread + n;
     server.serves = &p;
     server.state = ThreadState::Waiting;
-    server.resumes_wait = true;
+    server.leaves_dispatcher = true;
     server.priority = server.base = 31;
-    server.quantum = beginning.dpc_thread_quantum[n];
+    server.quantum = given.dpc_thread_quantum;
     server.processor = server.ideal = n;
-    server.affinity = std::uint64_t{1} << n;
+    server.affinity = server.user_affinity = std::uint64_t{1} << n;
     server.actor.where = Where::ThreadedDpc;
-    p.dpc_event.resets = true;
+    p.dpc_event.gives = Object::Gives::One;
     p.dpc_event.waiters.push_back({&server, 0});
     server.waits_for = {&p.dpc_event};
     p.dpc_thread = &server;
@@ -66,9 +72,10 @@ Model::Model(const Program& program, const Beginning& beginning)
   }
   for (unsigned i = 0; i < program.timers; ++i) {
     timers_[i].name = i;
-    timers_[i].resets = i % 2 == 1;
+    timers_[i].gives = i % 2 == 1 ? Object::Gives::One : Object::Gives::All;
   }
-  for (unsigned i = 0; i < program.events; ++i) events_[i].resets = i % 2 == 1;
+  for (unsigned i = 0; i < program.events; ++i) events_[i].gives = i % 2 == 1 ? Object::Gives::One : Object::Gives::All;
+  for (Object& semaphore : semaphores_) semaphore.gives = Object::Gives::Count;
   for (const SourcePlan& plan : program.sources) sources_.push_back({plan});
   for (unsigned i = 0; i < program.threads.size(); ++i) {
     Thread& thread = threads_[i];
@@ -77,17 +84,18 @@ Model::Model(const Program& program, const Beginning& beginning)
     thread.quantum = beginning.threads[i].quantum;
     thread.processor = beginning.threads[i].processor;
     thread.ideal = program.threads[i].ideal;
-    thread.affinity = program.threads[i].affinity;
+    thread.affinity = thread.user_affinity = program.threads[i].affinity;
+    thread.uncharged = beginning.threads[i].uncharged;
     thread.limit.name = kTimerOfThread + i;
     thread.actor.script = static_cast<int>(program.script_of_thread(i));
     thread.state = ThreadState::Waiting;
-    thread.resumes_wait = true;
+    thread.leaves_dispatcher = true;
     thread.waits_for = {&start_};
   }
   start_.name = kStartTimer;
   for (const unsigned i : beginning.waiting) start_.waiters.push_back({&threads_[i], 0});
   insert_timer(processors_[0], start_, beginning.start_due);
-  flush_turn_.resets = flush_done_.resets = true;
+  flush_turn_.gives = flush_done_.gives = Object::Gives::One;
   flush_turn_.signal = 1;
 }
 
@@ -128,14 +136,18 @@ bool Model::take_interrupt(Processor& p) {
     // IPI-1: the handler only requests the DISPATCH interrupt.
     p.ipi_pending = false;
     p.woken = true;
-    if (p.ipi_asks) p.dispatch_requested = true;
-    p.ipi_asks = false;
+    stop_charging(p);
+    if (std::exchange(p.ipi_asks, false)) p.dispatch_requested = true;
+    if (std::exchange(p.ipi_rearms, false)) rearm_clock(p);
+    charge_again(p);
     return true;
   }
   if (p.clock_pending && p.irql < kClockLevel) {
     p.clock_pending = false;
     p.woken = true;
+    stop_charging(p);
     take_clock(p);
+    charge_again(p);
     return true;
   }
   if (!p.pending_vectors.empty() && p.irql < *p.pending_vectors.rbegin() >> 4) {
@@ -148,6 +160,7 @@ bool Model::take_interrupt(Processor& p) {
     service.interrupted = p.irql;
     p.irql = service.vector >> 4;
     p.woken = true;
+    stop_charging(p);
     p.frames.push_back(service);
     return true;
   }
@@ -159,6 +172,9 @@ bool Model::take_interrupt(Processor& p) {
     if (!has_work(p)) {
       drain.at = Frame::At::End;
       p.requested = false;
+    } else {
+      stop_charging(p);
+      drain.charges = true;
     }
     p.frames.push_back(drain);
     return true;
@@ -169,22 +185,41 @@ bool Model::take_interrupt(Processor& p) {
 // PNP-2: of an affinity set the lowest processor is interrupted.
 Model::Processor& Model::target_of(unsigned vector) {
   for (const Source& source : sources_)
-    for (Processor& p : processors_)
-      if (source.plan.vector == vector && (source.plan.affinity >> p.number & 1) != 0) return p;
+    if (source.plan.vector == vector) return processors_[source.plan.lowest_processor()];
   return processors_[0];
 }
 
 // A level line that is asserted while its vector is in service comes back at the end of the interrupt.
 void Model::interrupt_from(Source& source) {
   source.due = kNever;
-  if (source.asserted) return;
+  if (source.asserted || (source.plan.shared && !source.active)) return;
   source.asserted = true;
   const unsigned vector = source.plan.vector;
-  if (!source.plan.level || !in_service_[vector]) target_of(vector).pending_vectors.insert(vector);
+  if (is_routed(vector) && !(source.plan.level && in_service_[vector])) target_of(vector).pending_vectors.insert(vector);
+}
+
+// INT-11: a vector is let through while one of its objects is active; a line that is asserted then has waited for that.
+bool Model::is_routed(unsigned vector) const {
+  return std::any_of(sources_.begin(), sources_.end(), [&](const Source& other) { return other.plan.vector == vector && other.active; });
+}
+
+void Model::set_active(Source& source, bool active) {
+  const unsigned vector = source.plan.vector;
+  const bool before = is_routed(vector);
+  source.active = active;
+  if (is_routed(vector) == before) return;
+  std::set<unsigned>& pending = target_of(vector).pending_vectors;
+  if (!active) {
+    pending.erase(vector);
+    return;
+  }
+  for (const Source& other : sources_)
+    if (other.plan.vector == vector && other.asserted && !(other.plan.level && in_service_[vector])) pending.insert(vector);
 }
 
 void Model::end_of_interrupt(Processor& p, unsigned vector) {
   in_service_[vector] = false;
+  if (!is_routed(vector)) return;
   for (const Source& source : sources_)
     if (source.plan.vector == vector && source.plan.level && source.asserted) p.pending_vectors.insert(vector);
 }
@@ -195,6 +230,10 @@ bool Model::go_on_service(Processor& p) {
   Frame& service = p.frames.back();
   Source& source = *service.chain[service.place];
   const bool claimed = source.plan.claims && (service.mine || !source.plan.shared);
+  if (service.turn == Frame::Turn::Call && !source.active) {
+    service.turn = Frame::Turn::Skipped;
+    return true;
+  }
   if (service.turn == Frame::Turn::Call) {
     service.turn = Frame::Turn::Runs;
     ++source.calls;
@@ -218,402 +257,136 @@ bool Model::go_on_service(Processor& p) {
     p.irql = service.vector >> 4;
     return true;
   }
+  const bool skipped = service.turn == Frame::Turn::Skipped;
   service.turn = Frame::Turn::Call;
   const bool chained = service.chain.size() > 1;
   const bool is_last = ++service.place == service.chain.size();
   if (chained && !source.plan.level) {
-    service.again = options_.latched_chain == Options::LatchedChain::FullPass ? service.again || claimed : claimed;
+    if (!skipped) service.again = options_.latched_chain == Options::LatchedChain::FullPass ? service.again || claimed : claimed;
     if (!is_last) return true;
     service.place = 0;
     if (std::exchange(service.again, false)) return true;
-  } else if (chained && !claimed && !is_last) {
+  } else if (chained && (skipped || !claimed) && !is_last) {
     return true;
   }
   end_of_interrupt(p, service.vector);
   p.irql = service.interrupted;
   p.frames.pop_back();
+  charge_again(p);
   return true;
 }
 
-// SEMANTICS 6.5; TIME-1: processor 0 keeps the time.
+// -- the clock: SEMANTICS 6.5, TIME-1, TIM-18 ---------------------------------------------------------------------------------------------------
+
+// Processor 0 keeps the time. Only a full tick, not a shortened interrupt, counts for accounting.
 void Model::take_clock(Processor& p) {
+  const bool full = p.next_clock == p.next_tick;
   if (p.number == 0) {
-    interrupt_time_ = (p.tick - clock_epoch_) / kHundred;
-    ++tick_count_;
+    interrupt_time_ = (p.next_clock - clock_epoch_) / kHundred;
+    if (full) ++tick_count_;
   }
   const auto& table = table_for(p);
   if (!p.timer_request && !table.empty() && table.front()->due <= interrupt_time_) {  // RET-3a
     p.timer_request = true;
     p.dispatch_requested = true;
   }
-  adapt(p);
-  if (Thread& thread = *p.current; !thread.idle) {
-    if (thread.quantum > 0) thread.quantum = std::max(thread.quantum - kQuantumPerTick, -1);
-    if (thread.quantum <= 0) {
-      p.quantum_end = true;
-      p.dispatch_requested = true;
-    }
+  if (full) {
+    adapt(p);
+    take_quantum(p);
+    p.next_tick += kTick;
   }
-  // A tick that was held off is made up for.
-  p.tick += kTick;
-  if (p.tick <= now_) {
-    p.clock_pending = true;
-  } else {
-    p.clock_at = p.tick;
-  }
+  p.last_clock = p.next_clock;
+  arm_clock(p);
 }
 
-// -- what runs ------------------------------------------------------------------------------------------------------------------------------
-
-bool Model::go_on(Processor& p) {
-  if (p.frames.empty()) return p.current->idle ? go_on_idle(p) : go_on_thread(p, *p.current);
-  Frame& frame = p.frames.back();
-  if (frame.what == Frame::What::Drain) {
-    go_on_drain(p);
-    return true;
+void Model::take_quantum(Processor& p) {
+  Thread& thread = *p.current;
+  if (thread.idle) return;
+  std::int64_t units = kQuantumPerTick;
+  if (options_.quantum == Options::Quantum::Cycles) {  // its own time, to the nearest unit
+    units = (thread.uncharged + kQuantumUnit / 2) / kQuantumUnit;
+    thread.uncharged -= units * kQuantumUnit;
   }
-  if (frame.what == Frame::What::Service) return go_on_service(p);
-  bool finished = false;
-  if (!go_on_actor(p, frame.actor, finished)) return false;
-  if (finished) p.frames.pop_back();
-  return true;
+  if (thread.quantum > 0) thread.quantum = std::max(thread.quantum - static_cast<int>(units), -1);
+  if (thread.quantum > 0) return;
+  p.quantum_end = true;
+  p.dispatch_requested = true;
 }
 
-// RET-2: drains by itself, runs who is ready, or halts until an interrupt.
-bool Model::go_on_idle(Processor& p) {
-  if (p.halted && !p.woken) return false;
-  p.halted = p.woken = false;
-  p.dispatch_requested = false;
-  if (has_work(p)) {
-    Frame drain{Frame::What::Drain};
-    drain.interrupted = kDispatch;
-    drain.from_idle = true;
-    p.frames.push_back(drain);
-    return true;
-  }
-  p.requested = false;
-  if (p.thread_signal) {
-    p.thread_signal = false;
-    set_event(p, p.dpc_event, 0);
-    return true;
-  }
-  const bool anybody = p.next != nullptr || std::any_of(p.ready.begin(), p.ready.end(), [](const auto& list) { return !list.empty(); });
-  if (!anybody) {
-    p.halted = true;
-    return false;
-  }
-  switch_to(p, take_next(p));
-  return true;
+// A full tick that was held off is made up for, a shortened interrupt is not.
+std::uint64_t Model::next_clock(const Processor& p) const {
+  const std::uint64_t interval = interval_ * kHundred;
+  const std::uint64_t passed = now_ > p.last_clock ? (now_ - p.last_clock) / interval : 0;
+  return std::min(p.next_tick, p.last_clock + (passed + 1) * interval);
 }
 
-// SEMANTICS 6.2, KiRetireDpcList; TIM-21: the DPCs of a batch run when its timers have all expired.
-void Model::go_on_drain(Processor& p) {
-  Frame& drain = p.frames.back();
-  switch (drain.at) {
-    case Frame::At::Top:
-      p.active = true;
-      drain.at = p.timer_request ? Frame::At::Expire : Frame::At::Queue;
-      return;
-    case Frame::At::Expire:
-      p.timer_request = false;
-      drain.stamp = system_time();  // TIM-14: one for the whole pass
-      drain.at = Frame::At::Batch;
-      drain.more = true;
-      return;
-    case Frame::At::Batch: {
-      if (!drain.batch.empty()) {
-        const Call call = drain.batch.front();
-        drain.batch.pop_front();
-        const std::uint64_t low = drain.stamp & 0xffffffff, high = drain.stamp >> 32;
-        if (call.direct) {
-          begin_routine(p, {call.dpc, call.script, call.context, low, high, true});
-        } else {
-          insert(p, *call.dpc, low, high);
-        }
-      } else if (drain.more) {
-        expire_batch(p, drain);
-      } else {
-        drain.at = Frame::At::Queue;
-      }
-      return;
-    }
-    case Frame::At::Queue:
-      if (!p.queue.empty()) {
-        Dpc& dpc = *p.queue.front();
-        p.queue.pop_front();
-        dpc.queued = false;  // INS-5, RET-5: before the call
-        begin_routine(p, {&dpc, dpc.script, dpc.context, dpc.argument1, dpc.argument2, true});
-        return;
-      }
-      p.active = p.requested = false;
-      drain.at = Frame::At::End;
-      return;
-    case Frame::At::End: {
-      const bool from_idle = drain.from_idle;
-      p.irql = drain.interrupted;
-      p.frames.pop_back();
-      if (!from_idle) leave_dispatch_interrupt(p);
-    }
-  }
+void Model::arm_clock(Processor& p) {
+  p.next_clock = next_clock(p);
+  p.clock_pending = p.clock_pending || p.next_clock <= now_;
+  p.clock_at = p.next_clock <= now_ ? kNever : p.next_clock;
 }
 
-// RET-1: after the DPC list the quantum's end, then the next thread. THR-3: and who serves threaded DPCs is woken.
-void Model::leave_dispatch_interrupt(Processor& p) {
-  if (p.thread_signal) {
-    p.thread_signal = false;
-    const unsigned interrupted = p.irql;
-    p.irql = kDispatch;
-    set_event(p, p.dpc_event, 0);
-    p.irql = interrupted;
-  }
-  if (p.quantum_end) {
-    p.quantum_end = false;
-    end_quantum(p);
-  }
-  if (Thread* next = p.next; next != nullptr) {
-    p.next = nullptr;
-    give_way(p, *next);
-  }
+void Model::rearm_clock(Processor& p) {
+  if (next_clock(p) < p.next_clock) arm_clock(p);
 }
 
-void Model::begin_routine(Processor& p, const Call& call) {
-  if (call.script < 0) {  // a flush's own
-    if (--flush_remaining_ == 0) set_event(p, flush_done_, 0);
+void Model::request_clock(Processor& here, Processor& target) {
+  if (&here == &target) {
+    rearm_clock(here);
     return;
   }
-  Frame routine{Frame::What::Routine};
-  p.frames.push_back(routine);
-  begin(p, p.frames.back().actor, call, Where::Dpc);
+  target.ipi_rearms = true;
+  target.ipi_at = std::min(target.ipi_at, now_ + kIpiLatency);
 }
 
-void Model::begin(Processor& p, Actor& actor, const Call& call, Where where) {
-  actor.script = call.script;
-  actor.where = where;
-  actor.entry = p.irql;
-  actor.then = Then::Next;
-  record(p, actor, kBegins, begins_with(call.context, call.argument1, call.argument2));
+std::int64_t Model::set_resolution(Processor& here, std::uint32_t desired, bool set) {
+  constexpr std::uint64_t kLongest = 156'250, kShortest = 10'000;
+  if (set) {
+    ++interval_requests_;
+    interval_asked_ = std::min(interval_asked_, std::max<std::uint64_t>(desired, kShortest));
+  } else if (interval_requests_ != 0 && --interval_requests_ == 0) {
+    interval_asked_ = kLongest;
+  }
+  const bool shorter = interval_asked_ < interval_;
+  interval_ = interval_asked_;
+  if (shorter)
+    for (Processor& p : processors_) request_clock(here, p);
+  return static_cast<std::int64_t>(interval_);
 }
 
-// The thread that serves threaded DPCs (SEMANTICS 4.11): waits for its event, then takes and calls until its queue is empty.
-bool Model::go_on_dpc_thread(Processor& p, Thread& thread) {
-  Processor& served = *thread.serves;
-  if (thread.serving) {
-    bool finished = false;
-    if (!go_on_actor(p, thread.actor, finished)) return false;
-    if (finished) thread.serving = false;
-    return true;
+// ADP-1, idle_ticks = timekeeper_only: an idle processor takes the next tick at which one of its timers is due, and none before.
+void Model::put_off_ticks(Processor& p) {
+  constexpr std::uint64_t kForEverTicks = std::uint64_t{1} << 32;
+  if (!may_put_off_ticks(p) || interval_ * kHundred != kTick || p.next_clock <= now_) return;
+  std::uint64_t skipped = kForEverTicks;
+  if (!p.timers.empty()) {
+    const std::uint64_t due = clock_epoch_ + p.timers.front()->due * kHundred;
+    skipped = due <= p.next_tick ? 0 : (due - p.next_tick + kTick - 1) / kTick;
   }
-  served.thread_requested = false;
-  served.thread_active = !served.threaded_queue.empty();
-  if (!served.thread_active) {
-    std::int64_t result = 0;
-    wait(p, {&served.dpc_event}, false, kForEver, 0, result);
-    return true;
-  }
-  Dpc& dpc = *served.threaded_queue.front();
-  served.threaded_queue.pop_front();
-  dpc.queued = false;
-  if (dpc.script < 0) {
-    if (--flush_remaining_ == 0) set_event(p, flush_done_, 0);
-    return true;
-  }
-  thread.serving = true;
-  begin(p, thread.actor, {&dpc, dpc.script, dpc.context, dpc.argument1, dpc.argument2, true}, Where::ThreadedDpc);
-  return true;
+  p.next_tick += skipped * kTick;
+  p.next_clock = p.clock_at = p.next_tick;
 }
 
-bool Model::go_on_thread(Processor& p, Thread& thread) {
-  if (thread.serves != nullptr) return go_on_dpc_thread(p, thread);
-  bool finished = false;
-  if (!go_on_actor(p, thread.actor, finished)) return false;
-  if (!finished) return true;
-  thread.state = ThreadState::Terminated;
-  thread.preempted = false;
-  switch_to(p, take_next(p));
-  return true;
+void Model::resume_ticks(Processor& p) {
+  if (!may_put_off_ticks(p) || p.next_clock <= now_ || p.next_tick - now_ <= kTick) return;
+  p.next_tick -= (p.next_tick - now_ - 1) / kTick * kTick;
+  arm_clock(p);
 }
 
-// One action of whoever performs a script; false: it stalls.
-bool Model::go_on_actor(Processor& p, Actor& actor, bool& finished) {
-  switch (actor.then) {
-    case Then::Stalling:  // TIME-4
-      if (now_ < actor.until) {
-        p.wakes = actor.until;
-        return false;
-      }
-      actor.then = Then::Record;
-      return true;
-    case Then::Waited:
-      actor.result = p.current->wait_result;
-      actor.then = actor.after_wait;
-      return true;
-    case Then::Record:
-      actor.then = Then::Next;
-      record(p, actor, actor.index, actor.result);
-      return true;
-    case Then::Leave: finished = true; return true;
-
-    // KeFlushQueuedDpcs, FLU-1, FLU-2: it has its turn; one DPC after the other goes to the tail of a queue; they have all run.
-    case Then::FlushSend: {
-      const bool threads = options_.threaded_dpc == Options::ThreadedDpc::Enabled;
-      const unsigned each = threads ? 2 : 1;
-      if (actor.sent == 0) flush_remaining_ = program_.processors * each;
-      if (actor.sent == program_.processors * each) {
-        wait_then(p, actor, Then::FlushDone, {&flush_done_}, false, kForEver, 0);
-        return true;
-      }
-      Processor& target = processors_[actor.sent / each];
-      const bool threaded = actor.sent % each == 1;
-      ++actor.sent;
-      Dpc& dpc = flush_dpcs_[target.number][threaded ? 1 : 0];
-      dpc.type = threaded ? Type::Threaded : Type::Ordinary;
-      dpc.importance = MediumHigh;
-      dpc.target = static_cast<int>(target.number);
-      insert(p, dpc, 0, 0);
-      return true;
-    }
-    case Then::FlushDone:
-      actor.then = Then::Record;
-      set_event(p, flush_turn_, 0);
-      return true;
-
-    case Then::Next: break;
-  }
-  const auto& script = program_.scripts[static_cast<std::size_t>(actor.script)];
-  std::size_t& cursor = cursors_[static_cast<std::size_t>(actor.script)];
-  while (cursor < script.size()) {
-    const Operation& operation = script[cursor++];
-    if (operation.kind == Kind::Return && actor.where != Where::Thread) break;
-    if (!is_legal(operation, actor.where, p.irql, actor.entry, program_)) continue;
-    if (operation.kind == Kind::InitializeDpc && dpcs_[operation.object].queued) continue;
-    if (operation.kind == Kind::InitializeTimer && (timers_[operation.object].inserted || !timers_[operation.object].waiters.empty())) continue;
-    actor.index = static_cast<std::uint32_t>(cursor - 1);
-    actor.result = 0;
-    actor.then = Then::Record;
-    perform(p, actor, operation);
-    return true;
-  }
-  actor.then = Then::Leave;
-  p.irql = actor.entry;
-  return true;
+// quantum = cycles: a thread pays for the time it runs, not for that of interrupts and DPCs.
+void Model::begin_charging(Processor& p) {
+  if (options_.quantum == Options::Quantum::Cycles) p.charges_since = now_;
 }
 
-Model::Object& Model::waitable(unsigned number) { return number < events_.size() ? events_[number] : timers_[number - events_.size()]; }
-
-void Model::perform(Processor& p, Actor& actor, const Operation& operation) {
-  std::int64_t time = operation.time;
-  if (time != kForEver && time >= kAbsolute) time += static_cast<std::int64_t>(system_time_offset_) - kAbsolute;
-  switch (operation.kind) {
-    case Kind::Return: return;
-    case Kind::Stall:
-      actor.until = now_ + static_cast<std::uint64_t>(time) * 1000;
-      actor.then = Then::Stalling;
-      return;
-    case Kind::InsertDpc: actor.result = insert(p, dpcs_[operation.object], operation.value, operation.other); return;
-    case Kind::RemoveDpc: actor.result = remove(dpcs_[operation.object]); return;
-    case Kind::SetImportance: dpcs_[operation.object].importance = operation.value; return;  // IMP-1
-    case Kind::SetTarget:                                                                    // TGT-2
-      if (operation.value < program_.processors) dpcs_[operation.object].target = operation.value;
-      return;
-    case Kind::SetTargetEx:
-      if (operation.value < program_.processors) {
-        dpcs_[operation.object].target = operation.value;
-      } else {
-        actor.result = static_cast<std::int32_t>(0xC000000D);
-      }
-      return;
-    case Kind::InitializeDpc: {  // INI-1
-      Dpc& dpc = dpcs_[operation.object];
-      dpc.type = operation.value != 0 ? Type::Threaded : Type::Ordinary;
-      dpc.importance = Medium;
-      dpc.target = -1;
-      dpc.context = operation.object | std::uint64_t{operation.other} << 8;
-      return;
-    }
-    case Kind::Raise:  // IRQL-5, IRQL-6
-      actor.result = p.irql;
-      p.irql = operation.value;
-      return;
-    case Kind::Lower: p.irql = operation.value; return;
-    case Kind::SetTimer:
-    case Kind::SetCoalescableTimer: {
-      Dpc* dpc = operation.other == kNone ? nullptr : &dpcs_[operation.other];
-      actor.result = set_timer(p, timers_[operation.object], time, operation.period, dpc);
-      dispatcher_exit(p);
-      return;
-    }
-    case Kind::CancelTimer:
-      actor.result = cancel_timer(timers_[operation.object]);
-      dispatcher_exit(p);
-      return;
-    case Kind::ReadTimer: actor.result = timers_[operation.object].signal != 0; return;
-    case Kind::InitializeTimer: {  // TIM-1
-      Timer& timer = timers_[operation.object];
-      timer.resets = operation.value != 0;
-      timer.signal = 0;
-      timer.due = 0;
-      timer.period = 0;
-      return;
-    }
-    case Kind::SetEvent: actor.result = set_event(p, events_[operation.object], operation.value); return;
-    case Kind::ResetEvent: {
-      Object& event = events_[operation.object];
-      actor.result = event.signal;
-      event.signal = 0;
-      dispatcher_exit(p);
-      return;
-    }
-    case Kind::PulseEvent: {
-      Object& event = events_[operation.object];
-      actor.result = event.signal;
-      event.signal = 1;
-      signal(p, event, operation.value);
-      event.signal = 0;
-      dispatcher_exit(p);
-      return;
-    }
-    case Kind::ReadEvent: actor.result = events_[operation.object].signal; return;
-    case Kind::WaitForOne:
-    case Kind::WaitForAny:
-    case Kind::WaitForAll: {
-      std::vector<Object*> objects;
-      for (const unsigned number : {operation.object, operation.other, operation.third})
-        if (number != kNone) objects.push_back(&waitable(number));
-      wait_then(p, actor, Then::Record, objects, operation.kind == Kind::WaitForAll, time, interrupt_time_);
-      return;
-    }
-    case Kind::Delay: {  // TIM-6, WAIT-5
-      const std::uint64_t precise = std::max((now_ - clock_epoch_) / kHundred, interrupt_time_);
-      wait_then(p, actor, Then::Record, {}, false, time, options_.delay == Options::Delay::Exact ? precise + 1 : interrupt_time_);
-      return;
-    }
-    case Kind::Flush:
-      actor.sent = 0;
-      wait_then(p, actor, Then::FlushSend, {&flush_turn_}, false, kForEver, 0);
-      return;
-    case Kind::SetPriority: {
-      Thread& other = threads_[operation.object];
-      actor.result = other.priority;
-      set_priority(p, other, operation.value);
-      dispatcher_exit(p);
-      return;
-    }
-    case Kind::Interrupt:
-      if (Source& source = sources_[operation.object]; source.due == kNever) source.due = now_ + static_cast<std::uint64_t>(time) * 1000;
-      return;
-    case Kind::QueryTime: actor.result = static_cast<std::int64_t>(interrupt_time_); return;
-    case Kind::QueryTickCount: actor.result = static_cast<std::int64_t>(tick_count_); return;
-    case Kind::QueryExecuting: actor.result = p.active; return;
-  }
+void Model::stop_charging(Processor& p) {
+  if (p.charges_since == kNever) return;
+  p.current->uncharged += static_cast<std::int64_t>(now_ - p.charges_since);
+  p.charges_since = kNever;
 }
 
-void Model::record(const Processor& p, const Actor& actor, std::uint32_t index, std::int64_t result) {
-  if (steps.size() >= limit_ || now_ > last_step_ + kPatience) return;
-  last_step_ = now_;
-  Digest digest;
-  observe(digest);
-  steps.push_back({now_, static_cast<std::uint16_t>(actor.script), static_cast<std::uint8_t>(p.number), static_cast<std::uint8_t>(p.irql), index,
-                   result, digest.value()});
+void Model::charge_again(Processor& p) {
+  const bool in_service = std::any_of(p.frames.begin(), p.frames.end(), [](const Frame& frame) { return frame.what == Frame::What::Service; });
+  if (!in_service && !p.active) begin_charging(p);
 }
 
 }  // namespace kdpc::model

@@ -56,13 +56,14 @@ class Model {
     bool with_others = false;  // only if all others it waits for are signalled too
   };
   struct Object {
-    bool resets = false;  // a synchronization object: one wait takes its signal
+    enum class Gives : std::uint8_t { All, One, Count } gives = Gives::All;  // notification, synchronization, semaphore
     int signal = 0;
     std::deque<Waiter> waiters;  // oldest first
   };
   struct Timer : Object {
     bool inserted = false;
     std::uint64_t due = 0;  // interrupt time
+    bool absolute = false;  // follows the system time (TIM-2)
     std::uint32_t period = 0;
     Dpc* dpc = nullptr;
     unsigned table = 0;
@@ -74,12 +75,12 @@ class Model {
   struct Source {
     SourcePlan plan;
     std::uint64_t due = kNever;
-    bool asserted = false;
+    bool asserted = false, active = true;
     std::uint64_t calls = 0, claims = 0;
   };
 
   // Somebody who performs a script. `then` says what is left to do of the operation under way.
-  enum class Then : std::uint8_t { Next, Stalling, Waited, FlushSend, FlushDone, Record, Leave };
+  enum class Then : std::uint8_t { Next, Stalling, Waited, FlushSend, FlushDone, BothResults, Record, Leave };
   struct Actor {
     int script = -1;
     Where where = Where::Thread;
@@ -87,7 +88,7 @@ class Model {
     Then then = Then::Next;
     Then after_wait = Then::Record;
     std::uint32_t index = 0;
-    std::int64_t result = 0;
+    std::int64_t result = 0, first_result = 0;
     std::uint64_t until = 0;  // of a stall
     unsigned sent = 0;        // of a flush
   };
@@ -104,6 +105,7 @@ class Model {
     // Drain:
     enum class At : std::uint8_t { Top, Expire, Batch, Queue, End } at = At::Top;
     bool from_idle = false;
+    bool charges = false;  // the thread again when it is over
     std::uint64_t stamp = 0;
     std::deque<Call> batch;
     bool more = false;  // than this batch
@@ -114,7 +116,7 @@ class Model {
     std::vector<Source*> chain;
     std::size_t place = 0;  // whose turn it is
     bool again = false;     // a latched chain is to be walked once more (INT-15)
-    enum class Turn : std::uint8_t { Call, Runs, Over } turn = Turn::Call;
+    enum class Turn : std::uint8_t { Call, Runs, Over, Skipped } turn = Turn::Call;
     bool mine = false;  // its device had interrupted
   };
 
@@ -126,16 +128,18 @@ class Model {
     bool serving = false;         // its routine runs
     ThreadState state = ThreadState::Initialized;
     int priority = 0, base = 0, quantum = 0;
+    int saturation = 0;          // the base is as high (1) or low (-1) as it goes
+    std::int64_t uncharged = 0;  // ns that have not been taken from the quantum
     bool preempted = false;
     unsigned processor = 0, ideal = 0;
-    std::uint64_t affinity = 0;
+    std::uint64_t affinity = 0, user_affinity = 0;
     unsigned irql = 0;  // while it does not run
     Actor actor;
     // Its wait:
     std::vector<Object*> waits_for;
     Timer limit;
     std::int64_t wait_result = 0;
-    bool resumes_wait = false;  // leaves the dispatcher when it runs again
+    bool leaves_dispatcher = false;  // when it runs again
   };
 
   struct Processor {
@@ -146,9 +150,9 @@ class Model {
 
     // Interrupts: what is due when, what is pending.
     std::uint64_t clock_at = kNever, ipi_at = kNever;
-    std::uint64_t tick = 0;  // the one that is due next
+    std::uint64_t next_clock = 0, next_tick = 0, last_clock = 0;  // when the next interrupt, the next full tick is due; when the last one was
     bool clock_pending = false, ipi_pending = false;
-    bool ipi_asks = false;
+    bool ipi_asks = false, ipi_rearms = false;
     std::set<unsigned> pending_vectors;
     bool dispatch_requested = false;
 
@@ -159,6 +163,8 @@ class Model {
     int maximum_depth = 0;
     std::uint32_t rate = 0, last_count = 0, countdown = 0;
     bool thread_requested = false, thread_active = false, thread_signal = false;
+    Dpc* active_dpc = nullptr;  // RET-7
+    Dpc* active_threaded_dpc = nullptr;
     Object dpc_event;
     Thread* dpc_thread = nullptr;
 
@@ -172,7 +178,8 @@ class Model {
     Thread* idle_thread = nullptr;
     std::array<std::deque<Thread*>, 32> ready;
     bool idle = true, halted = true, quantum_end = false;
-    bool woken = false;  // from the halt
+    bool woken = false;                    // from the halt
+    std::uint64_t charges_since = kNever;  // its thread's run time
   };
 
   // -- the machine ------------------------------------------------------------------------------------------------------------------------
@@ -181,6 +188,18 @@ class Model {
   void run_processor(Processor& p);
   bool take_interrupt(Processor& p);
   void take_clock(Processor& p);
+  void take_quantum(Processor& p);
+  void arm_clock(Processor& p);
+  std::uint64_t next_clock(const Processor& p) const;
+  void rearm_clock(Processor& p);
+  void request_clock(Processor& here, Processor& target);
+  void put_off_ticks(Processor& p);
+  void resume_ticks(Processor& p);
+  std::int64_t set_resolution(Processor& here, std::uint32_t desired, bool set);
+  bool may_put_off_ticks(const Processor& p) const { return options_.idle_ticks != Options::IdleTicks::All && p.number != 0; }
+  void begin_charging(Processor& p);
+  void stop_charging(Processor& p);
+  void charge_again(Processor& p);
   bool go_on(Processor& p);  // one action of the topmost frame; false: nothing more at this instant
   bool go_on_idle(Processor& p);
   bool go_on_thread(Processor& p, Thread& thread);
@@ -191,6 +210,8 @@ class Model {
   void end_of_interrupt(Processor& p, unsigned vector);
   Processor& target_of(unsigned vector);
   void interrupt_from(Source& source);
+  bool is_routed(unsigned vector) const;
+  void set_active(Source& source, bool active);
   bool go_on_actor(Processor& p, Actor& actor, bool& finished);
   void perform(Processor& p, Actor& actor, const Operation& operation);
   void record(const Processor& p, const Actor& actor, std::uint32_t index, std::int64_t result);
@@ -215,6 +236,7 @@ class Model {
   void remove_timer(Timer& timer);
   bool set_timer(Processor& here, Timer& timer, std::int64_t due, std::uint32_t period, Dpc* dpc);
   bool cancel_timer(Timer& timer);
+  void set_system_time(std::int64_t by);
   void expire(Processor& here, Timer& timer);
   void expire_batch(Processor& p, Frame& drain);
   std::uint64_t system_time() const { return interrupt_time_ + system_time_offset_; }
@@ -237,6 +259,10 @@ class Model {
   void dispatcher_exit(Processor& p);
   void end_quantum(Processor& p);
   static void decay(Thread& thread);
+  static void take(Object& object);
+  void yield(Processor& p);
+  std::int64_t set_base_priority(Processor& here, Thread& thread, int increment);
+  void set_affinity(Processor& p, std::uint64_t affinity);
   void set_priority(Processor& here, Thread& thread, int priority);
   void reconsider_standby(Processor& here, Thread& thread);
   void set_idle(Processor& p, bool idle);
@@ -247,13 +273,15 @@ class Model {
   const Options& options_;
   std::size_t limit_ = 0;
   std::uint64_t now_ = 0, last_step_ = 0;
-  std::uint64_t clock_epoch_ = 0, interrupt_time_ = 0, tick_count_ = 0, system_time_offset_ = 0;
+  std::uint64_t clock_epoch_ = 0, interrupt_time_ = 0, tick_count_ = 0, system_time_offset_ = 0, start_of_time_ = 0;
+  std::uint64_t interval_ = 156'250, interval_asked_ = 156'250;  // 100 ns: of the clock (TIM-18)
+  unsigned interval_requests_ = 0;
   std::vector<Processor> processors_;
   std::vector<bool> idle_processors_;
   std::vector<Dpc> dpcs_;
   std::vector<Timer> timers_;
   Timer start_;
-  std::vector<Object> events_;
+  std::vector<Object> events_, semaphores_;
   std::vector<Thread> threads_, idle_threads_, dpc_threads_;
   std::vector<Source> sources_;
   std::array<bool, 256> in_service_{};  // by vector
@@ -271,6 +299,8 @@ void Model::observe(Observer& o) const {
   const auto name = [](const Thread* thread) { return thread == nullptr ? kNobody : thread->name; };
   o.add("interrupt time", 0, interrupt_time_);
   o.add("tick count", 0, tick_count_);
+  o.add("system time", 0, system_time());
+  o.add("clock interval", 0, interval_);
   for (const Processor& p : processors_) {
     const std::size_t n = p.number;
     o.add("irql", n, p.irql);
@@ -294,6 +324,8 @@ void Model::observe(Observer& o) const {
     for (const Dpc* dpc : p.queue) o.add("queued DPC", n, dpc_name(dpc));
     o.add("threaded DPC depth", n, p.threaded_queue.size());
     for (const Dpc* dpc : p.threaded_queue) o.add("queued threaded DPC", n, dpc_name(dpc));
+    o.add("active DPC", n, p.active_dpc == nullptr ? kNobody : dpc_name(p.active_dpc));
+    o.add("active threaded DPC", n, p.active_threaded_dpc == nullptr ? kNobody : dpc_name(p.active_threaded_dpc));
     o.add("DPC thread requested", n, p.thread_requested);
     o.add("DPC thread active", n, p.thread_active);
     o.add("DPC thread to be woken", n, p.thread_signal);
@@ -316,7 +348,7 @@ void Model::observe(Observer& o) const {
   }
   for (std::size_t i = 0; i < timers_.size(); ++i) {
     const Timer& timer = timers_[i];
-    o.add("KTIMER resets", i, timer.resets);
+    o.add("KTIMER resets", i, timer.gives == Object::Gives::One);
     o.add("KTIMER inserted", i, timer.inserted);
     o.add("KTIMER signal", i, static_cast<std::uint64_t>(timer.signal));
     o.add("KTIMER due time", i, timer.due);
@@ -327,6 +359,10 @@ void Model::observe(Observer& o) const {
     o.add("KEVENT signal", i, static_cast<std::uint64_t>(events_[i].signal));
     for (const Waiter& waiter : events_[i].waiters) o.add("waits for event", i, waiter.thread->name);
   }
+  for (std::size_t i = 0; i < semaphores_.size(); ++i) {
+    o.add("KSEMAPHORE signal", i, static_cast<std::uint64_t>(semaphores_[i].signal));
+    for (const Waiter& waiter : semaphores_[i].waiters) o.add("waits for semaphore", i, waiter.thread->name);
+  }
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     o.add("line asserted", i, sources_[i].asserted);
     o.add("KINTERRUPT calls", i, sources_[i].calls);
@@ -335,6 +371,10 @@ void Model::observe(Observer& o) const {
   const auto observe_thread = [&](const Thread& thread) {
     o.add("thread state", thread.name, static_cast<std::uint64_t>(thread.state));
     o.add("thread priority", thread.name, static_cast<std::uint64_t>(thread.priority));
+    o.add("thread base priority", thread.name, static_cast<std::uint64_t>(thread.base));
+    o.add("thread time not charged", thread.name, static_cast<std::uint64_t>(thread.uncharged));
+    o.add("thread ideal processor", thread.name, thread.ideal);
+    o.add("thread affinity", thread.name, thread.affinity);
     o.add("thread quantum", thread.name, static_cast<std::uint64_t>(thread.quantum));
     o.add("thread processor", thread.name, thread.processor);
     o.add("thread preempted", thread.name, thread.preempted);

@@ -122,6 +122,9 @@ void Model::insert_timer(Processor& here, Timer& timer, std::uint64_t due) {
   auto place = table.begin();
   while (place != table.end() && (*place)->due <= due) ++place;
   table.insert(place, &timer);
+  // A processor that has put off its ticks must think again.
+  Processor& where = processors_[timer.table];
+  if (options_.idle_ticks != Options::IdleTicks::All && &where != &here && where.halted) request_clock(here, where);
 }
 
 void Model::remove_timer(Timer& timer) {
@@ -136,6 +139,7 @@ bool Model::set_timer(Processor& here, Timer& timer, std::int64_t due, std::uint
   timer.signal = 0;
   timer.dpc = dpc;
   timer.period = period;
+  timer.absolute = due >= 0;
   if (due < 0) {
     insert_timer(here, timer, interrupt_time_ + static_cast<std::uint64_t>(-due));
     return was_set;
@@ -156,6 +160,21 @@ bool Model::cancel_timer(Timer& timer) {
   const bool was_set = timer.inserted;
   if (was_set) remove_timer(timer);
   return was_set;
+}
+
+// TIM-2: absolute timers follow the system time, relative ones do not.
+void Model::set_system_time(std::int64_t by) {
+  system_time_offset_ += static_cast<std::uint64_t>(by);
+  for (Processor& p : processors_) {
+    std::deque<Timer*> before;
+    before.swap(p.timers);
+    for (Timer* timer : before) {
+      if (timer->absolute) timer->due = static_cast<std::uint64_t>(std::max<std::int64_t>(static_cast<std::int64_t>(timer->due) - by, 0));
+      auto place = p.timers.begin();
+      while (place != p.timers.end() && (*place)->due <= timer->due) ++place;
+      p.timers.insert(place, timer);
+    }
+  }
 }
 
 // TIM-10, TIM-11

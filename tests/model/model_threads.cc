@@ -1,5 +1,7 @@
 // The reference model's waits and its scheduling (SEMANTICS 6.4, 8.1).
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "tests/model/model.h"
 
@@ -41,11 +43,17 @@ void Model::signal(Processor& here, Object& object, int increment) {
       }
       end_wait(here, thread, increment, result);
     } else {
-      if (object.resets) object.signal = 0;
+      take(object);
       end_wait(here, thread, increment, waiter.key);
     }
     place = 0;
   }
+}
+
+// What a satisfied wait takes.
+void Model::take(Object& object) {
+  if (object.gives == Object::Gives::One) object.signal = 0;
+  if (object.gives == Object::Gives::Count) --object.signal;
 }
 
 bool Model::try_to_take(const std::vector<Object*>& objects, bool all, std::int64_t& result) {
@@ -53,14 +61,13 @@ bool Model::try_to_take(const std::vector<Object*>& objects, bool all, std::int6
   if (all) {
     for (const Object* object : objects)
       if (object->signal == 0) return false;
-    for (Object* object : objects)
-      if (object->resets) object->signal = 0;
+    for (Object* object : objects) take(*object);
     result = 0;
     return true;
   }
   for (std::size_t i = 0; i < objects.size(); ++i) {
     if (objects[i]->signal == 0) continue;
-    if (objects[i]->resets) objects[i]->signal = 0;
+    take(*objects[i]);
     result = static_cast<std::int64_t>(i);
     return true;
   }
@@ -96,12 +103,13 @@ bool Model::wait(Processor& p, const std::vector<Object*>& objects, bool all, st
   thread.waits_for = objects;
   if (limit != kForEver) {
     thread.limit.signal = 0;
+    thread.limit.absolute = limit >= 0;
     thread.limit.waiters.push_back({&thread, static_cast<int>(when_over)});
     insert_timer(p, thread.limit, due);
   }
   thread.state = ThreadState::Waiting;
   thread.preempted = false;
-  thread.resumes_wait = true;
+  thread.leaves_dispatcher = true;
   switch_to(p, take_next(p));
   return false;
 }
@@ -124,7 +132,7 @@ void Model::boost(Thread& thread, int increment) {
     return;
   }
   if (increment > 0) thread.quantum = options_.quantum_reset;
-  --thread.quantum;
+  if (options_.quantum == Options::Quantum::Classic) --thread.quantum;
   if (thread.quantum <= 0) {
     thread.quantum = options_.quantum_reset;
     decay(thread);
@@ -227,7 +235,9 @@ void Model::set_idle(Processor& p, bool idle) {
 void Model::switch_to(Processor& p, Thread& next) {
   Thread& old = *p.current;
   old.irql = p.irql;
+  stop_charging(p);
   p.current = &next;
+  begin_charging(p);
   p.irql = next.idle ? kDispatch : next.irql;
   next.state = ThreadState::Running;
   next.processor = p.number;
@@ -235,8 +245,8 @@ void Model::switch_to(Processor& p, Thread& next) {
   if (old.idle && (has_work(p) || p.thread_signal)) p.dispatch_requested = true;  // it does not poll any more
   if (next.quantum <= 0) next.quantum = options_.quantum_reset;
   if (p.next != nullptr) p.dispatch_requested = true;
-  if (next.resumes_wait) {
-    next.resumes_wait = false;
+  if (next.leaves_dispatcher) {
+    next.leaves_dispatcher = false;
     dispatcher_exit(p);
   }
 }
@@ -252,6 +262,40 @@ void Model::give_way(Processor& p, Thread& next) {
   }
   p.current = &old;
   switch_to(p, next);
+}
+
+// Gives the processor to the best one that is ready here, whatever its priority.
+void Model::yield(Processor& p) {
+  Thread& old = *p.current;
+  Thread* next = p.next != nullptr ? std::exchange(p.next, nullptr) : take_ready(p, 1);
+  if (next == nullptr) return;
+  old.quantum = options_.quantum_reset;
+  decay(old);
+  old.preempted = false;
+  old.leaves_dispatcher = true;
+  const bool may_go_elsewhere = std::any_of(processors_.begin(), processors_.end(),
+                                            [&](const Processor& o) { return idle_processors_[o.number] && (old.affinity >> o.number & 1) != 0; });
+  if (old.priority > next->priority && !may_go_elsewhere) {
+    // Asked for its place, it would take the processor back at once.
+    old.state = ThreadState::Ready;
+    p.ready[static_cast<std::size_t>(old.priority)].push_back(&old);
+    switch_to(p, *next);
+  } else {
+    give_way(p, *next);
+  }
+}
+
+// The thread that runs must leave a processor it may not run on any more; whoever comes next runs here.
+void Model::set_affinity(Processor& p, std::uint64_t affinity) {
+  Thread& thread = *p.current;
+  thread.affinity = affinity;
+  if ((affinity >> thread.ideal & 1) == 0) thread.ideal = static_cast<unsigned>(std::countr_zero(affinity));
+  if ((affinity >> p.number & 1) != 0) {
+    dispatcher_exit(p);
+    return;
+  }
+  thread.leaves_dispatcher = true;
+  give_way(p, take_next(p));
 }
 
 // WAIT-2, WAIT-6: a better thread runs now, or, where the caller is too high for that, after the DISPATCH interrupt.
@@ -274,6 +318,19 @@ void Model::end_quantum(Processor& p) {
   decay(thread);
   if (p.next != nullptr) return;
   if (Thread* other = take_ready(p, thread.priority); other != nullptr) stand_by(*other, p);
+}
+
+// The base is the process' plus the increment, within the variable priorities; 16 or more, either way, means as far as it goes. What a boost has
+// added stays, unless the base is to be all there is.
+std::int64_t Model::set_base_priority(Processor& here, Thread& thread, int increment) {
+  constexpr int kOfProcess = 8, kLowest = 1, kHighest = 15, kSaturated = 16;
+  const int old_base = thread.base;
+  const int old = thread.saturation != 0 ? thread.saturation * kSaturated : old_base - kOfProcess;
+  thread.saturation = increment >= kSaturated ? 1 : increment <= -kSaturated ? -1 : 0;
+  thread.base = std::clamp(kOfProcess + increment, kLowest, kHighest);
+  if (thread.saturation != 0) thread.base = thread.saturation > 0 ? kHighest : kLowest;
+  set_priority(here, thread, thread.saturation != 0 ? thread.base : std::clamp(thread.priority + thread.base - old_base, kLowest, kHighest));
+  return old;
 }
 
 void Model::set_priority(Processor& here, Thread& thread, int priority) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <span>
 
 #include "lab/settings.h"
@@ -58,6 +59,8 @@ void draw_options(Program& program, Random& random) {
   maybe("untargeted_timer", {"current", "processor_zero"});
   maybe("timer_table", {"per_cpu", "global"});
   maybe("delay", {"exact", "from_tick"});
+  maybe("quantum", {"classic", "cycles"});
+  maybe("idle_ticks", {"all", "timekeeper_only"});
   maybe("latched_chain", {"full_pass", "last_claims"});
   const auto maybe_number = [&](Text name, std::int64_t least, std::int64_t most) {
     if (random.once_in(2)) set[name] = std::to_string(random.between(least, most));
@@ -67,10 +70,8 @@ void draw_options(Program& program, Random& random) {
   maybe_number("adjust_dpc_threshold", 1, 20);
   maybe_number("ideal_dpc_rate", 1, 20);
   maybe_number("quantum_reset", 1, 18);
-  // What is no business of the model: time limits, and what makes time depend on what code costs.
+  // Time limits are no business of the model.
   for (Text name : {"dpc_time_limit", "dpc_watchdog_period", "clock_watchdog_ticks", "storm_dispatches"}) set[name] = "0";
-  set["quantum"] = "classic";
-  set["idle_ticks"] = "all";
   take_options(program);
 }
 
@@ -81,43 +82,28 @@ struct Weight {
 
 // Of what scripts are made. What is illegal where it comes to be performed is passed over.
 constexpr Weight kInThreads[] = {
-    {Kind::Stall, 160},
-    {Kind::InsertDpc, 160},
-    {Kind::RemoveDpc, 25},
-    {Kind::SetImportance, 30},
-    {Kind::SetTarget, 20},
-    {Kind::SetTargetEx, 15},
-    {Kind::InitializeDpc, 12},
-    {Kind::Raise, 60},
-    {Kind::Lower, 110},
-    {Kind::SetTimer, 60},
-    {Kind::SetCoalescableTimer, 8},
-    {Kind::CancelTimer, 20},
-    {Kind::ReadTimer, 8},
-    {Kind::InitializeTimer, 6},
-    {Kind::SetEvent, 50},
-    {Kind::ResetEvent, 15},
-    {Kind::PulseEvent, 15},
-    {Kind::ReadEvent, 8},
-    {Kind::WaitForOne, 70},
-    {Kind::WaitForAny, 25},
-    {Kind::WaitForAll, 25},
-    {Kind::Delay, 25},
-    {Kind::Flush, 6},
-    {Kind::SetPriority, 20},
-    {Kind::Interrupt, 30},
-    {Kind::QueryTime, 6},
-    {Kind::QueryTickCount, 6},
-    {Kind::QueryExecuting, 6},
+    {Kind::Stall, 160},        {Kind::InsertDpc, 160},      {Kind::RemoveDpc, 20},
+    {Kind::RemoveDpcEx, 8},    {Kind::SetImportance, 30},   {Kind::SetTarget, 20},
+    {Kind::SetTargetEx, 15},   {Kind::InitializeDpc, 12},   {Kind::Raise, 60},
+    {Kind::Lower, 110},        {Kind::SetTimer, 60},        {Kind::SetCoalescableTimer, 8},
+    {Kind::CancelTimer, 20},   {Kind::ReadTimer, 8},        {Kind::InitializeTimer, 6},
+    {Kind::SetEvent, 50},      {Kind::ResetEvent, 15},      {Kind::PulseEvent, 15},
+    {Kind::ReadEvent, 8},      {Kind::WaitForOne, 70},      {Kind::WaitForAny, 25},
+    {Kind::WaitForAll, 25},    {Kind::Delay, 25},           {Kind::Flush, 6},
+    {Kind::SetPriority, 20},   {Kind::Interrupt, 30},       {Kind::QueryTime, 6},
+    {Kind::QueryTickCount, 6}, {Kind::QueryExecuting, 6},   {Kind::ReleaseSemaphore, 20},
+    {Kind::SignalAndWait, 15}, {Kind::SetBasePriority, 10}, {Kind::SetIdealProcessor, 10},
+    {Kind::SetAffinity, 10},   {Kind::RevertAffinity, 8},   {Kind::SetActive, 8},
+    {Kind::SetResolution, 8},  {Kind::SetSystemTime, 6},    {Kind::QuerySystemTime, 5},
 };
 constexpr Weight kInRoutines[] = {
-    {Kind::Return, 300},       {Kind::Stall, 120},     {Kind::InsertDpc, 130},     {Kind::RemoveDpc, 25},
-    {Kind::SetImportance, 25}, {Kind::SetTarget, 15},  {Kind::SetTargetEx, 10},    {Kind::InitializeDpc, 10},
-    {Kind::Raise, 30},         {Kind::Lower, 40},      {Kind::SetTimer, 40},       {Kind::SetCoalescableTimer, 6},
-    {Kind::CancelTimer, 15},   {Kind::ReadTimer, 6},   {Kind::InitializeTimer, 4}, {Kind::SetEvent, 60},
-    {Kind::ResetEvent, 10},    {Kind::PulseEvent, 12}, {Kind::ReadEvent, 6},       {Kind::WaitForOne, 15},
-    {Kind::SetPriority, 12},   {Kind::Interrupt, 20},  {Kind::QueryTime, 5},       {Kind::QueryTickCount, 5},
-    {Kind::QueryExecuting, 8},
+    {Kind::Return, 300},        {Kind::Stall, 120},           {Kind::InsertDpc, 130},         {Kind::RemoveDpc, 20},        {Kind::RemoveDpcEx, 8},
+    {Kind::SetImportance, 25},  {Kind::SetTarget, 15},        {Kind::SetTargetEx, 10},        {Kind::InitializeDpc, 10},    {Kind::Raise, 30},
+    {Kind::Lower, 40},          {Kind::SetTimer, 40},         {Kind::SetCoalescableTimer, 6}, {Kind::CancelTimer, 15},      {Kind::ReadTimer, 6},
+    {Kind::InitializeTimer, 4}, {Kind::SetEvent, 60},         {Kind::ResetEvent, 10},         {Kind::PulseEvent, 12},       {Kind::ReadEvent, 6},
+    {Kind::WaitForOne, 15},     {Kind::SetPriority, 12},      {Kind::Interrupt, 20},          {Kind::QueryTime, 5},         {Kind::QueryTickCount, 5},
+    {Kind::QueryExecuting, 8},  {Kind::ReleaseSemaphore, 20}, {Kind::SetBasePriority, 6},     {Kind::SetIdealProcessor, 6}, {Kind::SetActive, 5},
+    {Kind::SetSystemTime, 4},   {Kind::QuerySystemTime, 4},
 };
 
 Kind draw_kind(Random& random, std::span<const Weight> weights) {
@@ -170,6 +156,10 @@ Operation draw_operation(const Program& program, Random& random, bool in_routine
       operation.other = draw(random, 200);
       break;
     case Kind::RemoveDpc: operation.object = draw(random, program.dpcs); break;
+    case Kind::RemoveDpcEx:
+      operation.object = draw(random, program.dpcs);
+      operation.value = draw(random, 2);
+      break;
     case Kind::SetImportance:
       operation.object = draw(random, program.dpcs);
       operation.value = draw(random, 4);
@@ -206,6 +196,17 @@ Operation draw_operation(const Program& program, Random& random, bool in_routine
       break;
     case Kind::ResetEvent:
     case Kind::ReadEvent: operation.object = draw(random, program.events); break;
+    case Kind::ReleaseSemaphore:
+      operation.object = draw(random, program.semaphores);
+      operation.value = random.once_in(2) ? std::uint8_t{0} : draw(random, 7);
+      operation.other = static_cast<std::uint8_t>(random.between(1, 3));
+      break;
+    case Kind::SignalAndWait:
+      operation.object = draw(random, program.events);
+      operation.value = draw(random, 7);
+      operation.other = draw(random, program.waitables());
+      operation.time = draw_limit(random, in_routine);
+      break;
     case Kind::WaitForOne:
       operation.object = draw(random, program.waitables());
       operation.time = draw_limit(random, in_routine);
@@ -222,12 +223,32 @@ Operation draw_operation(const Program& program, Random& random, bool in_routine
       break;
     }
     case Kind::Delay:
-      operation.time = random.once_in(8) ? kAbsolute + random.between(0, 2000) * kMillisecond : -random.between(1, 50 * kMillisecond);
+      operation.time = random.once_in(4)   ? 0
+                       : random.once_in(8) ? kAbsolute + random.between(0, 2000) * kMillisecond
+                                           : -random.between(1, 50 * kMillisecond);
       break;
     case Kind::SetPriority:
       operation.object = draw(random, static_cast<unsigned>(program.threads.size()));
       operation.value = static_cast<std::uint8_t>(random.once_in(6) ? random.between(16, 31) : random.between(1, 15));
       break;
+    case Kind::SetBasePriority:
+      operation.object = draw(random, static_cast<unsigned>(program.threads.size()));
+      operation.value = static_cast<std::uint8_t>(random.once_in(6) ? random.between(-18, 18) : random.between(-7, 7));
+      break;
+    case Kind::SetIdealProcessor:
+      operation.object = draw(random, static_cast<unsigned>(program.threads.size()));
+      operation.value = draw(random, program.processors + 1);
+      break;
+    case Kind::SetAffinity: operation.value = static_cast<std::uint8_t>(1 + random.below((1u << program.processors) - 1)); break;
+    case Kind::SetActive:
+      if (!program.sources.empty()) operation.object = draw(random, static_cast<unsigned>(program.sources.size()));
+      operation.value = random.once_in(3) ? 0 : 1;
+      break;
+    case Kind::SetResolution:
+      operation.value = draw(random, 2);
+      operation.time = random.between(5'000, 200'000);
+      break;
+    case Kind::SetSystemTime: operation.time = random.between(-200 * kMillisecond, 200 * kMillisecond); break;
     case Kind::Interrupt:
       if (!program.sources.empty()) operation.object = draw(random, static_cast<unsigned>(program.sources.size()));
       operation.time = random.once_in(2) ? random.between(1, 20) : random.between(1, 3000);
@@ -236,6 +257,8 @@ Operation draw_operation(const Program& program, Random& random, bool in_routine
     case Kind::Flush:
     case Kind::QueryTime:
     case Kind::QueryTickCount:
+    case Kind::QuerySystemTime:
+    case Kind::RevertAffinity:
     case Kind::QueryExecuting: break;
   }
   return operation;
@@ -282,6 +305,7 @@ Program generate(std::uint64_t seed, unsigned processors, unsigned steps) {
   program.dpcs = static_cast<unsigned>(random.between(3, kMaxDpcs));
   program.timers = static_cast<unsigned>(random.between(3, kMaxTimers));
   program.events = static_cast<unsigned>(random.between(2, kMaxEvents));
+  program.semaphores = static_cast<unsigned>(random.between(1, kMaxSemaphores));
   const auto threads = static_cast<unsigned>(random.between(1, std::min(kMaxPlannedThreads, 2 * processors + 2)));
   const std::uint64_t everywhere = (std::uint64_t{1} << processors) - 1;
   for (unsigned i = 0; i < threads; ++i) {
@@ -318,12 +342,14 @@ bool is_legal(const Operation& operation, Where where, unsigned irql, unsigned e
     case Kind::Stall:
     case Kind::InsertDpc:
     case Kind::RemoveDpc:
+    case Kind::RemoveDpcEx:
     case Kind::SetImportance:
     case Kind::SetTarget:
     case Kind::SetTargetEx:
     case Kind::InitializeDpc:
     case Kind::QueryTime:
-    case Kind::QueryTickCount: return true;
+    case Kind::QueryTickCount:
+    case Kind::QuerySystemTime: return true;
     case Kind::Interrupt: return operation.object < program.sources.size();
     case Kind::QueryExecuting: return irql >= kDispatch;
     case Kind::Raise: return operation.value >= irql || unchecked;
@@ -337,16 +363,70 @@ bool is_legal(const Operation& operation, Where where, unsigned irql, unsigned e
     case Kind::ResetEvent:
     case Kind::PulseEvent:
     case Kind::ReadEvent:
-    case Kind::SetPriority: return irql <= kDispatch;
+    case Kind::ReleaseSemaphore:
+    case Kind::SetPriority:
+    case Kind::SetBasePriority:
+    case Kind::SetIdealProcessor:
+    case Kind::SetSystemTime: return irql <= kDispatch;
+    case Kind::SetActive: return irql <= kDispatch && operation.object < program.sources.size();
     case Kind::WaitForOne:
     case Kind::WaitForAny:
     case Kind::WaitForAll:
       if (operation.time == 0) return irql <= kDispatch && (in_thread || where == Where::Dpc);
       return in_thread && irql < kDispatch;
+    case Kind::SignalAndWait:
+    case Kind::SetAffinity:
+    case Kind::RevertAffinity:
+    case Kind::SetResolution:
     case Kind::Delay: return in_thread && irql < kDispatch;
     case Kind::Flush: return in_thread && irql == kLow;
   }
   return false;
+}
+
+const char* name_of(Kind kind) {
+  static constexpr const char* kNames[] = {"Return",
+                                           "Stall",
+                                           "InsertDpc",
+                                           "RemoveDpc",
+                                           "RemoveDpcEx",
+                                           "SetImportance",
+                                           "SetTarget",
+                                           "SetTargetEx",
+                                           "InitializeDpc",
+                                           "Raise",
+                                           "Lower",
+                                           "SetTimer",
+                                           "SetCoalescableTimer",
+                                           "CancelTimer",
+                                           "ReadTimer",
+                                           "InitializeTimer",
+                                           "SetEvent",
+                                           "ResetEvent",
+                                           "PulseEvent",
+                                           "ReadEvent",
+                                           "ReleaseSemaphore",
+                                           "SignalAndWait",
+                                           "WaitForOne",
+                                           "WaitForAny",
+                                           "WaitForAll",
+                                           "Delay",
+                                           "Flush",
+                                           "SetPriority",
+                                           "SetBasePriority",
+                                           "SetIdealProcessor",
+                                           "SetAffinity",
+                                           "RevertAffinity",
+                                           "Interrupt",
+                                           "SetActive",
+                                           "SetResolution",
+                                           "SetSystemTime",
+                                           "QueryTime",
+                                           "QueryTickCount",
+                                           "QuerySystemTime",
+                                           "QueryExecuting"};
+  static_assert(std::size(kNames) == kKinds);
+  return kNames[static_cast<unsigned>(kind)];
 }
 
 std::string Program::script_name(unsigned script) const {
@@ -366,7 +446,9 @@ std::string time_text(std::int64_t time) {
 
 std::string object_text(const Program& program, unsigned number) {
   if (number == kNone) return {};
-  return number < program.events ? fmt::format(" event {}", number) : fmt::format(" timer {}", number - program.events);
+  if (number < program.events) return fmt::format(" event {}", number);
+  number -= program.events;
+  return number < program.timers ? fmt::format(" timer {}", number) : fmt::format(" semaphore {}", number - program.timers);
 }
 
 }  // namespace
@@ -398,6 +480,18 @@ std::string text_of(const Operation& o, const Program& program) {
     case Kind::WaitForOne: return fmt::format("wait for{}, limit {}", objects(), time_text(o.time));
     case Kind::WaitForAny: return fmt::format("wait for any of{}, limit {}", objects(), time_text(o.time));
     case Kind::WaitForAll: return fmt::format("wait for all of{}, limit {}", objects(), time_text(o.time));
+    case Kind::RemoveDpcEx: return fmt::format("remove DPC {}{}", o.object, o.value != 0 ? ", wait if it runs" : "");
+    case Kind::ReleaseSemaphore: return fmt::format("release semaphore {} by {}, increment {}", o.object, o.other, o.value);
+    case Kind::SignalAndWait:
+      return fmt::format("set event {}, increment {}, and wait for{}, limit {}", o.object, o.value, object_text(program, o.other), time_text(o.time));
+    case Kind::SetBasePriority: return fmt::format("set base priority of thread {} by {}", o.object, static_cast<std::int8_t>(o.value));
+    case Kind::SetIdealProcessor: return fmt::format("set ideal processor of thread {} to {}", o.object, o.value);
+    case Kind::SetAffinity: return fmt::format("set affinity {:x}", o.value);
+    case Kind::RevertAffinity: return "revert to user affinity";
+    case Kind::SetActive: return fmt::format("report source {} {}active", o.object, o.value != 0 ? "" : "in");
+    case Kind::SetResolution: return o.value != 0 ? fmt::format("set timer resolution {}", o.time) : "give back timer resolution";
+    case Kind::SetSystemTime: return fmt::format("set system time by {} x 100 ns", o.time);
+    case Kind::QuerySystemTime: return "query system time";
     case Kind::Delay: return fmt::format("delay {}", time_text(o.time));
     case Kind::Flush: return "flush";
     case Kind::SetPriority: return fmt::format("set priority of thread {} to {}", o.object, o.value);
@@ -410,8 +504,8 @@ std::string text_of(const Operation& o, const Program& program) {
 }
 
 std::string text_of(const Program& program) {
-  std::string text = fmt::format("{} processors, {} DPCs, {} timers, {} events; odd timers and events are synchronization objects\n",
-                                 program.processors, program.dpcs, program.timers, program.events);
+  std::string text = fmt::format("{} processors, {} DPCs, {} timers, {} events, {} semaphores; odd timers and events are synchronization objects\n",
+                                 program.processors, program.dpcs, program.timers, program.events, program.semaphores);
   for (const auto& [name, value] : program.settings) text += fmt::format("  {} = {}\n", name, value);
   for (unsigned i = 0; i < program.threads.size(); ++i)
     text += fmt::format("thread {}: priority {}, affinity {:x}, ideal processor {}\n", i, program.threads[i].priority, program.threads[i].affinity,

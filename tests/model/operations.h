@@ -4,6 +4,7 @@
 // smaller operation by operation: whatever is left out, the rest still has a meaning, because an operation that is not legal where it would be
 // performed is passed over by both.
 #pragma once
+#include <bit>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -18,6 +19,7 @@ enum class Kind : std::uint8_t {
   Stall,                // time: microseconds
   InsertDpc,            // object; value, other: the arguments
   RemoveDpc,            // object
+  RemoveDpcEx,          // object; value: wait if its routine runs, which it must not
   SetImportance,        // object, value
   SetTarget,            // object, value: a processor's number that may not exist
   SetTargetEx,          // the same, with a status
@@ -33,15 +35,25 @@ enum class Kind : std::uint8_t {
   ResetEvent,           // object
   PulseEvent,           // object; value: increment
   ReadEvent,            // object
+  ReleaseSemaphore,     // object; value: increment; other: by how many
+  SignalAndWait,        // object: an event, set with Wait = TRUE; value: increment; other: of Program::waitable; time: limit
   WaitForOne,           // object: of Program::waitable; time: limit
   WaitForAny,           // object, other, third, or kNone
   WaitForAll,           // the same
-  Delay,                // time
+  Delay,                // time; 0: gives way to whoever is ready
   Flush,                //
   SetPriority,          // object: a thread; value
+  SetBasePriority,      // object: a thread; value: increment, signed
+  SetIdealProcessor,    // object: a thread; value: a processor's number that may not exist
+  SetAffinity,          // value: mask of processors
+  RevertAffinity,       //
   Interrupt,            // object: a source; time: in so many microseconds
+  SetActive,            // object: a source; value: active or not; while its line is asserted, only where it will interrupt, and alone on its vector
+  SetResolution,        // value: set, or give back; time: 100 ns
+  SetSystemTime,        // time: by so many 100 ns
   QueryTime,            // interrupt time
   QueryTickCount,
+  QuerySystemTime,
   QueryExecuting,  // KeIsExecutingDpc
 };
 inline constexpr unsigned kKinds = static_cast<unsigned>(Kind::QueryExecuting) + 1;
@@ -75,6 +87,7 @@ struct SourcePlan {
   bool shared;             // with all others of its vector
   bool claims;             // its routine says TRUE; one that is shared only if it was its device
   std::uint64_t affinity;  // mask of processors, the same for all of a vector
+  unsigned lowest_processor() const { return static_cast<unsigned>(std::countr_zero(affinity)); }
 };
 
 struct Program {
@@ -82,7 +95,7 @@ struct Program {
   unsigned processors = 1;
   std::map<std::string, std::string> settings;  // of the lab
   Options options;                              // the same
-  unsigned dpcs = 0, timers = 0, events = 0;
+  unsigned dpcs = 0, timers = 0, events = 0, semaphores = 0;
   std::vector<ThreadPlan> threads;
   std::vector<SourcePlan> sources;
   // First one of each thread, then of each DPC, then of each source.
@@ -91,16 +104,17 @@ struct Program {
   unsigned script_of_thread(unsigned number) const { return number; }
   unsigned script_of_dpc(unsigned number) const { return static_cast<unsigned>(threads.size()) + number; }
   unsigned script_of_source(unsigned number) const { return static_cast<unsigned>(threads.size()) + dpcs + number; }
-  unsigned waitables() const { return events + timers; }  // numbered in this order
+  unsigned waitables() const { return events + timers + semaphores; }  // numbered in this order
   std::string script_name(unsigned script) const;
 };
 
-inline constexpr unsigned kMaxDpcs = 12, kMaxTimers = 8, kMaxEvents = 6, kMaxSources = 6, kMaxPlannedThreads = 16;
+inline constexpr unsigned kMaxDpcs = 12, kMaxTimers = 8, kMaxEvents = 6, kMaxSemaphores = 3, kMaxSources = 6, kMaxPlannedThreads = 16;
 
 // Reads the options out of the settings.
 void take_options(Program& program);
 
 Program generate(std::uint64_t seed, unsigned processors, unsigned steps);
+const char* name_of(Kind kind);
 std::string text_of(const Operation& operation, const Program& program);
 std::string text_of(const Program& program);
 

@@ -1,52 +1,87 @@
-// reference_model --processors 1…8 --seed N --steps M: random programs for the kernel and for the reference model, compared step by step.
-// Exit 0: all steps were alike. 1: they were not; the program is made smaller, and everything about it is printed.
+// reference_model: random programs for the kernel and for the reference model, compared step by step.
+//
+//   reference_model [--processors 1..8] [--seed N] [--steps M] [--each STEPS] [--whole] [--counts]
+//
+// Program after program, of at most --each operations, from seed N on, until M operations have been compared. --counts says how often each kind of
+// operation was performed. Exit 0: all steps were alike. 1: they were not; what there is to know is printed, then, without --whole, the same of
+// the smallest program that still goes wrong.
+#include <fmt/format.h>
+
+#include <array>
 #include <chrono>
-#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <optional>
+#include <string_view>
 
 #include "tests/model/compare.h"
 
-int main(int count, char** arguments) {
-  using namespace kdpc::model;
-  std::uint64_t seed = 1, steps = 20'000, each = 3'000;
-  unsigned processors = 2;
-  bool shrinks = true;
+namespace {
+
+using namespace kdpc::model;
+
+struct Arguments {
+  std::uint64_t processors = 2, seed = 1, steps = 100'000, each = 3'000;
+  bool whole = false, counts = false;
+};
+
+std::optional<Arguments> read(int count, char** words) {
+  Arguments arguments;
   for (int i = 1; i < count; ++i) {
-    const auto number = [&](const char* name, auto& value) {
-      if (std::strcmp(arguments[i], name) != 0 || i + 1 >= count) return false;
-      value = static_cast<std::remove_reference_t<decltype(value)>>(std::strtoull(arguments[++i], nullptr, 0));
-      return true;
-    };
-    if (number("--seed", seed) || number("--steps", steps) || number("--each", each) || number("--processors", processors)) continue;
-    if (std::strcmp(arguments[i], "--whole") == 0) {
-      shrinks = false;
+    const std::string_view word = words[i];
+    if (word == "--whole") {
+      arguments.whole = true;
       continue;
     }
-    std::fprintf(stderr, "usage: %s [--processors 1..8] [--seed N] [--steps M] [--each STEPS OF ONE PROGRAM] [--whole]\n", arguments[0]);
+    if (word == "--counts") {
+      arguments.counts = true;
+      continue;
+    }
+    std::uint64_t* number = nullptr;
+    if (word == "--processors") number = &arguments.processors;
+    if (word == "--seed") number = &arguments.seed;
+    if (word == "--steps") number = &arguments.steps;
+    if (word == "--each") number = &arguments.each;
+    if (number == nullptr || ++i == count) return {};
+    *number = std::strtoull(words[i], nullptr, 0);
+  }
+  if (arguments.processors < 1 || arguments.processors > 8 || arguments.each == 0) return {};
+  return arguments;
+}
+
+int tell(const Program& program, const Arguments& arguments) {
+  fmt::print("kernel and model differ: --processors {} --seed {} --steps {} --each {}\n{}", program.processors, program.seed, arguments.each,
+             arguments.each, explain(program, arguments.each));
+  std::fflush(stdout);
+  if (arguments.whole) return 1;
+  const Program smaller = shrink(program, arguments.each);
+  fmt::print("\nthe same, made smaller:\n{}{}", text_of(smaller), explain(smaller, arguments.each));
+  return 1;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  const std::optional<Arguments> arguments = read(count, words);
+  if (!arguments) {
+    fmt::print(stderr, "usage: {} [--processors 1..8] [--seed N] [--steps M] [--each STEPS] [--whole] [--counts]\n", words[0]);
     return 2;
   }
   const auto begun = std::chrono::steady_clock::now();
-  std::uint64_t done = 0, dpcs = 0, programs = 0;
-  for (std::uint64_t which = seed; done < steps; ++which, ++programs) {
-    const std::uint64_t limit = std::min(each, steps - done);
-    const Program program = generate(which, processors, static_cast<unsigned>(each));
-    const Comparison comparison = compare(program, limit);
-    done += comparison.steps;
-    dpcs += comparison.dpcs;
-    if (comparison.equal) continue;
-    std::printf("kernel and model differ: --processors %u --seed %" PRIu64 " --steps %" PRIu64 " --each %" PRIu64 "\n", processors, which, limit,
-                each);
-    std::fputs(explain(program, limit).c_str(), stdout);
-    if (!shrinks) return 1;
-    const Program smaller = shrink(program, limit);
-    std::printf("\nThe same, made smaller:\n%s%s", text_of(smaller).c_str(), explain(smaller, limit).c_str());
-    return 1;
+  std::uint64_t operations = 0, routines = 0, seed = arguments->seed;
+  std::array<std::uint64_t, kKinds> performed{};
+  for (; operations < arguments->steps; ++seed) {
+    const Program program = generate(seed, static_cast<unsigned>(arguments->processors), static_cast<unsigned>(arguments->each));
+    const Comparison comparison = compare(program, arguments->each);
+    if (!comparison.equal) return tell(program, *arguments);
+    operations += comparison.steps - comparison.routines;
+    routines += comparison.routines;
+    for (unsigned kind = 0; kind < kKinds; ++kind) performed[kind] += comparison.performed[kind];
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-  std::printf("%" PRIu64 " steps alike, %" PRIu64 " routines of DPCs among them; %u processors, %" PRIu64 " programs from seed %" PRIu64
-              ", %.1f s, %.0f steps/s\n",
-              done, dpcs, processors, programs, seed, seconds, static_cast<double>(done) / seconds);
+  if (arguments->counts)
+    for (unsigned kind = 0; kind < kKinds; ++kind) fmt::print("{:10}  {}\n", performed[kind], name_of(static_cast<Kind>(kind)));
+  fmt::print("{} processors, seeds {} to {}: {} operations alike, and {} calls of routines; {:.1f} s, {:.0f} operations a second\n",
+             arguments->processors, arguments->seed, seed - 1, operations, routines, seconds, static_cast<double>(operations) / seconds);
   return 0;
 }

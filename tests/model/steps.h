@@ -56,16 +56,20 @@ struct Beginning {
   std::uint64_t now = 0;          // ns
   std::uint64_t clock_epoch = 0;  // ns
   std::uint64_t interrupt_time = 0, tick_count = 0, system_time_offset = 0;
-  std::vector<std::uint32_t> inserted;    // by processor
-  std::vector<std::uint64_t> next_clock;  // by processor
+  struct OfProcessor {
+    std::uint32_t inserted;
+    std::uint64_t next_clock, next_tick, last_clock;
+    int dpc_thread_quantum;
+  };
+  std::vector<OfProcessor> processors;
   struct OfThread {
     unsigned processor;
     int quantum;
+    std::int64_t uncharged;
   };
   std::vector<OfThread> threads;
   std::vector<unsigned> waiting;  // threads, in the order in which they wait for the first timer
-  std::vector<int> dpc_thread_quantum;
-  std::uint64_t start_due = 0;  // of that timer, in processor 0's table
+  std::uint64_t start_due = 0;    // of that timer, in processor 0's table
 };
 
 // The virtual cost of anything is zero, but an IPI travels for so long; so each instant is a sequence of whole actions (model.h).
