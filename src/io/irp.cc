@@ -225,6 +225,10 @@ VOID NTAPI IoFreeIrp(PIRP Irp) {
 
 VOID NTAPI IoInitializeIrp(PIRP Irp, USHORT PacketSize, CCHAR StackSize) {
   KDPC_ROUTINE_ON(IoInitializeIrp, Irp);
+  const PoolBlock* block = sys().pool.find(Irp);
+  if (block != nullptr && reinterpret_cast<const std::byte*>(Irp) + PacketSize > reinterpret_cast<const std::byte*>(block + 1) + block->size)
+    bug_check(stop::PageFaultBeyondEndOfAllocation, {as_parameter(block + 1) + block->size, 1, as_parameter(__builtin_return_address(0)), 0},
+              "IoInitializeIrp was given a PacketSize that is more than the memory of the IRP.", "0xCD");
   const UCHAR flags = sys().pool.contains(Irp) && Irp->Type == IO_TYPE_IRP ? Irp->AllocationFlags & irp::kHasState : 0;
   irp::initialize(*Irp, PacketSize, StackSize);
   Irp->AllocationFlags = flags;

@@ -18,6 +18,14 @@ void fill_pages(MDL* mdl) {
   for (ULONG page = 0; page < count; ++page) pages[page] = physical_address(static_cast<const char*>(mdl->StartVa) + page * PAGE_SIZE) >> PAGE_SHIFT;
 }
 
+// Size has 16 bits: of a large MDL from IoAllocateMdl it says too little.
+std::size_t room_for_pages(const MDL* mdl) {
+  const PoolBlock* block = sys().pool.find(mdl);
+  const std::size_t bytes =
+      block != nullptr ? as_parameter(block + 1) + block->size - as_parameter(mdl) : static_cast<std::size_t>(std::max<CSHORT>(mdl->Size, 0));
+  return bytes < sizeof(MDL) ? 0 : (bytes - sizeof(MDL)) / sizeof(PFN_NUMBER);
+}
+
 }  // namespace
 
 MDL* allocate(void* address, std::size_t size, const void* owner) {
@@ -113,7 +121,7 @@ VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddres
   const char* source = static_cast<const char*>(MmGetMdlVirtualAddress(SourceMdl));
   const ULONG size = Length != 0 ? Length : SourceMdl->ByteCount - static_cast<ULONG>(start - source);
   const std::size_t pages = ADDRESS_AND_SIZE_TO_SPAN_PAGES(VirtualAddress, size);
-  if (pages * sizeof(PFN_NUMBER) + sizeof(MDL) > static_cast<std::size_t>(std::max<CSHORT>(TargetMdl->Size, 0)))
+  if (pages > mdl::room_for_pages(TargetMdl))
     bug_check(stop::TargetMdlTooSmall, {as_parameter(TargetMdl), as_parameter(VirtualAddress), size, 0},
               "IoBuildPartialMdl was given an MDL that is too small for that part of the other, or a part that the other does not have.", "0x40");
   TargetMdl->StartVa = PAGE_ALIGN(VirtualAddress);

@@ -68,7 +68,12 @@ bool take_wish(DEVICE_OBJECT* device, StartIoWish& wish) {
 void start(DEVICE_OBJECT* device, IRP* irp) {
   StartIoWish wish{};
   while (irp != nullptr) {
-    device->DriverObject->DriverStartIo(device, irp);
+    const Irql level = current_irql();
+    PDRIVER_STARTIO const routine = device->DriverObject->DriverStartIo;
+    routine(device, irp);
+    if (const Irql now = current_irql(); now != level)
+      bug_check(stop::IrqlUnexpectedValue, {as_parameter(now) << 16 | as_parameter(level) << 8 | 2, as_parameter(routine), as_parameter(irp), 0},
+                "StartIo returned at another IRQL than it was called at.", "IRQL-7");
     irp = take_wish(device, wish) ? next_irp(device, wish, true) : nullptr;
   }
 }

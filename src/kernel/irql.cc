@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/invariant.h"
 #include "kernel/apc.h"
 #include "kernel/bugcheck.h"
 #include "kernel/scheduler.h"
@@ -12,6 +11,13 @@
 namespace kdpc {
 
 namespace {
+
+// Routines are checked when they are entered: who comes from above has let a callback return at a raised level.
+[[noreturn]] void fail_raising_from_above(Irql from, Irql to) {
+  constexpr std::uint64_t kCallout = 2;
+  bug_check(stop::IrqlUnexpectedValue, {as_parameter(from) << 16 | as_parameter(to) << 8 | kCallout, 0, 0, 0},
+            "A routine that a driver has lent returned at a raised IRQL, above the one at which its caller works.", "IRQL-7");
+}
 
 // A driver asked for the wrong direction. Strict and checked builds stop; a free build does as it is told (IRQL-6).
 void refuse_raise(Irql from, Irql to) {
@@ -88,8 +94,9 @@ void lower_for_driver(Irql to) {
 
 Irql raise_here(Irql to) {
   const Irql from = Machine::irql();
-  // Only a driver that nobody checks here comes from above: there the level drops, as with NT's store to CR8 (IRQL-6).
-  KDPC_INVARIANT("K.IRQL-1", to >= from || sys().options.irql_checks != Options::IrqlChecks::Strict);
+  // Where nobody checks, the level drops, as with NT's store to CR8 (IRQL-6).
+  if (to < from && sys().options.irql_checks == Options::IrqlChecks::Strict) [[unlikely]]
+    fail_raising_from_above(from, to);
   Machine::set_irql(to);
   return from;
 }

@@ -23,6 +23,29 @@ constexpr std::size_t kFreedSize = 3000;
 constexpr std::uintptr_t kConstants = kDriverData + kCells * kCellPitch;
 constexpr char kText[] = "text in read-only memory %d %s %wZ %p %S %ws";
 
+// Made by the system, in memory beside which others lie.
+bool is_systems(Kind kind) {
+  switch (kind) {
+    case Kind::Thread:
+    case Kind::Interrupt:
+    case Kind::ExTimer:
+    case Kind::Driver:
+    case Kind::Device:
+    case Kind::File:
+    case Kind::Irp:
+    case Kind::Mdl:
+    case Kind::IoWorkItem:
+    case Kind::CacheAware:
+    case Kind::Process:
+    case Kind::ObjectType:
+    case Kind::Block: return true;
+    default: return false;
+  }
+}
+
+// Says where other memory is and how much: taken from another kind's bytes, that could be anybody's.
+bool leads_on(Kind kind) { return kind == Kind::Bitmap || kind == Kind::UnicodeString || kind == Kind::AnsiString || kind == Kind::Mdl; }
+
 }  // namespace
 
 bool Stock::map() {
@@ -127,28 +150,14 @@ void* Stock::pointer(Kind kind) {
   }
   if (how < 70) {  // of another kind, but made by the driver: a thread or a device that is initialised as an event is a wild write
     const auto other = static_cast<Kind>(random.below(static_cast<unsigned>(Kind::Count)));
-    switch (other) {
-      case Kind::Thread:
-      case Kind::Interrupt:
-      case Kind::ExTimer:
-      case Kind::Driver:
-      case Kind::Device:
-      case Kind::File:
-      case Kind::Irp:
-      case Kind::Mdl:
-      case Kind::IoWorkItem:
-      case Kind::CacheAware:
-      case Kind::Process:
-      case Kind::ObjectType: break;
-      default:
-        if (void* wrong = find(other)) return wrong;
-    }
+    if (is_systems(other) || leads_on(kind)) return nullptr;
+    if (void* wrong = find(other)) return wrong;
     return nullptr;
   }
   if (how < 80) return nullptr;
   if (how < 88) return bad_address();
   if (how < 94) {
-    void* good = find(kind);
+    void* good = is_systems(kind) ? nullptr : find(kind);
     return good == nullptr ? nullptr : static_cast<char*>(good) + 1 + random.below(7);
   }
   return has_length ? nullptr : reinterpret_cast<void*>(stack_buffer);
@@ -156,7 +165,10 @@ void* Stock::pointer(Kind kind) {
 
 void* Stock::anything() {
   const std::uint64_t how = random.below(10);
-  if (how < 5) return pointer(static_cast<Kind>(random.below(static_cast<unsigned>(Kind::Count))));
+  if (how < 5) {
+    const auto kind = static_cast<Kind>(random.below(static_cast<unsigned>(Kind::Count)));
+    return kind == Kind::ObjectType ? nullptr : pointer(kind);  // a byte of the system's, not to be read or written
+  }
   if (how < 7) return pointer(Kind::Bytes);
   if (how < 8) return reinterpret_cast<void*>(random.below(64));
   if (how < 9) return nullptr;
@@ -282,11 +294,12 @@ void locks_and_lists(Stock& stock) {
     good<ULONG>(stock, Kind::Integers);
     good<SLIST_ENTRY>(stock, Kind::SListEntry);
     good<SINGLE_LIST_ENTRY>(stock, Kind::SingleEntry);
-    good<LIST_ENTRY>(stock, Kind::ListEntry);
     good<KDEVICE_QUEUE_ENTRY>(stock, Kind::QueueEntry);
     good<XSTATE_SAVE>(stock, Kind::ExtendedState);
     auto* head = good<LIST_ENTRY>(stock, Kind::ListEntry);
     head->Flink = head->Blink = head;
+    auto* entry = good<LIST_ENTRY>(stock, Kind::ListEntry);
+    entry->Flink = entry->Blink = entry;
   }
   ExInitializeRundownProtection(good<EX_RUNDOWN_REF>(stock, Kind::Rundown));
   stock.add(Kind::CacheAware, State::Good, ExAllocateCacheAwareRundownProtection(NonPagedPool, kTag));

@@ -234,5 +234,15 @@ KDPC_TEST(StartIo, WhatWaitsCanBeCancelledAndTheCurrentOneAfterDequeuingNot) {
   EXPECT_EQ(told, "starts cancelled starts ");
 }
 
+KDPC_TEST(StartIo, ThatReturnsAtAnotherLevelIsABugCheck) {
+  RULE("IRQL-7");
+  m.on(0, DISPATCH_LEVEL, [] {
+    io::Driver& driver = make_driver();
+    driver.object.DriverStartIo = [](PDEVICE_OBJECT, PIRP) NTAPI { KfRaiseIrql(5); };
+    IoStartPacket(make_device(driver), IoAllocateIrp(1, FALSE), nullptr, nullptr);
+  });
+  EXPECT_BUGCHECK(0xC8, 5 << 16 | DISPATCH_LEVEL << 8 | 2);
+}
+
 }  // namespace
 }  // namespace kdpc

@@ -69,6 +69,11 @@ KDPC_TEST(BadPointer, AnMdlTooSmallForAPartOfAnotherIsABugCheck) {
   EXPECT_BUGCHECK(0x40);
 }
 
+KDPC_TEST(BadPointer, AnIrpIsNotInitialisedBeyondItsMemory) {
+  m.on(0, PASSIVE_LEVEL, [] { IoInitializeIrp(IoAllocateIrp(1, FALSE), 4096, 1); });
+  EXPECT_BUGCHECK(0xCD);
+}
+
 KDPC_TEST(BadPointer, ADeviceIsNotAttachedToItsOwnStack) {
   m.on(0, PASSIVE_LEVEL, [] {
     io::Driver& driver = kdpc::test::make_driver();
