@@ -12,18 +12,23 @@ namespace {
 
 constexpr std::uint32_t kMdlTag = pool_tag("Mdl ");
 
+// Size has 16 bits: of a large MDL it says too little. Freed memory has no room.
+std::size_t room_for_pages(const MDL* mdl) {
+  std::size_t bytes = static_cast<std::size_t>(std::max<CSHORT>(mdl->Size, 0));
+  if (sys().pool.contains(mdl)) {
+    const PoolBlock* block = sys().pool.find(mdl);
+    bytes = block == nullptr ? 0 : as_parameter(block + 1) + block->size - as_parameter(mdl);
+  }
+  return bytes < sizeof(MDL) ? 0 : (bytes - sizeof(MDL)) / sizeof(PFN_NUMBER);
+}
+
 void fill_pages(MDL* mdl) {
   PFN_NUMBER* pages = MmGetMdlPfnArray(mdl);
   const ULONG count = ADDRESS_AND_SIZE_TO_SPAN_PAGES(MmGetMdlVirtualAddress(mdl), mdl->ByteCount);
+  if (sys().pool.contains(mdl) && count > room_for_pages(mdl))
+    bug_check(stop::PageFaultBeyondEndOfAllocation, {as_parameter(mdl), 1, as_parameter(__builtin_return_address(0)), 0},
+              "An MDL describes more memory than it has room for: it is freed, or was never initialised.", "0xCD");
   for (ULONG page = 0; page < count; ++page) pages[page] = physical_address(static_cast<const char*>(mdl->StartVa) + page * PAGE_SIZE) >> PAGE_SHIFT;
-}
-
-// Size has 16 bits: of a large MDL from IoAllocateMdl it says too little.
-std::size_t room_for_pages(const MDL* mdl) {
-  const PoolBlock* block = sys().pool.find(mdl);
-  const std::size_t bytes =
-      block != nullptr ? as_parameter(block + 1) + block->size - as_parameter(mdl) : static_cast<std::size_t>(std::max<CSHORT>(mdl->Size, 0));
-  return bytes < sizeof(MDL) ? 0 : (bytes - sizeof(MDL)) / sizeof(PFN_NUMBER);
 }
 
 }  // namespace

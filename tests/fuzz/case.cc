@@ -8,7 +8,9 @@
 #include "kdpc/lab.h"
 #include "machine/host.h"
 #include "machine/sim/guard.h"
+#include "tests/fuzz/draw.h"
 #include "tests/fuzz/exports.h"
+#include "tests/fuzz/pairs.h"
 #include "tests/fuzz/stock.h"
 #include "this_machine.h"
 
@@ -53,12 +55,66 @@ unsigned choose(Irql level) {
   return 0;
 }
 
+// What this frame of this thread has taken and has not given back yet.
+struct Debt {
+  GivingBack back;
+  PKTHREAD thread;
+  unsigned depth;
+};
+constexpr unsigned kMostDebts = 16;
+Debt debts[kMostDebts];
+unsigned debt_count = 0;
+
+std::uint64_t perform(unsigned index, const std::uint64_t* values) {
+  Shared& shared = *shared_memory;
+  const Export& routine = kExports[index];
+  Call spare;
+  Call& told = shared.call_count < kMostCalls ? shared.calls[shared.call_count++] : spare;
+  told = {static_cast<std::uint16_t>(index),
+          static_cast<std::uint8_t>(current_irql()),
+          static_cast<std::uint8_t>(routine.arguments),
+          static_cast<std::uint8_t>(depth),
+          false,
+          {},
+          0};
+  std::memcpy(told.values, values, sizeof told.values);
+  ++shared.of[index].calls;
+  ++shared.alive;
+  ++depth;
+  const std::uint64_t result = routine.call(routine.routine, values);
+  --depth;
+  told.returned = true;
+  told.result = result;
+  ++shared.of[index].returned;
+  return result;
+}
+// For the calls that lead to others.
+template <class... A>
+std::uint64_t call(wdk::RoutineId routine, A... arguments) {
+  const std::uint64_t values[kMostArguments] = {to_word(arguments)...};
+  return perform(static_cast<unsigned>(routine), values);
+}
+
+// The newest first. False: there is none.
+bool give_back() {
+  if (debt_count == 0) return false;
+  const Debt debt = debts[debt_count - 1];
+  if (debt.thread != KeGetCurrentThread() || debt.depth != depth) return false;
+  --debt_count;
+  perform(debt.back.routine, debt.back.values.data());
+  return true;
+}
+// At the end of a frame, most of the time.
+void settle() {
+  while (!the_stock.random.chance(the_stock.wildness / 4) && give_back()) {
+  }
+}
+
 void call_one() {
   if (calls_left <= 0) return;
   --calls_left;
-  Shared& shared = *shared_memory;
-  const Irql level = current_irql();
-  const unsigned index = choose(level);
+  if (the_stock.random.chance(30) && give_back()) return;
+  const unsigned index = choose(current_irql());
   const Export& chosen = kExports[index];
   // Handed to the kernel as memory of a live frame, with room on both sides of where it points.
   alignas(16) unsigned char on_stack[1536] = {};
@@ -67,29 +123,13 @@ void call_one() {
   the_stock.wanted_void = meaning_of_void(chosen.name);
   std::uint64_t values[kMostArguments] = {};
   chosen.draw(the_stock, values);
-  Call spare;
-  Call& told = shared.call_count < kMostCalls ? shared.calls[shared.call_count++] : spare;
-  told = {static_cast<std::uint16_t>(index),
-          0,
-          static_cast<std::uint8_t>(level),
-          static_cast<std::uint8_t>(chosen.arguments),
-          static_cast<std::uint8_t>(depth),
-          false,
-          {},
-          0};
-  std::memcpy(told.values, values, sizeof values);
-  ++shared.of[index].calls;
-  ++shared.alive;
   last_kind = chosen.first;
-  ++depth;
-  const std::uint64_t result = chosen.call(chosen.routine, values);
-  --depth;
-  told.returned = true;
-  told.result = result;
-  ++shared.of[index].returned;
+  const std::uint64_t result = perform(index, values);
   // Not what belongs to the system, and is somebody's: its types, its adapters.
   if (chosen.result != Kind::Count && chosen.result != Kind::Bytes && chosen.result != Kind::ObjectType && result != 0)
     the_stock.add(chosen.result, State::Good, reinterpret_cast<void*>(result));
+  if (const auto back = giving_back(index, values, result, the_stock.random); back && debt_count < kMostDebts)
+    debts[debt_count++] = {*back, KeGetCurrentThread(), depth};
   asm volatile("" : : "r"(on_stack) : "memory");
   the_stock.stack_buffer = stack_before;
 }
@@ -100,10 +140,12 @@ std::uint64_t NTAPI inside(std::uint64_t, std::uint64_t, std::uint64_t, std::uin
   make_calls(1 + static_cast<unsigned>(the_stock.random.below(4)));
   return 0;
 }
+bool generic_call_synchronizes = false;
 std::uint64_t NTAPI inside_generic_call(std::uint64_t, std::uint64_t, std::uint64_t done, std::uint64_t barrier) {
   make_calls(1 + static_cast<unsigned>(the_stock.random.below(4)));
-  if (the_stock.random.chance(50)) KeSignalCallDpcSynchronize(reinterpret_cast<PVOID>(barrier));
-  if (!the_stock.random.chance(the_stock.wildness / 4)) KeSignalCallDpcDone(reinterpret_cast<PVOID>(done));
+  // On all processors or on none.
+  if (generic_call_synchronizes) call(wdk::RoutineId::KeSignalCallDpcSynchronize, barrier);
+  if (!the_stock.random.chance(the_stock.wildness / 4)) call(wdk::RoutineId::KeSignalCallDpcDone, done);
   return 0;
 }
 template <class T>
@@ -175,7 +217,10 @@ void one_step() {
       KeInsertQueueApc(apc, nullptr, nullptr, 0);
       return;
     }
-    case 9: KeGenericCallDpc(reinterpret_cast<PKDEFERRED_ROUTINE>(&inside_generic_call), nullptr); return;
+    case 9:
+      generic_call_synchronizes = random.chance(50);
+      call(wdk::RoutineId::KeGenericCallDpc, &inside_generic_call, nullptr);
+      return;
     case 10: KeExpandKernelStackAndCallout(as_callback<PEXPAND_STACK_CALLOUT>(), nullptr, 4096); return;
     default: several(); return;
   }
@@ -227,6 +272,7 @@ Stock& stock() { return the_stock; }
 void make_calls(unsigned count) {
   if (depth >= kMostDepth) return;
   for (; count > 0; --count) call_one();
+  settle();
 }
 
 End run_case(std::uint64_t seed, const Wish& wish, Shared& shared, std::string& said) {
@@ -236,6 +282,7 @@ End run_case(std::uint64_t seed, const Wish& wish, Shared& shared, std::string& 
   shared.setting[0] = 0;
   calls_left = kMostCallsOfACase;
   depth = 0;
+  debt_count = 0;
   last_kind = Kind::Count;
   the_stock.begin(seed);
   Random& random = the_stock.random;
@@ -272,6 +319,7 @@ End run_case(std::uint64_t seed, const Wish& wish, Shared& shared, std::string& 
       tasks.push_back(machine->start(static_cast<unsigned>(random.below(config.processors)), random.one_of(kLevels),
                                      [steps] {
                                        for (unsigned step = 0; step < steps; ++step) one_step();
+                                       settle();
                                      },
                                      {.priority = 1 + static_cast<unsigned>(random.below(31))}));
     }

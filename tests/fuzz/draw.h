@@ -139,6 +139,11 @@ T draw(Stock& stock) {
       return reinterpret_cast<T>(draw_callback(stock));
     } else if constexpr (std::is_void_v<Target>) {
       return stock.wanted_void == Kind::Count || stock.random.chance(15) ? stock.anything() : stock.pointer(stock.wanted_void);
+    } else if constexpr (std::is_same_v<Target, void*>) {  // objects to wait for, or room for one pointer
+      auto** several = static_cast<void**>(stock.cell(64 * sizeof(void*)));
+      static constexpr Kind kObjects[] = {Kind::Event, Kind::Semaphore, Kind::Mutex, Kind::Timer, Kind::Thread};
+      for (unsigned index = 0; index < 64; ++index) several[index] = stock.pointer(stock.random.one_of(kObjects));
+      return stock.random.chance(90) ? several : static_cast<T>(stock.pointer(Kind::Bytes));
     } else if constexpr (Fillable<Target> && kind_of<Target> == Kind::Bytes) {
       return stock.random.chance(85) ? fresh<Target>(stock) : static_cast<T>(stock.pointer(Kind::Bytes));
     } else {

@@ -46,7 +46,8 @@ constexpr int kHarnessBroken = 3;
 struct Excuse {
   std::string_view name, why;
 };
-constexpr Excuse kExcuses[] = {{"KeBugCheck", "stops the machine"},
+constexpr Excuse kExcuses[] = {{"PsTerminateSystemThread", "ends its thread"},
+                               {"KeBugCheck", "stops the machine"},
                                {"KeBugCheckEx", "stops the machine"},
                                {"RtlFailFast", "stops the machine"},
                                {"RtlAssert", "stops the machine: nobody handles the exception"},

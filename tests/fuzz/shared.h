@@ -18,7 +18,7 @@ inline constexpr const char* kNamesOfEnds[] = {"status", "unfinished", "bug chec
 
 struct Call {
   std::uint16_t routine;
-  std::uint8_t processor, irql, arguments, depth;  // depth: inside how many callbacks
+  std::uint8_t irql, arguments, depth;  // depth: inside how many callbacks
   bool returned;
   std::uint64_t values[kMostArguments];
   std::uint64_t result;

@@ -144,22 +144,4 @@ KDPC_TEST(Registry, SingleValuesByPath) {
   EXPECT_EQ(calls, 2);
 }
 
-// Nobody looks at the level when a QueryRoutine returns; the first who needs a lower one finds it.
-KDPC_TEST(Registry, AQueryRoutineThatReturnsRaisedIsABugCheck) {
-  RULE("IRQL-7");
-  m.on(0, PASSIVE_LEVEL, [] {
-    RTL_QUERY_REGISTRY_TABLE table[3] = {};
-    table[0].QueryRoutine = [](PWSTR, ULONG, PVOID, ULONG, PVOID, PVOID) NTAPI -> NTSTATUS {
-      KfRaiseIrql(HIGH_LEVEL);
-      return STATUS_SUCCESS;
-    };
-    table[0].Flags = RTL_QUERY_REGISTRY_NOVALUE;
-    table[1].QueryRoutine = table[0].QueryRoutine;
-    table[1].Flags = RTL_QUERY_REGISTRY_SUBKEY;
-    table[1].Name = const_cast<PWSTR>(u"Nothing");
-    RtlQueryRegistryValues(RTL_REGISTRY_SERVICES, u"", table, nullptr, nullptr);
-  });
-  EXPECT_BUGCHECK(0xC8, HIGH_LEVEL << 16 | DISPATCH_LEVEL << 8 | 2);
-}
-
 }  // namespace

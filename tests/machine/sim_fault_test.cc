@@ -104,6 +104,15 @@ TEST(SimFault, ACallToNowhereStillSaysWhoCalled) {
   EXPECT_TRUE(names(outcome.report->frames, outermost_function_of_the_test));
 }
 
+// As after a callback that has returned raised.
+TEST(SimFault, TheKernelItselfIsNotAtWorkBelowTheLevelItIsCalledAt) {
+  World world;
+  const auto outcome = on(0, Irql::Ipi, [] { raise_here(Irql::Dispatch); });
+  ASSERT_EQ(outcome.how, host::Ended::Bugcheck);
+  EXPECT_EQ(outcome.report->code, stop::IrqlUnexpectedValue);
+  EXPECT_EQ(outcome.report->parameters.p1, 0xE0202u);
+}
+
 TEST(SimFault, ADivisionByZeroIsATrap) {
   World world;
   const auto outcome = on(0, Irql::Passive, [] {

@@ -74,6 +74,15 @@ KDPC_TEST(BadPointer, AnIrpIsNotInitialisedBeyondItsMemory) {
   EXPECT_BUGCHECK(0xCD);
 }
 
+KDPC_TEST(BadPointer, AFreedMdlDescribesNoPages) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    PMDL mdl = IoAllocateMdl(ExAllocatePoolWithTag(NonPagedPool, 100, 0x6B6E6962), 100, FALSE, FALSE, nullptr);
+    IoFreeMdl(mdl);
+    MmProbeAndLockPages(mdl, KernelMode, IoReadAccess);
+  });
+  EXPECT_BUGCHECK(0xCD);
+}
+
 KDPC_TEST(BadPointer, ADeviceIsNotAttachedToItsOwnStack) {
   m.on(0, PASSIVE_LEVEL, [] {
     io::Driver& driver = kdpc::test::make_driver();
