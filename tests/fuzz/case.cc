@@ -116,10 +116,9 @@ void call_one() {
   if (the_stock.random.chance(30) && give_back()) return;
   const unsigned index = choose(current_irql());
   const Export& chosen = kExports[index];
-  // Handed to the kernel as memory of a live frame, with room on both sides of where it points.
-  alignas(16) unsigned char on_stack[1536] = {};
-  const std::uintptr_t stack_before = the_stock.stack_buffer;
-  the_stock.stack_buffer = reinterpret_cast<std::uintptr_t>(on_stack) + 512;
+  // Where no frame lives, and none will.
+  constexpr std::uintptr_t kFromTheEnd = 4096;
+  the_stock.stack_buffer = Machine::stack_limits().low + kFromTheEnd;
   the_stock.wanted_void = meaning_of_void(chosen.name);
   std::uint64_t values[kMostArguments] = {};
   chosen.draw(the_stock, values);
@@ -130,8 +129,6 @@ void call_one() {
     the_stock.add(chosen.result, State::Good, reinterpret_cast<void*>(result));
   if (const auto back = giving_back(index, values, result, the_stock.random); back && debt_count < kMostDebts)
     debts[debt_count++] = {*back, KeGetCurrentThread(), depth};
-  asm volatile("" : : "r"(on_stack) : "memory");
-  the_stock.stack_buffer = stack_before;
 }
 
 // -- ways in ---------------------------------------------------------------------------------------------------------------------------------

@@ -43,21 +43,25 @@ constexpr Pair kPairs[] = {
                                             "01") PAIR(ExAcquirePushLockSharedEx, ExReleasePushLockSharedEx, Always,
                                                        "01") PAIR(ExTryAcquirePushLockExclusiveEx, ExReleasePushLockExclusiveEx, True, "01")
                                 PAIR(ExTryAcquirePushLockSharedEx, ExReleasePushLockSharedEx, True,
-                                     "01") PAIR(ExAcquireRundownProtection, ExReleaseRundownProtection, True, "0")
-                                    PAIR(ExAcquireRundownProtectionEx, ExReleaseRundownProtectionEx, True,
-                                         "01") PAIR(ExAcquireRundownProtectionCacheAware, ExReleaseRundownProtectionCacheAware, True,
-                                                    "0") PAIR(ExAcquireRundownProtectionCacheAwareEx, ExReleaseRundownProtectionCacheAwareEx,
-                                                              True, "01") PAIR(ExAcquireFastMutex, ExReleaseFastMutex, Always, "0")
-                                        PAIR(ExTryToAcquireFastMutex, ExReleaseFastMutex, True,
-                                             "0") PAIR(ExAcquireFastMutexUnsafe, ExReleaseFastMutexUnsafe, Always,
-                                                       "0") PAIR(KeAcquireGuardedMutex, KeReleaseGuardedMutex, Always, "0")
-                                            PAIR(KeTryToAcquireGuardedMutex, KeReleaseGuardedMutex, True,
-                                                 "0") PAIR(KeAcquireGuardedMutexUnsafe, KeReleaseGuardedMutexUnsafe, Always,
-                                                           "0") PAIR(KeInitializeMutant, KeReleaseMutex, Always, "0z")
-                                                PAIR(ExAcquireResourceExclusiveLite, ExReleaseResourceForThreadLite, True,
-                                                     "0t") PAIR(ExAcquireResourceExclusiveLite, ExConvertExclusiveToSharedLite, True,
-                                                                "0") PAIR(ExAcquireResourceSharedLite, ExReleaseResourceLite, True, "0")
-                                                    PAIR(ExAcquireSharedStarveExclusive, ExReleaseResourceLite, True, "0")
+                                     "01") PAIR(ExAcquireRundownProtection, ExReleaseRundownProtection, True,
+                                                "0") PAIR(ExAcquireRundownProtectionEx, ExReleaseRundownProtectionEx, True, "01")
+                                    PAIR(ExAcquireRundownProtectionCacheAware, ExReleaseRundownProtectionCacheAware, True,
+                                         "0") PAIR(ExAcquireRundownProtectionCacheAwareEx, ExReleaseRundownProtectionCacheAwareEx, True, "01")
+                                        PAIR(ExWaitForRundownProtectionRelease, ExReInitializeRundownProtection, Always, "0") PAIR(
+                                            ExWaitForRundownProtectionReleaseCacheAware, ExReInitializeRundownProtectionCacheAware, Always,
+                                            "0") PAIR(ExRundownCompletedCacheAware, ExReInitializeRundownProtectionCacheAware, Always,
+                                                      "0") PAIR(ExAcquireFastMutex, ExReleaseFastMutex, Always, "0")
+                                            PAIR(ExTryToAcquireFastMutex, ExReleaseFastMutex, True, "0") PAIR(
+                                                ExAcquireFastMutexUnsafe, ExReleaseFastMutexUnsafe, Always,
+                                                "0") PAIR(KeAcquireGuardedMutex, KeReleaseGuardedMutex, Always,
+                                                          "0") PAIR(KeTryToAcquireGuardedMutex, KeReleaseGuardedMutex, True, "0")
+                                                PAIR(KeAcquireGuardedMutexUnsafe, KeReleaseGuardedMutexUnsafe, Always,
+                                                     "0") PAIR(KeInitializeMutant, KeReleaseMutex, Always, "0z")
+                                                    PAIR(ExAcquireResourceExclusiveLite, ExReleaseResourceForThreadLite, True, "0t") PAIR(
+                                                        ExAcquireResourceExclusiveLite,
+                                                        ExConvertExclusiveToSharedLite,
+                                                        True, "0") PAIR(ExAcquireResourceSharedLite, ExReleaseResourceLite, True,
+                                                                        "0") PAIR(ExAcquireSharedStarveExclusive, ExReleaseResourceLite, True, "0")
                                                         PAIR(ExAcquireSharedWaitForExclusive, ExReleaseResourceLite, True, "0") PAIR(
                                                             ExEnterCriticalRegionAndAcquireResourceExclusive, ExReleaseResourceAndLeaveCriticalRegion,
                                                             Always,
@@ -68,11 +72,11 @@ constexpr Pair kPairs[] = {
                                                                  "0") PAIR(KeSaveExtendedProcessorState, KeRestoreExtendedProcessorState, Success,
                                                                            "1")
                                                                 PAIR(KeRegisterProcessorChangeCallback, KeDeregisterProcessorChangeCallback, True,
-                                                                     "r") PAIR(IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, Always,
-                                                                               "*") PAIR(IoAcquireRemoveLockEx, IoReleaseRemoveLockEx, Success, "014")
-                                                                    PAIR(IoAcquireRemoveLockEx, IoReleaseRemoveLockAndWaitEx, Success, "014") PAIR(
-                                                                        ExAllocatePool2, ExFreePool,
-                                                                        True, "r") PAIR(ExAllocatePool, ExFreePool, True, "r")
+                                                                     "r") PAIR(IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, Always, "*")
+                                                                    PAIR(IoAcquireRemoveLockEx, IoReleaseRemoveLockEx, Success, "014") PAIR(
+                                                                        IoAcquireRemoveLockEx, IoReleaseRemoveLockAndWaitEx, Success,
+                                                                        "014") PAIR(ExAllocatePool2, ExFreePool, True,
+                                                                                    "r") PAIR(ExAllocatePool, ExFreePool, True, "r")
                                                                         PAIR(ExAllocatePoolWithTag, ExFreePoolWithTag, True, "r2") PAIR(
                                                                             ExAllocateTimer,
                                                                             ExDeleteTimer,

@@ -92,7 +92,7 @@ class Stock {
   Random random;
   unsigned wildness = 100;          // of this case, in percent: how much of what could be wrong with an argument is
   Kind wanted_void = Kind::Count;   // what a void pointer of the routine under way means; Count: anything
-  std::uintptr_t stack_buffer = 0;  // inside a live frame of the caller, 512 bytes
+  std::uintptr_t stack_buffer = 0;  // a dead part of the caller's
 
  private:
   struct Item {
