@@ -51,6 +51,15 @@ KDPC_TEST(Hog, StallsAsLongAsItIsTold) {
   EXPECT_LT(runs[0].took, 5100 * kMicrosecond);
 }
 
+KDPC_TEST(Hog, AboveDispatchLevelItKeepsInterruptsAwayToo) {
+  const auto runs = runs_of(m, "HogRun", {{"FirstMs", 50u}, {"RunUs", 20000u}, {"Level", 15u}}, 300ms);
+  ASSERT_EQ(runs.size(), 1u);
+  for (const lab::EventRecord& event : m.events("activity-began"))
+    EXPECT_FALSE(event.time > runs[0].began && event.time < runs[0].began + runs[0].took);
+  std::string why;
+  EXPECT_FALSE(m.load_driver(KDPC_TEST_DRIVERS "/hog.drv", why, {.name = "again", .settings = {{"Level", 1u}}}));
+}
+
 KDPC_TEST(Hog, CountsAboutAsLongAsItIsTold) {
   const auto runs = runs_of(m, "HogRun", {{"RunUs", 5000u}, {"Mode", kCount}}, 300ms);
   ASSERT_EQ(runs.size(), 1u);

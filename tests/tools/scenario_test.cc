@@ -36,6 +36,40 @@ class ScenarioFile : public ::testing::Test {
   std::filesystem::path folder;
 };
 
+TEST_F(ScenarioFile, HasCardsOfOurOwnAndALineToUse) {
+  const auto scenario = read(R"(
+[devices.com1]
+model = "16550"
+baud = 9600
+gap_us = 2.5
+flow = "rts"
+line = 3
+[devices.meter]
+model = "adc"
+conversion_us = 20
+stuck_after = 7
+line = 3
+[workload]
+receive = "a.txt"
+read_bytes = 10
+[expect]
+lost_bytes = ">0"
+)");
+  ASSERT_TRUE(scenario) << scenario.error().what;
+  EXPECT_EQ(scenario->sound_card(), nullptr);
+  ASSERT_NE(scenario->worked_on(), nullptr);
+  const DeviceWanted& line = *scenario->worked_on();
+  EXPECT_EQ(line.name, "com1");
+  EXPECT_EQ(line.gap_ns, 2500U);
+  EXPECT_TRUE(line.obeys_rts);
+  EXPECT_EQ(line.line, 3U);
+  EXPECT_EQ(scenario->devices[1].conversion_ns, 20'000U);
+  EXPECT_EQ(scenario->devices[1].stuck_after, 7U);
+  EXPECT_EQ(scenario->workload->baud, 9600U);
+  EXPECT_EQ(scenario->workload->read_bytes, 10U);
+  EXPECT_TRUE(scenario->expect.lost_bytes->has(1));
+}
+
 TEST_F(ScenarioFile, SaysEverythingARunNeeds) {
   const auto scenario = read(R"(
 title = "A title"
@@ -104,7 +138,7 @@ TEST_F(ScenarioFile, NamesFileLineAndColumnOfAnUnknownKey) {
   EXPECT_EQ(complaint("[machine]\nprocesors = 2\n"), "a.toml:2:1: there is no key 'procesors' in [machine]; did you mean 'processors'?");
   EXPECT_EQ(complaint("[machnie]\n"), "a.toml:1:2: there is no key 'machnie'; did you mean 'machine'?");
   EXPECT_EQ(complaint("[expect]\n  xyzzy = 1\n"),
-            "a.toml:2:3: there is no key 'xyzzy' in [expect]; there are dropouts, total_ms, culprit, finding and bugcheck");
+            "a.toml:2:3: there is no key 'xyzzy' in [expect]; there are dropouts, total_ms, lost_bytes, culprit, finding and bugcheck");
 }
 
 TEST_F(ScenarioFile, NamesFileLineAndColumnOfAWrongType) {

@@ -21,7 +21,7 @@ void ChainWaits::end(unsigned number, unsigned key, std::uint64_t now) {
   if (found == processor.pending.end()) return;
   charge(processor, now);
   const Pending& pending = found->second;
-  if (now > pending.since && now - pending.since >= kShortest && waits_.size() < kMost) {
+  if (now > pending.since && now - pending.since >= shortest_ && waits_.size() < kMost) {
     ChainWait wait{pending.who, number, pending.since, now, {pending.occupants.begin(), pending.occupants.end()}};
     std::stable_sort(wait.occupants.begin(), wait.occupants.end(), [](const auto& left, const auto& right) { return left.second > right.second; });
     waits_.push_back(std::move(wait));

@@ -33,7 +33,8 @@ struct ChainWait {
 class ChainWaits : public EventSink {
  public:
   // `is_audio`: a routine of the driver whose interrupts are meant.
-  ChainWaits(unsigned processors, std::function<bool(std::uintptr_t routine)> is_audio) : is_audio_(std::move(is_audio)), processors_(processors) {}
+  ChainWaits(unsigned processors, std::function<bool(std::uintptr_t routine)> is_audio, std::uint64_t shortest = kShortest)
+      : is_audio_(std::move(is_audio)), shortest_(shortest), processors_(processors) {}
   void application_is(std::uint32_t thread) { application_ = thread; }
 
   void event(const Stamp& stamp, const Event& event) override;
@@ -61,6 +62,7 @@ class ChainWaits : public EventSink {
   void end(unsigned processor, unsigned key, std::uint64_t now);
 
   std::function<bool(std::uintptr_t routine)> is_audio_;
+  std::uint64_t shortest_;
   std::vector<OfProcessor> processors_;
   std::unordered_map<std::uintptr_t, std::uint8_t> vectors_;  // of the audio driver's interrupt objects
   std::uint32_t application_ = 0;

@@ -13,8 +13,9 @@
 namespace kdpc::tool {
 
 enum class Verdict : std::uint8_t {
-  Clean,  // all that was played is what was given; or no sound was played, and nothing went wrong
+  Clean,  // all that was played, or received and sent, is what was given; or there was nothing to do, and nothing went wrong
   Dropouts,
+  LostBytes,  // of a serial line
   Bugcheck,
   Finding,  // of a rule check
   Deadlock,
@@ -92,7 +93,7 @@ struct Culprit {
   unsigned processor = 0;
   std::uint64_t delayed_ns = 0;  // the audio DPC, at worst
   std::uint64_t ran_ns = 0;      // its own longest run
-  std::size_t dropouts = 0;      // caused
+  std::size_t dropouts = 0;      // caused; or losses
 };
 
 struct Sound {
@@ -104,6 +105,33 @@ struct Sound {
   std::vector<DropoutReport> dropouts;
   double total_ms = 0;
   double milliseconds(std::size_t frames) const { return rate == 0 ? 0 : 1000.0 * static_cast<double>(frames) / rate; }
+};
+
+// Characters in a row for which a UART had no room.
+struct LineLoss {
+  std::size_t first_byte = 0;  // of what the far end sent
+  std::size_t bytes = 0;
+  std::uint64_t began_ns = 0, ended_ns = 0;  // when they were complete
+  std::uint64_t isr_waited_ns = 0;           // meanwhile
+  std::optional<RoutineName> culprit;
+};
+
+struct LineReport {
+  unsigned baud = 0;
+  std::string source;  // what the far end was to send; empty: nothing
+  std::size_t source_bytes = 0, received_bytes = 0;
+  std::size_t lost_in_chip = 0;  // no room in the FIFO
+  std::size_t lost_later = 0;    // by the driver, or by the application that did not read
+  bool is_garbled = false;       // something was received that was not sent
+  std::vector<LineLoss> losses;  // in the chip
+  std::uint64_t fifo_ns = 0;
+  RoutineName isr;
+  bool has_counts = false;
+  std::uint32_t counted_chip_overruns = 0, counted_ring_overruns = 0;  // by the driver
+  std::string send_source;                                             // what the application was to send; empty: nothing
+  std::size_t send_bytes = 0, heard_bytes = 0;                         // by the far end
+  bool is_heard_whole = true;
+  std::size_t lost() const { return lost_in_chip + lost_later; }
 };
 
 struct Expectation {
@@ -121,6 +149,7 @@ struct Report {
   ExitCode exit_code = ExitCode::AsExpected;
 
   std::optional<Sound> sound;
+  std::optional<LineReport> line;
   std::vector<Culprit> culprits;          // the worst first
   std::optional<LateChain> longest_wait;  // of the audio driver's DPCs, drop-out or not
   std::vector<RoutineFigures> routines;   // ISRs, then DPCs

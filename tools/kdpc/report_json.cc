@@ -95,6 +95,33 @@ Json dropouts_of(const Sound& sound) {
   return {{"count", sound.dropouts.size()}, {"total_ms", sound.total_ms}, {"where", std::move(where)}};
 }
 
+Json json_of(const LineReport& line) {
+  Json losses = Json::array();
+  for (const LineLoss& loss : line.losses) {
+    losses.push_back({{"first_byte", loss.first_byte},
+                      {"bytes", loss.bytes},
+                      {"from_us", microseconds(loss.began_ns)},
+                      {"to_us", microseconds(loss.ended_ns)},
+                      {"isr_waited_us", microseconds(loss.isr_waited_ns)}});
+    losses.back()["culprit"] = loss.culprit ? Json(loss.culprit->place()) : Json();
+  }
+  return {{"baud", line.baud},
+          {"receive", line.source},
+          {"bytes", line.source_bytes},
+          {"received_bytes", line.received_bytes},
+          {"lost_bytes", line.lost()},
+          {"lost_in_chip", line.lost_in_chip},
+          {"lost_later", line.lost_later},
+          {"garbled", line.is_garbled},
+          {"overruns", std::move(losses)},
+          {"counted_chip_overruns", line.has_counts ? Json(line.counted_chip_overruns) : Json()},
+          {"counted_ring_overruns", line.has_counts ? Json(line.counted_ring_overruns) : Json()},
+          {"send", line.send_source},
+          {"send_bytes", line.send_bytes},
+          {"heard_bytes", line.heard_bytes},
+          {"heard_whole", line.is_heard_whole}};
+}
+
 Json json_of(const lab::Bugcheck& stop, const std::string& text) {
   const StopMeaning meaning = meaning_of(stop);
   Json parameters = Json::array(), stack = Json::array();
@@ -183,6 +210,7 @@ nlohmann::ordered_json to_json(const Report& report) {
                      {"startup_latency_ms", sound.milliseconds(sound.alignment.startup)},
                      {"startup_latency_frames", sound.alignment.startup}};
   }
+  if (report.line) json["line"] = json_of(*report.line);
   if (report.bugcheck) json["bugcheck"] = json_of(*report.bugcheck, report.stop_text);
   if (!report.explanation.empty()) json["explanation"] = report.explanation;
   json["findings"] = Json::array();

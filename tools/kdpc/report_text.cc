@@ -103,6 +103,30 @@ std::string sound_text(const Report& report) {
   return text;
 }
 
+std::string line_text(const LineReport& line) {
+  std::string text;
+  if (!line.losses.empty()) {
+    text += "\nOverruns: what the far end has sent, and the chip had no room for\n";
+    text += "    bytes from    count         when lost    ISR waited  for whom\n";
+    std::size_t shown = 0;
+    for (const LineLoss& loss : line.losses) {
+      if (shown++ == kMostDropouts) {
+        text += fmt::format("  … and {} more\n", line.losses.size() - kMostDropouts);
+        break;
+      }
+      text += fmt::format("  {:>12} {:>8} {:>17} {:>13}  {}\n", loss.first_byte, loss.bytes, milliseconds(loss.began_ns),
+                          loss.isr_waited_ns != 0 ? length(loss.isr_waited_ns) : "-", loss.culprit ? loss.culprit->place() : "");
+    }
+  }
+  if (!line.source.empty())
+    text += fmt::format("\nLine: {}, {} bytes at {} baud; {} received, {} lost in the chip, {} later\n", line.source, line.source_bytes, line.baud,
+                        line.received_bytes, line.lost_in_chip, line.lost_later);
+  if (line.has_counts)
+    text += fmt::format("The driver counts {} overruns of the chip, each of one byte or more, and {} bytes for which it had no room itself\n",
+                        line.counted_chip_overruns, line.counted_ring_overruns);
+  return text;
+}
+
 std::string routines_text(const std::vector<RoutineFigures>& routines) {
   if (routines.empty()) return {};
   std::size_t width = 10;
@@ -139,6 +163,7 @@ std::string_view name_of(Verdict verdict) {
   switch (verdict) {
     case Verdict::Clean: return "clean";
     case Verdict::Dropouts: return "dropouts";
+    case Verdict::LostBytes: return "lost-bytes";
     case Verdict::Bugcheck: return "bugcheck";
     case Verdict::Finding: return "finding";
     case Verdict::Deadlock: return "deadlock";
@@ -168,6 +193,7 @@ std::string to_text(const Report& report) {
   for (const lab::Finding& finding : report.findings) text += "\n" + finding.report();
   if (!report.explanation.empty()) text += "\n" + report.explanation + (report.explanation.ends_with('\n') ? "" : "\n");
   if (report.sound) text += sound_text(report);
+  if (report.line) text += line_text(*report.line);
   text += routines_text(report.routines);
   text += debug_text(report.debug_lines);
   if (!report.last_events.empty()) {

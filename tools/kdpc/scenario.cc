@@ -15,6 +15,7 @@
 #include "lab/settings.h"
 #include "machine/sim/costs.h"
 #include "tools/kdpc/near_name.h"
+#include "tools/kdpc/scenario_devices.h"
 #include "tools/kdpc/stop_text.h"
 
 namespace kdpc::tool {
@@ -130,31 +131,6 @@ void read_checks(const toml::table* raw, Scenario& scenario, Problems& problems)
   table.done();
 }
 
-void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems) {
-  if (raw == nullptr) return;
-  for (const auto& [key, value] : *raw) {
-    DeviceWanted device;
-    device.name = std::string(key.str());
-    const std::string path = "devices." + device.name;
-    if (!value.is_table()) {
-      problems.add(value, fmt::format("'{0}' must be a table, written [{0}], but this is {1}", path, kind_of(value)));
-      continue;
-    }
-    TomlTable table(value.as_table(), path, problems);
-    device.position = table.position();
-    table.need("model", "which of QEMU's sound cards, model = \"AC97\"");
-    if (const auto model = table.choice("model", {"AC97", kHdaModel})) device.model = *model;
-    if (const auto slot = table.integer("slot", 4, 15)) device.slot = static_cast<unsigned>(*slot);
-    if (const auto period = table.integer("timer_period_us", 10, 10000)) device.timer_period_us = static_cast<unsigned>(*period);
-    if (const auto channels = table.integer("channels", 2, 2)) device.channels = static_cast<unsigned>(*channels);
-    (void)table.choice("format", {"s16"});
-    if (const auto rate = table.integer("rate", 8000, 192000); rate && *rate != 48000)
-      table.wrong("rate", fmt::format("an {} plays 48000 frames a second, not {}", device.model.empty() ? "AC97" : device.model, *rate));
-    table.done();
-    scenario.devices.push_back(std::move(device));
-  }
-}
-
 // The texts of a REG_MULTI_SZ; nothing: it is something else.
 std::optional<std::vector<std::string>> texts_of(const toml::node& value) {
   const toml::array* const list = value.as_array();
@@ -222,19 +198,44 @@ void read_drivers(const toml::array* raw, Scenario& scenario, Problems& problems
   }
 }
 
+// What an application does in every workload.
+void read_application(TomlTable& table, WorkloadWanted& workload, const Scenario& scenario) {
+  if (const auto opens = table.text("opens")) workload.opens = *opens;
+  if (const auto processor = table.integer("processor", 0, scenario.config.processors - 1)) workload.processor = static_cast<unsigned>(*processor);
+  if (const auto priority = table.integer("priority", 1, kHighPriority)) workload.priority = static_cast<unsigned>(*priority);
+}
+
+void read_line_workload(TomlTable& table, WorkloadWanted workload, Scenario& scenario) {
+  read_application(table, workload, scenario);
+  if (const DeviceWanted* const line = scenario.serial_line()) {
+    workload.baud = line->baud;
+  } else {
+    table.wrong(workload.receive.empty() ? "send" : "receive", "there is no serial line: write a table [devices.com1] with model = \"16550\"");
+  }
+  if (const auto baud = table.integer("baud", 50, 921'600)) workload.baud = static_cast<unsigned>(*baud);
+  if (const auto bytes = table.integer("read_bytes", 1, 65536)) workload.read_bytes = static_cast<unsigned>(*bytes);
+  table.done();
+  for (std::filesystem::path* const path : {&workload.receive, &workload.send})
+    if (!path->empty() && path->is_relative()) *path = scenario.file.parent_path() / *path;
+  scenario.workload = std::move(workload);
+}
+
 void read_workload(const toml::table* raw, Scenario& scenario, Problems& problems) {
   if (raw == nullptr) return;
   WorkloadWanted workload;
   TomlTable table(raw, "workload", problems);
   workload.position = table.position();
-  table.need("play", "a recording, play = \"/usr/share/sounds/alsa/Front_Center.wav\"");
+  if (const auto receive = table.text("receive")) workload.receive = *receive;
+  if (const auto send = table.text("send")) workload.send = *send;
+  workload.receive_position = table.position_of("receive");
+  workload.send_position = table.position_of("send");
+  if (workload.uses_line()) return read_line_workload(table, std::move(workload), scenario);
+  table.need("play", "a recording, play = \"/usr/share/sounds/alsa/Front_Center.wav\", or receive or send, a file for a serial line");
   if (const auto play = table.text("play")) workload.play = *play;
   workload.play_position = table.position_of("play");
-  if (const auto opens = table.text("opens")) workload.opens = *opens;
+  read_application(table, workload, scenario);
   if (const auto period = table.number("period_ms", 0.1, 1000)) workload.period_ms = *period;
   if (const auto outstanding = table.integer("outstanding", 1, 31)) workload.outstanding = static_cast<unsigned>(*outstanding);
-  if (const auto processor = table.integer("processor", 0, scenario.config.processors - 1)) workload.processor = static_cast<unsigned>(*processor);
-  if (const auto priority = table.integer("priority", 1, kHighPriority)) workload.priority = static_cast<unsigned>(*priority);
   if (const double frames = workload.period_ms * 48; frames != std::floor(frames))
     table.wrong("period_ms", fmt::format("{} ms are {} frames, which is no whole number", workload.period_ms, frames));
   table.done();
@@ -257,6 +258,7 @@ void read_expectations(const toml::table* raw, Scenario& scenario, Problems& pro
   Expectations& expect = scenario.expect;
   expect.dropouts = read_range(table, "dropouts");
   expect.total_ms = read_range(table, "total_ms");
+  expect.lost_bytes = read_range(table, "lost_bytes");
   expect.culprit = table.text("culprit");
   std::vector<std::string> drivers;
   for (const DriverWanted& driver : scenario.drivers) drivers.push_back(driver.name);
@@ -281,8 +283,14 @@ void read_expectations(const toml::table* raw, Scenario& scenario, Problems& pro
     }
   }
   table.done();
-  if (scenario.workload || !raw) return;
-  for (const char* const key : {"dropouts", "total_ms", "culprit"})
+  if (!raw) return;
+  const bool uses_line = scenario.workload && scenario.workload->uses_line();
+  for (const char* const key : {"dropouts", "total_ms"})
+    if (scenario.workload && uses_line && raw->contains(key)) table.wrong(key, fmt::format("'expect.{}' is about sound, and none is played", key));
+  if (scenario.workload && !uses_line && raw->contains("lost_bytes"))
+    table.wrong("lost_bytes", "'expect.lost_bytes' is about a serial line, and none is used");
+  if (scenario.workload) return;
+  for (const char* const key : {"dropouts", "total_ms", "lost_bytes", "culprit"})
     if (raw->contains(key)) table.wrong(key, fmt::format("'expect.{}' is about a [workload], and there is none", key));
 }
 
@@ -319,6 +327,18 @@ std::optional<Range> range_from(const std::string& text) {
 const DeviceWanted* Scenario::device(std::string_view name) const {
   for (const DeviceWanted& device : devices)
     if (device.name == name) return &device;
+  return nullptr;
+}
+
+const DeviceWanted* Scenario::sound_card() const {
+  for (const DeviceWanted& device : devices)
+    if (!device.is_card()) return &device;
+  return nullptr;
+}
+
+const DeviceWanted* Scenario::serial_line() const {
+  for (const DeviceWanted& device : devices)
+    if (device.model == kUartModel) return &device;
   return nullptr;
 }
 

@@ -7,9 +7,11 @@
 //   [options]                          # the fields of kernel/options.h by name
 //   [costs]                            # the names of machine/sim/costs.h, nanoseconds
 //   [devices.sound]                    # model = "AC97" or "intel-hda", timer_period_us = 500, rate, channels, format, slot
+//   [devices.com1]                     # model = "16550", baud = 115200, flow = "none", gap_us, line; or "adc", conversion_us, dead_after, stuck_after
 //   [[drivers]]                        # name or file, device = "sound", parameters = { RunUs = 45000 }
 //   [workload]                         # play = "a.wav", opens = '\\.\Ac97_0', period_ms, outstanding, processor, priority
-//   [expect]                           # dropouts = ">0", total_ms = "14..16", culprit = "hog", bugcheck = "DPC_WATCHDOG_VIOLATION"
+//                                      # or receive = "a.txt", send = "b.txt", baud, read_bytes, opens, processor, priority
+//   [expect]                           # dropouts = ">0", lost_bytes = 0, total_ms = "14..16", culprit = "hog", bugcheck = "DPC_WATCHDOG_VIOLATION"
 //
 // Paths are relative to the scenario's folder.
 #pragma once
@@ -28,15 +30,25 @@
 namespace kdpc::tool {
 
 inline constexpr const char* kHdaModel = "intel-hda";  // a controller; it gets a codec that plays
+inline constexpr const char* kUartModel = "16550";     // cards of our own
+inline constexpr const char* kConverterModel = "adc";
 
 struct DeviceWanted {
   std::string name;
-  std::string model;      // QEMU's: "AC97", or kHdaModel
+  std::string model;      // QEMU's: "AC97", or kHdaModel; or a card of our own
   unsigned slot = 0;      // PCI; 0: the next free one
   unsigned rate = 48000;  // of what the card plays
   unsigned channels = 2;
   unsigned timer_period_us = 500;  // how often the card takes samples: interrupts and gaps are exact to this
+  // Of cards of our own.
+  unsigned line = 0;  // those with the same number share it
+  unsigned baud = 115200;
+  std::uint64_t gap_ns = 0;
+  bool obeys_rts = false;
+  std::uint64_t conversion_ns = 50'000;
+  std::uint64_t dead_after = ~std::uint64_t{0}, stuck_after = ~std::uint64_t{0};
   Position position;
+  bool is_card() const { return model == kUartModel || model == kConverterModel; }
 };
 
 using RegistryValue = std::variant<std::uint64_t, std::string, std::vector<std::string>>;  // REG_DWORD or REG_QWORD, REG_SZ, REG_MULTI_SZ
@@ -50,7 +62,10 @@ struct DriverWanted {
 };
 
 struct WorkloadWanted {
-  std::filesystem::path play;
+  std::filesystem::path play;           // or …
+  std::filesystem::path receive, send;  // one or both: a serial line is used
+  unsigned baud = 115200;
+  unsigned read_bytes = 256;
   std::string opens;         // empty: the first name of a device of the sound driver
   double period_ms = 10;     // of sound in one write
   unsigned outstanding = 4;  // writes
@@ -58,6 +73,8 @@ struct WorkloadWanted {
   unsigned priority = 8;
   Position position;
   Position play_position;
+  Position receive_position, send_position;
+  bool uses_line() const { return !receive.empty() || !send.empty(); }
 };
 
 // ">0", "2..5", "3"
@@ -73,6 +90,7 @@ std::optional<Range> range_from(const std::string& text);
 struct Expectations {
   std::optional<Range> dropouts;  // how many; without any other expectation: 0
   std::optional<Range> total_ms;
+  std::optional<Range> lost_bytes;      // of a serial line; without it: 0
   std::optional<std::string> culprit;   // a driver of the scenario, "nt" or "none"
   std::optional<std::string> bugcheck;  // a name, or 0x133
   std::optional<std::string> finding;   // the id of a rule check, or "none"
@@ -91,6 +109,10 @@ struct Scenario {
   std::uint64_t duration_ns = 0;  // how long to run where there is no workload
 
   const DeviceWanted* device(std::string_view name) const;
+  // The one that plays, or the line that is used; null: there is none.
+  const DeviceWanted* sound_card() const;
+  const DeviceWanted* serial_line() const;
+  const DeviceWanted* worked_on() const { return workload && workload->uses_line() ? serial_line() : sound_card(); }
 };
 
 // The Error has a line for everything that is wrong, each with file, line and column.

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 
 #include "io/loader.h"
 #include "tools/kdpc/near_name.h"
@@ -18,7 +20,9 @@ constexpr std::size_t kWorstKept = 1024;
 constexpr std::size_t kEventsRemembered = 100'000;  // for the last events before a bad end
 // The card reads up to 21.3 ms ahead of what is heard, and what is heard is written when it is played.
 constexpr std::uint64_t kTailNs = 50'000'000;
-constexpr std::uint64_t kSliceNs = 10'000'000;  // so often an idle run looks whether it is interrupted
+constexpr std::size_t kMostBytes = 16'000'000;     // of a file for a serial line
+constexpr std::uint64_t kLineShortestNs = 50'000;  // shorter waits of an ISR cost a serial line nothing
+constexpr std::uint64_t kSliceNs = 10'000'000;     // so often an idle run looks whether it is interrupted
 
 // Of the frames in a machine's explanation, lines "  at bad!Wait+0x3c (bad.c:15)", the first that is in a driver.
 std::string first_place_in(const std::string& explanation) {
@@ -53,6 +57,7 @@ Session::~Session() {
   pause_.reset();
   machine_.reset();
   board_.reset();
+  cards_ = {};
   std::error_code failed;
   if (folder_is_temporary_) fs::remove_all(folder_, failed);
 }
@@ -62,23 +67,46 @@ std::optional<Refusal> Session::check() {
   if (!scenario) return Refusal{ExitCode::BadInput, scenario.error().what};
   scenario_ = std::move(scenario).value();
 
-  if (scenario_.workload) {
-    const WorkloadWanted& workload = *scenario_.workload;
-    auto recording = read_recording(workload.play);
-    if (!recording) return Refusal{ExitCode::BadInput, fmt::format("{}: {}", workload.play_position.text(), recording.error().what)};
-    if (scenario_.devices.empty())
-      return Refusal{ExitCode::BadInput, fmt::format("{}: there is nothing to play it on: write a table [devices.sound]", workload.position.text())};
-    const DeviceWanted& card = scenario_.devices.front();
-    if (recording->rate != card.rate)
-      return Refusal{ExitCode::BadInput,
-                     fmt::format("{}: the recording {} has {} frames a second, but '{}' plays {}: convert it first (sox IN -r {} OUT)",
-                                 workload.play_position.text(), workload.play.string(), recording->rate, card.name, card.rate, card.rate)};
-    recording_ = std::move(recording).value();
-  }
+  if (scenario_.workload)
+    if (auto refusal = scenario_.workload->uses_line() ? check_line() : check_sound()) return refusal;
   if (auto refusal = check_drivers()) return refusal;
-  if (!scenario_.devices.empty())
+  if (scenario_.sound_card() != nullptr)
     if (const std::string why = why_no_qemu(qemu_program()); !why.empty()) return Refusal{ExitCode::HostLacks, why};
   return check_folder();
+}
+
+std::optional<Refusal> Session::check_sound() {
+  const WorkloadWanted& workload = *scenario_.workload;
+  auto recording = read_recording(workload.play);
+  if (!recording) return Refusal{ExitCode::BadInput, fmt::format("{}: {}", workload.play_position.text(), recording.error().what)};
+  const DeviceWanted* const card = scenario_.sound_card();
+  if (card == nullptr)
+    return Refusal{ExitCode::BadInput, fmt::format("{}: there is nothing to play it on: write a table [devices.sound]", workload.position.text())};
+  if (recording->rate != card->rate)
+    return Refusal{ExitCode::BadInput,
+                   fmt::format("{}: the recording {} has {} frames a second, but '{}' plays {}: convert it first (sox IN -r {} OUT)",
+                               workload.play_position.text(), workload.play.string(), recording->rate, card->name, card->rate, card->rate)};
+  recording_ = std::move(recording).value();
+  return {};
+}
+
+std::optional<Refusal> Session::check_line() {
+  const WorkloadWanted& workload = *scenario_.workload;
+  const auto read = [](const fs::path& path, const Position& position, std::string& text) -> std::optional<Refusal> {
+    if (path.empty()) return {};
+    std::error_code failed;
+    std::ifstream file(path, std::ios::binary);
+    if (!file || !fs::is_regular_file(path, failed))
+      return Refusal{ExitCode::BadInput, fmt::format("{}: the file {} cannot be read", position.text(), path.string())};
+    text.assign(std::istreambuf_iterator<char>(file), {});
+    if (text.empty()) return Refusal{ExitCode::BadInput, fmt::format("{}: the file {} is empty", position.text(), path.string())};
+    if (text.size() > kMostBytes)
+      return Refusal{ExitCode::BadInput,
+                     fmt::format("{}: the file {} is longer than the {} bytes that a run can carry", position.text(), path.string(), kMostBytes)};
+    return {};
+  };
+  if (auto refusal = read(workload.receive, workload.receive_position, to_receive_)) return refusal;
+  return read(workload.send, workload.send_position, to_send_);
 }
 
 // Finds the files. What is in them is judged when they are loaded.
@@ -120,7 +148,8 @@ std::optional<Refusal> Session::check_folder() {
     const std::string why = failed ? failed.message() : "it is a file";
     if (!fs::is_directory(folder_, failed))
       return Refusal{ExitCode::BadInput, fmt::format("the folder {} for the results cannot be made: {}", folder_.string(), why)};
-    for (const char* const old : {"out.wav", "report.json", "report.txt", "trace.txt"}) fs::remove(folder_ / old, failed);
+    for (const char* const old : {"out.wav", "received.bin", "heard.bin", "report.json", "report.txt", "trace.txt"})
+      fs::remove(folder_ / old, failed);
   } else {
     std::string name = (fs::temp_directory_path(failed) / "kdpc-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) return Refusal{ExitCode::HostLacks, fmt::format("no temporary folder can be made as {}", name)};
@@ -138,7 +167,7 @@ std::optional<Refusal> Session::check_folder() {
 }
 
 std::optional<Refusal> Session::start() {
-  if (!scenario_.devices.empty()) {
+  if (scenario_.sound_card() != nullptr) {
     auto board = start_board(scenario_, folder_ / "out.wav");
     if (!board) return Refusal{ExitCode::HostLacks, board.error().what};
     board_ = std::move(board).value();
@@ -151,9 +180,11 @@ std::optional<Refusal> Session::start() {
   if (machine_ == nullptr) return Refusal{ExitCode::HostLacks, fmt::format("{}: there is no machine: {}", scenario_.file.string(), why)};
 
   latency_ = std::make_unique<Latency>(machine_->processors(), kWorstKept);
-  const auto is_audio = [this](std::uintptr_t routine) { return routine - sound_driver_ < sound_driver_size_; };
-  latency_->watch(is_audio);
-  waits_ = std::make_unique<ChainWaits>(machine_->processors(), is_audio);
+  const auto is_watched = [this](std::uintptr_t routine) { return routine - worked_driver_ < worked_driver_size_; };
+  latency_->watch(is_watched);
+  const bool uses_line = scenario_.workload && scenario_.workload->uses_line();
+  waits_ = uses_line ? std::make_unique<ChainWaits>(machine_->processors(), is_watched, kLineShortestNs)
+                     : std::make_unique<ChainWaits>(machine_->processors(), is_watched);
   machine_->add_sink(*latency_);
   machine_->add_sink(*waits_);
   machine_->add_sink(debug_lines_);
@@ -166,6 +197,8 @@ std::optional<Refusal> Session::start() {
       return onlooker_.stopped(*machine_, number, stamp, event);
     });
   if (board_ != nullptr) machine_->attach(*board_);
+  cards_ = make_cards(scenario_);
+  if (cards_.board != nullptr) machine_->attach(*cards_.board);
   return {};
 }
 
@@ -202,12 +235,22 @@ bool Session::ended_early() {
   return verdict_.has_value();
 }
 
+void Session::work() {
+  if (!scenario_.workload) {
+    idle();
+  } else if (scenario_.workload->uses_line()) {
+    use_line();
+  } else {
+    play();
+  }
+}
+
 std::optional<Refusal> Session::perform() {
   for (const DriverWanted& wanted : scenario_.drivers) {
     if (auto refusal = load(wanted)) return refusal;
     if (ended_early()) break;
   }
-  if (!ended_early()) scenario_.workload ? play() : idle();
+  if (!ended_early()) work();
   ended_early();
   onlooker_sees_the_end();
   if (!ended_early()) unload();
@@ -223,10 +266,11 @@ std::optional<Refusal> Session::load(const DriverWanted& wanted) {
   // A file that is no driver is bad input; a driver that refuses to run is a finding. So the file is judged by itself first.
   const auto image = io::loader::map(file);
   if (!image) return Refusal{ExitCode::BadInput, fmt::format("{}: {}", wanted.position.text(), image.error().what)};
-  const bool drives_sound = !wanted.device.empty() && !scenario_.devices.empty() && wanted.device == scenario_.devices.front().name;
-  if (drives_sound) {
-    sound_driver_ = reinterpret_cast<std::uintptr_t>((*image)->base);
-    sound_driver_size_ = (*image)->size;
+  const DeviceWanted* const worked_on = scenario_.worked_on();
+  const bool is_worked_with = !wanted.device.empty() && worked_on != nullptr && wanted.device == worked_on->name;
+  if (is_worked_with) {
+    worked_driver_ = reinterpret_cast<std::uintptr_t>((*image)->base);
+    worked_driver_size_ = (*image)->size;
   }
 
   std::string why;
@@ -245,10 +289,71 @@ std::optional<Refusal> Session::load(const DriverWanted& wanted) {
     }
     explanation_ = machine_->outcome().text;
   }
-  if (!well || !drives_sound || !scenario_.workload || !scenario_.workload->opens.empty()) return {};
+  if (!well || !is_worked_with || !scenario_.workload || !scenario_.workload->opens.empty()) return {};
   const std::vector<std::string> names = machine_->device_names(wanted.name);
   if (!names.empty()) scenario_.workload->opens = names.front();
   return {};
+}
+
+bool Session::run_application(const lab::Task& task, const std::uint32_t& thread, const std::function<std::string()>& how_far) {
+  bool named = false;
+  machine_->run_until(
+      [&] {
+        if (!named && thread != 0) {
+          waits_->application_is(thread);
+          named = true;
+        }
+        write_trace();
+        return task.done() || interrupted_();
+      },
+      scenario_.time_limit_ns);
+  if (ended_early()) return false;
+  if (task.done()) return true;
+  explanation_ = machine_->outcome().text;
+  if (machine_->outcome().how == lab::Ended::Quiescent) {
+    say(Verdict::Stuck, fmt::format("Stuck: nothing will ever happen again, and the application waits; {}.", how_far()));
+  } else {
+    say(Verdict::TimeLimit, fmt::format("The time limit of {:.3f} ms has passed, and the application is not done; {}.",
+                                        static_cast<double>(scenario_.time_limit_ns) / 1e6, how_far()));
+  }
+  return false;
+}
+
+bool Session::application_was_refused(const std::string& opens, const char* failed_at, std::int32_t status) {
+  if (failed_at == nullptr || verdict_) return false;
+  if (status == STATUS_OBJECT_NAME_NOT_FOUND) {
+    std::vector<std::string> names;
+    for (const std::string& driver : loaded_)
+      for (std::string& name : machine_->device_names(driver)) names.push_back(std::move(name));
+    explanation_ = names.empty() ? "The drivers have made no device that has a name." : "The drivers' devices: " + enumerated(names);
+  }
+  say(Verdict::Application, fmt::format("The application's device {} refused {}: {}", opens, failed_at, lab::status_text(status)));
+  return true;
+}
+
+// The far end begins when the port is open. What it has to say is said on the host, between two steps of the run.
+void Session::use_line() {
+  const WorkloadWanted& workload = *scenario_.workload;
+  if (workload.opens.empty())
+    return say(Verdict::Application,
+               "The application found no device to open: no driver of the serial line has made one with a name (workload.opens says which).");
+  terminal_.opens = workload.opens;
+  terminal_.baud = workload.baud;
+  terminal_.read_bytes = workload.read_bytes;
+  terminal_.to_send = to_send_;
+  terminal_.room.resize(to_receive_.size());
+  ChainWaits* const waits = waits_.get();
+  const lab::Task task = machine_->start(workload.processor, lab::Level(0),
+                                         [this, waits] {
+                                           terminal_.work();
+                                           waits->application_is(0);
+                                         },
+                                         {.name = "application", .priority = workload.priority});
+  machine_->run_until([&] { return terminal_.ready || task.done(); }, scenario_.time_limit_ns);
+  if (terminal_.ready) cards_.line->send(to_receive_);
+  const bool well =
+      run_application(task, terminal_.thread, [this] { return fmt::format("{} of {} bytes were received", terminal_.received, to_receive_.size()); });
+  if (!application_was_refused(terminal_.opens, terminal_.failed_at, terminal_.status) && well) machine_->run_for(kTailNs);
 }
 
 void Session::play() {
@@ -268,39 +373,11 @@ void Session::play() {
                                            waits->application_is(0);
                                          },
                                          {.name = "application", .priority = workload.priority});
-  bool named = false;
-  machine_->run_until(
-      [&] {
-        if (!named && player_.thread != 0) {
-          waits->application_is(player_.thread);
-          named = true;
-        }
-        write_trace();
-        return task.done() || interrupted_();
-      },
-      scenario_.time_limit_ns);
-  if (ended_early()) return;
-  if (player_.failed_at != nullptr) {
-    if (player_.status == STATUS_OBJECT_NAME_NOT_FOUND) {
-      std::vector<std::string> names;
-      for (const std::string& driver : loaded_)
-        for (std::string& name : machine_->device_names(driver)) names.push_back(std::move(name));
-      explanation_ = names.empty() ? "The drivers have made no device that has a name." : "The drivers' devices: " + enumerated(names);
-    }
-    return say(Verdict::Application,
-               fmt::format("The application's device {} refused {}: {}", player_.opens, player_.failed_at, lab::status_text(player_.status)));
-  }
-  if (task.done()) {
-    machine_->run_for(kTailNs);
-    return;
-  }
-  const std::string how_far = fmt::format("{:.3f} of {:.3f} s of sound were taken", static_cast<double>(player_.frames_taken) / recording_->rate,
-                                          static_cast<double>(recording_->frames.size()) / recording_->rate);
-  explanation_ = machine_->outcome().text;
-  if (machine_->outcome().how == lab::Ended::Quiescent)
-    return say(Verdict::Stuck, fmt::format("Stuck: nothing will ever happen again, and the application waits; {}.", how_far));
-  say(Verdict::TimeLimit, fmt::format("The time limit of {:.3f} ms has passed, and the application is not done; {}.",
-                                      static_cast<double>(scenario_.time_limit_ns) / 1e6, how_far));
+  const bool well = run_application(task, player_.thread, [this] {
+    return fmt::format("{:.3f} of {:.3f} s of sound were taken", static_cast<double>(player_.frames_taken) / recording_->rate,
+                       static_cast<double>(recording_->frames.size()) / recording_->rate);
+  });
+  if (!application_was_refused(player_.opens, player_.failed_at, player_.status) && well) machine_->run_for(kTailNs);
 }
 
 void Session::idle() {

@@ -14,6 +14,7 @@
 
 #include "kdpc/lab.h"
 #include "tools/kdpc/arguments.h"
+#include "tools/kdpc/cards.h"
 #include "tools/kdpc/chain_waits.h"
 #include "tools/kdpc/event_tape.h"
 #include "tools/kdpc/pause.h"
@@ -21,6 +22,7 @@
 #include "tools/kdpc/report.h"
 #include "tools/kdpc/scenario.h"
 #include "tools/kdpc/sound_card.h"
+#include "tools/kdpc/terminal.h"
 #include "trace/latency.h"
 
 namespace kdpc::tool {
@@ -66,6 +68,8 @@ class Session {
   const Scenario& scenario() const { return scenario_; }
 
  private:
+  std::optional<Refusal> check_sound();
+  std::optional<Refusal> check_line();
   std::optional<Refusal> check_drivers();
   std::optional<Refusal> check_folder();
   std::optional<Refusal> load(const DriverWanted& wanted);
@@ -73,12 +77,18 @@ class Session {
     if (trace_ != nullptr) trace_->write();
   }
   void play();
+  void use_line();
+  // Runs until the application is done; false: it never got there, and that was said. `how_far` says how far it got.
+  bool run_application(const lab::Task& task, const std::uint32_t& thread, const std::function<std::string()>& how_far);
+  bool application_was_refused(const std::string& opens, const char* failed_at, std::int32_t status);
+  void work();
   void idle();
   void unload();
   void onlooker_sees_the_end();
   bool ended_early();  // and notes how
   void say(Verdict verdict, const std::string& sentence);
   void hear(Report& report);
+  void hear_line(Report& report, const std::vector<RoutineLatency>& routines);
   RoutineName name_of(std::uintptr_t routine);
 
   const RunArguments& arguments_;
@@ -86,12 +96,15 @@ class Session {
   Onlooker onlooker_;
   Scenario scenario_;
   std::optional<Recording> recording_;
-  std::filesystem::path folder_;  // of out.wav and the rest
+  std::string to_receive_, to_send_;  // over a serial line
+  std::filesystem::path folder_;      // of out.wav and the rest
   bool folder_is_temporary_ = false;
 
   // Destroyed from the last to the first: the machine goes before what it calls.
   Player player_;
+  Terminal terminal_;
   std::unique_ptr<qtest::QemuBoard> board_;
+  Cards cards_;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> trace_file_{nullptr, &std::fclose};
   std::unique_ptr<Latency> latency_;
   std::unique_ptr<ChainWaits> waits_;
@@ -100,7 +113,7 @@ class Session {
   std::unique_ptr<lab::Machine> machine_;
   std::unique_ptr<Pause> pause_;
 
-  std::uintptr_t sound_driver_ = 0, sound_driver_size_ = 0;  // its image
+  std::uintptr_t worked_driver_ = 0, worked_driver_size_ = 0;  // the image of the driver that the application uses
   std::unordered_map<std::uintptr_t, RoutineName> names_;
   std::vector<std::string> loaded_;
   std::optional<Verdict> verdict_;  // an end that is worse than drop-outs

@@ -24,8 +24,9 @@ Result<std::unique_ptr<qtest::QemuBoard>> start_board(const Scenario& scenario, 
   qtest::QemuConfig config;
   config.program = qemu_program();
   for (const DeviceWanted& device : scenario.devices) {
+    if (device.is_card()) continue;
     const std::string output = "wav-" + device.name;
-    const bool is_recorded = &device == &scenario.devices.front();
+    const bool is_recorded = &device == scenario.sound_card();
     config.outputs.push_back({.id = output,
                               .path = is_recorded ? wav.string() : "/dev/null",
                               .frequency = device.rate,

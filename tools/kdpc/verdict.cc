@@ -3,7 +3,10 @@
 
 #include <algorithm>
 
+#include <fstream>
+
 #include "tools/kdpc/culprits.h"
+#include "tools/kdpc/line_report.h"
 #include "tools/kdpc/session.h"
 #include "tools/kdpc/stop_text.h"
 
@@ -43,12 +46,62 @@ std::string dropouts_sentence(const Report& report, const std::string& what) {
                                 number(static_cast<double>(chain.ended_ns - chain.began_ns) / 1e6));
 }
 
+// "a file", and of what was lost.
+std::string line_sentence(const Report& report) {
+  const LineReport& line = *report.line;
+  const auto file_name = [](const std::string& path) { return std::filesystem::path(path).filename().string(); };
+  std::string sentence;
+  if (!line.source.empty() && line.is_garbled) {
+    sentence = fmt::format("What was received is not what {} says.", file_name(line.source));
+  } else if (!line.source.empty() && line.lost() != 0) {
+    sentence = fmt::format("{} of {} bytes were lost while {} was received at {} baud: {} in the chip, in {} place{}; {} later.", line.lost(),
+                           line.source_bytes, file_name(line.source), line.baud, line.lost_in_chip, line.losses.size(),
+                           line.losses.size() == 1 ? "" : "s", line.lost_later);
+  } else if (!line.source.empty()) {
+    sentence = fmt::format("Clean: {} was received at {} baud, every one of its {} bytes.", file_name(line.source), line.baud, line.source_bytes);
+  }
+  if (!line.send_source.empty())
+    sentence += fmt::format("{}{} was sent, and the far end {}.", sentence.empty() ? "" : "\n", file_name(line.send_source),
+                            line.is_heard_whole ? fmt::format("has heard every one of its {} bytes", line.send_bytes)
+                                                : fmt::format("has heard {} bytes, which are not its {}", line.heard_bytes, line.send_bytes));
+  if (line.lost_in_chip == 0) return sentence;
+  if (report.culprits.empty()) return sentence + "\nNobody was in the way of the port's interrupts for that long.";
+  const Culprit& culprit = report.culprits.front();
+  std::uint64_t waited = 0;
+  for (const LineLoss& loss : line.losses) waited = std::max(waited, loss.isr_waited_ns);
+  return sentence + fmt::format(
+                        "\nThe culprit is {}: its {} {} kept processor {} for up to {} ms."
+                        "\nBecause of it {} waited {} ms, and the chip has room for what comes in {} ms.",
+                        culprit.name.driver, culprit.kind, culprit.name.place(), culprit.processor, number(static_cast<double>(culprit.ran_ns) / 1e6),
+                        line.isr.text(), number(static_cast<double>(waited) / 1e6), number(static_cast<double>(line.fifo_ns) / 1e6));
+}
+
 void judge(Report& report, const Scenario& scenario) {
   const Expectations& expect = scenario.expect;
-  const bool complete = report.verdict == Verdict::Clean || report.verdict == Verdict::Dropouts;
+  const bool complete = report.verdict == Verdict::Clean || report.verdict == Verdict::Dropouts || report.verdict == Verdict::LostBytes;
   const auto add = [&](std::string name, std::string wanted, std::string actual, bool met) {
     report.expectations.push_back({std::move(name), std::move(wanted), std::move(actual), met});
   };
+  const auto add_culprit = [&] {
+    if (!expect.culprit) return;
+    const std::string actual = report.culprits.empty() ? "none" : report.culprits.front().name.driver;
+    // The report calls a driver by its file; a scenario may call it otherwise.
+    const auto named =
+        std::find_if(scenario.drivers.begin(), scenario.drivers.end(), [&](const DriverWanted& driver) { return driver.name == *expect.culprit; });
+    add("culprit", *expect.culprit, actual, actual == (named == scenario.drivers.end() ? *expect.culprit : named->file.stem().string()));
+  };
+  if (report.line && complete) {
+    const LineReport& line = *report.line;
+    const Range none{0, 0, false, "0"};
+    const Range& lost = expect.lost_bytes ? *expect.lost_bytes : none;
+    if (!line.source.empty())
+      add("lost_bytes", lost.text, line.is_garbled ? "something else" : fmt::format("{}", line.lost()),
+          !line.is_garbled && lost.has(static_cast<double>(line.lost())));
+    if (!line.send_source.empty())
+      add("heard_bytes", fmt::format("{}", line.send_bytes), line.is_heard_whole ? fmt::format("{}", line.heard_bytes) : "something else",
+          line.is_heard_whole);
+    add_culprit();
+  }
   if (report.sound && complete) {
     const Sound& sound = *report.sound;
     const Range none{0, 0, false, "0"};
@@ -56,13 +109,7 @@ void judge(Report& report, const Scenario& scenario) {
     if (expect.dropouts || !expect.total_ms)
       add("dropouts", dropouts.text, fmt::format("{}", sound.dropouts.size()), dropouts.has(static_cast<double>(sound.dropouts.size())));
     if (expect.total_ms) add("total_ms", expect.total_ms->text, number(sound.total_ms), expect.total_ms->has(sound.total_ms));
-    if (expect.culprit) {
-      const std::string actual = report.culprits.empty() ? "none" : report.culprits.front().name.driver;
-      // The report calls a driver by its file; a scenario may call it otherwise.
-      const auto named =
-          std::find_if(scenario.drivers.begin(), scenario.drivers.end(), [&](const DriverWanted& driver) { return driver.name == *expect.culprit; });
-      add("culprit", *expect.culprit, actual, actual == (named == scenario.drivers.end() ? *expect.culprit : named->file.stem().string()));
-    }
+    add_culprit();
   }
   if (expect.bugcheck)
     add("bugcheck", *expect.bugcheck, report.bugcheck ? report.bugcheck->name : "none",
@@ -117,6 +164,35 @@ void Session::hear(Report& report) {
   report.sound = std::move(sound);
 }
 
+// Compares what the application has received, and what the far end has heard, with what was sent.
+void Session::hear_line(Report& report, const std::vector<RoutineLatency>& routines) {
+  const WorkloadWanted& workload = *scenario_.workload;
+  LineReport line;
+  line.baud = workload.baud;
+  line.has_counts = terminal_.has_counts;
+  line.counted_chip_overruns = terminal_.chip_overruns;
+  line.counted_ring_overruns = terminal_.ring_overruns;
+  const std::string_view received(terminal_.room.data(), terminal_.received);
+  const std::string heard = cards_.line->received_text();
+  line.source = workload.receive.string();
+  if (!workload.send.empty()) {
+    line.send_source = workload.send.string();
+    line.send_bytes = to_send_.size();
+    line.heard_bytes = heard.size();
+    line.is_heard_whole = heard == to_send_;
+  }
+  for (const RoutineLatency& routine : routines)
+    if (routine.kind == ActivityKind::Isr && routine.routine - worked_driver_ < worked_driver_size_) line.isr = name_of(routine.routine);
+  report.line = std::move(line);
+  constexpr unsigned kFifo = 16, kBitsOfCharacter = 10;
+  const LineEvidence evidence{to_receive_, received, cards_.line->overruns(), &waits_->waits(),
+                              std::uint64_t{1'000'000'000} * kFifo * kBitsOfCharacter / workload.baud};
+  find_losses(report, evidence, routines, [this](std::uintptr_t routine) { return name_of(routine); });
+  if (folder_is_temporary_) return;
+  if (!workload.receive.empty()) std::ofstream(folder_ / "received.bin", std::ios::binary) << received;
+  if (!workload.send.empty()) std::ofstream(folder_ / "heard.bin", std::ios::binary) << heard;
+}
+
 Report Session::finish() {
   ended_early();
   write_trace();
@@ -167,12 +243,13 @@ Report Session::finish() {
     return left_is_isr != right_is_isr ? left_is_isr : left.total_ns > right.total_ns;
   });
 
-  if (scenario_.workload && (!verdict_ || *verdict_ == Verdict::Interrupted)) hear(report);
+  const bool uses_line = scenario_.workload && scenario_.workload->uses_line();
+  if (scenario_.workload && (!verdict_ || *verdict_ == Verdict::Interrupted)) uses_line ? hear_line(report, routines) : hear(report);
   LatenessEvidence evidence;
   evidence.audio_dpcs = latency_->worst();
   evidence.waits = &waits_->waits();
   evidence.started_ns = player_.began_ns;
-  if (scenario_.workload)
+  if (scenario_.workload && !uses_line)
     evidence.buffered_ns = static_cast<std::uint64_t>(scenario_.workload->period_ms * 1e6 * 2 * (scenario_.workload->outstanding + 4));
   find_culprits(report, evidence, routines, name);
 
@@ -183,6 +260,10 @@ Report Session::finish() {
   } else if (error != report.findings.end()) {  // the run went on after it
     report.verdict = Verdict::Finding;
     report.sentence = fmt::format("Finding {} in {}: {}", error->id, error->place.text(), error->sentence);
+  } else if (report.line) {
+    const LineReport& line = *report.line;
+    report.sentence = line_sentence(report);
+    if (line.lost() != 0 || line.is_garbled || !line.is_heard_whole) report.verdict = Verdict::LostBytes;
   } else if (report.sound && !report.sound->dropouts.empty()) {
     report.verdict = Verdict::Dropouts;
     report.sentence = dropouts_sentence(report, what);

@@ -6,6 +6,7 @@
  *   Count      how often altogether; 0: without end (0)
  *   RunUs      how long each time (0)
  *   Processor  where; 0xffffffff: where the timer was set (0)
+ *   Level      at which IRQL: DISPATCH_LEVEL keeps threads and DPCs away, a higher one interrupts too (2)
  *   Mode       0  it stalls, in slices of 50 us, as one waits for hardware
  *              1  it counts, and calls nobody: only the clock can tell how long that takes
  *              2  as 0, but after each PieceUs (100) it queues itself again and lets other DPCs go first: long in total, in no DPC's way. Threads
@@ -20,9 +21,10 @@ static KTIMER HogTimer;
 static KDPC HogTimerDpc; /* a run begins */
 static KDPC HogPieceDpc; /* … and goes on, in mode 2 */
 static ULONG HogCountLeft, HogCountIsLimited, HogRunUs, HogMode, HogPieceUs;
-static ULONG HogLeftUs;                 /* of this run, in mode 2 */
-static ULONG HogTurnsPerMs;             /* of Turn(), measured when the driver is loaded */
-static volatile ULONG HogTurns;         /* memory, or the compiler would do the sum without counting */
+static KIRQL HogLevel;
+static ULONG HogLeftUs;         /* of this run, in mode 2 */
+static ULONG HogTurnsPerMs;     /* of Turn(), measured when the driver is loaded */
+static volatile ULONG HogTurns; /* memory, or the compiler would do the sum without counting */
 static volatile LONG HogLeaving;
 
 DRIVER_INITIALIZE DriverEntry;
@@ -58,6 +60,7 @@ static ULONG MeasureTurnsPerMs(VOID) {
 }
 
 static VOID HogRun(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  KIRQL OldIrql;
   UNREFERENCED_PARAMETER(Dpc);
   UNREFERENCED_PARAMETER(Context);
   UNREFERENCED_PARAMETER(Argument1);
@@ -66,17 +69,16 @@ static VOID HogRun(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
     if (HogCountLeft == 0) return;
     if (--HogCountLeft == 0) KeCancelTimer(&HogTimer);
   }
+  KeRaiseIrql(HogLevel, &OldIrql);
   switch (HogMode) {
-    case HogCount:
-      Turn((ULONG)((ULONGLONG)HogTurnsPerMs * HogRunUs / 1000));
-      break;
+    case HogCount: Turn((ULONG)((ULONGLONG)HogTurnsPerMs * HogRunUs / 1000)); break;
     case HogPieces:
       HogLeftUs += HogRunUs;
       KeInsertQueueDpc(&HogPieceDpc, NULL, NULL);
       break;
-    default:
-      Stall(HogRunUs);
+    default: Stall(HogRunUs);
   }
+  KeLowerIrql(OldIrql);
 }
 
 static VOID HogRunPiece(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
@@ -99,8 +101,13 @@ NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) 
   HogRunUs = ReadParameter(RegistryPath, L"RunUs", 0);
   HogMode = ReadParameter(RegistryPath, L"Mode", HogStall);
   HogPieceUs = ReadParameter(RegistryPath, L"PieceUs", 100);
+  HogLevel = (KIRQL)ReadParameter(RegistryPath, L"Level", DISPATCH_LEVEL);
   if (HogMode > HogPieces || HogPieceUs == 0) {
     DbgPrint("hog: Mode %u is none of 0, 1 and 2, or PieceUs %u is not above 0\n", HogMode, HogPieceUs);
+    return STATUS_INVALID_PARAMETER;
+  }
+  if (HogLevel < DISPATCH_LEVEL || HogLevel > HIGH_LEVEL || (HogLevel != DISPATCH_LEVEL && HogMode == HogPieces)) {
+    DbgPrint("hog: Level %u is not from 2 to 15, or not 2 in mode 2, whose pieces are queued\n", HogLevel);
     return STATUS_INVALID_PARAMETER;
   }
   if (HogMode == HogCount) HogTurnsPerMs = MeasureTurnsPerMs();

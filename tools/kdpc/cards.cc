@@ -1,0 +1,39 @@
+#include "tools/kdpc/cards.h"
+
+namespace kdpc::tool {
+
+namespace {
+
+// Where PCs have their serial ports, in the order of COM1, COM2, …
+constexpr std::uint64_t kPorts[] = {0x3F8, 0x2F8, 0x3E8, 0x2E8};
+constexpr std::uint64_t kFirstConverter = 0xFE00'0000, kConverterStep = 0x1000;
+
+}  // namespace
+
+Cards make_cards(const Scenario& scenario) {
+  Cards made;
+  unsigned ports = 0, converters = 0;
+  for (const DeviceWanted& device : scenario.devices) {
+    if (!device.is_card()) continue;
+    if (made.board == nullptr) made.board = std::make_unique<cards::CardBoard>();
+    if (device.model == kUartModel) {
+      cards::SerialPort& port = made.board->add(cards::SerialPortWish{.name = device.name,
+                                                                      .base = kPorts[ports++],
+                                                                      .line = static_cast<int>(device.line),
+                                                                      .far = {.baud = device.baud},
+                                                                      .gap = device.gap_ns,
+                                                                      .obeys_rts = device.obeys_rts});
+      if (made.line == nullptr) made.line = &port;
+    } else {
+      made.board->add(cards::ConverterWish{.name = device.name,
+                                           .base = kFirstConverter + kConverterStep * converters++,
+                                           .line = static_cast<int>(device.line),
+                                           .conversion = device.conversion_ns,
+                                           .dead_after = device.dead_after,
+                                           .stuck_after = device.stuck_after});
+    }
+  }
+  return made;
+}
+
+}  // namespace kdpc::tool

@@ -1,0 +1,56 @@
+#include "tools/kdpc/scenario_devices.h"
+
+#include <fmt/format.h>
+
+namespace kdpc::tool {
+
+namespace {
+
+// Of a card of our own.
+void read_card(TomlTable& table, DeviceWanted& device) {
+  if (const auto line = table.integer("line", 0, 15)) device.line = static_cast<unsigned>(*line);
+  if (device.model == kUartModel) {
+    if (const auto baud = table.integer("baud", 50, 921'600)) device.baud = static_cast<unsigned>(*baud);
+    if (const auto gap = table.number("gap_us", 0, 1e6)) device.gap_ns = static_cast<std::uint64_t>(*gap * 1000);
+    if (const auto flow = table.choice("flow", {"none", "rts"})) device.obeys_rts = *flow == "rts";
+  } else {
+    if (const auto time = table.number("conversion_us", 0.1, 1e6)) device.conversion_ns = static_cast<std::uint64_t>(*time * 1000);
+    if (const auto count = table.integer("dead_after", 0, 1'000'000'000)) device.dead_after = static_cast<std::uint64_t>(*count);
+    if (const auto count = table.integer("stuck_after", 0, 1'000'000'000)) device.stuck_after = static_cast<std::uint64_t>(*count);
+  }
+  table.done();
+}
+
+}  // namespace
+
+void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems) {
+  if (raw == nullptr) return;
+  for (const auto& [key, value] : *raw) {
+    DeviceWanted device;
+    device.name = std::string(key.str());
+    const std::string path = "devices." + device.name;
+    if (!value.is_table()) {
+      problems.add(value, fmt::format("'{0}' must be a table, written [{0}], but this is {1}", path, kind_of(value)));
+      continue;
+    }
+    TomlTable table(value.as_table(), path, problems);
+    device.position = table.position();
+    table.need("model", "one of QEMU's sound cards, model = \"AC97\", or a card of our own, model = \"16550\"");
+    if (const auto model = table.choice("model", {"AC97", kHdaModel, kUartModel, kConverterModel})) device.model = *model;
+    if (device.is_card()) {
+      read_card(table, device);
+      scenario.devices.push_back(std::move(device));
+      continue;
+    }
+    if (const auto slot = table.integer("slot", 4, 15)) device.slot = static_cast<unsigned>(*slot);
+    if (const auto period = table.integer("timer_period_us", 10, 10000)) device.timer_period_us = static_cast<unsigned>(*period);
+    if (const auto channels = table.integer("channels", 2, 2)) device.channels = static_cast<unsigned>(*channels);
+    (void)table.choice("format", {"s16"});
+    if (const auto rate = table.integer("rate", 8000, 192000); rate && *rate != 48000)
+      table.wrong("rate", fmt::format("an {} plays 48000 frames a second, not {}", device.model.empty() ? "AC97" : device.model, *rate));
+    table.done();
+    scenario.devices.push_back(std::move(device));
+  }
+}
+
+}  // namespace kdpc::tool
