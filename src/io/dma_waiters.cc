@@ -152,8 +152,8 @@ void release(MapRegisters* registers) {
 }
 
 bool is_live(const MapRegisters* registers, const Adapter& adapter) {
-  const PoolBlock* block = sys().pool.contains(registers) ? reinterpret_cast<const PoolBlock*>(registers) - 1 : nullptr;
-  return block != nullptr && block->magic == Pool::kAllocated && block->tag == kTransferTag && registers->adapter == &adapter;
+  const PoolBlock* block = sys().pool.block_at(registers);
+  return block != nullptr && block->tag == kTransferTag && registers->adapter == &adapter;
 }
 
 // Now, or when somebody frees what is missing.

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "kernel/bugcheck.h"
+#include "kernel/pageable.h"
 #include "kernel/spinlock.h"
 #include "kernel/system.h"
 #include "wdk/cast.h"
@@ -65,6 +66,7 @@ class Guard {
 
  private:
   Locked<Irql::Dispatch> locked_;
+  MayTouchPageable what_callers_gave_{locked_.previous()};
 };
 
 // A sentence for people in the trace and among what drivers printed; the run goes on. Any level.

@@ -4,6 +4,7 @@
 
 #include "io/dma.h"
 #include "io/registers.h"
+#include "machine/host.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io::mdl {
@@ -17,12 +18,14 @@ std::size_t room_for_pages(const MDL* mdl) {
   std::size_t bytes = static_cast<std::size_t>(std::max<CSHORT>(mdl->Size, 0));
   if (sys().pool.contains(mdl)) {
     const PoolBlock* block = sys().pool.find(mdl);
-    bytes = block == nullptr ? 0 : as_parameter(block + 1) + block->size - as_parameter(mdl);
+    bytes = block == nullptr ? 0 : as_parameter(sys().pool.payload_of(*block)) + block->size - as_parameter(mdl);
   }
   return bytes < sizeof(MDL) ? 0 : (bytes - sizeof(MDL)) / sizeof(PFN_NUMBER);
 }
 
-void fill_pages(MDL* mdl) {
+}  // namespace
+
+void describe(MDL* mdl) {
   PFN_NUMBER* pages = MmGetMdlPfnArray(mdl);
   const ULONG count = ADDRESS_AND_SIZE_TO_SPAN_PAGES(MmGetMdlVirtualAddress(mdl), mdl->ByteCount);
   if (sys().pool.contains(mdl) && count > room_for_pages(mdl))
@@ -30,8 +33,6 @@ void fill_pages(MDL* mdl) {
               "An MDL describes more memory than it has room for: it is freed, or was never initialised.", "0xCD");
   for (ULONG page = 0; page < count; ++page) pages[page] = physical_address(static_cast<const char*>(mdl->StartVa) + page * PAGE_SIZE) >> PAGE_SHIFT;
 }
-
-}  // namespace
 
 MDL* allocate(void* address, std::size_t size, const void* owner) {
   const std::size_t bytes = MmSizeOfMdl(address, size);
@@ -45,11 +46,13 @@ MDL* allocate(void* address, std::size_t size, const void* owner) {
 void free(MDL* mdl) { discard(mdl, kMdlTag); }
 
 void lock(MDL* mdl) {
-  fill_pages(mdl);
+  describe(mdl);
+  host::lock_pages(MmGetMdlVirtualAddress(mdl), mdl->ByteCount);
   mdl->MdlFlags = static_cast<CSHORT>(mdl->MdlFlags | MDL_PAGES_LOCKED);
 }
 
 void unlock(MDL* mdl) {
+  if ((mdl->MdlFlags & MDL_PAGES_LOCKED) != 0) host::unlock_pages(MmGetMdlVirtualAddress(mdl), mdl->ByteCount);
   mdl->MdlFlags = static_cast<CSHORT>(mdl->MdlFlags & ~(MDL_PAGES_LOCKED | MDL_MAPPED_TO_SYSTEM_VA | MDL_WRITE_OPERATION));
   mdl->MappedSystemVa = nullptr;
 }
@@ -141,8 +144,8 @@ VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddres
 
 VOID NTAPI MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList) {
   KDPC_ROUTINE(MmBuildMdlForNonPagedPool);
-  mdl::lock(MemoryDescriptorList);
-  MemoryDescriptorList->MdlFlags = static_cast<CSHORT>((MemoryDescriptorList->MdlFlags & ~MDL_PAGES_LOCKED) | MDL_SOURCE_IS_NONPAGED_POOL);
+  mdl::describe(MemoryDescriptorList);
+  MemoryDescriptorList->MdlFlags = static_cast<CSHORT>(MemoryDescriptorList->MdlFlags | MDL_SOURCE_IS_NONPAGED_POOL);
   MemoryDescriptorList->MappedSystemVa = MmGetMdlVirtualAddress(MemoryDescriptorList);
 }
 
@@ -231,9 +234,13 @@ VOID NTAPI MmFreeContiguousMemory(PVOID BaseAddress) {
 
 PVOID NTAPI MmLockPagableDataSection(PVOID AddressWithinSection) {
   KDPC_ROUTINE(MmLockPagableDataSection);
-  return AddressWithinSection;  // nothing is ever paged out
+  host::lock_section(AddressWithinSection);
+  return AddressWithinSection;
 }
 
-VOID NTAPI MmUnlockPagableImageSection(PVOID) { KDPC_ROUTINE(MmUnlockPagableImageSection); }
+VOID NTAPI MmUnlockPagableImageSection(PVOID ImageSectionHandle) {
+  KDPC_ROUTINE(MmUnlockPagableImageSection);
+  host::unlock_section(ImageSectionHandle);
+}
 
 }  // extern "C"

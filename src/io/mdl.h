@@ -7,6 +7,7 @@ namespace kdpc::io::mdl {
 // At most Dispatch. Null: no memory. `owner`: the driver's call, if it must free the MDL itself.
 MDL* allocate(void* address, std::size_t size, const void* owner = nullptr);
 void free(MDL* mdl);
+void describe(MDL* mdl);  // fills in its pages
 void lock(MDL* mdl);
 void unlock(MDL* mdl);
 // Unlocks and frees it and all that follow it.

@@ -61,6 +61,7 @@ void boot(const BootParameters& parameters) {
   system.events.initialize();
   system.resources.initialize();
   system.pool.initialize(parameters.memory + pool_offset, parameters.size - pool_offset);
+  system.pool.initialize_paged(parameters.paged, parameters.paged_size, parameters.paged_view);
   for (unsigned number = 0; number < parameters.processors; ++number) initialize(system.processors[number], number);
   for (unsigned number = 0; number < parameters.processors; ++number) give_idle_thread(system.processors[number]);
   job::initialize(system.jobs);

@@ -154,8 +154,8 @@ struct ThreadEnded    { static constexpr const char* name = "thread-ended";    s
 struct WorkQueued     { static constexpr const char* name = "work-queued";     Address item; Address routine; std::uint8_t queue;
                         template <class V> void fields(V&& v) const { v("item", item); v("routine", routine); v("queue", queue); } };
 
-struct PoolAllocated  { static constexpr const char* name = "pool-allocated";  Address block; std::uint64_t size; std::uint32_t tag;
-                        template <class V> void fields(V&& v) const { v("block", block); v("size", size); v("tag", tag); } };
+struct PoolAllocated  { static constexpr const char* name = "pool-allocated";  Address block; std::uint64_t size; std::uint32_t tag; bool paged = false;
+                        template <class V> void fields(V&& v) const { v("block", block); v("size", size); v("tag", tag); v("paged", paged); } };
 struct PoolFreed      { static constexpr const char* name = "pool-freed";      Address block; std::uint64_t size; std::uint32_t tag;
                         template <class V> void fields(V&& v) const { v("block", block); v("size", size); v("tag", tag); } };
 // A driver's image is about to go; nothing of it may be left behind.
@@ -180,8 +180,9 @@ struct IrpCancelled   { static constexpr const char* name = "irp-cancelled";   A
 // `text` is valid during the call only.
 struct DebugPrinted   { static constexpr const char* name = "debug-printed";   const char* text; std::uint32_t length;
                         template <class V> void fields(V&& v) const { v("text", text); v("length", length); } };
-struct Bugchecked     { static constexpr const char* name = "bugchecked";      std::uint32_t code; std::uint64_t p1; std::uint64_t p2; std::uint64_t p3; std::uint64_t p4;
-                        template <class V> void fields(V&& v) const { v("code", code); v("p1", Address::at(p1)); v("p2", Address::at(p2)); v("p3", Address::at(p3)); v("p4", Address::at(p4)); } };
+// `pageable`: the address, p1, is that of pageable memory.
+struct Bugchecked     { static constexpr const char* name = "bugchecked";      std::uint32_t code; std::uint64_t p1; std::uint64_t p2; std::uint64_t p3; std::uint64_t p4; bool pageable = false;
+                        template <class V> void fields(V&& v) const { v("code", code); v("p1", Address::at(p1)); v("p2", Address::at(p2)); v("p3", Address::at(p3)); v("p4", Address::at(p4)); v("pageable", pageable); } };
 
 // clang-format on
 

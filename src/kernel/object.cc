@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernel/bugcheck.h"
+#include "kernel/pageable.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "this_machine.h"
@@ -30,6 +31,7 @@ class DispatcherLocked {
 
  private:
   Irql previous_;
+  MayTouchPageable names_{previous_};
 };
 
 Handle* find_handle_locked(std::uintptr_t value) {

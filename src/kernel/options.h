@@ -24,6 +24,9 @@ struct Options {
   enum class LatchedChain : std::uint8_t { FullPass, LastClaims } latched_chain = LatchedChain::FullPass;            // INT-15
   enum class WaitCheck : std::uint8_t { Entry, Late } wait_check = WaitCheck::Entry;                                 // WAIT-3
 
+  // on: pageable memory is taken away at DISPATCH_LEVEL and above, as by Driver Verifier (SEMANTICS 12.1); off: it is always there.
+  enum class PageTrim : std::uint8_t { On, Off } page_trim = PageTrim::On;  // IRQL-2
+
   // nt52: IoConnectInterruptEx as drivers link it before Vista, where it knows the fully specified version only.
   enum class ConnectInterruptEx : std::uint8_t { Vista, Nt52 } connect_interrupt_ex = ConnectInterruptEx::Vista;  // INT-12
   enum class MessageLock : std::uint8_t { PerMessage, Shared } message_lock = MessageLock::PerMessage;            // INT-9

@@ -36,81 +36,95 @@ unsigned char* payload_of(PoolBlock& block) { return reinterpret_cast<unsigned c
 
 void Pool::initialize(std::byte* base, std::size_t size) {
   lock_.initialize();
-  base_ = base;
-  size_ = size;
-  used_ = 0;
   sequence_ = 0;
   live_ = 0;
-  for (unsigned index = 0; index < kClasses; ++index) free_first_[index] = free_last_[index] = nullptr;
+  arenas_[0] = {base, size, 0, 0, {}, {}};
+  arenas_[1] = {};
 }
+
+void Pool::initialize_paged(std::byte* base, std::size_t size, std::ptrdiff_t view) { arenas_[1] = {base, size, view, 0, {}, {}}; }
 
 std::size_t Pool::span_of(const PoolBlock& block) {
   return sizeof(PoolBlock) + (block.size_class == kFiller ? block.size : class_size(block.size_class));
 }
 
+// With the lock. A free block, or the next of those that were never handed out; null: no memory.
+PoolBlock* Pool::take(PoolArena& arena, unsigned index) {
+  if (PoolBlock* block = arena.free_first[index]; block != nullptr) {
+    arena.free_first[index] = block->next_free;
+    if (arena.free_first[index] == nullptr) arena.free_last[index] = nullptr;
+    return block;
+  }
+  std::size_t gap = 0;
+  if (class_size(index) > kPage) {  // all blocks of such a class, as a smaller one may come back as one of a page or more
+    gap = (kPage - (reinterpret_cast<std::uintptr_t>(arena.base) + arena.used + sizeof(PoolBlock)) % kPage) % kPage;
+    if (gap != 0 && gap < sizeof(PoolBlock)) gap += kPage;
+  }
+  if (arena.used + gap + sizeof(PoolBlock) + class_size(index) > arena.size) return nullptr;
+  std::byte* const view = arena.base + arena.view;
+  if (gap != 0) {
+    auto* filler = reinterpret_cast<PoolBlock*>(view + arena.used);
+    *filler = PoolBlock{kFree, 0, gap - sizeof(PoolBlock), nullptr, kFiller, PoolType::NonPaged, {}, 0, 0};
+    arena.used += gap;
+  }
+  auto* block = reinterpret_cast<PoolBlock*>(view + arena.used);
+  arena.used += sizeof(PoolBlock) + class_size(index);
+  return block;
+}
+
 void* Pool::allocate(std::size_t size, std::uint32_t tag, PoolType type, std::uintptr_t caller) {
-  if (size > size_ / 2) return nullptr;
+  PoolArena& arena = arenas_[static_cast<unsigned>(type)];
+  if (size > arena.size / 2) return nullptr;
   const unsigned index = class_for(size + kGuard);
   if (index >= kClasses) return nullptr;
   PoolBlock* block;
   {
     Locked<Irql::High> locked(lock_, LockKind::System);
-    block = free_first_[index];
-    if (block != nullptr) {
-      free_first_[index] = block->next_free;
-      if (free_first_[index] == nullptr) free_last_[index] = nullptr;
-    } else {
-      std::size_t gap = 0;
-      if (class_size(index) > kPage) {  // all blocks of such a class, as a smaller one may come back as one of a page or more
-        gap = (kPage - (reinterpret_cast<std::uintptr_t>(base_) + used_ + sizeof(PoolBlock)) % kPage) % kPage;
-        if (gap != 0 && gap < sizeof(PoolBlock)) gap += kPage;
-      }
-      if (used_ + gap + sizeof(PoolBlock) + class_size(index) > size_) return nullptr;
-      if (gap != 0) {
-        auto* filler = reinterpret_cast<PoolBlock*>(base_ + used_);
-        *filler = PoolBlock{kFree, 0, gap - sizeof(PoolBlock), nullptr, kFiller, type, {}, 0, 0};
-        used_ += gap;
-      }
-      block = reinterpret_cast<PoolBlock*>(base_ + used_);
-      used_ += sizeof(PoolBlock) + class_size(index);
-    }
+    block = take(arena, index);
+    if (block == nullptr) return nullptr;
     *block = PoolBlock{kAllocated, tag, size, nullptr, index, type, {}, caller, ++sequence_};
     ++live_;
   }
   std::memset(payload_of(*block), kFreshByte, size);
   std::memset(payload_of(*block) + size, kGuardByte, kGuard);
-  Machine::observe(PoolAllocated{payload_of(*block), size, tag});
-  return payload_of(*block);
+  void* const memory = payload_of(*block) - arena.view;
+  Machine::observe(PoolAllocated{memory, size, tag, type == PoolType::Paged});
+  return memory;
 }
 
 void Pool::free(void* memory, std::uint32_t tag, std::uintptr_t caller) {
-  auto* block = static_cast<PoolBlock*>(memory) - 1;
-  if (!contains(memory) || reinterpret_cast<std::uintptr_t>(memory) % 16 != 0 || (block->magic != kAllocated && block->magic != kFree))
+  const PoolArena* known = arena_of(memory);
+  if (known == nullptr || reinterpret_cast<std::uintptr_t>(memory) % 16 != 0)
     bug_check(stop::BadPoolCaller, {0x46, as_parameter(memory), 0, 0}, "Memory was freed that the pool never handed out.", "IRQL-7");
+  PoolArena& arena = arenas_[known - arenas_];
+  auto* block = reinterpret_cast<PoolBlock*>(static_cast<std::byte*>(memory) + arena.view) - 1;
+  if (block->magic != kAllocated && block->magic != kFree)
+    bug_check(stop::BadPoolCaller, {0x46, as_parameter(memory), 0, 0}, "Memory was freed that the pool never handed out.", "IRQL-7");
+  const std::byte* const header = static_cast<std::byte*>(memory) - sizeof(PoolBlock);
   if (block->magic == kFree)
-    bug_check(stop::BadPoolCaller, {7, 0, as_parameter(block), as_parameter(memory)}, "A pool block was freed twice.", "IRQL-7");
+    bug_check(stop::BadPoolCaller, {7, 0, as_parameter(header), as_parameter(memory)}, "A pool block was freed twice.", "IRQL-7");
   if (tag != 0 && tag != block->tag)
     bug_check(stop::BadPoolCaller, {0xA, as_parameter(memory), block->tag, tag},
               "A pool block was freed with another tag than it was allocated with.", "IRQL-7");
   const unsigned char* guard = payload_of(*block) + block->size;
   for (std::size_t index = 0; index < kGuard; ++index)
     if (guard[index] != kGuardByte)
-      bug_check(stop::BadPoolHeader, {0x20, as_parameter(memory), as_parameter(guard + index), block->size},
+      bug_check(stop::BadPoolHeader, {0x20, as_parameter(memory), as_parameter(guard + index - arena.view), block->size},
                 "Something wrote past the end of a pool block.", "IRQL-7");
   std::uint32_t live = kAllocated;
   if (!__atomic_compare_exchange_n(&block->magic, &live, kFree, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-    bug_check(stop::BadPoolCaller, {7, 0, as_parameter(block), as_parameter(memory)}, "A pool block was freed by two processors at once.", "IRQL-7");
+    bug_check(stop::BadPoolCaller, {7, 0, as_parameter(header), as_parameter(memory)}, "A pool block was freed by two processors at once.", "IRQL-7");
   Machine::observe(PoolFreed{memory, block->size, block->tag});
-  std::memset(memory, kStaleByte, block->size);
+  std::memset(payload_of(*block), kStaleByte, block->size);
   Locked<Irql::High> locked(lock_, LockKind::System);
   block->caller = caller;
   block->next_free = nullptr;
-  if (free_last_[block->size_class] != nullptr) {
-    free_last_[block->size_class]->next_free = block;
+  if (arena.free_last[block->size_class] != nullptr) {
+    arena.free_last[block->size_class]->next_free = block;
   } else {
-    free_first_[block->size_class] = block;
+    arena.free_first[block->size_class] = block;
   }
-  free_last_[block->size_class] = block;
+  arena.free_last[block->size_class] = block;
   --live_;
 }
 
@@ -120,6 +134,13 @@ const PoolBlock* Pool::find(const void* address) const {
     if (address >= payload && address < payload + block.size) found = &block;
   });
   return found;
+}
+
+const PoolBlock* Pool::block_at(const void* address) const {
+  const PoolArena* arena = arena_of(address);
+  if (arena == nullptr || static_cast<std::size_t>(static_cast<const std::byte*>(address) - arena->base) < sizeof(PoolBlock)) return nullptr;
+  const PoolBlock* block = reinterpret_cast<const PoolBlock*>(static_cast<const std::byte*>(address) + arena->view) - 1;
+  return block->magic == kAllocated ? block : nullptr;
 }
 
 namespace {

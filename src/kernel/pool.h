@@ -2,6 +2,9 @@
 //
 // Size classes with free lists above a bump pointer. Every block has a header with size, tag and state, and a guard behind the last byte;
 // freeing checks both. Freed memory is filled so that a stale pointer is seen.
+//
+// Nonpaged and paged pool are two arenas. A machine may take paged pool away from whoever touches it at Dispatch or above (kernel/pageable.h); the
+// pool itself works at High on a view of its own, so many bytes away from where drivers see the same memory.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -25,12 +28,25 @@ struct PoolBlock {
 };
 static_assert(sizeof(PoolBlock) % 16 == 0);
 
+struct PoolArena {
+  std::byte* base;            // I  as drivers see it
+  std::size_t size;           // I
+  std::ptrdiff_t view;        // I  from there to the pool's own view of the same bytes
+  std::size_t used;           // P  bytes from base that were ever handed out
+  PoolBlock* free_first[48];  // P  by size class, in the pool's view
+  PoolBlock* free_last[48];   // P
+
+  bool contains(const void* address) const { return address >= base && address < base + size; }
+};
+
 class Pool {
  public:
   void initialize(std::byte* base, std::size_t size);
-  std::byte* base() const { return base_; }
+  void initialize_paged(std::byte* base, std::size_t size, std::ptrdiff_t view);
+  std::byte* base() const { return arenas_[0].base; }  // of nonpaged pool
   const SpinLock& lock() const { return lock_; }
-  std::size_t used() const { return used_; }  // bytes from base() that were ever handed out
+  const PoolArena& arena(PoolType type) const { return arenas_[static_cast<unsigned>(type)]; }
+  const std::byte* payload_of(const PoolBlock& block) const { return reinterpret_cast<const std::byte*>(&block + 1) - arena(block.type).view; }
 
   // At most Dispatch. 16-byte aligned; page aligned from a page up. Null: no memory.
   void* allocate(std::size_t size, std::uint32_t tag, PoolType type = PoolType::NonPaged, std::uintptr_t caller = 0);
@@ -38,16 +54,19 @@ class Pool {
   void free(void* memory, std::uint32_t tag = 0, std::uintptr_t caller = 0);
   // The live block that contains `address`, or null.
   const PoolBlock* find(const void* address) const;
-  bool contains(const void* address) const { return address >= base_ && address < base_ + size_; }
+  // The live block that begins at `address`, or null.
+  const PoolBlock* block_at(const void* address) const;
+  bool contains(const void* address) const { return arena_of(address) != nullptr; }
   std::uint64_t live_blocks() const { return live_; }
 
   template <class Visit>
   void for_each_live(Visit&& visit) const {
-    for (std::byte* at = base_; at < base_ + used_;) {
-      const auto* block = reinterpret_cast<const PoolBlock*>(at);
-      if (block->magic == kAllocated) visit(*block, at + sizeof(PoolBlock));
-      at += span_of(*block);
-    }
+    for (const PoolArena& arena : arenas_)
+      for (std::byte* at = arena.base; at < arena.base + arena.used;) {
+        const auto* block = reinterpret_cast<const PoolBlock*>(at + arena.view);
+        if (block->magic == kAllocated) visit(*block, at + sizeof(PoolBlock));
+        at += span_of(*block);
+      }
   }
 
   static constexpr std::uint32_t kAllocated = 0x4c4f4f50;  // "POOL"
@@ -56,14 +75,16 @@ class Pool {
  private:
   static constexpr unsigned kClasses = 48;
   static std::size_t span_of(const PoolBlock& block);
+  const PoolArena* arena_of(const void* address) const {
+    for (const PoolArena& arena : arenas_)
+      if (arena.contains(address)) return &arena;
+    return nullptr;
+  }
+  PoolBlock* take(PoolArena& arena, unsigned index);
   SpinLock lock_;
-  std::byte* base_;
-  std::size_t size_;
-  std::size_t used_;
-  std::uint64_t sequence_;
-  std::uint64_t live_;
-  PoolBlock* free_first_[kClasses];
-  PoolBlock* free_last_[kClasses];
+  std::uint64_t sequence_;  // P
+  std::uint64_t live_;      // P
+  PoolArena arenas_[2];     //    by PoolType
 };
 
 constexpr std::uint32_t pool_tag(const char (&text)[5]) {

@@ -2,6 +2,7 @@
 
 #include "kernel/apc.h"
 #include "kernel/bugcheck.h"
+#include "kernel/pageable.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "this_machine.h"
@@ -85,6 +86,7 @@ bool PushLock::take_locked(bool shared, Thread& self) {
 void PushLock::acquire(bool shared) {
   check_before_acquiring(this);
   const Irql previous = scheduler::acquire_dispatcher_lock();
+  const MayTouchPageable the_lock(previous);
   Thread& self = *Machine::here().current_thread;
   const bool taken = take_locked(shared, self);
   if (!taken && is_checked() && read_locked().owner == &self)
@@ -109,6 +111,7 @@ void PushLock::acquire(bool shared) {
 bool PushLock::try_acquire(bool shared) {
   check_before_acquiring(this);
   const Irql previous = scheduler::acquire_dispatcher_lock();
+  const MayTouchPageable the_lock(previous);
   const bool taken = take_locked(shared, *Machine::here().current_thread);
   if (taken) Machine::observe(LockAcquired{this, LockKind::Push, false, LockForm::Try, shared});
   scheduler::release_dispatcher_lock(previous);
@@ -142,6 +145,7 @@ void PushLock::grant_locked(State state) {
 void PushLock::release(bool shared) {
   apc::check_normal_off(0xEB, this, "A push lock was released while APCs are enabled: KeLeaveCriticalRegion must be called after.", "LCK-3");
   const Irql previous = scheduler::acquire_dispatcher_lock();
+  const MayTouchPageable the_lock(previous);
   const Thread* self = Machine::here().current_thread;
   State state = read_locked();
   if (state.owner == nullptr && state.readers == 0) refuse(0x1007, this, nullptr, nullptr, "A push lock was released that nobody holds.");
@@ -160,6 +164,7 @@ void PushLock::release(bool shared) {
 
 bool PushLock::is_held_exclusive() const {
   const Irql previous = scheduler::acquire_dispatcher_lock();
+  const MayTouchPageable the_lock(previous);
   const bool exclusive = read_locked().owner != nullptr;
   scheduler::release_dispatcher_lock(previous);
   return exclusive;

@@ -1,6 +1,7 @@
 #include "kernel/rundown.h"
 
 #include "kernel/bugcheck.h"
+#include "kernel/pageable.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "this_machine.h"
@@ -52,6 +53,7 @@ void RundownReference::release(std::uint32_t count) {
 
 void RundownReference::release_while_waited_for(std::uint32_t count) {
   const Irql previous = scheduler::acquire_dispatcher_lock();
+  const MayTouchPageable the_reference(previous);
   RundownWait* waiter = wait_of(word_);
   if (waiter == nullptr || waiter->references < count) refuse_release(this);
   waiter->references -= count;
@@ -71,6 +73,7 @@ void RundownReference::wait_for_release() {
   RundownWait own{0, {}, nullptr};
   wait::initialize_event(own.over, ObjectType::NotificationEvent, false);
   const Irql previous = scheduler::acquire_dispatcher_lock();
+  const MayTouchPageable the_reference(previous);
   std::uintptr_t seen = word_;
   std::uintptr_t wanted;
   do {

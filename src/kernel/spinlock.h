@@ -61,6 +61,7 @@ class SCOPED_CAPABILITY Locked {
   }
   Locked(const Locked&) = delete;
   Locked& operator=(const Locked&) = delete;
+  Irql previous() const { return previous_; }
 
  private:
   SpinLock& lock_;

@@ -60,6 +60,9 @@ struct BootParameters {
   Options options;
   std::byte* memory = nullptr;  // zeroed; System first, the pool behind it
   std::size_t size = 0;
+  std::byte* paged = nullptr;  // zeroed memory for paged pool …
+  std::size_t paged_size = 0;
+  std::ptrdiff_t paged_view = 0;                  // … and how far from it the pool sees the same bytes, at every level
   std::int64_t system_time = 132223104000000000;  // 2020-01-01, 100 ns since 1601
 };
 

@@ -68,6 +68,7 @@ struct Thread {
   std::int16_t kernel_apc_disable;   // T  0 enabled, negative inside critical regions; who ends its wait may change it
   std::int16_t special_apc_disable;  // T  the same of guarded regions
   void* extended_saves;              // T  the innermost save of extended processor state (CTX-3)
+  std::uint8_t may_touch_pageable;   // T  MayTouchPageable scopes it is in
   bool is_worker;                    // I  of the system's: runs work items, and must not end
   ThreadRoutine* routine;            // I
   void* context;                     // I

@@ -6,7 +6,7 @@ const std::vector<Profile>& profiles() {
   static const std::vector<Profile> all = {
       {"strict", {}},
       {"checked", {{"irql_checks", "checked"}}},
-      {"free", {{"irql_checks", "free"}}},
+      {"free", {{"irql_checks", "free"}, {"page_trim", "off"}}},
       // Server 2003: before per-processor timer tables, charging by cycles, threaded DPCs and the DPC watchdog.
       {"nt52",
        {{"timer_table", "global"},

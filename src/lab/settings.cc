@@ -73,6 +73,7 @@ const std::vector<Setting>& all_settings() {
       choice("connect_interrupt_ex", &Options::connect_interrupt_ex, {"vista", "nt52"}),
       choice("message_lock", &Options::message_lock, {"per_message", "shared"}),
       choice("wait_check", &Options::wait_check, {"entry", "late"}),
+      choice("page_trim", &Options::page_trim, {"on", "off"}),
       choice("debug_filter", &Options::debug_filter, {"all", "windows"}),
       number("debug_mask", &Options::debug_mask),
       number("dpc_queue_depth", &Options::dpc_queue_depth, 1),

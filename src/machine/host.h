@@ -86,6 +86,14 @@ bool bus_write(BusSpace space, std::uint64_t address, unsigned width, std::uint6
 
 // Memory of the run that a driver's image owns: its writable sections become spans of the World.
 void add_span(void* base, std::size_t size);
+// Memory that may be touched below Dispatch only, whole pages; where the machine can see to it, it does. `write`, `execute`: what else than reading is
+// allowed below.
+void add_pageable(void* base, std::size_t size, bool write, bool execute);
+// Pages that stay, until they have been unlocked as often; others than pageable ones may be named, and are there anyway. Any level.
+void lock_pages(const void* address, std::size_t size);
+void unlock_pages(const void* address, std::size_t size);
+void lock_section(const void* address);  // all that was added together with this address
+void unlock_section(const void* address);
 
 // State (simulated machine only; elsewhere an error that says so). Spans, stacks and sinks; boards that can_rewind() only.
 struct Checkpoint;

@@ -32,21 +32,14 @@ void* allocate(PoolType type, SIZE_T size, ULONG tag, void* caller) {
 
 PoolType type_of(POOL_TYPE type) { return (type & 1) != 0 ? PoolType::Paged : PoolType::NonPaged; }
 
-// The live block of which `memory` is the beginning, or null.
-const PoolBlock* block_of(void* memory) {
-  if (!sys().pool.contains(memory)) return nullptr;
-  const PoolBlock* block = static_cast<const PoolBlock*>(memory) - 1;
-  return block->magic == Pool::kAllocated ? block : nullptr;
-}
-
 void check_free(void* memory) {
-  if (const PoolBlock* block = block_of(memory); block != nullptr && is_too_high(block->type))
+  if (const PoolBlock* block = sys().pool.block_at(memory); block != nullptr && is_too_high(block->type))
     bug_check(stop::BadPoolCaller, {9, as_parameter(current_irql()), static_cast<std::uint64_t>(block->type), as_parameter(memory)},
               "Paged pool was freed above APC_LEVEL, or nonpaged pool above DISPATCH_LEVEL.", "IRQL-2");
 }
 
 void free_block(void* memory, ULONG tag, void* caller) {
-  if (const PoolBlock* block = block_of(memory); block != nullptr) audit_range(memory, block->size, block);
+  if (const PoolBlock* block = sys().pool.block_at(memory); block != nullptr) audit_range(memory, block->size, block);
   sys().pool.free(memory, tag, reinterpret_cast<std::uintptr_t>(caller));
 }
 

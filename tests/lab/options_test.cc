@@ -64,6 +64,8 @@ constexpr Shown kShown[] = {
     {"connect_interrupt_ex", "nt52", "io/connect_test.cc", "Connect, BeforeVistaOnlyTheFullySpecifiedVersionIsKnown"},
     {"message_lock", "per_message", "io/message_test.cc", "Messages, TwoMessagesOfOneDeviceRunOnTwoProcessorsAtOnce"},
     {"message_lock", "shared", "io/message_test.cc", "Messages, WithASharedLockTheyExcludeEachOther"},
+    {"page_trim", "on", "kernel/pageable_test.cc", "Pageable, AtDispatchReadingPagedPoolIsABugCheck"},
+    {"page_trim", "off", "kernel/pageable_test.cc", "Pageable, WithTheOptionOffItIsAlwaysThere"},
     {"wait_check", "entry", "kernel/wait_test.cc", "WaitAtDispatch, IsRefusedAtEntryEvenIfItWouldNotBlock"},
     {"wait_check", "late", "kernel/wait_test.cc", "WaitAtDispatch, IsRefusedOnlyWhenItBlocksByOption"},
     {"debug_filter", "all", "wdk/rtl_more_test.cc", "DebugFilter, EverythingIsShownByDefault"},

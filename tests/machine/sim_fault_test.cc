@@ -79,7 +79,7 @@ TEST(SimFault, ABadAddressAtDispatchIsD1) {
   EXPECT_EQ(report.parameters.p2, 2u);
   EXPECT_EQ(report.parameters.p3, 1u);
   EXPECT_EQ(report.irql, Irql::Dispatch);
-  EXPECT_EQ(report.frames[0], report.parameters.p4);
+  EXPECT_EQ(report.frames[0], report.parameters.p4 + 1);  // as if it were a return address
   EXPECT_TRUE(names(report.frames, outermost_function_of_the_test));
 }
 

@@ -44,14 +44,20 @@ Result<void> create(const Config& config) {
     return Error{"the live machine runs in real time: it has no cost named '" + config.costs.begin()->first + "', nor any other"};
   constexpr std::size_t kLeast = sizeof(System) + (std::size_t{1} << 20);
   if (config.memory < kLeast) return Error{"a machine needs at least " + std::to_string(kLeast) + " bytes of memory"};
-  auto memory = fiber::map(config.memory);
+  const std::size_t paged = config.memory / 4;
+  auto memory = fiber::map(config.memory + paged);
   if (!memory) return memory.error();
 
   State& all = state();
   all.processor = &reinterpret_cast<System*>(*memory)->processors[0];
   all.irql = Irql::Dispatch;  // boot must not be entered by what it asks for
   all.clock = kForever;
-  boot({.processors = 1, .options = config.options, .memory = *memory, .size = config.memory});
+  boot({.processors = 1,
+        .options = config.options,
+        .memory = *memory,
+        .size = config.memory,
+        .paged = *memory + config.memory,  // it is always there
+        .paged_size = paged});
 
   // The idle thread stands at the entrance.
   const Thread& idle = *all.processor->idle_thread;
@@ -114,6 +120,11 @@ bool bus_read(BusSpace space, std::uint64_t address, unsigned width, std::uint64
 bool bus_write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value) { return bus::write(space, address, width, value); }
 
 void add_span(void*, std::size_t) {}  // spans are for checkpoints
+void add_pageable(void*, std::size_t, bool, bool) {}
+void lock_pages(const void*, std::size_t) {}
+void unlock_pages(const void*, std::size_t) {}
+void lock_section(const void*) {}
+void unlock_section(const void*) {}
 
 // Real time cannot be taken back.
 struct Checkpoint {};

@@ -9,6 +9,7 @@
 #include "machine/host.h"
 #include "machine/sanitizer.h"
 #include "machine/sim/bus.h"
+#include "machine/sim/pages.h"
 #include "machine/sim/run.h"
 #include "machine/sim/world.h"
 
@@ -22,7 +23,7 @@ struct Checkpoint {
   };
   std::vector<Piece> pieces;
   std::vector<std::byte> bytes;
-  std::byte* pool_end;             // behind what the pool had handed out
+  std::size_t pool_used[2];        // what the pool had handed out, by PoolType
   std::vector<std::size_t> marks;  // of the sinks
 };
 
@@ -74,7 +75,10 @@ void list_data(std::vector<Piece>& pieces) {
   pieces.push_back(between(reinterpret_cast<std::uintptr_t>(&all.stacks[0]), reinterpret_cast<std::uintptr_t>(&all.stacks[all.stacks_used])));
   pieces.push_back(
       between(reinterpret_cast<std::uintptr_t>(system_pointer), reinterpret_cast<std::uintptr_t>(&system_pointer->processors[all.processors])));
-  pieces.push_back({sys().pool.base(), sys().pool.used()});
+  for (const PoolType type : {PoolType::NonPaged, PoolType::Paged}) {
+    const PoolArena& arena = sys().pool.arena(type);
+    if (arena.used != 0) pieces.push_back({arena.base + arena.view, arena.used});
+  }
   pieces.insert(pieces.end(), driver_spans.begin(), driver_spans.end());
   for (unsigned number = 0; number < all.boards_used; ++number)
     if (const auto bytes = bus::board(number).state(); !bytes.empty()) pieces.push_back({bytes.data(), bytes.size()});
@@ -145,7 +149,7 @@ Result<Checkpoint*> checkpoint() {
     sanitizer::copy(to, piece.base, piece.size);
     to += piece.size;
   }
-  made->pool_end = sys().pool.base() + sys().pool.used();
+  for (const PoolType type : {PoolType::NonPaged, PoolType::Paged}) made->pool_used[static_cast<unsigned>(type)] = sys().pool.arena(type).used;
   for (EventSink* sink : all_sinks()) made->marks.push_back(sink->mark());
   return made;
 }
@@ -154,14 +158,20 @@ void restore(const Checkpoint& checkpoint) {
   KDPC_INVARIANT("K.CHECK-1", !fixed().inside);
   KDPC_INVARIANT("K.CHECK-3", checkpoint.marks.size() == all_sinks().size());
   checkpoint::unpoison_stacks();
-  std::byte* const pool_end_now = sys().pool.base() + sys().pool.used();
+  const std::size_t used_now[] = {sys().pool.arena(PoolType::NonPaged).used, sys().pool.arena(PoolType::Paged).used};
+  pages::open_all();
   const std::byte* from = checkpoint.bytes.data();
   for (const auto& piece : checkpoint.pieces) {
     sanitizer::copy(piece.base, from, piece.size);
     from += piece.size;
   }
   // What the pool has handed out since was zero before.
-  if (pool_end_now > checkpoint.pool_end) std::memset(checkpoint.pool_end, 0, static_cast<std::size_t>(pool_end_now - checkpoint.pool_end));
+  for (const PoolType type : {PoolType::NonPaged, PoolType::Paged}) {
+    const PoolArena& arena = sys().pool.arena(type);
+    const std::size_t then = checkpoint.pool_used[static_cast<unsigned>(type)], now = used_now[static_cast<unsigned>(type)];
+    if (now > then) std::memset(arena.base + arena.view + then, 0, now - then);
+  }
+  pages::open_all();  // as many ranges as there are now
   for (std::size_t index = 0; index < checkpoint.marks.size(); ++index) all_sinks()[index]->rewind(checkpoint.marks[index]);
   run::forget_end();
 }

@@ -107,15 +107,17 @@ void fill_frames(std::uintptr_t* frames) {
   frames[collection.count] = 0;
 }
 
+// Frames are return addresses, each behind the code it stands for: so is the instruction that faulted, which may be the first of its function.
 void fill_frames_of_signal(std::uintptr_t* frames, std::uintptr_t instruction, std::uintptr_t frame, std::uintptr_t stack_pointer) {
   if (is_code(instruction)) {
     Collection collection{frames, 0, instruction};
     _Unwind_Backtrace(collect, &collection);
     frames[collection.count] = 0;
+    if (frames[0] == instruction) ++frames[0];
     if (collection.count > 1) return;
   }
   unsigned count = 0;
-  if (instruction != 0) frames[count++] = instruction;
+  if (instruction != 0) frames[count++] = instruction + 1;
   // A call to nowhere leaves only its return address.
   if (!is_code(instruction) && world::is_on_stack(stack_pointer)) frames[count++] = *reinterpret_cast<const std::uintptr_t*>(stack_pointer);
   count += fiber::walk(frame, frames + count, kMaxFrames - 1 - count);

@@ -41,6 +41,7 @@ Departure enter(Slot& slot) {
   ++slot.steps;
   const ExceptionState of_host = exception_state();
   give_edges(slot);
+  close_pages_at(slot.irql);
   for (;;) {
     ++words.switches;
     void* fake = nullptr;

@@ -19,6 +19,7 @@
 #include "machine/sim/exception_record.h"
 #include "machine/sim/explain.h"
 #include "machine/sim/fiber.h"
+#include "machine/sim/pages.h"
 #include "machine/sim/run.h"
 #include "machine/sim/sim_machine.h"
 #include "machine/sim/world.h"
@@ -84,16 +85,33 @@ BugcheckReport overflow_report(world::Overflow overflow, const Fault& fault) {
   return report_of(stop::UnexpectedKernelModeTrap, {kDoubleFault, fault.address, fault.stack_pointer, fault.instruction}, sentence, "RET-11");
 }
 
+bool is_kernel_code(std::uintptr_t address) { return address >= code_low && address < code_high; }
+
+// Pageable memory that may be touched: it is brought in, and the instruction is tried again.
+bool bring_in(int signal, const siginfo_t& info, const Fault& fault) {
+  if (signal != SIGSEGV || info.si_code == SI_KERNEL || !world::is_mapped()) return false;
+  const bool of_driver = fixed().inside && !fixed().in_host_code && current().irql >= Irql::Dispatch;
+  const bool allowed = is_kernel_code(fault.instruction) && of_driver && current().processor->current_thread->may_touch_pageable != 0;
+  return (!of_driver || allowed) && pages::open(fault.address);
+}
+
 BugcheckReport page_fault_report(const Fault& fault) {
   const Irql level = current().irql;
   const std::uint64_t operation = fault.execute ? 8 : fault.write ? 1 : 0;
   if (level < Irql::Dispatch)
     return report_of(stop::PageFaultInNonpagedArea, {fault.address, operation, fault.instruction, 0},
                      is_mapped_register(fault.address) ? kRegisterTouched : "An invalid memory reference.", "0x50");
-  const bool in_kernel = fault.instruction >= code_low && fault.instruction < code_high;
-  if (in_kernel)
+  const bool pageable = pages::contains(fault.address);
+  if (is_kernel_code(fault.instruction))
     return report_of(stop::IrqlNotLessOrEqual, {fault.address, as_parameter(level), operation, fault.instruction},
-                     "A kernel routine was given an address that is not valid, at DISPATCH_LEVEL or above.", "0x0A");
+                     pageable ? "A kernel routine was given pageable memory, and had to touch it at DISPATCH_LEVEL or above."
+                              : "A kernel routine was given an address that is not valid, at DISPATCH_LEVEL or above.",
+                     pageable ? "IRQL-2" : "0x0A");
+  if (pageable)
+    return report_of(
+        stop::DriverIrqlNotLessOrEqual, {fault.address, as_parameter(level), operation, fault.instruction},
+        fault.execute ? "Pageable code of a driver ran at DISPATCH_LEVEL or above." : "A driver touched pageable memory at DISPATCH_LEVEL or above.",
+        "IRQL-2");
   return report_of(stop::DriverIrqlNotLessOrEqual, {fault.address, as_parameter(level), operation, fault.instruction},
                    is_mapped_register(fault.address) ? kRegisterTouched : "A driver touched memory that is not valid, at DISPATCH_LEVEL or above.",
                    "0xD1");
@@ -138,17 +156,19 @@ BugcheckReport report_of_signal(int signal, const siginfo_t& info, const Fault& 
 }
 
 void on_fault(int signal, siginfo_t* info, void* context) {
+  const Fault fault = fault_of(*info, *static_cast<const ucontext_t*>(context));
+  if (bring_in(signal, *info, fault)) return;
   if (!world::is_mapped() || !fixed().inside || fixed().in_host_code) {
     // The host's own: as if this handler were not there; the instruction is tried again.
     for (unsigned index = 0; index < std::size(kFaults); ++index)
       if (kFaults[index] == signal) ::sigaction(signal, &replaced[index], nullptr);
     return;
   }
-  const Fault fault = fault_of(*info, *static_cast<const ucontext_t*>(context));
   BugcheckReport report = report_of_signal(signal, *info, fault, *static_cast<const ucontext_t*>(context));
   explain::fill_frames_of_signal(report.frames, fault.instruction, fault.frame, fault.stack_pointer);
   current().irql = Irql::High;
-  Machine::observe(Bugchecked{report.code, report.parameters.p1, report.parameters.p2, report.parameters.p3, report.parameters.p4});
+  const bool pageable = signal == SIGSEGV && info->si_code != SI_KERNEL && pages::contains(fault.address);
+  Machine::observe(Bugchecked{report.code, report.parameters.p1, report.parameters.p2, report.parameters.p3, report.parameters.p4, pageable});
   end_run({host::Ended::Bugcheck, {}, report});
 }
 

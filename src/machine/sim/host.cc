@@ -1,6 +1,8 @@
 // The outside of the simulated machine (machine/host.h).
 #include "machine/host.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "machine/sim/controller.h"
 #include "machine/sim/fiber.h"
 #include "machine/sim/guard.h"
+#include "machine/sim/pages.h"
 #include "machine/sim/run.h"
 #include "machine/sim/sim_machine.h"
 #include "machine/sim/world.h"
@@ -113,6 +116,15 @@ Result<void> create(const Config& config) {
   parameters.options = config.options;
   parameters.memory = memory;
   parameters.size = world::memory_size();
+  const world::PagedPool paged = world::paged_pool();
+  parameters.paged = paged.base;
+  parameters.paged_size = paged.size;
+  parameters.paged_view = paged.view;
+  if (config.options.page_trim == Options::PageTrim::On) {
+    pages::add(reinterpret_cast<std::uintptr_t>(paged.base), paged.size, PROT_READ | PROT_WRITE);
+  } else {
+    ::mprotect(paged.base, paged.size, PROT_READ | PROT_WRITE);
+  }
   boot(parameters);
   start_processors();
   tell_debuggers();
@@ -130,6 +142,7 @@ void destroy() {
   bus::forget_boards();
   checkpoint::forget_spans();
   sinks.clear();
+  pages::forget();
   system_pointer = nullptr;
   forget_world_header();
   world::unmap();
@@ -177,6 +190,15 @@ bool bus_read(BusSpace space, std::uint64_t address, unsigned width, std::uint64
 bool bus_write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value) { return bus::write(space, address, width, value); }
 
 void add_span(void* base, std::size_t size) { checkpoint::add_span(base, size); }
+
+void add_pageable(void* base, std::size_t size, bool write, bool execute) {
+  if (sys().options.page_trim == Options::PageTrim::Off) return;
+  pages::add(reinterpret_cast<std::uintptr_t>(base), size, PROT_READ | (write ? PROT_WRITE : 0) | (execute ? PROT_EXEC : 0));
+}
+void lock_pages(const void* address, std::size_t size) { pages::lock(reinterpret_cast<std::uintptr_t>(address), size); }
+void lock_section(const void* address) { pages::lock_range(reinterpret_cast<std::uintptr_t>(address)); }
+void unlock_section(const void* address) { pages::unlock_range(reinterpret_cast<std::uintptr_t>(address)); }
+void unlock_pages(const void* address, std::size_t size) { pages::unlock(reinterpret_cast<std::uintptr_t>(address), size); }
 
 }  // namespace host
 }  // namespace kdpc

@@ -12,7 +12,10 @@ namespace kdpc::sim {
 class Machine {
  public:
   static Irql irql() { return current().irql; }
-  static void set_irql(Irql level) { current().irql = level; }
+  static void set_irql(Irql level) {
+    current().irql = level;
+    close_pages_at(level);
+  }
   static void request_here(Requests requests) { current().requests |= requests; }
   static Requests take_requests() {
     Slot& slot = current();

@@ -28,6 +28,8 @@ inline constexpr unsigned kMaxMessages = 4096;  // of all boards; an MSI-X funct
 inline constexpr unsigned kMaxBoards = 16;
 inline constexpr unsigned kMaxHeldLocks = 16;  // per processor, for explanations; what is deeper is not explained
 inline constexpr unsigned kOrders = 512;
+inline constexpr unsigned kMaxPageable = 64;       // ranges; what is beyond stays resident
+inline constexpr unsigned kMaxLockedPages = 1024;  // ranges at a time, see all_resident
 inline constexpr unsigned kHostOrders = 64;
 inline constexpr unsigned kNoLine = ~0u;
 
@@ -112,6 +114,11 @@ struct StackSlot {
   Thread* owner;  // null: free
 };
 
+struct PageRange {
+  std::uintptr_t low, high;
+  int protection;
+};
+
 struct State {
   std::uint64_t time;  // what the whole machine has reached
   std::uint32_t processors;
@@ -130,8 +137,12 @@ struct State {
   Order orders[kOrders];           // of objects in the World and in drivers' images, by address: a newer one replaces one with the same hash
   Order host_orders[kHostOrders];  // of the host's objects: a newer one replaces the one that has been there longest
   std::uint32_t next_host_order;
-  Slot slots[kMaxProcessors];     // `processors` of them are in use
-  StackSlot stacks[kMaxThreads];  // `stacks_used`
+  std::uint32_t pageable_used, locked_used;
+  bool all_resident;                  // more was locked at a time than can be remembered: nothing is taken away any more
+  PageRange pageable[kMaxPageable];   // pages.h
+  PageRange locked[kMaxLockedPages];  // of them, by drivers
+  Slot slots[kMaxProcessors];         // `processors` of them are in use
+  StackSlot stacks[kMaxThreads];      // `stacks_used`
 };
 
 // Where and when a thread stopped; on its own stack, found through MachineContext::extra.
@@ -149,6 +160,7 @@ struct Fixed {
   Slot* current;
   void* host_context;         // where to go from inside; new at every switch
   std::uint64_t edge_stride;  // with an oracle: edges from one decision to the next; 0: no oracle
+  bool pages_open;            // some pageable memory is there (pages.h)
   bool inside;                // a processor runs, not the host
   bool observed;              // there are sinks
   bool in_host_code;          // a sink or a device model runs on a processor's stack
@@ -164,11 +176,23 @@ inline Fixed& fixed() { return *reinterpret_cast<Fixed*>(kWorldBase); }
 inline State& state() { return *reinterpret_cast<State*>(kWorldBase + kPage); }
 inline Slot& current() { return *fixed().current; }
 
+namespace pages {
+void close();
+}
+// A processor is at Dispatch or above, or will be: pageable memory goes away (K.PAGES-1).
+inline void close_pages_at(Irql level) {
+  if (fixed().pages_open && level >= Irql::Dispatch) [[unlikely]]
+    pages::close();
+}
+
 // For the scope: what runs is the host's, whoever called it. Its faults are no driver's.
 class HostCode {
  public:
   HostCode() : before_(fixed().in_host_code) { fixed().in_host_code = true; }
-  ~HostCode() { fixed().in_host_code = before_; }
+  ~HostCode() {
+    fixed().in_host_code = before_;
+    if (fixed().inside) close_pages_at(current().irql);
+  }
   HostCode(const HostCode&) = delete;
   HostCode& operator=(const HostCode&) = delete;
 

@@ -1,6 +1,7 @@
 #include "machine/sim/world.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -16,7 +17,8 @@ namespace {
 bool mapped = false;
 bool first_page_mapped = false;
 std::size_t mapped_memory = 0;
-unsigned opened_stacks = 0;  // of threads; those below are readable and writable, whatever a restored State says
+std::size_t mapped_paged = 0;  // behind it, and again behind that
+unsigned opened_stacks = 0;    // of threads; those below are readable and writable, whatever a restored State says
 
 Result<void> reserve(std::uintptr_t at, std::size_t size, int protection) {
   void* wanted = reinterpret_cast<void*>(at);
@@ -26,6 +28,22 @@ Result<void> reserve(std::uintptr_t at, std::size_t size, int protection) {
   if (got != MAP_FAILED) ::munmap(got, size);
   return Error{"the World could not be mapped at its fixed address: " + why +
                "; another mapping is in its way, or the address space of this process is limited (ulimit -v)"};
+}
+
+// The same memory at two places, without access at the first.
+Result<void> map_twice(std::uintptr_t first, std::uintptr_t view, std::size_t size) {
+  const int file = ::memfd_create("kdpc paged pool", MFD_CLOEXEC);
+  if (file < 0 || ::ftruncate(file, static_cast<off_t>(size)) != 0) {
+    const std::string why = std::strerror(errno);
+    if (file >= 0) ::close(file);
+    return Error{"memory for paged pool could not be had: " + why};
+  }
+  const void* one = ::mmap(reinterpret_cast<void*>(first), size, PROT_NONE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file, 0);
+  const void* other = ::mmap(reinterpret_cast<void*>(view), size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file, 0);
+  const std::string why = std::strerror(errno);
+  ::close(file);
+  if (one != MAP_FAILED && other != MAP_FAILED) return {};
+  return Error{"paged pool could not be mapped at its fixed address: " + why};
 }
 
 void open_stack(Bounds stack) {
@@ -43,10 +61,17 @@ Result<void> map(unsigned processors, std::size_t memory) {
     first_page_mapped = true;
   }
   // Without access, and in no core file, to begin with: guards need nothing more, stacks are opened when they are first used.
-  if (auto rest = reserve(kWorldBase + kPage, kMemory + memory - kWorldBase - kPage, PROT_NONE); !rest) return rest;
+  const std::size_t paged = memory / 4 / kPage * kPage;
+  const std::size_t size = kMemory + memory + 2 * paged - kWorldBase - kPage;
+  if (auto rest = reserve(kWorldBase + kPage, size, PROT_NONE); !rest) return rest;
   ::madvise(reinterpret_cast<void*>(kStateEnd), kMemory - kStateEnd, MADV_DONTDUMP);
   ::mprotect(reinterpret_cast<void*>(kWorldBase + kPage), kStateEnd - kWorldBase - kPage, PROT_READ | PROT_WRITE);
   ::mprotect(reinterpret_cast<void*>(kMemory), memory, PROT_READ | PROT_WRITE);
+  if (auto twice = map_twice(kMemory + memory, kMemory + memory + paged, paged); !twice) {
+    ::munmap(reinterpret_cast<void*>(kWorldBase + kPage), size);
+    return twice;
+  }
+  mapped_paged = paged;
   for (unsigned number = 0; number < processors; ++number) {
     open_stack(isr_stack(number));
     open_stack(dpc_stack(number));
@@ -59,7 +84,7 @@ Result<void> map(unsigned processors, std::size_t memory) {
 }
 
 void unmap() {
-  const std::size_t size = kMemory + mapped_memory - kWorldBase - kPage;
+  const std::size_t size = kMemory + mapped_memory + 2 * mapped_paged - kWorldBase - kPage;
   sanitizer::unpoison(reinterpret_cast<void*>(kIsrStacks), kThreadStacks + opened_stacks * kStackPitch - kIsrStacks);
   ::munmap(reinterpret_cast<void*>(kWorldBase + kPage), size);
   mapped = false;
@@ -69,6 +94,7 @@ void unmap() {
 
 bool is_mapped() { return mapped; }
 std::size_t memory_size() { return mapped_memory; }
+PagedPool paged_pool() { return {reinterpret_cast<std::byte*>(kMemory + mapped_memory), mapped_paged, static_cast<std::ptrdiff_t>(mapped_paged)}; }
 
 bool take_stack(Thread& thread) {
   State& all = state();

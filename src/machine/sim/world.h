@@ -1,6 +1,8 @@
 // The World: one arena at a fixed address that holds every mutable byte of a run.
 //
-//   kWorldBase   Fixed | State | ISR stacks | DPC stacks | thread stacks | memory for the kernel: System, then the pool
+//   kWorldBase   Fixed | State | ISR stacks | DPC stacks | thread stacks | memory for the kernel: System, the pool, paged pool | its view
+//
+// Paged pool can be taken away from drivers (pages.h); the view of it shows the pool the same bytes at every level.
 //
 // A debugger unwinds from low to high addresses, so a stack lies below those it can interrupt. Each stack has a page without access beneath.
 //
@@ -41,12 +43,19 @@ constexpr Bounds isr_stack(unsigned processor) { return bounds_at(kIsrStacks, pr
 constexpr Bounds dpc_stack(unsigned processor) { return bounds_at(kDpcStacks, processor); }
 constexpr Bounds thread_stack(unsigned index) { return bounds_at(kThreadStacks, index); }
 
-// Maps the arena, all zero, with ISR and DPC stacks for so many processors and `memory` bytes for the kernel.
+// Maps the arena, all zero, with ISR and DPC stacks for so many processors, `memory` bytes for the kernel and a quarter of that as paged pool.
 Result<void> map(unsigned processors, std::size_t memory);
 // Forgets everything; the first page stays, as unloaded drivers may still count edges.
 void unmap();
 bool is_mapped();
-std::size_t memory_size();
+std::size_t memory_size();  // of the kernel's, without paged pool
+// Drivers' paged pool, without access at first, and how far behind it its view lies.
+struct PagedPool {
+  std::byte* base;
+  std::size_t size;
+  std::ptrdiff_t view;
+};
+PagedPool paged_pool();
 
 // The lowest free stack, ready for use; false: all are taken.
 bool take_stack(Thread& thread);
