@@ -11,6 +11,7 @@
 #   -Bsymbolic, the version script        a driver's names are its own: only DriverEntry is seen; all stay in the symbol table for debuggers
 #   -z now, -z norelro                    nothing is bound at an interrupt; all of its data stays writable, as restoring a checkpoint needs
 #   -Ttext-segment                        a base of its own, from its name, so that addresses are equal on every run
+#   -ffunction-sections, pageable.ld      code in sections PAGE… (#pragma alloc_text, #pragma code_seg, __declspec(code_seg)) has pages of its own
 #   -ivfsoverlay                          include names are found whatever their case: <Ntddk.h>, "Precomp.h"
 #
 # What Windows' build generates is made here, too: a trace header x.tmh for each source x.c (traces are compiled out, the macros that WPP's
@@ -19,6 +20,7 @@ include_guard(GLOBAL)
 
 find_program(KDPC_DRIVER_CLANG NAMES clang clang-14 clang-15 clang-16 DOC "The compiler for drivers")
 find_program(KDPC_DRIVER_LD NAMES ld.bfd ld DOC "GNU ld, for drivers")
+find_program(KDPC_DRIVER_OBJCOPY NAMES objcopy DOC "GNU objcopy, for drivers")
 
 if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/drvcrt.c)  # installed
   set(drvcrt ${CMAKE_CURRENT_LIST_DIR})
@@ -30,6 +32,8 @@ else()
 endif()
 set(KDPC_DRVCRT_SOURCE ${drvcrt}/drvcrt.c CACHE INTERNAL "")
 set(KDPC_DRIVER_REFUSED_WORDS ${drvcrt}/refused_words.h CACHE INTERNAL "")
+set(KDPC_DRIVER_PAGEABLE_SCRIPT ${drvcrt}/pageable.ld CACHE INTERNAL "")
+set(KDPC_DRIVER_COMPILE ${CMAKE_CURRENT_LIST_DIR}/CompileDriver.cmake CACHE INTERNAL "")
 
 set(KDPC_MESSAGE_COMPILER ${CMAKE_CURRENT_LIST_DIR}/message_compiler.py CACHE INTERNAL "")
 
@@ -108,8 +112,8 @@ function(kdpc_add_driver name)
   if(NOT driver_SOURCES OR driver_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "kdpc_add_driver(${name}): SOURCES are needed; not understood: ${driver_UNPARSED_ARGUMENTS}")
   endif()
-  if(NOT KDPC_DRIVER_CLANG OR NOT KDPC_DRIVER_LD)
-    message(FATAL_ERROR "kdpc_add_driver(${name}): drivers are compiled by clang and linked by GNU ld (Debian packages clang and binutils)")
+  if(NOT KDPC_DRIVER_CLANG OR NOT KDPC_DRIVER_LD OR NOT KDPC_DRIVER_OBJCOPY)
+    message(FATAL_ERROR "kdpc_add_driver(${name}): drivers are compiled by clang and linked by GNU ld and objcopy (Debian packages clang and binutils)")
   endif()
   _kdpc_driver_runtime(runtime)
   _kdpc_driver_base(base ${name})
@@ -159,16 +163,17 @@ function(kdpc_add_driver name)
       set(language -fno-exceptions -fno-rtti -fno-threadsafe-statics)
     endif()
     add_custom_command(OUTPUT ${object}
-      COMMAND ${KDPC_DRIVER_CLANG} ${options} ${language} -MD -MF ${object}.d -MT ${object} -c ${path} -o ${object}
-      DEPENDS ${path} ${generated} DEPFILE ${object}.d COMMENT "Compiling driver ${name}: ${file}" VERBATIM)
+      COMMAND ${CMAKE_COMMAND} -DSOURCE=${path} -DOBJECT=${object} -DOBJCOPY=${KDPC_DRIVER_OBJCOPY} -P ${KDPC_DRIVER_COMPILE}
+              -- ${KDPC_DRIVER_CLANG} ${options} ${language}
+      DEPENDS ${path} ${generated} ${KDPC_DRIVER_COMPILE} DEPFILE ${object}.d COMMENT "Compiling driver ${name}: ${file}" VERBATIM)
     list(APPEND objects ${object})
   endforeach()
 
   set(image ${CMAKE_BINARY_DIR}/drivers/${name}.drv)
   add_custom_command(OUTPUT ${image}
     COMMAND ${KDPC_DRIVER_LD} -shared -Bsymbolic --build-id --eh-frame-hdr -z now -z norelro -z noexecstack -soname ${name}.drv -Ttext-segment=${base}
-            --version-script=${CMAKE_BINARY_DIR}/drivers/driver.version -o ${image} ${objects} ${runtime}
-    DEPENDS ${objects} ${runtime} kdpc_drvcrt COMMENT "Linking driver ${name}" VERBATIM)
+            --version-script=${CMAKE_BINARY_DIR}/drivers/driver.version -T ${KDPC_DRIVER_PAGEABLE_SCRIPT} -o ${image} ${objects} ${runtime}
+    DEPENDS ${KDPC_DRIVER_PAGEABLE_SCRIPT} ${objects} ${runtime} kdpc_drvcrt COMMENT "Linking driver ${name}" VERBATIM)
   add_custom_target(${name} ALL DEPENDS ${image})
   set_target_properties(${name} PROPERTIES KDPC_DRIVER_FILE ${image})
 endfunction()

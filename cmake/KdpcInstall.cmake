@@ -14,6 +14,7 @@ if(machines)
     PATH_VARS CMAKE_INSTALL_INCLUDEDIR)
   write_basic_package_version_file(${PROJECT_BINARY_DIR}/kdpcConfigVersion.cmake COMPATIBILITY SameMinorVersion)
   install(FILES ${PROJECT_BINARY_DIR}/kdpcConfig.cmake ${PROJECT_BINARY_DIR}/kdpcConfigVersion.cmake
-                cmake/KdpcDriver.cmake cmake/KdpcTest.cmake cmake/message_compiler.py src/drvcrt/drvcrt.c src/drvcrt/refused_words.h
+                cmake/KdpcDriver.cmake cmake/KdpcTest.cmake cmake/message_compiler.py cmake/CompileDriver.cmake
+                src/drvcrt/drvcrt.c src/drvcrt/refused_words.h src/drvcrt/pageable.ld
                 DESTINATION ${package})
 endif()

@@ -29,6 +29,9 @@
 #define DECLSPEC_CACHEALIGN DECLSPEC_ALIGN(64)
 #define DECLSPEC_NOINLINE __attribute__((noinline))
 #define DECLSPEC_SELECTANY __attribute__((weak))
+/* #pragma alloc_text and its kin are honoured: what they put into sections PAGE… is pageable. INIT is kept. */
+#define ALLOC_PRAGMA 1
+#define ALLOC_DATA_PRAGMA 1
 #define POINTER_ALIGNMENT DECLSPEC_ALIGN(8)
 #define SYSTEM_CACHE_ALIGNMENT_SIZE 64
 #define MEMORY_ALLOCATION_ALIGNMENT 16

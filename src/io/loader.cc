@@ -22,6 +22,7 @@ namespace {
 struct Mapped {
   Image image;
   std::vector<WritableRange> writable;
+  std::vector<PageableRange> pageable;
   std::vector<std::vector<std::byte>> pristine;  // the content of `writable` before any code of the driver ran
 };
 
@@ -63,6 +64,7 @@ Result<Mapped*> map_new(const std::string& path) {
   auto mapped = std::make_unique<Mapped>();
   mapped->image = {path, at(described->link_base), described->size, reinterpret_cast<DRIVER_INITIALIZE*>(at(described->entry))};
   mapped->writable = described->writable;
+  mapped->pageable = described->pageable;
   for (const WritableRange& range : mapped->writable) mapped->pristine.emplace_back(at(range.address), at(range.address) + range.size);
   Mapped* result = mapped.get();
   images()[path] = std::move(mapped);
@@ -86,6 +88,7 @@ Result<const Image*> map(const std::string& path) {
     mapped = *created;
   }
   for (const WritableRange& range : mapped->writable) host::add_span(at(range.address), range.size);
+  for (const PageableRange& range : mapped->pageable) host::add_pageable(at(range.address), range.size, range.write, range.execute);
   return &mapped->image;
 }
 

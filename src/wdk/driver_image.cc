@@ -66,10 +66,13 @@ class Reader {
   }
 
   std::optional<Error> sections(const std::function<bool(std::string_view)>& is_exported) {
+    if (elf_getshdrstrndx(elf_, &names_) != 0) return not_a_driver(elf_errmsg(-1));
     for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf_, section));) {
       GElf_Shdr header;
       if (!gelf_getshdr(section, &header)) return not_a_driver(elf_errmsg(-1));
-      if (header.sh_type == SHT_DYNAMIC) {
+      if (header.sh_type == SHT_PROGBITS) {
+        pageable(header);
+      } else if (header.sh_type == SHT_DYNAMIC) {
         if (auto wrong = needed_libraries(section, header)) return wrong;
       } else if (header.sh_type == SHT_DYNSYM) {
         symbols(section, header, is_exported);
@@ -98,6 +101,15 @@ class Reader {
     return {};
   }
 
+  // The linker gives such a section pages of its own, up to the end of its last one.
+  void pageable(const GElf_Shdr& header) {
+    const char* name = elf_strptr(elf_, names_, header.sh_name);
+    if (name == nullptr || std::strncmp(name, "PAGE", 4) != 0 || (header.sh_flags & SHF_ALLOC) == 0) return;
+    if (header.sh_size == 0 || header.sh_addr % kPage != 0) return;
+    const std::uint64_t size = (header.sh_size + kPage - 1) / kPage * kPage;
+    image_.pageable.push_back({header.sh_addr, size, (header.sh_flags & SHF_WRITE) != 0, (header.sh_flags & SHF_EXECINSTR) != 0});
+  }
+
   void symbols(Elf_Scn* section, const GElf_Shdr& header, const std::function<bool(std::string_view)>& is_exported) {
     Elf_Data* data = elf_getdata(section, nullptr);
     GElf_Sym symbol;
@@ -124,6 +136,7 @@ class Reader {
   }
 
   Elf* elf_;
+  std::size_t names_ = 0;  // the section of the sections' names
   DriverImage& image_;
 };
 

@@ -18,12 +18,21 @@ struct WritableRange {
   std::uint64_t file_size = 0;
 };
 
+// Code or data that the driver has put into a section PAGE…: it may be touched below DISPATCH_LEVEL only. Whole pages; addresses as linked.
+struct PageableRange {
+  std::uint64_t address = 0;
+  std::uint64_t size = 0;
+  bool write = false;
+  bool execute = false;
+};
+
 struct DriverImage {
   std::string path;
-  std::uint64_t link_base = 0;               // where it wants to be; the loader verifies that it is
-  std::uint64_t size = 0;                    // from link_base to the end of its last segment, in whole pages
-  std::uint64_t entry = 0;                   // of DriverEntry, as linked
-  std::vector<WritableRange> writable;       // state of the run: saved before DriverEntry, part of every checkpoint
+  std::uint64_t link_base = 0;          // where it wants to be; the loader verifies that it is
+  std::uint64_t size = 0;               // from link_base to the end of its last segment, in whole pages
+  std::uint64_t entry = 0;              // of DriverEntry, as linked
+  std::vector<WritableRange> writable;  // state of the run: saved before DriverEntry, part of every checkpoint
+  std::vector<PageableRange> pageable;
   std::vector<std::string> missing_exports;  // everything it needs that `is_exported` does not know, sorted
   std::string build_id;                      // hexadecimal; empty if it has none
 };
