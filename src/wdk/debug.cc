@@ -32,6 +32,11 @@ ULONG print(ULONG level, const char* text, __builtin_ms_va_list arguments) {
 
 extern "C" {
 
+// It takes no time, as it does nothing on Windows, where it is right.
+VOID NTAPI KdpcPagedCode() {
+  if (Machine::irql() > Irql::Apc) KDPC_ROUTINE(KdpcPagedCode);
+}
+
 ULONG NTAPI DbgPrint(PCSTR Format, ...) {
   KDPC_ROUTINE(DbgPrint);
   __builtin_ms_va_list arguments;

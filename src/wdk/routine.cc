@@ -52,6 +52,7 @@ void refuse(RoutineId id, Irql level, const void* object, std::uint64_t last) {
   const char* sentence = too_high ? sentences.too_high : sentences.too_low;
   switch (sys().options.irql_checks) {
     case Options::IrqlChecks::Strict:
+      if (id == RoutineId::KdpcPagedCode) sentence = "Code that calls itself pageable, with PAGED_CODE(), was reached above APC_LEVEL.";
       bug_check(stop::DriverVerifierDetectedViolation, {row.subcode, as_parameter(level), as_parameter(object), last}, sentence, row.rule);
     case Options::IrqlChecks::Checked:
       if (!is_asserted_by_checked_builds(row)) return;

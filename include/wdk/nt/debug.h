@@ -35,6 +35,9 @@ NTSYSAPI VOID NTAPI RtlAssert(_In_ PVOID VoidFailedAssertion, _In_ PVOID VoidFil
 
 #define WDK_ASSERT(expression, message) \
   ((expression) ? (void)0 : RtlAssert((PVOID)(ULONG_PTR)#expression, (PVOID)(ULONG_PTR)__FILE__, __LINE__, (PSTR)(ULONG_PTR)(message)))
+/* Ours: says that the code that follows is pageable. Above APC_LEVEL that is found in free builds of a driver too. */
+_IRQL_requires_max_(APC_LEVEL) NTKERNELAPI VOID NTAPI KdpcPagedCode(VOID);
+
 #if DBG
 #define ASSERT(expression) WDK_ASSERT(expression, NULL)
 #define ASSERTMSG(message, expression) WDK_ASSERT(expression, message)
@@ -53,7 +56,7 @@ NTSYSAPI VOID NTAPI RtlAssert(_In_ PVOID VoidFailedAssertion, _In_ PVOID VoidFil
 #define NT_ASSERTMSG(message, expression) ((void)0)
 #define NT_VERIFY(expression) ((void)(expression))
 #define RTL_SOFT_ASSERT(expression) ((void)0)
-#define PAGED_CODE() ((void)0)
+#define PAGED_CODE() KdpcPagedCode()
 #define KdPrint(arguments) ((void)0)
 #define KdPrintEx(arguments) ((void)0)
 #define KdBreakPoint() ((void)0)

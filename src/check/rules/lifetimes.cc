@@ -63,12 +63,20 @@ const Party* Lifetimes::creator_of_thread(std::uintptr_t routine) const {
   return nullptr;
 }
 
-const Party* Lifetimes::freed(std::uintptr_t address) const {
-  auto block = freed_.upper_bound(address);
-  if (block == freed_.begin()) return nullptr;
+namespace {
+
+template <class Blocks>
+const Party* block_around(const Blocks& blocks, std::uintptr_t address) {
+  auto block = blocks.upper_bound(address);
+  if (block == blocks.begin()) return nullptr;
   --block;
   return address < block->first + block->second.size ? &block->second.by : nullptr;
 }
+
+}  // namespace
+
+const Party* Lifetimes::freed(std::uintptr_t address) const { return block_around(freed_, address); }
+const Party* Lifetimes::allocated_paged(std::uintptr_t address) const { return block_around(paged_, address); }
 
 void Lifetimes::on(Scene& scene, const ObjectInitialized& fact) {
   const Kind kind = kind_of(fact.kind);
@@ -82,6 +90,9 @@ void Lifetimes::on(Scene& scene, const ObjectInitialized& fact) {
   object = {};
   object.kind = kind;
   object.initialized = scene.brief("initialised here");
+  if (const Party* allocated = allocated_paged(fact.object.value))
+    scene.report(RuleId::ObjectInPagedPool, fmt::format("The {} {:#x} is made in paged pool.", name_of(kind), fact.object.value),
+                 {scene.here("initialised here"), *allocated});
 }
 
 // The kernel has taken the object: into a queue, or a table.
@@ -191,13 +202,17 @@ void Lifetimes::on(Scene& scene, const RoutineEntered& fact) {
 void Lifetimes::on(Scene& scene, const ThreadCreated& fact) { threads_[fact.thread] = {fact.routine.value, scene.brief("created here")}; }
 void Lifetimes::on(Scene&, const ThreadEnded& fact) { threads_.erase(fact.thread); }
 
-void Lifetimes::on(Scene&, const PoolAllocated& fact) { freed_.erase(fact.block.value); }
+void Lifetimes::on(Scene& scene, const PoolAllocated& fact) {
+  freed_.erase(fact.block.value);
+  if (fact.paged) paged_[fact.block.value] = {fact.size, scene.brief("allocated from paged pool here")};
+}
 
 void Lifetimes::on(Scene& scene, const PoolFreed& fact) {
   const std::uintptr_t low = fact.block.value, high = low + fact.size;
   const Party by = scene.brief("freed here");
   if (freed_.size() >= kFreedKept) freed_.clear();
   freed_[low] = {fact.size, by};
+  paged_.erase(low);
   if (scene.actor().call == Call::IoDisconnectInterrupt || scene.actor().call == Call::IoDisconnectInterruptEx)
     disconnected_[low] = by.as("disconnected here");
 

@@ -55,6 +55,8 @@ class Lifetimes {
   const Party* creator_of_thread(std::uintptr_t routine) const;
   // Who freed the memory at this address, if nobody has got it since.
   const Party* freed(std::uintptr_t address) const;
+  // Who allocated the paged pool at this address.
+  const Party* allocated_paged(std::uintptr_t address) const;
 
  private:
   struct Block {
@@ -70,6 +72,7 @@ class Lifetimes {
 
   std::map<std::uintptr_t, Object> objects_;
   std::map<std::uintptr_t, Block> freed_;
+  std::map<std::uintptr_t, Block> paged_;  // allocated from paged pool
   std::map<std::uint32_t, Started> threads_;
   std::map<std::uintptr_t, Party> disconnected_;  // interrupt objects
   std::vector<std::uintptr_t> on_stacks_;         // busy objects that lie on a kernel stack

@@ -114,10 +114,19 @@ void explain_stop(Scene& scene, const Bugchecked& stop, const Locks& locks, cons
     rule = RuleId::StopThreadOutlivesUnload;
     history.add(*creator);
   }
+  if (stop.code == 0xC4 && scene.actor().call == Call::KdpcPagedCode && stop.p1 == 0xE5) rule = RuleId::StopPagedCode;
+  if (stop.pageable) {
+    const bool execute = stop.p1 == stop.p4;
+    rule = execute ? RuleId::StopPagedCode : RuleId::StopPagedMemory;
+    // The kernel's own touch is for somebody who called it.
+    history.add(stop.code == 0xD1 ? scene.at(execute ? "called at this level" : "touched here", stop.p4)
+                                  : scene.here("the kernel was given it here"));
+    if (const Party* allocated = lifetimes.allocated_paged(stop.p1)) history.add(*allocated);
+  }
   if (rule == RuleId::StopIrpPending)
     if (const Irps::Irp* irp = irps.find(stop.p2)) history.add(irp->sent);
   // Nobody of the driver stands where it is missed that it has left something behind.
-  if (rule != RuleId::StopOutlivesUnload && rule != RuleId::StopThreadOutlivesUnload && rule != RuleId::StopIrpPending)
+  if (rule != RuleId::StopOutlivesUnload && rule != RuleId::StopThreadOutlivesUnload && rule != RuleId::StopIrpPending && !stop.pageable)
     history.add(scene.here("stopped here"));
   if (rule == RuleId::StopOutlivesUnload && stop.code == 0xC7)
     for (const Party& given : lifetimes.given_between(stop.p3, stop.p4)) history.add(given);
