@@ -97,11 +97,25 @@ class History {
     }
   }
 
+  bool begun() const { return !parties_.empty(); }
+
   std::vector<Party> parties_;
 
  private:
   Scene& scene_;
 };
+
+// The DPC, ISR or thread beneath the interrupts that run now, at its last call.
+Party interrupted(const Scene& scene) {
+  const std::vector<Actor>& running = scene.actors.on(scene.stamp.processor);
+  for (auto each = running.rbegin(); each != running.rend(); ++each) {
+    if (each->acting == Acting::Interrupt || each->acting == Acting::Drain) continue;
+    Party party{"runs here", scene.stamp, each->acting, each->routine, each->caller != 0 ? each->caller : each->routine, each->caller == 0, {}};
+    party.when.irql = each->level;
+    return party;
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -125,9 +139,12 @@ void explain_stop(Scene& scene, const Bugchecked& stop, const Locks& locks, cons
   }
   if (rule == RuleId::StopIrpPending)
     if (const Irps::Irp* irp = irps.find(stop.p2)) history.add(irp->sent);
+  // The clock has noticed it; whoever it has interrupted is meant.
+  if (rule == RuleId::StopWatchdog) history.add(interrupted(scene));
   // Nobody of the driver stands where it is missed that it has left something behind.
-  if (rule != RuleId::StopOutlivesUnload && rule != RuleId::StopThreadOutlivesUnload && rule != RuleId::StopIrpPending && !stop.pageable)
-    history.add(scene.here("stopped here"));
+  if (rule != RuleId::StopOutlivesUnload && rule != RuleId::StopThreadOutlivesUnload && rule != RuleId::StopIrpPending && !stop.pageable &&
+      !history.begun())
+    history.add(rule == RuleId::StopBadMemory && stop.code == 0xD1 ? scene.at("touched here", stop.p4) : scene.here("stopped here"));
   if (rule == RuleId::StopOutlivesUnload && stop.code == 0xC7)
     for (const Party& given : lifetimes.given_between(stop.p3, stop.p4)) history.add(given);
 
