@@ -1,4 +1,4 @@
-// The debugger's views, byte for byte, of a staged World, of corrupt ones, and of none.
+// The debugger's views, byte for byte, of a staged World.
 #include "view/views.h"
 
 #include <fmt/format.h>
@@ -50,8 +50,6 @@ kdpc::Thread* thread_named(const char* name) {
     if (auto* thread = kdpc::owner_of<&kdpc::Thread::all_link>(link); std::strcmp(thread->name, name) == 0) found = thread;
   return found;
 }
-
-kdpc::Link& link_of(KDPC& dpc) { return reinterpret_cast<kdpc::Dpc&>(dpc).link; }
 
 }  // namespace
 
@@ -185,6 +183,29 @@ KDPC_TEST(View, TimerOfTheOneGlobalTable, .options = {{"timer_table", "global"}}
                     "192  {:016x} P 08f0d180 00000000 [ 1/ 1/2020 00:00:15.000]  nt!kdpc::watchdog::(anonymous namespace)::reload, every 15000 ms\n",
                     number(&processor(0).watchdog_timer)) +
                 "\nTotal Timers: 1, Maximum List: 1\nCurrent Hand: 0, Maximum Search: 1\n\nWakeable timers:\n");
+}
+
+namespace {
+
+extern "C" VOID NTAPI StagedCallback(PEX_TIMER, PVOID) {}
+
+}  // namespace
+
+KDPC_TEST(View, TimerShowsTheCallbackOfAnExTimer) {
+  static PEX_TIMER ex, never;
+  m.on(0, PASSIVE_LEVEL, [] {
+    ex = ExAllocateTimer(StagedCallback, nullptr, EX_TIMER_HIGH_RESOLUTION);
+    ExSetTimer(ex, -50'000'000, 12'500, nullptr);
+    never = ExAllocateTimer(nullptr, nullptr, 0);
+    ExSetTimer(never, -0x7000'0000'0000'0000, 0, nullptr);
+  });
+  const std::string shown = m.view("timer");
+  EXPECT_NE(shown.find(fmt::format("  {:016x} P ", number(ex))), std::string::npos) << shown;
+  EXPECT_NE(shown.find(fmt::format(".000]  view_test.sim!StagedCallback (DPC @ {:016x}), every 1250 us\n",
+                                   number(&reinterpret_cast<kdpc::ExTimer*>(ex)->dpc))),
+            std::string::npos)
+      << shown;
+  EXPECT_NE(shown.find("[         NEVER         ]  "), std::string::npos) << shown;
 }
 
 KDPC_TEST(View, PcrAndPrcb, .processors = 3) {
@@ -357,120 +378,4 @@ KDPC_TEST(View, AnalyzeTellsABugcheck, .memory = std::size_t{16} << 20) {
   EXPECT_TRUE(text.ends_with("\nFAILURE_BUCKET_ID:  0xb8_view_test.sim!StagedWait\n")) << text;
   EXPECT_EQ(m.view("ipi 0").find("  IPI Frozen:      24 [FreezeActive] [Owner]\n"), m.view("ipi 0").find("  IPI Frozen:")) << m.view("ipi 0");
   wait_for_debugger({"analyze", "irql", "ipi"});
-}
-
-// -- memory that cannot be trusted --------------------------------------------------------------------------------------------------------------
-
-KDPC_TEST(View, AQueueThatLeadsNowhereEndsWithALine, .processors = 3) {
-  stage(m);
-  link_of(high_dpc).next = reinterpret_cast<kdpc::Link*>(0xdead0008);
-  const std::string shown = m.view("dpcs 0");
-  EXPECT_NE(shown.find(fmt::format(" 0: Normal  : 0x{:016x} ", number(&high_dpc))), std::string::npos) << shown;
-  EXPECT_TRUE(shown.ends_with("Failed to read DPC at 0x00000000dead0000\n")) << shown;
-  EXPECT_NE(m.view("pcr 0").find(": Failed to read DPC at 0x00000000dead0000\n"), std::string::npos);
-}
-
-KDPC_TEST(View, AQueueThatNeverEndsIsSaidToBeCorrupt, .processors = 3) {
-  stage(m);
-  link_of(medium_dpc).next = &link_of(low_dpc);
-  EXPECT_TRUE(
-      m.view("dpcs 0").ends_with(fmt::format("Corrupt queue: it never ends, the link at 0x{:016x} comes a second time\n", number(&link_of(low_dpc)))))
-      << m.view("dpcs 0");
-}
-
-KDPC_TEST(View, ALinkThatDoesNotPointBackIsSaidAndTheListGoesOn, .processors = 3) {
-  stage(m);
-  link_of(low_dpc).previous = nullptr;
-  const std::string shown = m.view("dpcs 0");
-  EXPECT_NE(shown.find(fmt::format("0x{:016x}", number(&medium_dpc))), std::string::npos) << shown;
-  EXPECT_TRUE(
-      shown.ends_with(fmt::format("Corrupt queue: the link at 0x{:016x} does not point back to the one before it\n", number(&link_of(low_dpc)))))
-      << shown;
-}
-
-KDPC_TEST(View, WhatIsNoDpcIsOneLineAndTheListGoesOn, .processors = 3) {
-  stage(m);
-  low_dpc.Type = 0xDD;
-  const std::string shown = m.view("dpcs 0");
-  EXPECT_NE(shown.find(fmt::format("\nFailed to read DPC at 0x{:016x}\n 0: Normal  : 0x{:016x} ", number(&low_dpc), number(&medium_dpc))),
-            std::string::npos)
-      << shown;
-}
-
-KDPC_TEST(View, AQueueAndItsDepthAreCompared, .processors = 3) {
-  stage(m);
-  kdpc::List::remove(link_of(low_dpc));
-  EXPECT_TRUE(m.view("dpcs 0").ends_with("\nCorrupt queue: 2 are linked, its depth says 3\n")) << m.view("dpcs 0");
-}
-
-KDPC_TEST(View, AChainThatLeadsNowhereOrNeverEndsIsSaid, .processors = 3) {
-  stage(m);
-  auto& second = *reinterpret_cast<kdpc::Interrupt*>(second_interrupt);
-  second.next = reinterpret_cast<kdpc::Interrupt*>(0xdead0000);
-  EXPECT_TRUE(m.view("idt 0").ends_with("calls\n         Failed to read KINTERRUPT at 0x00000000dead0000\n")) << m.view("idt 0");
-  second.next = reinterpret_cast<kdpc::Interrupt*>(first_interrupt);
-  EXPECT_TRUE(m.view("idt 0").ends_with(
-      fmt::format("calls\n         Corrupt chain: it never ends, 0x{:016x} comes a second time\n", number(first_interrupt))))
-      << m.view("idt 0");
-}
-
-KDPC_TEST(View, ATimerTableThatLeadsNowhereEndsWithALine, .processors = 3) {
-  stage(m);
-  reinterpret_cast<kdpc::Timer&>(one_shot).link.next = reinterpret_cast<kdpc::Link*>(0xdead0020);
-  EXPECT_NE(m.view("timer 0").find("\nFailed to read timer at 0x00000000dead0000\n\nTotal Timers: 1, "), std::string::npos) << m.view("timer 0");
-  reinterpret_cast<kdpc::Timer&>(one_shot).dpc = reinterpret_cast<kdpc::Dpc*>(0xdead0000);
-  EXPECT_NE(m.view("timer 0").find("]  Failed to read DPC at 0x00000000dead0000\n"), std::string::npos) << m.view("timer 0");
-}
-
-// -- worlds that cannot be read -----------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-class Empty : public kdpc::view::Memory {
- public:
-  bool read(std::uintptr_t, void*, std::size_t) const override { return false; }
-};
-
-// This process, with another number somewhere.
-class Changed : public kdpc::view::OwnMemory {
- public:
-  Changed(const void* where, std::uint32_t value) : where_(reinterpret_cast<std::uintptr_t>(where)), value_(value) {}
-  bool read(std::uintptr_t from, void* to, std::size_t size) const override {
-    if (!OwnMemory::read(from, to, size)) return false;
-    if (where_ >= from && where_ + sizeof value_ <= from + size) std::memcpy(static_cast<char*>(to) + (where_ - from), &value_, sizeof value_);
-    return true;
-  }
-
- private:
-  std::uintptr_t where_;
-  std::uint32_t value_;
-};
-
-std::string error_of(const kdpc::view::Memory& memory) {
-  kdpc::Symbols symbols;
-  const auto world = kdpc::view::World::open({memory, symbols});
-  return world ? "" : world.error().what;
-}
-
-}  // namespace
-
-TEST(View, WithoutAMachineThereIsNoWorld) {
-  EXPECT_EQ(error_of(Empty()), "there is no World at 0x400000000e00: no machine has been created, or it is gone");
-  EXPECT_NE(error_of(kdpc::view::OwnMemory()), "");
-}
-
-KDPC_TEST(View, AWorldOfAnotherBuildIsRefused) {
-  EXPECT_EQ(error_of(kdpc::view::OwnMemory()), "");
-  const kdpc::WorldHeader& header = kdpc::world_header();
-  EXPECT_TRUE(error_of(Changed(&header.version, 99)).starts_with("this World was made by another version of kdpc (header 99, layout "))
-      << error_of(Changed(&header.version, 99));
-  EXPECT_TRUE(error_of(Changed(&header.layout, 1)).starts_with("this World was made by another version of kdpc (header 1, layout "));
-  EXPECT_TRUE(error_of(Changed(&header.system, 8)).starts_with("the World's System at 0x")) << error_of(Changed(&header.system, 8));
-}
-
-KDPC_TEST(View, WhatIsAskedWronglyIsSaid) {
-  EXPECT_EQ(m.view("dpc"), "there is no view 'dpc'; there are dpcs, irql, ipi, timer, pcr, prcb, running, idt, qlocks, analyze\n");
-  EXPECT_EQ(m.view("dpcs -v"), "'-v' is nothing that 'dpcs' takes: dpcs [CPU]\n");
-  EXPECT_EQ(m.view("dpcs 0 1"), "'1' is nothing that 'dpcs' takes: dpcs [CPU]\n");
-  EXPECT_EQ(m.view("running 0"), "'0' is nothing that 'running' takes: running [-i] [-t]\n");
 }
