@@ -91,6 +91,7 @@ TEST(EventExpression, MistakesAreShownAtTheirColumn) {
   begins("drain-ended drain-began", "column 13: 'drain-began' is one too many here\n");
   begins("", "column 1: the name of an event or of a field is missing here\n");
   begins("ran == 3 &&", "column 12: the name of an event or of a field is missing here\n");
+  begins("text == \"two words", "column 9: a quote begins here that does not end\n");
   begins("ran == 3 & 4", "column 10: '&' is one too many here\n");
 }
 

@@ -13,11 +13,6 @@
 
 namespace kdpc::tool {
 
-struct ComparedField {
-  std::string_view name;
-  FieldValue value;
-};
-
 namespace {
 
 const std::vector<std::string> kStampFields = {"time", "processor", "irql", "thread"};
@@ -244,6 +239,7 @@ class EventExpressionParser {
         return;
       }
     if (rest.front() == '"') {
+      if (rest.find('"', 1) == std::string_view::npos) fail(at_, "a quote begins here that does not end");
       const std::size_t end = std::min(rest.find('"', 1), rest.size());
       token_ = rest.substr(1, end - 1);
       quoted_ = true;
@@ -269,12 +265,11 @@ class EventExpressionParser {
 
 Result<EventExpression> EventExpression::parse(std::string_view text) { return EventExpressionParser(text).parse(); }
 
-bool EventExpression::compare(const Node& node, std::string_view event, const ComparedField& field, const Namer& name) {
+// `is_routine_number`: of the table of exports, which has names too.
+bool EventExpression::compare(const Node& node, bool is_routine_number, const FieldValue& value, const Namer& name) {
   using FieldKind = FieldValue::Kind;
-  const FieldValue& value = field.value;
   bool equal = false;
   int order = 0;  // of the field against the number
-  const bool is_routine_number = event == RoutineEntered::name && field.name == "routine";
   if (node.number && (value.kind != FieldKind::Address || node.word.find('!') == std::string::npos) &&
       (node.name != "routine" || is_routine_number || plain_number(node.word))) {
     equal = value.bits == *node.number;
@@ -314,13 +309,13 @@ bool EventExpression::fits(std::size_t index, const Stamp& stamp, const Event& e
   each_field(event, [&](std::string_view field, const FieldValue& value) {
     if (field != node.name) return;
     own = true;
-    result = compare(node, name_of(event), {field, value}, name);
+    result = compare(node, field == "routine" && std::holds_alternative<RoutineEntered>(event), value, name);
   });
   if (own) return result;
   const std::pair<std::string_view, std::uint64_t> stated[] = {
       {"time", stamp.time}, {"processor", stamp.processor}, {"irql", stamp.irql}, {"thread", stamp.thread}};
   for (const auto& [field, bits] : stated)
-    if (field == node.name) return compare(node, name_of(event), {field, {FieldValue::Kind::Unsigned, bits, {}}}, name);
+    if (field == node.name) return compare(node, false, {FieldValue::Kind::Unsigned, bits, {}}, name);
   return false;
 }
 

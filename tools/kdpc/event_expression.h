@@ -16,6 +16,7 @@
 
 #include "base/result.h"
 #include "machine/sink.h"
+#include "trace/fields.h"
 
 namespace kdpc::tool {
 
@@ -44,7 +45,7 @@ class EventExpression {
   };
 
   bool fits(std::size_t node, const Stamp& stamp, const Event& event, const Namer& name) const;
-  static bool compare(const Node& node, std::string_view event, const struct ComparedField& field, const Namer& name);
+  static bool compare(const Node& node, bool is_routine_number, const FieldValue& value, const Namer& name);
 
   std::string text_;
   std::vector<Node> nodes_;
