@@ -89,6 +89,16 @@ class Views(unittest.TestCase):
         self.assertRegex(dpcs, r"(?m)^ 1: Threaded: 0x[0-9a-f]{16} 0x[0-9a-f]{16} view_test\.sim!StagedThreadedDpc +Medium +1 +- +-$")
         self.assertIn("PLACE:      view_test.sim!StagedWait+", self.expected[STOPPED]["analyze"])
 
+    def test_a_processor_that_runs_right_now(self):
+        shown = sections(self.gdb(["set breakpoint pending on", "break StageDpc", "run", "echo <irql>\\n", "nt irql 0", "echo <running>\\n", "nt running -t",
+                                   "echo <end>\\n", "kill"], "--args", PROGRAM, f"--gtest_filter={STAGED}"))
+        self.assertEqual(shown["irql"], "Debugger saved IRQL for processor 0x0 -- 2 (DISPATCH_LEVEL)\n")
+        stacks = re.split(r"^  \d  .*\n", shown["running"], flags=re.M)[1:]
+        self.assertEqual(len(stacks), 3, shown["running"])
+        self.assertEqual(stacks[0], "\n     (it runs right now: a debugger's own backtrace shows its stack)\n\n")
+        self.assertIn("  nt!KeAcquireInStackQueuedSpinLock+", stacks[1])
+        self.assertIn("  nt!KeStallExecutionProcessor+", stacks[2])
+
     def test_words_of_windbg(self):
         shown = self.gdb(["echo <irql>\\n", "!irql", "echo <shell>\\n", "!echo a shell still answers", "echo <wrong>\\n", "nt frob", "echo <help>\\n", "nt help"],
                          PROGRAM, self.core[STAGED])

@@ -146,6 +146,7 @@ KDPC_TEST(View, IpiShowsACallThatIsUnderWay, .processors = 3) {
 }
 
 KDPC_TEST(View, TimerShowsDpcsThreadsAndPeriods, .processors = 3) {
+  RULE("15.4");
   stage(m);
   kdpc::Thread* const sleeper = thread_named("sleeper");
   const auto watchdog = [&](unsigned cpu) {
@@ -287,6 +288,7 @@ KDPC_TEST(View, IdtOfNobody, .processors = 2) {
 }
 
 KDPC_TEST(View, IdtShowsTheChainOfASharedVector, .processors = 3) {
+  RULE("15.4");
   stage(m);
   EXPECT_EQ(m.view("idt 0"), fmt::format("\nDumping IDT: {:016x} (processor 0)\n\n"
                                          "51:{:016x} view_test.sim!StagedFirstIsr (KINTERRUPT {:016x})  IRQL 5 level shared, claimed 0 of 1 calls\n"
@@ -343,6 +345,34 @@ extern "C" VOID NTAPI StagedWait(PKDPC, PVOID, PVOID, PVOID) {
 }
 
 }  // namespace
+
+namespace {
+
+extern "C" VOID NTAPI StagedHog(PKDPC, PVOID, PVOID, PVOID) { KeStallExecutionProcessor(1'000'000); }
+
+}  // namespace
+
+KDPC_TEST(View, AnalyzeTellsTheWatchdogsArguments, .options = {{"dpc_time_limit", "3"}}) {
+  RULE("15.4");
+  m.on(0, PASSIVE_LEVEL, [] {
+    static KDPC dpc;
+    KeInitializeDpc(&dpc, StagedHog, nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_BUGCHECK(0x133, 0, any, 3, 0);
+  const std::string text = m.view("analyze -v");
+  EXPECT_NE(text.find(fmt::format("\n\nDPC_WATCHDOG_VIOLATION (133)\n"
+                                  "A single DPC or ISR has exceeded its time allotment.\n"
+                                  "Arguments:\n"
+                                  "Arg1: 0000000000000000, 0: a single DPC or ISR.\n"
+                                  "Arg2: {:016x}, How long it has run, in clock ticks.\n"
+                                  "Arg3: 0000000000000003, How long it may run, in clock ticks.\n"
+                                  "Arg4: 0000000000000000, Reserved.\n\n",
+                                  m.outcome().bugcheck->parameters[1])),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("\nFAILURE_BUCKET_ID:  0x133_view_test.sim!StagedHog\n"), std::string::npos) << text;
+}
 
 KDPC_TEST(View, AnalyzeTellsABugcheck, .memory = std::size_t{16} << 20) {
   m.on(0, PASSIVE_LEVEL,
