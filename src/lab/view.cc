@@ -1,8 +1,6 @@
 // The debugger's views of this process's own machine, with what only a log of events knows: who queued a DPC, and when.
-#include <fmt/format.h>
-
-#include "kdpc/lab.h"
 #include "lab/view.h"
+#include "kdpc/lab.h"
 #include "trace/event_log.h"
 #include "view/views.h"
 
@@ -10,8 +8,8 @@ namespace kdpc::lab {
 
 namespace {
 
-std::string our_name(Symbols& symbols, std::uintptr_t address) {
-  Symbol symbol = symbols.find(address, Symbols::Meaning::ReturnAddress);
+std::string our_name(Symbols& symbols, std::uintptr_t address, Symbols::Meaning meaning) {
+  Symbol symbol = symbols.find(address, meaning);
   if (symbol.image.starts_with("libkdpc-")) symbol.image = "nt";
   return symbol.short_text();
 }
@@ -33,11 +31,11 @@ std::optional<view::QueuedBy> queued_by(const EventLog& log, Symbols& symbols, s
     const EventLog::Entry& entry = log[--number];
     if (entry.stamp.processor != stamp.processor) continue;
     if (const auto* entered = std::get_if<RoutineEntered>(&entry.event)) {
-      by.who = our_name(symbols, entered->caller.value);
+      by.who = our_name(symbols, entered->caller.value, Symbols::Meaning::ReturnAddress);
       return by;
     }
     if (const auto* expired = std::get_if<TimerExpired>(&entry.event)) {
-      by.who = fmt::format("timer {:016x}", expired->timer.value);
+      by.who = "timer " + our_name(symbols, expired->timer.value, Symbols::Meaning::Exact);
       return by;
     }
     if (std::holds_alternative<ActivityBegan>(entry.event) || std::holds_alternative<ActivityEnded>(entry.event)) return by;  // the kernel itself

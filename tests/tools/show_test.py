@@ -119,6 +119,12 @@ class BreakIf(Case):
         self.assertRegex(done.stdout, r"(?m)^ 0: Normal  : 0x[0-9a-f]{16} 0x[0-9a-f]{16} bad_wait_in_dpc!Wait  Medium      any     "
                                       r"bad_wait_in_dpc!DriverEntry\+0x[0-9a-f]+  \d+\.\d{3} us$")
 
+    def test_a_dpc_that_a_timer_queued_tells_which(self):
+        done = self.talk("dpc-queued && routine == hog!HogRun", "dpcs 0\nquit\n", HOG.replace("[machine]", "[options]\ntimer_dpc = 'queued'\n[machine]"))
+        timer = re.search(r"timer=(\S+)", self.talk("timer-expired", "quit\n").stdout)[1]
+        self.assertEqual(timer, "hog!HogTimer")
+        self.assertRegex(done.stdout, r"(?m)^ 0: Normal  : 0x[0-9a-f]{16} 0x[0-9a-f]{16} hog!HogRun +\w+ +\w+ +timer hog!HogTimer +31250\.\d{3} us$")
+
     def test_continue_goes_to_the_next_and_then_to_the_end(self):
         done = self.talk("clock-ticked && processor == 1 && time < 40ms", "continue\ncontinue\ncontinue\n", HOG)
         answers = self.answers(done)
