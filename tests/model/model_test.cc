@@ -11,7 +11,7 @@ namespace {
 using namespace kdpc::model;
 
 constexpr std::size_t kStepsOfOne = 1'500;
-constexpr std::uint64_t kPrograms = 6;  // for each number of processors
+constexpr std::uint64_t kPrograms = 10;  // for each number of processors
 
 TEST(ReferenceModel, EveryStepOfRandomProgramsHasTheSameResultAndLeavesTheSameState) {
   RULE("ADP-1");

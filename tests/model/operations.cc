@@ -14,7 +14,7 @@ namespace kdpc::model {
 
 namespace {
 
-constexpr std::uint8_t kLow = 0, kDispatch = 2, kHigh = 15;
+constexpr std::uint8_t kLow = 0, kApc = 1, kDispatch = 2, kHigh = 15;
 constexpr std::int64_t kMillisecond = 10'000;  // 100 ns
 
 // splitmix64
@@ -117,10 +117,15 @@ Kind draw_kind(Random& random, std::span<const Weight> weights) {
   return Kind::Return;
 }
 
+// Long past or not; often at a tick, so that it is sometimes just now.
+std::int64_t draw_absolute(Random& random) {
+  return kAbsolute + (random.once_in(2) ? random.between(0, 2000) * kMillisecond : random.between(0, 128) * kClockIncrement);
+}
+
 std::int64_t draw_due(Random& random) {
   switch (random.below(10)) {
     case 0: return 0;
-    case 1: return kAbsolute + random.between(0, 3000) * kMillisecond;  // long past, or not
+    case 1: return draw_absolute(random);
     case 2: return -1;
     case 3:
     case 4: return -random.between(1, 15 * kMillisecond);
@@ -131,11 +136,13 @@ std::int64_t draw_due(Random& random) {
 std::int64_t draw_limit(Random& random, bool in_routine) {
   if (in_routine || random.once_in(5)) return 0;
   if (random.once_in(25)) return kForEver;
-  if (random.once_in(8)) return kAbsolute + random.between(0, 2000) * kMillisecond;
+  if (random.once_in(8)) return draw_absolute(random);
   return -random.between(1, 60 * kMillisecond);
 }
 
 std::uint8_t draw(Random& random, unsigned bound) { return static_cast<std::uint8_t>(random.below(bound)); }
+
+std::uint8_t draw_level(Random& random) { return random.once_in(3) ? kApc : draw(random, kHigh + 1u); }
 
 Operation draw_operation(const Program& program, Random& random, bool in_routine) {
   Operation operation;
@@ -174,8 +181,8 @@ Operation draw_operation(const Program& program, Random& random, bool in_routine
       operation.value = random.once_in(4) ? 1 : 0;
       operation.other = draw(random, 200);
       break;
-    case Kind::Raise: operation.value = random.once_in(2) ? kDispatch : draw(random, kHigh + 1u); break;
-    case Kind::Lower: operation.value = random.once_in(2) ? kLow : random.once_in(2) ? kDispatch : draw(random, kHigh + 1u); break;
+    case Kind::Raise: operation.value = random.once_in(2) ? kDispatch : draw_level(random); break;
+    case Kind::Lower: operation.value = random.once_in(2) ? kLow : random.once_in(2) ? kDispatch : draw_level(random); break;
     case Kind::SetCoalescableTimer:
     case Kind::SetTimer:
       operation.object = draw(random, program.timers);
@@ -223,9 +230,7 @@ Operation draw_operation(const Program& program, Random& random, bool in_routine
       break;
     }
     case Kind::Delay:
-      operation.time = random.once_in(4)   ? 0
-                       : random.once_in(8) ? kAbsolute + random.between(0, 2000) * kMillisecond
-                                           : -random.between(1, 50 * kMillisecond);
+      operation.time = random.once_in(4) ? 0 : random.once_in(8) ? draw_absolute(random) : -random.between(1, 50 * kMillisecond);
       break;
     case Kind::SetPriority:
       operation.object = draw(random, static_cast<unsigned>(program.threads.size()));
@@ -310,7 +315,9 @@ Program generate(std::uint64_t seed, unsigned processors, unsigned steps) {
   const std::uint64_t everywhere = (std::uint64_t{1} << processors) - 1;
   for (unsigned i = 0; i < threads; ++i) {
     ThreadPlan plan{};
-    plan.priority = static_cast<std::uint8_t>(random.once_in(5) ? random.between(16, 30) : random.between(1, 15));
+    plan.priority = static_cast<std::uint8_t>(random.once_in(2)   ? random.between(8, 10)
+                                              : random.once_in(3) ? random.between(16, 30)
+                                                                  : random.between(1, 15));
     if (random.once_in(2)) {
       plan.affinity = everywhere;
     } else {
