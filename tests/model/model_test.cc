@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <string>
 
 #include "kdpc/test.h"
 #include "tests/model/compare.h"
@@ -107,6 +108,22 @@ TEST(ReferenceModel, EveryStepOfRandomProgramsHasTheSameResultAndLeavesTheSameSt
     if (static_cast<Kind>(kind) == Kind::Return) continue;
     EXPECT_GT(performed[kind], 20u) << name_of(static_cast<Kind>(kind));
   }
+}
+
+// Of what is compared, and of how it is told: a model under another option than the kernel must be found out.
+TEST(ReferenceModel, ADifferenceIsFoundMadeSmallerAndExplained) {
+  Program program = generate(1, 2, kStepsOfOne);
+  ASSERT_TRUE(compare(program, kStepsOfOne).equal);
+  ++program.options.dpc_queue_depth;  // the kernel has its options from the settings
+  EXPECT_FALSE(compare(program, kStepsOfOne).equal);
+  const Program smaller = shrink(program, kStepsOfOne);
+  std::size_t operations = 0;
+  for (const auto& script : smaller.scripts) operations += script.size();
+  EXPECT_LE(operations, 2u) << text_of(smaller);
+  const std::string told = explain(smaller, kStepsOfOne);
+  EXPECT_NE(told.find("step 0 differs"), std::string::npos) << told;
+  EXPECT_NE(told.find("kernel: maximum depth of 0"), std::string::npos) << told;
+  EXPECT_NE(told.find("model:  maximum depth of 0"), std::string::npos) << told;
 }
 
 }  // namespace
