@@ -174,12 +174,22 @@ std::uint64_t next_expiry(const Timer& timer) {
   return timer.due_time + (missed + 1) * timer.period;
 }
 
-// Signals, wakes, and puts a periodic timer back (TIM-10). The timer is in no table.
+// Signals, wakes, and puts a periodic timer back (TIM-10): its period counts from now, whatever the system time becomes. The timer is in no table.
 void expire_locked(Timer& timer) {
   Machine::observe(TimerExpired{&timer, timer.due_time});
   timer.header.signal_state = 1;
   wait::signal_locked(timer.header, 0);
-  if (timer.period != 0) insert_locked(timer, next_expiry(timer));
+  if (timer.period == 0) return;
+  timer.header.second &= static_cast<std::uint8_t>(~unsigned{Timer::kAbsolute});
+  insert_locked(timer, next_expiry(timer));
+}
+
+// Something in this processor's table is due earlier than it knows; if it has put off its ticks, it must think again.
+void announce_locked(Processor& where) {
+  if (sys().options.idle_ticks == Options::IdleTicks::All || &where == &Machine::here()) return;
+  // Pairs with the fence of the idle loop: either it sees the table before it puts off its ticks, or we see that it has halted.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (where.halted) ipi::request_clock(where);
 }
 
 // Of a timer that expires, with the dispatcher lock: the call of its DPC, as it is to be made later. Null dpc: none.
@@ -244,11 +254,7 @@ void insert_locked(Timer& timer, std::uint64_t due_time) {
   timer.header.size = static_cast<std::uint8_t>(due_time / kClockIncrement % kHands);
   Processor& where = processor(timer.processor);
   where.timers.insert(timer);
-  if (sys().options.idle_ticks != Options::IdleTicks::All && &where != &Machine::here()) {
-    // Pairs with the fence of the idle loop: either it sees this timer before it puts off its ticks, or we see that it has halted.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (where.halted) ipi::request_clock(where);
-  }
+  announce_locked(where);
   if ((timer.kind & Timer::kHighResolution) != 0 && ++sys().high_resolution_timers == 1) clock::choose_interval_locked();
 }
 
@@ -315,7 +321,11 @@ void set_system_time(std::uint64_t time) {
   const Irql previous = scheduler::acquire_dispatcher_lock();
   const auto by = static_cast<std::int64_t>(time - system_time());
   sys().system_time_offset = sys().system_time_offset + by;
-  for (unsigned number = 0; number < sys().processor_count; ++number) processor(number).timers.move_absolute(by);
+  for (unsigned number = 0; number < sys().processor_count; ++number) {
+    Processor& where = processor(number);
+    where.timers.move_absolute(by);
+    if (by > 0) announce_locked(where);
+  }
   scheduler::release_dispatcher_lock(previous);
 }
 

@@ -260,6 +260,25 @@ KDPC_TEST(SystemTime, AbsoluteTimersFollowItAndRelativeOnesDoNot) {
   EXPECT_EQ(runs, 2);
 }
 
+KDPC_TEST(SystemTime, OnlyTheFirstExpiryOfAPeriodicTimerIsAbsolute) {
+  RULE("TIM-2");
+  RULE("TIM-10");
+  reset();
+  static ULONGLONG now;
+  m.on(0, PASSIVE_LEVEL, [] {
+    prepare(one, "a");
+    now = system_time();
+    KeSetTimerEx(&one.timer, hundreds_of_ns(static_cast<LONGLONG>(now + 50 * kMs)), 100, &one.dpc);
+  });
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 100ms));
+  m.set_system_time(now - 3600'0000'000);  // back: periods are relative
+  EXPECT_TRUE(m.run_until([] { return runs == 2; }, 120ms));
+  m.set_system_time(now + 3600'0000'000);  // forward
+  m.run_for(90ms);
+  EXPECT_EQ(runs, 2);
+  EXPECT_TRUE(m.run_until([] { return runs == 3; }, 30ms));
+}
+
 KDPC_TEST(SystemTime, AbsoluteTimeLimitsOfWaitsFollowItAndRelativeOnesDoNot) {
   RULE("TIM-2");
   static KEVENT never;

@@ -77,6 +77,25 @@ KDPC_TEST(IdleTicks, OfTheTimekeeperOnlyDelayNoTimer, .processors = 3, .options 
   EXPECT_GE(ticks_of(m, 0), 60u);
 }
 
+KDPC_TEST(IdleTicks, OfTheTimekeeperOnlyDelayNoAbsoluteTimerWhenTheSystemTimeIsSetForward, .processors = 2,
+          .options = {{"idle_ticks", "timekeeper_only"}}) {
+  RULE("TIM-2");
+  reset();
+  static ULONGLONG now;
+  m.run_for(100ms);
+  m.on(1, PASSIVE_LEVEL, [] {
+    prepare(one, "a");
+    now = system_time();
+    KeSetTimer(&one.timer, hundreds_of_ns(static_cast<LONGLONG>(now + 3600'0000'000)), &one.dpc);
+  });
+  m.run_for(100ms);
+  EXPECT_EQ(runs, 0);
+  m.set_system_time(now + 3600'0000'000);  // processor 1 has put off its ticks by an hour
+  m.run_for(20ms);
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(calls[0].processor, 1u);
+}
+
 KDPC_TEST(IdleTicks, OfAProcessorThatHasWorkAgainComeAsBefore, .processors = 2, .options = {{"idle_ticks", "timekeeper_only"}}) {
   RULE("ADP-1");
   m.run_for(101ms);

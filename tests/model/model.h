@@ -236,7 +236,8 @@ class Model {
   void remove_timer(Timer& timer);
   bool set_timer(Processor& here, Timer& timer, std::int64_t due, std::uint32_t period, Dpc* dpc);
   bool cancel_timer(Timer& timer);
-  void set_system_time(std::int64_t by);
+  void set_system_time(Processor& here, std::int64_t by);
+  void announce(Processor& here, Processor& where);
   void expire(Processor& here, Timer& timer);
   void expire_batch(Processor& p, Frame& drain);
   std::uint64_t system_time() const { return interrupt_time_ + system_time_offset_; }

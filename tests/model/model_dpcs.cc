@@ -114,6 +114,11 @@ unsigned Model::table_of(const Timer& timer, const Processor& here) const {
   return target_of(*timer.dpc, here);
 }
 
+// A processor that has put off its ticks must think again.
+void Model::announce(Processor& here, Processor& where) {
+  if (options_.idle_ticks != Options::IdleTicks::All && &where != &here && where.halted) request_clock(here, where);
+}
+
 void Model::insert_timer(Processor& here, Timer& timer, std::uint64_t due) {
   timer.due = due;
   timer.inserted = true;
@@ -122,9 +127,7 @@ void Model::insert_timer(Processor& here, Timer& timer, std::uint64_t due) {
   auto place = table.begin();
   while (place != table.end() && (*place)->due <= due) ++place;
   table.insert(place, &timer);
-  // A processor that has put off its ticks must think again.
-  Processor& where = processors_[timer.table];
-  if (options_.idle_ticks != Options::IdleTicks::All && &where != &here && where.halted) request_clock(here, where);
+  announce(here, processors_[timer.table]);
 }
 
 void Model::remove_timer(Timer& timer) {
@@ -163,7 +166,7 @@ bool Model::cancel_timer(Timer& timer) {
 }
 
 // TIM-2: absolute timers follow the system time, relative ones do not.
-void Model::set_system_time(std::int64_t by) {
+void Model::set_system_time(Processor& here, std::int64_t by) {
   system_time_offset_ += static_cast<std::uint64_t>(by);
   for (Processor& p : processors_) {
     std::deque<Timer*> before;
@@ -174,6 +177,7 @@ void Model::set_system_time(std::int64_t by) {
       while (place != p.timers.end() && (*place)->due <= timer->due) ++place;
       p.timers.insert(place, timer);
     }
+    if (by > 0) announce(here, p);
   }
 }
 
@@ -181,7 +185,9 @@ void Model::set_system_time(std::int64_t by) {
 void Model::expire(Processor& here, Timer& timer) {
   timer.signal = 1;
   signal(here, timer, 0);
-  if (timer.period != 0) insert_timer(here, timer, interrupt_time_ + std::uint64_t{timer.period} * 10'000);
+  if (timer.period == 0) return;
+  timer.absolute = false;  // the period is relative
+  insert_timer(here, timer, interrupt_time_ + std::uint64_t{timer.period} * 10'000);
 }
 
 // SEMANTICS 6.3, TIM-15, TIM-21: up to four leave the table and are signalled; then their DPCs are called, or queued if they belong elsewhere.

@@ -411,7 +411,7 @@ void Model::perform(Processor& p, Actor& actor, const Operation& operation) {
       dispatcher_exit(p);
       return;
     case Kind::SetSystemTime:
-      set_system_time(time);
+      set_system_time(p, time);
       dispatcher_exit(p);
       return;
     case Kind::QuerySystemTime: actor.result = static_cast<std::int64_t>(system_time()); return;
