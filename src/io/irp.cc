@@ -203,6 +203,17 @@ NTSTATUS NTAPI complete_and_let_go(DEVICE_OBJECT* device, IRP* irp, void* contex
   return verdict;
 }
 
+// What is about to be filled must be the IRP's; as with special pool, which has nothing behind a block and nothing left of a freed one.
+void check_memory(const IRP* irp, std::size_t size, const void* caller) {
+  if (!sys().pool.contains(irp)) return;
+  const PoolBlock* block = sys().pool.find(irp);
+  if (block == nullptr)
+    bug_check(stop::PageFaultInFreedSpecialPool, {as_parameter(irp), 1, as_parameter(caller), 0}, "An IRP is used again that was freed.", "0xCC");
+  if (const std::uint64_t end = as_parameter(block + 1) + block->size; as_parameter(irp) + size > end)
+    bug_check(stop::PageFaultBeyondEndOfAllocation, {end, 1, as_parameter(caller), 0}, "An IRP is said to be larger than the memory it lies in.",
+              "0xCD");
+}
+
 }  // namespace
 
 extern "C" {
@@ -225,10 +236,7 @@ VOID NTAPI IoFreeIrp(PIRP Irp) {
 
 VOID NTAPI IoInitializeIrp(PIRP Irp, USHORT PacketSize, CCHAR StackSize) {
   KDPC_ROUTINE_ON(IoInitializeIrp, Irp);
-  const PoolBlock* block = sys().pool.find(Irp);
-  if (block != nullptr && reinterpret_cast<const std::byte*>(Irp) + PacketSize > reinterpret_cast<const std::byte*>(block + 1) + block->size)
-    bug_check(stop::PageFaultBeyondEndOfAllocation, {as_parameter(block + 1) + block->size, 1, as_parameter(__builtin_return_address(0)), 0},
-              "IoInitializeIrp was given a PacketSize that is more than the memory of the IRP.", "0xCD");
+  check_memory(Irp, PacketSize, __builtin_return_address(0));
   const UCHAR flags = sys().pool.contains(Irp) && Irp->Type == IO_TYPE_IRP ? Irp->AllocationFlags & irp::kHasState : 0;
   irp::initialize(*Irp, PacketSize, StackSize);
   Irp->AllocationFlags = flags;
@@ -236,6 +244,7 @@ VOID NTAPI IoInitializeIrp(PIRP Irp, USHORT PacketSize, CCHAR StackSize) {
 
 VOID NTAPI IoReuseIrp(PIRP Irp, NTSTATUS Iostatus) {
   KDPC_ROUTINE_ON(IoReuseIrp, Irp);
+  check_memory(Irp, Irp->Size, __builtin_return_address(0));
   const UCHAR flags = Irp->AllocationFlags;
   irp::initialize(*Irp, Irp->Size, Irp->StackCount);
   Irp->AllocationFlags = flags;

@@ -32,6 +32,7 @@ const char* name_of_stop(std::uint32_t code) {
     case stop::TimerOrDpcInvalid: return "TIMER_OR_DPC_INVALID";
     case stop::IrqlUnexpectedValue: return "IRQL_UNEXPECTED_VALUE";
     case stop::DriverVerifierIoManagerViolation: return "DRIVER_VERIFIER_IOMANAGER_VIOLATION";
+    case stop::PageFaultInFreedSpecialPool: return "PAGE_FAULT_IN_FREED_SPECIAL_POOL";
     case stop::PageFaultBeyondEndOfAllocation: return "PAGE_FAULT_BEYOND_END_OF_ALLOCATION";
     case stop::DriverUnloadedWithoutCancellingPendingOperations: return "DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS";
     case stop::DriverIrqlNotLessOrEqual: return "DRIVER_IRQL_NOT_LESS_OR_EQUAL";

@@ -33,6 +33,7 @@ enum Code : std::uint32_t {
   TimerOrDpcInvalid = 0xC7,
   IrqlUnexpectedValue = 0xC8,
   DriverVerifierIoManagerViolation = 0xC9,
+  PageFaultInFreedSpecialPool = 0xCC,
   PageFaultBeyondEndOfAllocation = 0xCD,
   DriverUnloadedWithoutCancellingPendingOperations = 0xCE,
   DriverIrqlNotLessOrEqual = 0xD1,

@@ -46,9 +46,11 @@ unsigned choose(Irql level) {
     const std::string_view name = kExports[index].name;
     if ((name.starts_with("KeBugCheck") || name == "RtlFailFast" || name == "ExRaiseStatus" || name == "RtlAssert") && !random.chance(10)) continue;
     // So does giving back what nobody has taken.
-    if ((name.find("Release") != name.npos || name.find("Free") != name.npos || name.find("Leave") != name.npos ||
-         name.find("Signal") != name.npos) &&
-        !random.chance(the_wish.only >= 0 ? 100 : 15 + the_stock.wildness / 4))
+    if (((name.find("Release") != name.npos && name != "KeReleaseSemaphore") || name.find("Free") != name.npos || name.find("Leave") != name.npos ||
+         name.find("Signal") != name.npos || name.find("Lower") != name.npos || name.find("Convert") != name.npos) &&
+        !random.chance(the_wish.only >= 0        ? 100
+                       : the_stock.wildness == 0 ? 1
+                                                 : 15 + the_stock.wildness / 4))
       continue;
     return index;
   }
@@ -120,6 +122,7 @@ void call_one() {
   constexpr std::uintptr_t kFromTheEnd = 4096;
   the_stock.stack_buffer = Machine::stack_limits().low + kFromTheEnd;
   the_stock.wanted_void = meaning_of_void(chosen.name);
+  the_stock.wanted_word = meaning_of_word(chosen.name);
   std::uint64_t values[kMostArguments] = {};
   chosen.draw(the_stock, values);
   last_kind = chosen.first;
@@ -147,7 +150,7 @@ std::uint64_t NTAPI inside_generic_call(std::uint64_t, std::uint64_t, std::uint6
 }
 template <class T>
 T as_callback() {
-  return reinterpret_cast<T>(&inside);
+  return reinterpret_cast<T>(reinterpret_cast<void*>(&inside));
 }
 
 // Calls at the level of the body, or from somewhere else that is begun there. What is illegal at that level ends the case as it should.
@@ -288,6 +291,7 @@ End run_case(std::uint64_t seed, const Wish& wish, Shared& shared, std::string& 
                                     !config.checks.on          ? "off"
                                     : config.checks.keep_going ? "keep going"
                                                                : "on");
+  setting += fmt::format(", wildness {}", the_stock.wildness);
   for (const auto& [name, value] : config.options) setting += fmt::format(", {}={}", name, value);
   std::strncpy(shared.setting, setting.c_str(), sizeof shared.setting - 1);
 

@@ -113,4 +113,12 @@ Kind meaning_of_void(const char* its_name) {
   return Kind::Count;
 }
 
+Kind meaning_of_word(const char* its_name) {
+  const std::string_view name = its_name;
+  if (name.find("PushLock") != name.npos) return Kind::PushLock;
+  if (name.starts_with("ExInterlocked")) return Kind::SpinLock;
+  if (name.find("SpinLock") == name.npos || name.starts_with("Io")) return Kind::Words;
+  return name.starts_with("Ex") ? Kind::ReaderWriterLock : Kind::SpinLock;
+}
+
 }  // namespace kdpc::fuzz

@@ -20,5 +20,7 @@ extern const Export kExports[wdk::kRoutineCount];
 
 // What a void pointer among the arguments means to this routine; Count: anything.
 Kind meaning_of_void(const char* name);
+// And a pointer to a word; Words: a word.
+Kind meaning_of_word(const char* name);
 
 }  // namespace kdpc::fuzz

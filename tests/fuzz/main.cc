@@ -32,7 +32,7 @@
 // memcpy and its like look at the range before they touch it, and would end the process for what a driver has handed in; without that they fault, as
 // they do without a sanitizer. Fibers are left where they stand when a run is over: what they hold is no leak.
 extern "C" __attribute__((visibility("default"))) const char* __asan_default_options();
-extern "C" const char* __asan_default_options() { return "replace_intrin=0:replace_str=0:detect_leaks=0"; }
+extern "C" const char* __asan_default_options() { return "replace_intrin=0:intercept_strlen=0:detect_leaks=0"; }
 #endif
 
 namespace kdpc::fuzz {

@@ -15,7 +15,7 @@ struct Pair {
   If when;
   const char*
       arguments;  // of the one that gives: a digit is an argument of the one that takes, r its result, * the level it has stored at argument 0,
-                  // t this thread, z zero
+                  // t this thread, p the same as the pointer of an owner, z zero
 };
 
 constexpr Pair kPairs[] = {
@@ -56,65 +56,71 @@ constexpr Pair kPairs[] = {
                                                 "0") PAIR(KeAcquireGuardedMutex, KeReleaseGuardedMutex, Always,
                                                           "0") PAIR(KeTryToAcquireGuardedMutex, KeReleaseGuardedMutex, True, "0")
                                                 PAIR(KeAcquireGuardedMutexUnsafe, KeReleaseGuardedMutexUnsafe, Always,
-                                                     "0") PAIR(KeInitializeMutant, KeReleaseMutex, Always, "0z")
-                                                    PAIR(ExAcquireResourceExclusiveLite, ExReleaseResourceForThreadLite, True, "0t") PAIR(
-                                                        ExAcquireResourceExclusiveLite,
-                                                        ExConvertExclusiveToSharedLite,
-                                                        True, "0") PAIR(ExAcquireResourceSharedLite, ExReleaseResourceLite, True,
-                                                                        "0") PAIR(ExAcquireSharedStarveExclusive, ExReleaseResourceLite, True, "0")
-                                                        PAIR(ExAcquireSharedWaitForExclusive, ExReleaseResourceLite, True, "0") PAIR(
-                                                            ExEnterCriticalRegionAndAcquireResourceExclusive, ExReleaseResourceAndLeaveCriticalRegion,
-                                                            Always,
-                                                            "0") PAIR(ExEnterCriticalRegionAndAcquireResourceShared,
-                                                                      ExReleaseResourceAndLeaveCriticalRegion, Always, "0")
-                                                            PAIR(ExEnterCriticalRegionAndAcquireSharedWaitForExclusive,
-                                                                 ExReleaseResourceAndLeaveCriticalRegion, Always,
-                                                                 "0") PAIR(KeSaveExtendedProcessorState, KeRestoreExtendedProcessorState, Success,
-                                                                           "1")
-                                                                PAIR(KeRegisterProcessorChangeCallback, KeDeregisterProcessorChangeCallback, True,
-                                                                     "r") PAIR(IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, Always, "*")
-                                                                    PAIR(IoAcquireRemoveLockEx, IoReleaseRemoveLockEx, Success, "014") PAIR(
-                                                                        IoAcquireRemoveLockEx, IoReleaseRemoveLockAndWaitEx, Success,
-                                                                        "014") PAIR(ExAllocatePool2, ExFreePool, True,
-                                                                                    "r") PAIR(ExAllocatePool, ExFreePool, True, "r")
-                                                                        PAIR(ExAllocatePoolWithTag, ExFreePoolWithTag, True, "r2") PAIR(
-                                                                            ExAllocateTimer,
-                                                                            ExDeleteTimer,
-                                                                            True, "rzzz") PAIR(ExAllocateCacheAwareRundownProtection,
-                                                                                               ExFreeCacheAwareRundownProtection, True, "r")
-                                                                            PAIR(RtlAnsiStringToUnicodeString, RtlFreeUnicodeString, Success,
-                                                                                 "0") PAIR(RtlUpcaseUnicodeString, RtlFreeUnicodeString, Success, "0")
-                                                                                PAIR(RtlStringFromGUID, RtlFreeUnicodeString, Success, "1") PAIR(
-                                                                                    RtlUnicodeStringToAnsiString, RtlFreeAnsiString, Success,
-                                                                                    "0") PAIR(IoAllocateErrorLogEntry, IoWriteErrorLogEntry, True,
-                                                                                              "r") PAIR(IoAllocateErrorLogEntry, IoFreeErrorLogEntry,
-                                                                                                        True,
-                                                                                                        "r") PAIR(IoAllocateIrp, IoFreeIrp, True, "r")
-                                                                                    PAIR(IoAllocateMdl, IoFreeMdl, True, "r") PAIR(
-                                                                                        IoAllocateWorkItem, IoFreeWorkItem, True, "r")
-                                                                                        PAIR(MmAllocateContiguousMemory, MmFreeContiguousMemory, True,
-                                                                                             "r") PAIR(MmAllocateContiguousMemorySpecifyCache,
-                                                                                                       MmFreeContiguousMemorySpecifyCache, True,
-                                                                                                       "r04") PAIR(MmAllocateNonCachedMemory,
-                                                                                                                   MmFreeNonCachedMemory, True, "r0")
-                                                                                            PAIR(MmAllocatePagesForMdl, MmFreePagesFromMdl, True,
-                                                                                                 "r") PAIR(MmAllocatePagesForMdlEx,
-                                                                                                           MmFreePagesFromMdl, True, "r")
-                                                                                                PAIR(MmMapIoSpace, MmUnmapIoSpace, True, "r1") PAIR(
-                                                                                                    MmLockPagableDataSection,
-                                                                                                    MmUnlockPagableImageSection, True,
-                                                                                                    "r") PAIR(IoCreateDevice, IoDeleteDevice, Success,
-                                                                                                              "@") PAIR(IoConnectInterrupt,
-                                                                                                                        IoDisconnectInterrupt,
-                                                                                                                        Success, "@")
-                                                                                                    PAIR(ObReferenceObjectByHandle,
-                                                                                                         ObfDereferenceObject, Success,
-                                                                                                         "@") PAIR(ObfReferenceObject,
-                                                                                                                   ObfDereferenceObject, Always,
-                                                                                                                   "0") PAIR(PsCreateSystemThread,
-                                                                                                                             ZwClose, Success, "@")
-                                                                                                        PAIR(ZwCreateEvent, ZwClose, Success, "@")
-                                                                                                            PAIR(ZwCreateKey, ZwClose, Success, "@")
+                                                     "0") PAIR(KeInitializeMutant, KeReleaseMutex, Always,
+                                                               "0z") PAIR(ExAcquireResourceExclusiveLite, ExReleaseResourceForThreadLite, True, "0t")
+                                                    PAIR(ExAcquireResourceExclusiveLite, ExConvertExclusiveToSharedLite, True,
+                                                         "0") PAIR(ExAcquireResourceExclusiveLite, ExSetResourceOwnerPointer, True, "0p")
+                                                        PAIR(ExAcquireResourceSharedLite, ExReleaseResourceLite, True, "0") PAIR(
+                                                            ExAcquireSharedStarveExclusive, ExReleaseResourceLite, True, "0")
+                                                            PAIR(ExAcquireSharedWaitForExclusive, ExReleaseResourceLite, True, "0") PAIR(
+                                                                ExEnterCriticalRegionAndAcquireResourceExclusive,
+                                                                ExReleaseResourceAndLeaveCriticalRegion, Always,
+                                                                "0") PAIR(ExEnterCriticalRegionAndAcquireResourceShared,
+                                                                          ExReleaseResourceAndLeaveCriticalRegion, Always, "0")
+                                                                PAIR(ExEnterCriticalRegionAndAcquireSharedWaitForExclusive,
+                                                                     ExReleaseResourceAndLeaveCriticalRegion, Always,
+                                                                     "0") PAIR(KeSaveExtendedProcessorState, KeRestoreExtendedProcessorState, Success,
+                                                                               "1")
+                                                                    PAIR(KeRegisterProcessorChangeCallback, KeDeregisterProcessorChangeCallback, True,
+                                                                         "r") PAIR(IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, Always, "*")
+                                                                        PAIR(IoAcquireRemoveLockEx, IoReleaseRemoveLockEx, Success, "014") PAIR(
+                                                                            IoAcquireRemoveLockEx, IoReleaseRemoveLockAndWaitEx, Success,
+                                                                            "014") PAIR(ExAllocatePool2, ExFreePool,
+                                                                                        True, "r") PAIR(ExAllocatePool, ExFreePool, True,
+                                                                                                        "r") PAIR(ExAllocatePoolWithTag,
+                                                                                                                  ExFreePoolWithTag, True, "r2")
+                                                                            PAIR(ExAllocateTimer, ExDeleteTimer, True, "rzzz") PAIR(
+                                                                                ExAllocateCacheAwareRundownProtection,
+                                                                                ExFreeCacheAwareRundownProtection, True,
+                                                                                "r") PAIR(RtlAnsiStringToUnicodeString, RtlFreeUnicodeString, Success,
+                                                                                          "0")
+                                                                                PAIR(RtlUpcaseUnicodeString, RtlFreeUnicodeString, Success,
+                                                                                     "0") PAIR(RtlStringFromGUID, RtlFreeUnicodeString, Success, "1")
+                                                                                    PAIR(RtlUnicodeStringToAnsiString, RtlFreeAnsiString, Success,
+                                                                                         "0") PAIR(IoAllocateErrorLogEntry, IoWriteErrorLogEntry,
+                                                                                                   True, "r") PAIR(IoAllocateErrorLogEntry,
+                                                                                                                   IoFreeErrorLogEntry, True, "r")
+                                                                                        PAIR(IoAllocateIrp, IoFreeIrp, True, "r") PAIR(
+                                                                                            IoAllocateMdl, IoFreeMdl, True, "r")
+                                                                                            PAIR(IoAllocateWorkItem, IoFreeWorkItem, True, "r") PAIR(
+                                                                                                MmAllocateContiguousMemory, MmFreeContiguousMemory,
+                                                                                                True,
+                                                                                                "r") PAIR(MmAllocateContiguousMemorySpecifyCache,
+                                                                                                          MmFreeContiguousMemorySpecifyCache, True,
+                                                                                                          "r04") PAIR(MmAllocateNonCachedMemory,
+                                                                                                                      MmFreeNonCachedMemory,
+                                                                                                                      True, "r0")
+                                                                                                PAIR(MmAllocatePagesForMdl, MmFreePagesFromMdl, True,
+                                                                                                     "r") PAIR(MmAllocatePagesForMdlEx,
+                                                                                                               MmFreePagesFromMdl, True, "r")
+                                                                                                    PAIR(MmMapIoSpace, MmUnmapIoSpace, True, "r1")
+                                                                                                        PAIR(MmLockPagableDataSection,
+                                                                                                             MmUnlockPagableImageSection, True,
+                                                                                                             "r") PAIR(IoCreateDevice, IoDeleteDevice,
+                                                                                                                       Success, "@")
+                                                                                                            PAIR(IoConnectInterrupt,
+                                                                                                                 IoDisconnectInterrupt, Success, "@")
+                                                                                                                PAIR(ObReferenceObjectByHandle,
+                                                                                                                     ObfDereferenceObject, Success,
+                                                                                                                     "@") PAIR(ObfReferenceObject,
+                                                                                                                               ObfDereferenceObject,
+                                                                                                                               Always, "0")
+                                                                                                                    PAIR(PsCreateSystemThread,
+                                                                                                                         ZwClose, Success, "@")
+                                                                                                                        PAIR(ZwCreateEvent, ZwClose,
+                                                                                                                             Success, "@")
+                                                                                                                            PAIR(ZwCreateKey, ZwClose,
+                                                                                                                                 Success, "@")
 #undef PAIR
 };
 
@@ -148,6 +154,7 @@ std::optional<GivingBack> giving_back(unsigned routine, const std::uint64_t* val
   for (unsigned index = 0; found->arguments[index] != 0; ++index) switch (const char what = found->arguments[index]) {
       case 'r': back.values[index] = result; break;
       case 't': back.values[index] = reinterpret_cast<std::uintptr_t>(KeGetCurrentThread()); break;
+      case 'p': back.values[index] = reinterpret_cast<std::uintptr_t>(KeGetCurrentThread()) | 3; break;
       case 'z': break;
       case '*': back.values[index] = *reinterpret_cast<const KIRQL*>(values[0]); break;
       case '@': back.values[index] = *reinterpret_cast<const std::uint64_t*>(values[stored_at(found->takes)]); break;

@@ -38,6 +38,7 @@ bool is_systems(Kind kind) {
     case Kind::CacheAware:
     case Kind::Process:
     case Kind::ObjectType:
+    case Kind::Handle:
     case Kind::Block: return true;
     default: return false;
   }
@@ -66,6 +67,7 @@ void Stock::begin(std::uint64_t seed) {
   item_count_ = 0;
   next_cell_ = 0;
   wanted_void = Kind::Count;
+  wanted_word = Kind::Words;
   stack_buffer = 0;
 }
 
@@ -104,11 +106,8 @@ void* Stock::bad_address() {
                                                  kDriverData + kPage,
                                                  kDriverData - 8,
                                                  sim::world::isr_stack(0).low - 16};
-  switch (random.below(6)) {
-    case 0: return reinterpret_cast<void*>(kConstants + 8 * random.below(kPage / 8));
-    case 1: return quiet_callback();
-    default: return reinterpret_cast<void*>(random.one_of(kUnmapped));
-  }
+  if (random.chance(20)) return reinterpret_cast<void*>(kConstants + 8 * random.below(kPage / 8));
+  return reinterpret_cast<void*>(random.one_of(kUnmapped));
 }
 
 void Stock::fill(void* memory, std::size_t size) {
@@ -125,11 +124,12 @@ void Stock::fill(void* memory, std::size_t size) {
 }
 
 void* Stock::pointer(Kind kind) {
+  if (kind == Kind::Words || kind == Kind::Integers) kind = wanted_word != Kind::Words ? wanted_word : kind;
   const std::uint64_t how = random.chance(wildness) ? random.below(100) : 0;
   if (how < 30) {
     if (void* good = find(kind)) return good;
     if (kind == Kind::Handle) return reinterpret_cast<void*>(random.below(32) * 4);
-    void* fresh = cell(512, random.chance(50) ? 0 : 512);
+    void* fresh = cell(2048, random.chance(50) ? 0 : 512);
     if (kind == Kind::Bytes || random.chance(50)) fill(fresh, 512);
     return fresh;
   }
@@ -289,7 +289,10 @@ void dispatcher_objects(Stock& stock) {
 
 void locks_and_lists(Stock& stock) {
   for (int count = 0; count < 3; ++count) {
-    KeInitializeSpinLock(good<KSPIN_LOCK>(stock, Kind::Words));
+    KeInitializeSpinLock(good<KSPIN_LOCK>(stock, Kind::SpinLock));
+    good<LONG>(stock, Kind::ReaderWriterLock);
+    ExInitializePushLock(good<EX_PUSH_LOCK>(stock, Kind::PushLock));
+    good<ULONG_PTR>(stock, Kind::Words);
     good<KLOCK_QUEUE_HANDLE>(stock, Kind::LockHandle);
     good<ULONG>(stock, Kind::Integers);
     good<SLIST_ENTRY>(stock, Kind::SListEntry);

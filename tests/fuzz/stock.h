@@ -20,6 +20,9 @@ enum class Kind : std::uint8_t {
   Semaphore,
   Mutex,
   Words,
+  SpinLock,
+  ReaderWriterLock,
+  PushLock,
   LockHandle,
   Integers,
   Rundown,
@@ -92,6 +95,7 @@ class Stock {
   Random random;
   unsigned wildness = 100;          // of this case, in percent: how much of what could be wrong with an argument is
   Kind wanted_void = Kind::Count;   // what a void pointer of the routine under way means; Count: anything
+  Kind wanted_word = Kind::Words;   // and a pointer to a word: locks of several kinds are words
   std::uintptr_t stack_buffer = 0;  // a dead part of the caller's
 
  private:

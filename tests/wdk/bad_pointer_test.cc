@@ -74,6 +74,15 @@ KDPC_TEST(BadPointer, AnIrpIsNotInitialisedBeyondItsMemory) {
   EXPECT_BUGCHECK(0xCD);
 }
 
+KDPC_TEST(BadPointer, AFreedIrpIsNotUsedAgain) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    PIRP irp = IoAllocateIrp(1, FALSE);
+    IoFreeIrp(irp);
+    IoReuseIrp(irp, STATUS_SUCCESS);
+  });
+  EXPECT_BUGCHECK(0xCC);
+}
+
 KDPC_TEST(BadPointer, AFreedMdlDescribesNoPages) {
   m.on(0, PASSIVE_LEVEL, [] {
     PMDL mdl = IoAllocateMdl(ExAllocatePoolWithTag(NonPagedPool, 100, 0x6B6E6962), 100, FALSE, FALSE, nullptr);
