@@ -23,6 +23,9 @@ void check_sent(const DEVICE_OBJECT* device, const IRP* irp) {
               "IoCallDriver was given something that is not a device object.", "IRP-2");
   if (irp->CurrentLocation <= 1)
     bug_check(stop::NoMoreIrpStackLocations, {as_parameter(irp), 0, 0, 0}, "An IRP was sent down although it has no stack location left.", "IRP-2");
+  if (irp->Tail.Overlay.CurrentStackLocation[-1].MajorFunction > IRP_MJ_MAXIMUM_FUNCTION)
+    bug_check(stop::DriverVerifierIoManagerViolation, {3, as_parameter(irp), 0, 0}, "An IRP was sent down with a major function that does not exist.",
+              "IRP-2");
 }
 
 void check_completed(const IRP* irp) {

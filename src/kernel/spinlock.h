@@ -31,7 +31,7 @@ class CAPABILITY("spin lock") SpinLock {
 
   bool is_free() const { return word_ == 0; }
   // The processor that holds it otherwise than by a queue, or -1.
-  int owner() const { return is_queued(word_) ? -1 : static_cast<int>(word_) - 1; }
+  int owner() const { return is_queued(word_) ? -1 : static_cast<int>(word_ - 1); }
   const volatile std::uintptr_t* word() const { return &word_; }
 
  private:

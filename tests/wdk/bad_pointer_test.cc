@@ -83,6 +83,16 @@ KDPC_TEST(BadPointer, AFreedIrpIsNotUsedAgain) {
   EXPECT_BUGCHECK(0xCC);
 }
 
+KDPC_TEST(BadPointer, AMajorFunctionThatDoesNotExistIsNotCalled) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    DEVICE_OBJECT* device = kdpc::test::make_device(kdpc::test::make_driver());
+    PIRP irp = IoAllocateIrp(device->StackSize, FALSE);
+    IoGetNextIrpStackLocation(irp)->MajorFunction = IRP_MJ_MAXIMUM_FUNCTION + 1;
+    IoCallDriver(device, irp);
+  });
+  EXPECT_BUGCHECK(0xC9, 3);
+}
+
 KDPC_TEST(BadPointer, AFreedMdlDescribesNoPages) {
   m.on(0, PASSIVE_LEVEL, [] {
     PMDL mdl = IoAllocateMdl(ExAllocatePoolWithTag(NonPagedPool, 100, 0x6B6E6962), 100, FALSE, FALSE, nullptr);
