@@ -86,7 +86,7 @@ enum class Ended : std::uint8_t {
   Quiescent,     // nothing will ever happen again by itself
   NoProgress,    // over for good: code without interrupt points used up the host-time guard
   HostFailure,   // over for good: a device failed
-  Finding,      // over for good: a rule check has found an error
+  Finding,       // over for good: a rule check has found an error
 };
 std::string_view name_of(Ended how);
 
@@ -150,8 +150,8 @@ struct Outcome {
   std::string text;  // what happened, where it is not a bug check
   std::optional<Bugcheck> bugcheck;
   std::optional<Finding> finding;  // the one that has ended the run; or what the checks know about the bug check
-  bool over() const;           // nothing can run any more
-  std::string report() const;  // several lines for people; verdict first
+  bool over() const;               // nothing can run any more
+  std::string report() const;      // several lines for people; verdict first
 };
 
 // One fact of the run (kernel/events.h).
@@ -207,6 +207,12 @@ using DriverSettings = std::vector<std::pair<std::string, std::variant<std::uint
 struct DriverOptions {
   std::string name = {};  // its service's; empty: the file's name without .drv
   DriverSettings settings = {};
+};
+
+// What became of a driver's settings: a name that is misspelt is never read, and the right one is asked for in vain.
+struct SettingsUse {
+  std::vector<std::string> unread;  // of those it was given
+  std::vector<std::string> missed;  // names it has asked for and was not given
 };
 
 // How a device is started.
@@ -296,6 +302,8 @@ class Machine {
   bool unload_driver(std::string_view driver, std::string& why);
   // The names of a loaded driver's device objects: what DeviceFile::open() takes. Also those of interfaces it has enabled.
   std::vector<std::string> device_names(std::string_view driver) const;
+  // Of a driver that is, or was, loaded.
+  SettingsUse settings_use(std::string_view driver) const;
   // The vector that interrupts for an attached device, for one of its messages if it was granted any; 0: it has none, or has not been started.
   unsigned vector_of(std::string_view device, unsigned message = 0) const;
 

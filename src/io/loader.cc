@@ -120,7 +120,7 @@ bool set_all(std::u16string_view path, const std::vector<StoredSetting>& setting
       its = registry::make_key(folder.starts_with(u'\\') ? Name(folder).view() : Name(path).append(u"\\").append(folder).view());
     }
     if (name.too_long() || its == nullptr) return false;
-    if (!registry::set(*its, name.view().substr(slash + 1), setting.type, setting.data.data(), setting.data.size())) return false;
+    if (!registry::set(*its, name.view().substr(slash + 1), setting.type, setting.data.data(), setting.data.size(), true)) return false;
   }
   return true;
 }

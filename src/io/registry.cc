@@ -11,6 +11,7 @@ using wdk::upcase;
 
 constexpr ULONG_PTR kHandleMark = 2;  // threads' handles are marked with 1
 constexpr std::uint32_t kHandleTag = pool_tag("RegH");
+constexpr unsigned kMostMissed = 64;  // of a key: a driver that asks for names without end is not helped by them
 
 std::u16string_view trimmed(std::u16string_view path) {
   while (!path.empty() && path.back() == u'\\') path.remove_suffix(1);
@@ -81,11 +82,12 @@ bool remove(RegistryKey& key) {
   return true;
 }
 
-bool set(RegistryKey& key, std::u16string_view name, ULONG type, const void* data, std::size_t size) {
+bool set(RegistryKey& key, std::u16string_view name, ULONG type, const void* data, std::size_t size, bool unread) {
   auto* value = make<RegistryValue>(sizeof(RegistryValue) + size);
   if (value == nullptr || !duplicate(value->name, name)) return false;
   value->type = type;
   value->size = static_cast<ULONG>(size);
+  value->unread = unread;
   if (size != 0) std::memcpy(value->data, data, size);
   RegistryValue* replaced = nullptr;
   {
@@ -117,11 +119,30 @@ void clear(RegistryKey& key) {
   }
 }
 
-const RegistryValue* value_of(const RegistryKey& key, std::u16string_view name) {
+const RegistryValue* value_of(RegistryKey& key, std::u16string_view name) {
+  {
+    Guard guard;
+    for (RegistryValue* value = key.values; value != nullptr; value = value->next)
+      if (equal(view(value->name), name)) {
+        value->unread = false;
+        return value;
+      }
+    if (key.missed_count >= kMostMissed) return nullptr;
+    for (const MissedName* missed = key.missed; missed != nullptr; missed = missed->next)
+      if (equal(view(missed->name), name)) return nullptr;
+  }
+  auto* missed = make<MissedName>();
+  if (missed == nullptr || !duplicate(missed->name, name)) return nullptr;
   Guard guard;
-  for (const RegistryValue* value = key.values; value != nullptr; value = value->next)
-    if (equal(view(value->name), name)) return value;
+  missed->next = key.missed;
+  key.missed = missed;
+  ++key.missed_count;
   return nullptr;
+}
+
+void note_read(const RegistryValue& value) {
+  Guard guard;
+  const_cast<RegistryValue&>(value).unread = false;
 }
 
 const RegistryValue* value_at(const RegistryKey& key, ULONG index) {

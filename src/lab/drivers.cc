@@ -6,6 +6,7 @@
 
 #include "io/loader.h"
 #include "io/pnp.h"
+#include "io/registry.h"
 #include "io/vectors.h"
 #include "kdpc/lab.h"
 #include "machine/host.h"
@@ -21,6 +22,7 @@ struct Machine::Devices {
   std::map<unsigned, std::uint8_t> vectors;                            // by line
   std::map<const Device*, std::vector<std::uint8_t>> message_vectors;  // of the messages granted; one entry per device that was started
   io::VectorsInUse in_use;
+  std::map<std::string, std::vector<std::string>, std::less<>> settings;  // names, by driver
 
   struct Found {
     const Attached* of = nullptr;
@@ -133,6 +135,10 @@ bool Machine::load_driver(const std::string& path, std::string& why, const Drive
   if (!mapped) return why = mapped.error().what, false;
   auto work = std::make_shared<Work>();
   work->subject = options.name.empty() ? std::filesystem::path(path).stem().string() : options.name;
+  if (devices_ == nullptr) devices_ = std::make_shared<Devices>();
+  std::vector<std::string>& names = devices_->settings[work->subject];
+  names.clear();
+  for (const auto& [name, value] : options.settings) names.push_back(name);
   const auto load = [work, image = *mapped, settings = io::loader::stored(options.settings)] {
     io::Driver* driver = nullptr;
     work->step = {io::loader::start(*image, work->subject, settings, driver), "DriverEntry"};
@@ -233,6 +239,12 @@ bool Machine::unload_driver(std::string_view driver, std::string& why) {
 }
 
 std::vector<std::string> Machine::device_names(std::string_view driver) const { return io::names::of_driver(driver); }
+
+SettingsUse Machine::settings_use(std::string_view driver) const {
+  if (devices_ == nullptr || !devices_->settings.contains(driver)) return {};
+  io::registry::SettingsUse use = io::registry::use_of(driver, devices_->settings.find(driver)->second);
+  return {std::move(use.unread), std::move(use.missed)};
+}
 
 unsigned Machine::vector_of(std::string_view device, unsigned message) const {
   if (devices_ == nullptr) return 0;

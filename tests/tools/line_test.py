@@ -96,6 +96,13 @@ class Line(command.Case):
         self.assertEqual(run.code, 0, run.said)
         self.assertIn("The culprit is hog", run.stdout)
 
+    def test_a_parameter_that_nobody_reads_is_named(self):
+        run = self.run_scenario(line(("hog", {"FirstMs": 300, "RunUss": 5, "Colour": 1}), parameters={"RxFIFO": 8}))
+        self.assertEqual(run.code, 0, run.said)
+        self.assertIn("a.toml:9:1: the parameter RunUss was never read by the driver hog; did you mean 'RunUs'?", run.stdout)
+        self.assertEqual([each.split(":", 3)[3].split(";")[0] for each in run.report["warnings"]],
+                         [" the parameter Colour was never read by the driver hog", " the parameter RunUss was never read by the driver hog"])
+
     def test_what_cannot_be_asked_for_is_said(self):
         for scenario, said in (
             (line(workload="receive = 'nothing.txt'"), "a.toml:11:11: the file "),

@@ -159,6 +159,7 @@ struct Report {
   std::vector<lab::Finding> findings;  // of the rule checks, advice too
   std::string stop_text;               // as a debugger tells it
   std::string explanation;             // of another end
+  std::vector<std::string> warnings;   // of the scenario: what in it was in vain
   std::vector<lab::DebugLine> debug_lines;
   std::vector<std::string> last_events;  // where the run ended badly
   std::string processor_table;

@@ -213,6 +213,7 @@ nlohmann::ordered_json to_json(const Report& report) {
   if (report.line) json["line"] = json_of(*report.line);
   if (report.bugcheck) json["bugcheck"] = json_of(*report.bugcheck, report.stop_text);
   if (!report.explanation.empty()) json["explanation"] = report.explanation;
+  json["warnings"] = report.warnings;
   json["findings"] = Json::array();
   for (const lab::Finding& finding : report.findings) json["findings"].push_back(json_of(finding));
   json["expectations"] = Json::array();

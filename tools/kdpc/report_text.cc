@@ -189,6 +189,7 @@ std::string to_text(const Report& report) {
   std::string text = fmt::format("{}\n", report.sentence);
   for (const Expectation& each : report.expectations)
     if (!each.met) text += fmt::format("Not as expected: {} is {}, expected {}\n", each.name, each.actual, each.wanted);
+  for (const std::string& warning : report.warnings) text += "Warning: " + warning + "\n";
   if (!report.stop_text.empty()) text += "\n" + report.stop_text;
   for (const lab::Finding& finding : report.findings) text += "\n" + finding.report();
   if (!report.explanation.empty()) text += "\n" + report.explanation + (report.explanation.ends_with('\n') ? "" : "\n");

@@ -89,6 +89,7 @@ class Session {
   void say(Verdict verdict, const std::string& sentence);
   void hear(Report& report);
   void hear_line(Report& report, const std::vector<RoutineLatency>& routines);
+  std::vector<std::string> unread_settings() const;
   RoutineName name_of(std::uintptr_t routine);
 
   const RunArguments& arguments_;

@@ -7,6 +7,7 @@
 
 #include "tools/kdpc/culprits.h"
 #include "tools/kdpc/line_report.h"
+#include "tools/kdpc/near_name.h"
 #include "tools/kdpc/session.h"
 #include "tools/kdpc/stop_text.h"
 
@@ -134,6 +135,23 @@ void judge(Report& report, const Scenario& scenario) {
 
 }  // namespace
 
+// A parameter that no driver ever looked at, with the name that was meant, perhaps. A driver that was stopped early may not have come to it.
+std::vector<std::string> Session::unread_settings() const {
+  std::vector<std::string> warnings;
+  for (const DriverWanted& driver : scenario_.drivers) {
+    if (std::find(loaded_.begin(), loaded_.end(), driver.name) == loaded_.end()) continue;
+    const lab::SettingsUse use = machine_->settings_use(driver.name);
+    for (const std::string& setting : use.unread) {
+      const std::string_view near = nearest(setting, use.missed);
+      const std::string hint = !near.empty()        ? fmt::format("; did you mean '{}'?", near)
+                               : use.missed.empty() ? ""
+                                                    : fmt::format("; it has asked in vain for {}", enumerated(use.missed));
+      warnings.push_back(fmt::format("{}: the parameter {} was never read by the driver {}{}", driver.position.text(), setting, driver.name, hint));
+    }
+  }
+  return warnings;
+}
+
 RoutineName Session::name_of(std::uintptr_t routine) {
   const auto [at, is_new] = names_.try_emplace(routine);
   if (is_new) {
@@ -206,6 +224,7 @@ Report Session::finish() {
   report.options = machine_->options();
   report.drivers = loaded_;
   report.debug_lines = debug_lines_.take();
+  report.warnings = unread_settings();
   report.explanation = explanation_;
   const bool bad_end = verdict_ && *verdict_ != Verdict::Interrupted && *verdict_ != Verdict::DriverRefused;
   if (bad_end) {
