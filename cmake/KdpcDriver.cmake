@@ -12,10 +12,12 @@
 #   -z now, -z norelro                    nothing is bound at an interrupt; all of its data stays writable, as restoring a checkpoint needs
 #   -Ttext-segment                        a base of its own, from its name, so that addresses are equal on every run
 #   -ffunction-sections, pageable.ld      code in sections PAGE… (#pragma alloc_text, #pragma code_seg, __declspec(code_seg)) has pages of its own
-#   -ivfsoverlay                          include names are found whatever their case: <Ntddk.h>, "Precomp.h"
+#   -fms-compatibility                    includes written with backslashes, enumerations declared in advance, C's inline functions as MSVC has them
+#   -ivfsoverlay                          include names are found whatever their case: <Ntddk.h>, "Precomp.h", "..\\Inc\\Public.h"
 #
 # What Windows' build generates is made here, too: a trace header x.tmh for each source x.c (traces are compiled out, the macros that WPP's
-# configuration comments declare do nothing), and a header for each message file x.mc.
+# configuration comments declare do nothing), and a header for each message file x.mc. Sources are known by their endings whatever their case; what is
+# listed among them and is no source (.rc, .def, .inf, headers) is passed over.
 include_guard(GLOBAL)
 
 find_program(KDPC_DRIVER_CLANG NAMES clang clang-14 clang-15 clang-16 DOC "The compiler for drivers")
@@ -40,7 +42,7 @@ set(KDPC_MESSAGE_COMPILER ${CMAKE_CURRENT_LIST_DIR}/message_compiler.py CACHE IN
 set(KDPC_DRIVER_TARGET_OPTIONS
   --target=x86_64-w64-windows-gnu-elf -fms-extensions -ffreestanding -fno-builtin -nostdlibinc -fdwarf-exceptions -fasynchronous-unwind-tables
   -g -gdwarf-4 -O1 -fno-omit-frame-pointer -Wno-microsoft -Wno-multichar -Wno-ignored-pragmas
-  -Wno-unknown-pragmas -Wno-nonportable-include-path CACHE INTERNAL "")
+  -Wno-unknown-pragmas -Wno-nonportable-include-path -Wno-invalid-token-paste CACHE INTERNAL "")
 
 # One of 2^20 slots of 16 MiB from 0x410000000000 up: above the World, below where Linux puts executables.
 function(_kdpc_driver_base result name)
@@ -50,12 +52,73 @@ function(_kdpc_driver_base result name)
   set(${result} ${base} PARENT_SCOPE)
 endfunction()
 
-# A file for -ivfsoverlay: the headers of these folders, found without regard to case.
-function(_kdpc_ignore_case file)
+# The folder that `path` means below `folder`, whatever its case; empty: there is none.
+function(_kdpc_find_folder result folder path)
+  string(REPLACE "/" ";" parts "${path}")
+  foreach(part IN LISTS parts)
+    if(NOT part STREQUAL "" AND NOT IS_DIRECTORY ${folder}/${part})
+      file(GLOB entries LIST_DIRECTORIES true RELATIVE ${folder} ${folder}/*)
+      string(TOLOWER "${part}" wanted)
+      foreach(entry IN LISTS entries)
+        string(TOLOWER "${entry}" lower)
+        if(lower STREQUAL wanted)
+          set(part ${entry})
+        endif()
+      endforeach()
+    endif()
+    cmake_path(APPEND folder ${part})
+  endforeach()
+  cmake_path(NORMAL_PATH folder)
+  string(REGEX REPLACE "(.)/$" "\\1" folder "${folder}")
+  if(NOT IS_DIRECTORY ${folder})
+    set(folder "")
+  endif()
+  set(${result} "${folder}" PARENT_SCOPE)
+endfunction()
+
+# The folders in which these sources, and the headers beside them, look: those given, and what includes with a path lead to.
+function(_kdpc_include_folders result sources)
+  set(folders ${ARGN})
+  list(REMOVE_DUPLICATES folders)
+  set(done "")
+  set(todo ${folders})
+  set(files ${sources})
+  while(todo)
+    list(POP_FRONT todo searched)
+    list(APPEND done ${searched})
+    file(GLOB headers CONFIGURE_DEPENDS ${searched}/*.[hH])
+    foreach(file IN LISTS headers files)
+      file(STRINGS ${file} lines REGEX "^[ \t]*#[ \t]*include[ \t]*[\"<][^\">]*[/\\\\]")
+      foreach(line IN LISTS lines)
+        string(REGEX MATCH "[\"<]([^\">]*)[/\\\\][^/\\\\]*[\">]" matched "${line}")
+        string(REPLACE "\\" "/" path "${CMAKE_MATCH_1}")
+        cmake_path(GET file PARENT_PATH beside)
+        foreach(base IN LISTS beside folders)
+          _kdpc_find_folder(found ${base} "${path}")
+          if(found AND NOT found IN_LIST done AND NOT found IN_LIST todo)
+            list(APPEND todo ${found})
+          endif()
+        endforeach()
+      endforeach()
+    endforeach()
+    set(files "")
+  endwhile()
+  set(${result} ${done} PARENT_SCOPE)
+endfunction()
+
+# A file for -ivfsoverlay: the headers of these folders, found without regard to case. `generated` are headers that will be there.
+function(_kdpc_ignore_case file generated)
   set(roots "")
   list(REMOVE_DUPLICATES ARGN)
   foreach(folder IN LISTS ARGN)
-    file(GLOB headers CONFIGURE_DEPENDS ${folder}/*.[hH] ${folder}/*.inc ${folder}/*.tmh)
+    file(GLOB headers CONFIGURE_DEPENDS ${folder}/*.[hH] ${folder}/*.inc ${folder}/*.INC ${folder}/*.tmh)
+    foreach(header IN LISTS generated)
+      cmake_path(GET header PARENT_PATH parent)
+      if(parent STREQUAL folder)
+        list(APPEND headers ${header})
+      endif()
+    endforeach()
+    list(REMOVE_DUPLICATES headers)
     set(entries "")
     foreach(header IN LISTS headers)
       cmake_path(GET header FILENAME name)
@@ -126,7 +189,10 @@ function(kdpc_add_driver name)
     cmake_path(ABSOLUTE_PATH source NORMALIZE)
     cmake_path(GET source PARENT_PATH folder)
     list(APPEND folders ${folder})
-    if(source MATCHES "\\.mc$")
+    string(TOLOWER "${source}" lower)
+    if(lower MATCHES "\\.(rc|def|inf|inx|mof|h|hpp)$")
+      continue()
+    elseif(lower MATCHES "\\.mc$")
       find_package(Python3 REQUIRED COMPONENTS Interpreter)
       cmake_path(GET source STEM stem)
       add_custom_command(OUTPUT ${made}/made/${stem}.h COMMAND Python3::Interpreter ${KDPC_MESSAGE_COMPILER} ${source} ${made}/made/${stem}.h
@@ -141,10 +207,11 @@ function(kdpc_add_driver name)
     list(APPEND folders ${folder})
   endforeach()
   file(MAKE_DIRECTORY ${made}/made)
-  _kdpc_trace_headers(${made}/made "${compiled}" "${folders}")
-  _kdpc_ignore_case(${made}/case.yaml ${folders} ${made}/made ${KDPC_WDK_INCLUDES} ${KDPC_WDK_INCLUDES}/crt)
+  _kdpc_include_folders(searched "${compiled}" ${folders})
+  _kdpc_trace_headers(${made}/made "${compiled}" "${searched}")
+  _kdpc_ignore_case(${made}/case.yaml "${generated}" ${searched} ${made}/made ${KDPC_WDK_INCLUDES} ${KDPC_WDK_INCLUDES}/crt)
 
-  set(options ${KDPC_DRIVER_TARGET_OPTIONS} -ivfsoverlay ${made}/case.yaml -fsanitize-coverage=trace-pc -DKDPC_DRIVER=1
+  set(options ${KDPC_DRIVER_TARGET_OPTIONS} -fms-compatibility -ivfsoverlay ${made}/case.yaml -fsanitize-coverage=trace-pc -DKDPC_DRIVER=1
     -include ${KDPC_DRIVER_REFUSED_WORDS})
   foreach(folder IN LISTS driver_INCLUDES)
     cmake_path(ABSOLUTE_PATH folder NORMALIZE)
@@ -158,9 +225,10 @@ function(kdpc_add_driver name)
   foreach(path IN LISTS compiled)
     cmake_path(GET path FILENAME file)
     set(object ${made}/${file}.o)
-    set(language "")
-    if(NOT file MATCHES "\\.c$")
-      set(language -fno-exceptions -fno-rtti -fno-threadsafe-statics)
+    set(language -x c)  # also MAIN.C, which clang would take for C++
+    string(TOLOWER "${file}" lower)
+    if(NOT lower MATCHES "\\.c$")
+      set(language -x c++ -fno-exceptions -fno-rtti -fno-threadsafe-statics)
     endif()
     add_custom_command(OUTPUT ${object}
       COMMAND ${CMAKE_COMMAND} -DSOURCE=${path} -DOBJECT=${object} -DOBJCOPY=${KDPC_DRIVER_OBJCOPY} -P ${KDPC_DRIVER_COMPILE}
@@ -188,9 +256,9 @@ function(kdpc_add_drivers_in result folder)
     set(sources "")
     set(includes "")
     if(IS_DIRECTORY ${entry})
-      file(GLOB sources CONFIGURE_DEPENDS ${entry}/*.c ${entry}/*.cpp ${entry}/*.mc)
+      file(GLOB sources CONFIGURE_DEPENDS ${entry}/*.[cC] ${entry}/*.[cC][pP][pP] ${entry}/*.[mM][cC])
       set(includes ${entry})
-    elseif(entry MATCHES "\\.(c|cpp)$")
+    elseif(entry MATCHES "\\.([cC]|[cC][pP][pP])$")
       set(sources ${entry})
     endif()
     if(sources)

@@ -17,4 +17,13 @@ run(${CMAKE_CTEST_COMMAND} --test-dir ${scratch}/build --output-on-failure --no-
 file(GLOB_RECURSE command ${scratch}/prefix/bin/kdpc)
 if(command)
   run(${command} --help)
+  # The examples are there with their drivers; this one needs no QEMU.
+  if(EXISTS /usr/share/common-licenses/GPL-3)
+    run(${command} run ${scratch}/prefix/share/kdpc/examples/demo/serial.toml)
+  endif()
+  foreach(file README.md docs/scenarios.md examples/README.md drivers/ac97.drv drivers/hog.drv)
+    if(NOT EXISTS ${scratch}/prefix/share/kdpc/${file})
+      message(FATAL_ERROR "not installed: share/kdpc/${file}")
+    endif()
+  endforeach()
 endif()

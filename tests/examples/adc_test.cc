@@ -187,6 +187,8 @@ void measure() {
 }
 
 KDPC_TEST(SharedLine, EachDriverServesItsOwnCardAndSaysFalseToTheOthers, .processors = 2) {
+  RULE("INT-14");
+  RULE("INT-16");
   SharedLine line(m);
   const std::string sent(1000, 'x');
   const lab::Task receives = m.start(0, PASSIVE_LEVEL, receive), measures = m.start(1, PASSIVE_LEVEL, measure);
@@ -221,6 +223,7 @@ KDPC_TEST(SharedLine, ACardThatIsPulledOutLeavesTheLineToTheOther) {
 }
 
 KDPC_TEST(SharedLine, ACardThatNeverGetsQuietIsAStorm) {
+  RULE("INT-18");
   SharedLine line(m, {.stuck_after = 10});
   m.start(0, PASSIVE_LEVEL, measure);
   m.run_for(30s);

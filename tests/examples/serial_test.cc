@@ -580,6 +580,7 @@ KDPC_TEST(Serial, APortThatSleepsKeepsItsRequestsAndItsSettings) {
 }
 
 KDPC_TEST(Serial, PulledOutItEndsEverythingAndCanBeUnloaded, .processors = 2) {
+  RULE("PNP-1");
   Port port(m);
   static std::int32_t statuses[4];
   Application application(m, [] {

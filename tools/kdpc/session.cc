@@ -113,7 +113,8 @@ std::optional<Refusal> Session::check_line() {
 std::optional<Refusal> Session::check_drivers() {
   std::vector<fs::path> folders(arguments_.driver_folders.begin(), arguments_.driver_folders.end());
   folders.push_back(scenario_.file.parent_path());
-  folders.push_back(program_folder().parent_path() / "drivers");
+  folders.push_back(program_folder().parent_path() / "drivers");                     // of a build
+  folders.push_back(program_folder().parent_path() / "share" / "kdpc" / "drivers");  // of an installation
   for (DriverWanted& wanted : scenario_.drivers) {
     std::error_code failed;
     std::vector<std::string> searched, found;
