@@ -40,7 +40,7 @@ class Port final : public Card, public SerialPort {
   bool interrupts() const override { return uart_.interrupts() && (!wish_.out2_gates_interrupt || (uart_.outputs() & Uart16550::kOut2) != 0); }
   Nanoseconds next_event() const override { return std::min(uart_.next_event(), next_of_far_end()); }
   void advance(Nanoseconds now) override {
-    if (const auto byte = uart_.advance(now); byte && !uart_.is_breaking()) take(*byte, now);
+    if (const auto wave = uart_.advance(now); wave && !uart_.is_breaking()) take(*wave, now);
     if (far_.on_the_way && far_.arrives <= now) arrive(now);
     if (next_of_far_end() <= now && !far_.on_the_way) begin(now);
   }
@@ -126,8 +126,8 @@ class Port final : public Card, public SerialPort {
   }
 
   // What the chip has sent, as the far end understands it.
-  void take(std::uint8_t byte, Nanoseconds now) {
-    const Sampled sampled = sample(wave_of(uart_.format(), uart_.bit_ps(), byte), wish_.far, far_bit_ps());
+  void take(const Wave& wave, Nanoseconds now) {
+    const Sampled sampled = sample(wave, wish_.far, far_bit_ps());
     keep({sampled.byte, sampled.parity_error, sampled.framing_error, sampled.is_break, now});
   }
 

@@ -151,7 +151,9 @@ void Uart16550::write(unsigned reg, std::uint8_t value, Nanoseconds now) {
 // Without a divisor there is no clock: what was begun then goes on now.
 void Uart16550::set_divisor(unsigned divisor, Nanoseconds now) {
   state_.divisor = static_cast<std::uint16_t>(divisor);
-  if (state_.shifting && state_.shifted_at == kNever && divisor != 0) state_.shifted_at = now + character_time(format(), bit_ps());
+  if (!state_.shifting || state_.shifted_at != kNever || divisor == 0) return;
+  state_.shifting_wave.bit_ps = bit_ps();
+  state_.shifted_at = now + character_time(format(), bit_ps());
 }
 
 void Uart16550::write_fifo_control(std::uint8_t value) {
@@ -235,27 +237,27 @@ void Uart16550::hold(std::uint8_t byte, Nanoseconds now) {
 }
 
 void Uart16550::shift_next(Nanoseconds now) {
-  state_.shifting_byte = state_.sending[0] & mask_of(format());
+  const std::uint64_t bit = bit_ps();
+  state_.shifting_wave = wave_of(format(), bit, state_.sending[0]);
   std::copy(state_.sending + 1, state_.sending + state_.sending_count, state_.sending);
   --state_.sending_count;
   state_.shifting = true;
-  const std::uint64_t bit = bit_ps();
   state_.shifted_at = bit == 0 ? kNever : now + character_time(format(), bit);
   if (state_.sending_count == 0) state_.holding_emptied = true;
 }
 
-std::optional<std::uint8_t> Uart16550::advance(Nanoseconds now) {
+std::optional<Wave> Uart16550::advance(Nanoseconds now) {
   if (state_.times_out_at <= now) {
     state_.times_out_at = kNever;
     state_.timed_out = state_.received_count != 0;
   }
   if (state_.shifted_at > now) return {};
-  const std::uint8_t sent = state_.shifting_byte;
+  const Wave sent = state_.shifting_wave;
   state_.shifting = false;
   state_.shifted_at = kNever;
   if (state_.sending_count != 0) shift_next(now);
   if (!loops()) return sent;
-  receive(sample(wave_of(format(), bit_ps(), sent), format(), bit_ps()), now);
+  receive(sample(sent, format(), bit_ps()), now);
   return {};
 }
 

@@ -68,7 +68,7 @@ class Uart16550 {
     std::uint8_t line_errors = 0;  // not yet read from LSR
     std::uint8_t pins = 0;         // modem inputs, as in MSR
     std::uint8_t modem_deltas = 0;
-    std::uint8_t shifting_byte = 0;
+    Wave shifting_wave;  // as it was when the character began: the driver may change the format meanwhile
     bool shifting = false;
     bool holding_emptied = false;  // the cause of the interrupt
     bool timed_out = false;
@@ -91,8 +91,8 @@ class Uart16550 {
   void set_pins(unsigned lines);
 
   Nanoseconds next_event() const { return std::min(state_.shifted_at, state_.times_out_at); }
-  // Does what is due now: the byte that was sent on the line, if one was.
-  std::optional<std::uint8_t> advance(Nanoseconds now);
+  // Does what is due now: the character that was sent on the line, if one was.
+  std::optional<Wave> advance(Nanoseconds now);
   bool loops() const { return (state_.modem_control & kLoop) != 0; }
   bool uses_fifos() const { return (state_.fifo_control & 1) != 0; }
 

@@ -199,6 +199,21 @@ TEST(Uart16550, TheEmptyTransmitterInterruptsUntilThatIsReadOrSomethingIsWritten
   EXPECT_EQ(bench.read(U::kLineStatus) & 0x60, 0x60);
 }
 
+TEST(Uart16550, ACharacterUnderWayIsNotChangedByTheFormatOfTheNext) {
+  PortBench bench;
+  bench.start(0);
+  bench.write(U::kData, 0xA5);
+  bench.set_divisor(0, 0x00);  // no clock any more, but this one has had its bits
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.port.received_text(), "\xA5");
+  bench.write(U::kData, 0x5A);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.port.received_text(), "\xA5");
+  bench.set_divisor(1, 0x03);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.port.received().size(), 2u);
+}
+
 TEST(Uart16550, CausesAreNamedByUrgency) {
   PortBench bench;
   bench.start(0x0F, 0x01);
