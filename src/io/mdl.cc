@@ -18,7 +18,7 @@ std::size_t room_for_pages(const MDL* mdl) {
   std::size_t bytes = static_cast<std::size_t>(std::max<CSHORT>(mdl->Size, 0));
   if (sys().pool.contains(mdl)) {
     const PoolBlock* block = sys().pool.find(mdl);
-    bytes = block == nullptr ? 0 : as_parameter(sys().pool.payload_of(*block)) + block->size - as_parameter(mdl);
+    bytes = block == nullptr ? 0 : as_parameter(sys().pool.memory_of(*block)) + block->size - as_parameter(mdl);
   }
   return bytes < sizeof(MDL) ? 0 : (bytes - sizeof(MDL)) / sizeof(PFN_NUMBER);
 }

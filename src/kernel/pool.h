@@ -46,7 +46,7 @@ class Pool {
   std::byte* base() const { return arenas_[0].base; }  // of nonpaged pool
   const SpinLock& lock() const { return lock_; }
   const PoolArena& arena(PoolType type) const { return arenas_[static_cast<unsigned>(type)]; }
-  const std::byte* payload_of(const PoolBlock& block) const { return reinterpret_cast<const std::byte*>(&block + 1) - arena(block.type).view; }
+  const std::byte* memory_of(const PoolBlock& block) const { return reinterpret_cast<const std::byte*>(&block + 1) - arena(block.type).view; }
 
   // At most Dispatch. 16-byte aligned; page aligned from a page up. Null: no memory.
   void* allocate(std::size_t size, std::uint32_t tag, PoolType type = PoolType::NonPaged, std::uintptr_t caller = 0);
