@@ -30,7 +30,7 @@ unsigned class_for(std::size_t size) {
   return index;
 }
 
-unsigned char* payload_of(PoolBlock& block) { return reinterpret_cast<unsigned char*>(&block + 1); }
+unsigned char* bytes_of(PoolBlock& block) { return reinterpret_cast<unsigned char*>(&block + 1); }
 
 }  // namespace
 
@@ -85,9 +85,9 @@ void* Pool::allocate(std::size_t size, std::uint32_t tag, PoolType type, std::ui
     *block = PoolBlock{kAllocated, tag, size, nullptr, index, type, {}, caller, ++sequence_};
     ++live_;
   }
-  std::memset(payload_of(*block), kFreshByte, size);
-  std::memset(payload_of(*block) + size, kGuardByte, kGuard);
-  void* const memory = payload_of(*block) - arena.view;
+  std::memset(bytes_of(*block), kFreshByte, size);
+  std::memset(bytes_of(*block) + size, kGuardByte, kGuard);
+  void* const memory = bytes_of(*block) - arena.view;
   Machine::observe(PoolAllocated{memory, size, tag, type == PoolType::Paged});
   return memory;
 }
@@ -106,7 +106,7 @@ void Pool::free(void* memory, std::uint32_t tag, std::uintptr_t caller) {
   if (tag != 0 && tag != block->tag)
     bug_check(stop::BadPoolCaller, {0xA, as_parameter(memory), block->tag, tag},
               "A pool block was freed with another tag than it was allocated with.", "IRQL-7");
-  const unsigned char* guard = payload_of(*block) + block->size;
+  const unsigned char* guard = bytes_of(*block) + block->size;
   for (std::size_t index = 0; index < kGuard; ++index)
     if (guard[index] != kGuardByte)
       bug_check(stop::BadPoolHeader, {0x20, as_parameter(memory), as_parameter(guard + index - arena.view), block->size},
@@ -115,7 +115,7 @@ void Pool::free(void* memory, std::uint32_t tag, std::uintptr_t caller) {
   if (!__atomic_compare_exchange_n(&block->magic, &live, kFree, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
     bug_check(stop::BadPoolCaller, {7, 0, as_parameter(header), as_parameter(memory)}, "A pool block was freed by two processors at once.", "IRQL-7");
   Machine::observe(PoolFreed{memory, block->size, block->tag});
-  std::memset(payload_of(*block), kStaleByte, block->size);
+  std::memset(bytes_of(*block), kStaleByte, block->size);
   Locked<Irql::High> locked(lock_, LockKind::System);
   block->caller = caller;
   block->next_free = nullptr;
