@@ -65,6 +65,7 @@ constexpr Known kKnown[] = {
     {0x133, kAny, RuleId::StopWatchdog},
     {0xCE, kAny, RuleId::StopOutlivesUnload},
     {0x0A, kAny, RuleId::StopBadMemory},
+    {0x1E, 0xC0000005, RuleId::StopBadMemory},
     {0xD1, kAny, RuleId::StopBadMemory},
     {0x50, kAny, RuleId::StopBadMemory},
 };
@@ -117,6 +118,21 @@ Party interrupted(const Scene& scene) {
   return {};
 }
 
+Party at_instruction(const Scene& scene, const char* role, std::uint64_t instruction, std::uint64_t irql) {
+  Party party = scene.at(role, instruction);
+  party.when.irql = static_cast<std::uint8_t>(irql);
+  return party;
+}
+
+// The driver's own instruction that has touched bad memory; nothing if it was, or may have been, a routine it has called.
+Party touched_by_driver(const Scene& scene, const Bugchecked& stop) {
+  if (stop.code == 0xD1)
+    return at_instruction(scene, stop.pageable && stop.p1 == stop.p4 ? "called at this level" : "touched here", stop.p4, stop.p2);
+  const Actor& actor = scene.actor();
+  if (stop.code == 0x1E && stop.p1 == 0xC0000005 && actor.caller == 0) return at_instruction(scene, "touched here", stop.p2, actor.level);
+  return {};
+}
+
 }  // namespace
 
 void explain_stop(Scene& scene, const Bugchecked& stop, const Locks& locks, const Lifetimes& lifetimes, const Irps& irps) {
@@ -130,21 +146,19 @@ void explain_stop(Scene& scene, const Bugchecked& stop, const Locks& locks, cons
   }
   if (stop.code == 0xC4 && scene.actor().call == Call::KdpcPagedCode && stop.p1 == 0xE5) rule = RuleId::StopPagedCode;
   if (stop.pageable) {
-    const bool execute = stop.p1 == stop.p4;
-    rule = execute ? RuleId::StopPagedCode : RuleId::StopPagedMemory;
+    rule = stop.p1 == stop.p4 ? RuleId::StopPagedCode : RuleId::StopPagedMemory;
     // The kernel's own touch is for somebody who called it.
-    history.add(stop.code == 0xD1 ? scene.at(execute ? "called at this level" : "touched here", stop.p4)
-                                  : scene.here("the kernel was given it here"));
+    history.add(stop.code == 0xD1 ? touched_by_driver(scene, stop) : scene.here("the kernel was given it here"));
     if (const Party* allocated = lifetimes.allocated_paged(stop.p1)) history.add(*allocated);
   }
   if (rule == RuleId::StopIrpPending)
     if (const Irps::Irp* irp = irps.find(stop.p2)) history.add(irp->sent);
   // The clock has noticed it; whoever it has interrupted is meant.
   if (rule == RuleId::StopWatchdog) history.add(interrupted(scene));
+  if (!stop.pageable) history.add(touched_by_driver(scene, stop));
   // Nobody of the driver stands where it is missed that it has left something behind.
-  if (rule != RuleId::StopOutlivesUnload && rule != RuleId::StopThreadOutlivesUnload && rule != RuleId::StopIrpPending && !stop.pageable &&
-      !history.begun())
-    history.add(rule == RuleId::StopBadMemory && stop.code == 0xD1 ? scene.at("touched here", stop.p4) : scene.here("stopped here"));
+  if (rule != RuleId::StopOutlivesUnload && rule != RuleId::StopThreadOutlivesUnload && rule != RuleId::StopIrpPending && !history.begun())
+    history.add(scene.here("stopped here"));
   if (rule == RuleId::StopOutlivesUnload && stop.code == 0xC7)
     for (const Party& given : lifetimes.given_between(stop.p3, stop.p4)) history.add(given);
 
