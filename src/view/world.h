@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -77,7 +78,8 @@ class World {
   unsigned processors() const { return std::min<unsigned>(system_->processor_count, kMaxProcessors); }
   Copy<Processor> processor(unsigned number) const { return read<Processor>(system_.address_of(system_->processors[number])); }
   std::uint64_t machine_keeps(const WorldHeader::PerProcessor& what, unsigned number) const;  // 0: it does not
-  std::optional<std::uint64_t> time() const;                                                  // ns
+  std::string machine() const { return {header_.machine, ::strnlen(header_.machine, sizeof header_.machine)}; }
+  std::optional<std::uint64_t> time() const;  // ns
 
   template <class T>
   Copy<T> read(std::uintptr_t address) const {

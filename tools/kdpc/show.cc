@@ -26,17 +26,23 @@ std::string all_views(const std::vector<std::string>& views, const std::function
   return text;
 }
 
-Result<std::string> views_of(const view::Memory& memory, const std::vector<MappedFile>& files, const std::vector<std::string>& views) {
+Result<std::string> views_of(const view::Memory& memory, const std::vector<MappedFile>& files, const std::vector<std::string>& views,
+                             bool introduce) {
   Symbols symbols(files);
   const auto world = view::World::open({memory, symbols});
   if (!world) return world.error();
+  if (introduce) {
+    const auto time = world->time();
+    fmt::print(stderr, "kdpc: a World of the machine {}, {} processor{}{}\n", world->machine(), world->processors(),
+               world->processors() == 1 ? "" : "s", time ? ", at " + text_of_time(*time) : "");
+  }
   return all_views(views, [&](const std::string& line) { return *view::show(*world, line); });
 }
 
 ExitCode show_core(const ShowArguments& arguments) {
   const auto memory = view::CoreMemory::open(arguments.core);
   if (!memory) return refuse(ExitCode::BadInput, memory.error().what);
-  const auto text = views_of(**memory, (*memory)->files(), arguments.views);
+  const auto text = views_of(**memory, (*memory)->files(), arguments.views, true);
   if (!text) return refuse(ExitCode::BadInput, fmt::format("{}: {}", arguments.core, text.error().what));
   fmt::print("{}", *text);
   return ExitCode::AsExpected;
@@ -44,7 +50,7 @@ ExitCode show_core(const ShowArguments& arguments) {
 
 ExitCode show_through_pipe(const ShowArguments& arguments) {
   const PipeMemory memory;
-  const auto text = views_of(memory, memory.files(), arguments.views);
+  const auto text = views_of(memory, memory.files(), arguments.views, false);
   memory.say(text ? *text : text.error().what + '\n');
   return text ? ExitCode::AsExpected : ExitCode::BadInput;
 }
