@@ -19,11 +19,11 @@ kdpc::Link& link_of(KDPC& dpc) { return reinterpret_cast<kdpc::Dpc&>(dpc).link; 
 
 KDPC_TEST(CorruptView, AQueueThatLeadsNowhereEndsWithALine, .processors = 3) {
   stage(m);
-  link_of(high_dpc).next = reinterpret_cast<kdpc::Link*>(0xdead0008);
+  link_of(high_dpc).next = reinterpret_cast<kdpc::Link*>(0x0dead00000000008);
   const std::string shown = m.view("dpcs 0");
   EXPECT_NE(shown.find(fmt::format(" 0: Normal  : 0x{:016x} ", number(&high_dpc))), std::string::npos) << shown;
-  EXPECT_TRUE(shown.ends_with("Failed to read DPC at 0x00000000dead0000\n")) << shown;
-  EXPECT_NE(m.view("pcr 0").find(": Failed to read DPC at 0x00000000dead0000\n"), std::string::npos);
+  EXPECT_TRUE(shown.ends_with("Failed to read DPC at 0x0dead00000000000\n")) << shown;
+  EXPECT_NE(m.view("pcr 0").find(": Failed to read DPC at 0x0dead00000000000\n"), std::string::npos);
 }
 
 KDPC_TEST(CorruptView, AQueueThatNeverEndsIsSaidToBeCorrupt, .processors = 3) {
@@ -62,8 +62,8 @@ KDPC_TEST(CorruptView, AQueueAndItsDepthAreCompared, .processors = 3) {
 KDPC_TEST(CorruptView, AChainThatLeadsNowhereOrNeverEndsIsSaid, .processors = 3) {
   stage(m);
   auto& second = *reinterpret_cast<kdpc::Interrupt*>(second_interrupt);
-  second.next = reinterpret_cast<kdpc::Interrupt*>(0xdead0000);
-  EXPECT_TRUE(m.view("idt 0").ends_with("calls\n         Failed to read KINTERRUPT at 0x00000000dead0000\n")) << m.view("idt 0");
+  second.next = reinterpret_cast<kdpc::Interrupt*>(0x0dead00000000000);
+  EXPECT_TRUE(m.view("idt 0").ends_with("calls\n         Failed to read KINTERRUPT at 0x0dead00000000000\n")) << m.view("idt 0");
   second.next = reinterpret_cast<kdpc::Interrupt*>(first_interrupt);
   EXPECT_TRUE(m.view("idt 0").ends_with(
       fmt::format("calls\n         Corrupt chain: it never ends, 0x{:016x} comes a second time\n", number(first_interrupt))))
@@ -72,10 +72,10 @@ KDPC_TEST(CorruptView, AChainThatLeadsNowhereOrNeverEndsIsSaid, .processors = 3)
 
 KDPC_TEST(CorruptView, ATimerTableThatLeadsNowhereEndsWithALine, .processors = 3) {
   stage(m);
-  reinterpret_cast<kdpc::Timer&>(one_shot).link.next = reinterpret_cast<kdpc::Link*>(0xdead0020);
-  EXPECT_NE(m.view("timer 0").find("\nFailed to read timer at 0x00000000dead0000\n\nTotal Timers: 1, "), std::string::npos) << m.view("timer 0");
-  reinterpret_cast<kdpc::Timer&>(one_shot).dpc = reinterpret_cast<kdpc::Dpc*>(0xdead0000);
-  EXPECT_NE(m.view("timer 0").find("]  Failed to read DPC at 0x00000000dead0000\n"), std::string::npos) << m.view("timer 0");
+  reinterpret_cast<kdpc::Timer&>(one_shot).link.next = reinterpret_cast<kdpc::Link*>(0x0dead00000000020);
+  EXPECT_NE(m.view("timer 0").find("\nFailed to read timer at 0x0dead00000000000\n\nTotal Timers: 1, "), std::string::npos) << m.view("timer 0");
+  reinterpret_cast<kdpc::Timer&>(one_shot).dpc = reinterpret_cast<kdpc::Dpc*>(0x0dead00000000000);
+  EXPECT_NE(m.view("timer 0").find("]  Failed to read DPC at 0x0dead00000000000\n"), std::string::npos) << m.view("timer 0");
 }
 
 // -- worlds that cannot be read -----------------------------------------------------------------------------------------------------------------
