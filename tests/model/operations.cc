@@ -106,16 +106,21 @@ constexpr Weight kInRoutines[] = {
     {Kind::SetSystemTime, 4},   {Kind::QuerySystemTime, 4},
 };
 
-Kind draw_kind(Random& random, std::span<const Weight> weights) {
-  unsigned all = 0;
-  for (const Weight& weight : weights) all += weight.weight;
-  std::uint64_t drawn = random.below(all);
-  for (const Weight& weight : weights) {
-    if (drawn < weight.weight) return weight.kind;
-    drawn -= weight.weight;
+// The kinds of which one program's scripts are made, each as often as it weighs. Half of the programs do without some of them: what is left comes
+// together in ways that it otherwise would not.
+class Mix {
+ public:
+  Mix(std::span<const Weight> weights, Random& random) {
+    const bool all = random.once_in(2);
+    for (const Weight& weight : weights)
+      if (all || weight.kind == Kind::Return || weight.kind == Kind::Stall || !random.once_in(3))
+        kinds_.insert(kinds_.end(), weight.weight, weight.kind);
   }
-  return Kind::Return;
-}
+  Kind draw(Random& random) const { return kinds_[random.below(kinds_.size())]; }
+
+ private:
+  std::vector<Kind> kinds_;
+};
 
 // Long past or not; often at a tick, so that it is sometimes just now.
 std::int64_t draw_absolute(Random& random) {
@@ -144,9 +149,9 @@ std::uint8_t draw(Random& random, unsigned bound) { return static_cast<std::uint
 
 std::uint8_t draw_level(Random& random) { return random.once_in(3) ? kApc : draw(random, kHigh + 1u); }
 
-Operation draw_operation(const Program& program, Random& random, bool in_routine) {
+Operation draw_operation(const Program& program, Random& random, const Mix& mix, bool in_routine) {
   Operation operation;
-  operation.kind = draw_kind(random, in_routine ? std::span<const Weight>(kInRoutines) : std::span<const Weight>(kInThreads));
+  operation.kind = mix.draw(random);
   switch (operation.kind) {
     case Kind::Stall:
       if (const std::uint64_t length = random.below(100); length < 60) {
@@ -329,10 +334,11 @@ Program generate(std::uint64_t seed, unsigned processors, unsigned steps) {
     program.threads.push_back(plan);
   }
   draw_sources(program, random);
+  const Mix in_threads(kInThreads, random), in_routines(kInRoutines, random);
   const auto fill = [&](std::size_t size, bool in_routine) {
     std::vector<Operation>& script = program.scripts.emplace_back();
     script.reserve(size);
-    while (script.size() < size) script.push_back(draw_operation(program, random, in_routine));
+    while (script.size() < size) script.push_back(draw_operation(program, random, in_routine ? in_routines : in_threads, in_routine));
   };
   for (unsigned i = 0; i < threads; ++i) fill(2 * steps / threads, false);
   for (unsigned i = 0; i < program.dpcs; ++i) fill(2 * steps / program.dpcs, true);
