@@ -87,14 +87,22 @@ class Line(command.Case):
         self.assertEqual(first["trace_hash"], second["trace_hash"])
         self.assertEqual(first["line"]["overruns"], second["line"]["overruns"])
 
-    def test_the_example_does_what_it_says(self):
-        example = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "demo", "serial.toml")
-        with open(example, encoding="utf-8") as file:
-            run = self.run_scenario(file.read())
+    def example(self, name):
         if not os.path.exists("/usr/share/common-licenses/GPL-3"):
             self.skipTest("no /usr/share/common-licenses/GPL-3")
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "demo", name), encoding="utf-8") as file:
+            run = self.run_scenario(file.read())
         self.assertEqual(run.code, 0, run.said)
-        self.assertIn("The culprit is hog", run.stdout)
+        return run
+
+    def test_the_example_does_what_it_says(self):
+        self.assertIn("The culprit is hog", self.example("serial.toml").stdout)
+
+    def test_on_a_shared_line_each_driver_serves_its_own_card(self):
+        isrs = {each["routine"]: each for each in self.example("shared-line.toml").report["isrs"]}
+        self.assertEqual(isrs["AdcIsr"]["claimed"], 0)
+        self.assertEqual(isrs["SerialIsr"]["claimed"], isrs["SerialIsr"]["count"])
+        self.assertEqual(isrs["AdcIsr"]["count"], isrs["SerialIsr"]["count"])
 
     def test_a_parameter_that_nobody_reads_is_named(self):
         run = self.run_scenario(line(("hog", {"FirstMs": 300, "RunUss": 5, "Colour": 1}), parameters={"RxFIFO": 8}))
