@@ -139,9 +139,11 @@ KDPC_TEST(Pageable, WhatACallerBelowDispatchGivesMayBePageable) {
     std::memcpy(text, kName, sizeof kName);
     UNICODE_STRING name;
     RtlInitUnicodeString(&name, text);
-    HANDLE handle = nullptr;
+    HANDLE handle = nullptr, second = nullptr;
     const PKEVENT event = IoCreateSynchronizationEvent(&name, &handle);
     KDPC_EXPECT(event != nullptr);
+    KDPC_EXPECT(IoCreateSynchronizationEvent(&name, &second) == event);  // its name is compared with that of the first
+    ZwClose(second);
     ZwClose(handle);
     ExFreePoolWithTag(text, kTag);
   });
