@@ -1,5 +1,7 @@
 #include "io/irp.h"
 
+#include <algorithm>
+
 #include "io/mdl.h"
 #include "io/requests.h"
 #include "this_machine.h"
@@ -212,7 +214,7 @@ void check_memory(const IRP* irp, std::size_t size, const void* caller) {
   const PoolBlock* block = sys().pool.find(irp);
   if (block == nullptr)
     bug_check(stop::PageFaultInFreedSpecialPool, {as_parameter(irp), 1, as_parameter(caller), 0}, "An IRP is used again that was freed.", "0xCC");
-  if (const std::uint64_t end = as_parameter(block + 1) + block->size; as_parameter(irp) + size > end)
+  if (const std::uint64_t end = as_parameter(sys().pool.memory_of(*block)) + block->size; as_parameter(irp) + size > end)
     bug_check(stop::PageFaultBeyondEndOfAllocation, {end, 1, as_parameter(caller), 0}, "An IRP is said to be larger than the memory it lies in.",
               "0xCD");
 }
@@ -239,7 +241,7 @@ VOID NTAPI IoFreeIrp(PIRP Irp) {
 
 VOID NTAPI IoInitializeIrp(PIRP Irp, USHORT PacketSize, CCHAR StackSize) {
   KDPC_ROUTINE_ON(IoInitializeIrp, Irp);
-  check_memory(Irp, PacketSize, __builtin_return_address(0));
+  check_memory(Irp, std::max<std::size_t>(PacketSize, irp::size_of(std::max<CCHAR>(StackSize, 0))), __builtin_return_address(0));
   const UCHAR flags = sys().pool.contains(Irp) && Irp->Type == IO_TYPE_IRP ? Irp->AllocationFlags & irp::kHasState : 0;
   irp::initialize(*Irp, PacketSize, StackSize);
   Irp->AllocationFlags = flags;

@@ -45,6 +45,8 @@ void Pool::initialize(std::byte* base, std::size_t size) {
 void Pool::initialize_paged(std::byte* base, std::size_t size, std::ptrdiff_t view) { arenas_[1] = {base, size, view, 0, {}, {}}; }
 
 std::size_t Pool::span_of(const PoolBlock& block) {
+  if ((block.magic != kAllocated && block.magic != kFree) || (block.size_class >= kClasses && block.size_class != kFiller))
+    bug_check(stop::BadPoolHeader, {0x20, as_parameter(&block), 0, 0}, "Something has overwritten the header of a pool block.", "IRQL-7");
   return sizeof(PoolBlock) + (block.size_class == kFiller ? block.size : class_size(block.size_class));
 }
 

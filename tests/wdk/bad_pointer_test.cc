@@ -74,6 +74,11 @@ KDPC_TEST(BadPointer, AnIrpIsNotInitialisedBeyondItsMemory) {
   EXPECT_BUGCHECK(0xCD);
 }
 
+KDPC_TEST(BadPointer, AnIrpHasRoomForItsStackLocations) {
+  m.on(0, PASSIVE_LEVEL, [] { IoInitializeIrp(IoAllocateIrp(1, FALSE), sizeof(IRP), 100); });
+  EXPECT_BUGCHECK(0xCD);
+}
+
 KDPC_TEST(BadPointer, AFreedIrpIsNotUsedAgain) {
   m.on(0, PASSIVE_LEVEL, [] {
     PIRP irp = IoAllocateIrp(1, FALSE);
