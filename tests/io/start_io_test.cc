@@ -242,6 +242,7 @@ KDPC_TEST(StartIo, ThatReturnsAtAnotherLevelIsABugCheck) {
     IoStartPacket(make_device(driver), IoAllocateIrp(1, FALSE), nullptr, nullptr);
   });
   EXPECT_BUGCHECK(0xC8, 5 << 16 | DISPATCH_LEVEL << 8 | 2);
+  EXPECT_EQ(m.outcome().bugcheck->sentence, "StartIo returned at another IRQL than it was called at.");
 }
 
 }  // namespace
