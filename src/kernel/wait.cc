@@ -271,6 +271,9 @@ void signal_locked(DispatcherHeader& object, std::int32_t increment) {
   Link* link = object.waiters.first();
   while (link != nullptr && object.signal_state > 0) {
     const WaitBlock& block = *owner_of<&WaitBlock::link>(link);
+    if (block.object != &object)
+      bug_check(stop::KernelSecurityCheckFailure, {3, as_parameter(&object), 0, 0},
+                "An object was signalled whose list of waiters is corrupt: something has overwritten it, or it is no such object.", "0x139");
     if (const std::optional<std::int32_t> result = satisfy_block_locked(block)) {
       scheduler::unwait_locked(*block.thread, increment, *result);
       link = object.waiters.first();  // several blocks may have gone

@@ -53,6 +53,18 @@ KDPC_TEST(BadPointer, ThatIsNotCanonicalIsAnAccessViolation) {
   EXPECT_THAT(m.outcome().bugcheck->sentence, StartsWith("KeClearEvent"));
 }
 
+KDPC_TEST(BadPointer, InTheListOfWaitersOfAnEventIsACorruptList) {
+  static KEVENT event;
+  static KWAIT_BLOCK nobodys;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    nobodys = {};
+    InsertTailList(&event.Header.WaitListHead, &nobodys.WaitListEntry);
+    KeSetEvent(&event, 0, FALSE);
+  });
+  EXPECT_BUGCHECK(0x139, 3, &event, 0, 0);
+}
+
 KDPC_TEST(BadPointer, OfTheTextOfAnAssertionIsNotReadByTheReport) {
   m.on(0, PASSIVE_LEVEL, [] { RtlAssert(nowhere<void>(), nullptr, 1, nullptr); });
   EXPECT_BUGCHECK(0x50, kNowhere, 0, any, any);
