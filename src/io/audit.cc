@@ -25,9 +25,9 @@ void audit_interrupts(const DRIVER_OBJECT& image) {
       for (const Interrupt* object = processor(number).vectors[vector]; object != nullptr; object = object->next) {
         const std::uintptr_t routine = interrupt::routine_of(*object);
         if (is_inside(routine, image))
-          fail_running_later(
-              routine, object,
-              "A driver is unloaded while its interrupt is still connected; NT stops when the next interrupt calls the routine that is gone.");
+          fail_running_later(routine, object,
+                             "A driver is unloaded, or has refused to start, while its interrupt is still connected; NT stops when the next "
+                             "interrupt calls the routine that is gone.");
       }
 }
 

@@ -159,6 +159,7 @@ NTSTATUS start(const Image& image, std::string_view name, const std::vector<Stor
   const NTSTATUS status = image.entry(&created->object, &created->registry_path);
   if (!NT_SUCCESS(status)) {
     while (DEVICE_OBJECT* left = created->object.DeviceObject) device::remove(left);  // DriverUnload is not called for it
+    audit_driver(created->object);
     driver::destroy(*created);
     return status;
   }

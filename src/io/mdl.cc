@@ -45,8 +45,20 @@ MDL* allocate(void* address, std::size_t size, const void* owner) {
 
 void free(MDL* mdl) { discard(mdl, kMdlTag); }
 
+namespace {
+
+// Brings in what is pageable, as it may be below DISPATCH_LEVEL and not above.
+void touch(const MDL& mdl) {
+  const auto* const first = static_cast<const volatile char*>(MmGetMdlVirtualAddress(&mdl));
+  for (ULONG offset = 0; offset < mdl.ByteCount; offset += PAGE_SIZE)
+    if (sys().pool.contains(const_cast<const char*>(first + offset))) (void)first[offset];
+}
+
+}  // namespace
+
 void lock(MDL* mdl) {
   describe(mdl);
+  touch(*mdl);
   host::lock_pages(MmGetMdlVirtualAddress(mdl), mdl->ByteCount);
   mdl->MdlFlags = static_cast<CSHORT>(mdl->MdlFlags | MDL_PAGES_LOCKED);
 }

@@ -44,9 +44,23 @@ void Pool::initialize(std::byte* base, std::size_t size) {
 
 void Pool::initialize_paged(std::byte* base, std::size_t size, std::ptrdiff_t view) { arenas_[1] = {base, size, view, 0, {}, {}}; }
 
-std::size_t Pool::span_of(const PoolBlock& block) {
-  if ((block.magic != kAllocated && block.magic != kFree) || (block.size_class >= kClasses && block.size_class != kFiller))
-    bug_check(stop::BadPoolHeader, {0x20, as_parameter(&block), 0, 0}, "Something has overwritten the header of a pool block.", "IRQL-7");
+const std::byte* Pool::header_of(const PoolBlock& block) const {
+  const auto* const bytes = reinterpret_cast<const std::byte*>(&block);
+  for (const PoolArena& arena : arenas_)
+    if (arena.contains(bytes - arena.view)) return bytes - arena.view;
+  return bytes;
+}
+
+void Pool::check_header(const PoolBlock& block) const {
+  const bool has_magic = block.magic == kAllocated || block.magic == kFree;
+  const bool has_class = block.size_class < kClasses ? block.magic == kFree || block.size <= class_size(block.size_class) - kGuard
+                                                     : block.size_class == kFiller && block.magic == kFree;
+  if (!has_magic || !has_class || static_cast<unsigned>(block.type) >= std::size(arenas_))
+    bug_check(stop::BadPoolHeader, {0x20, as_parameter(header_of(block)), 0, 0}, "Something has overwritten the header of a pool block.", "IRQL-7");
+}
+
+std::size_t Pool::span_of(const PoolBlock& block) const {
+  check_header(block);
   return sizeof(PoolBlock) + (block.size_class == kFiller ? block.size : class_size(block.size_class));
 }
 
@@ -67,10 +81,12 @@ PoolBlock* Pool::take(PoolArena& arena, unsigned index) {
   if (gap != 0) {
     auto* filler = reinterpret_cast<PoolBlock*>(view + arena.used);
     *filler = PoolBlock{kFree, 0, gap - sizeof(PoolBlock), nullptr, kFiller, PoolType::NonPaged, {}, 0, 0};
-    arena.used += gap;
+    __atomic_store_n(&arena.used, arena.used + gap, __ATOMIC_RELEASE);
   }
+  // Whoever walks the arena without the lock sees a header as soon as he sees the block.
   auto* block = reinterpret_cast<PoolBlock*>(view + arena.used);
-  arena.used += sizeof(PoolBlock) + class_size(index);
+  *block = PoolBlock{kFree, 0, 0, nullptr, index, PoolType::NonPaged, {}, 0, 0};
+  __atomic_store_n(&arena.used, arena.used + sizeof(PoolBlock) + class_size(index), __ATOMIC_RELEASE);
   return block;
 }
 
@@ -84,7 +100,8 @@ void* Pool::allocate(std::size_t size, std::uint32_t tag, PoolType type, std::ui
     Locked<Irql::High> locked(lock_, LockKind::System);
     block = take(arena, index);
     if (block == nullptr) return nullptr;
-    *block = PoolBlock{kAllocated, tag, size, nullptr, index, type, {}, caller, ++sequence_};
+    *block = PoolBlock{kFree, tag, size, nullptr, index, type, {}, caller, ++sequence_};
+    __atomic_store_n(&block->magic, kAllocated, __ATOMIC_RELEASE);
     ++live_;
   }
   std::memset(bytes_of(*block), kFreshByte, size);
@@ -102,6 +119,7 @@ void Pool::free(void* memory, std::uint32_t tag, std::uintptr_t caller) {
   auto* block = reinterpret_cast<PoolBlock*>(static_cast<std::byte*>(memory) + arena.view) - 1;
   if (block->magic != kAllocated && block->magic != kFree)
     bug_check(stop::BadPoolCaller, {0x46, as_parameter(memory), 0, 0}, "Memory was freed that the pool never handed out.", "IRQL-7");
+  check_header(*block);
   const std::byte* const header = static_cast<std::byte*>(memory) - sizeof(PoolBlock);
   if (block->magic == kFree)
     bug_check(stop::BadPoolCaller, {7, 0, as_parameter(header), as_parameter(memory)}, "A pool block was freed twice.", "IRQL-7");
@@ -142,7 +160,9 @@ const PoolBlock* Pool::block_at(const void* address) const {
   const PoolArena* arena = arena_of(address);
   if (arena == nullptr || static_cast<std::size_t>(static_cast<const std::byte*>(address) - arena->base) < sizeof(PoolBlock)) return nullptr;
   const PoolBlock* block = reinterpret_cast<const PoolBlock*>(static_cast<const std::byte*>(address) + arena->view) - 1;
-  return block->magic == kAllocated ? block : nullptr;
+  if (block->magic != kAllocated) return nullptr;
+  check_header(*block);
+  return block;
 }
 
 namespace {

@@ -46,7 +46,7 @@ class Pool {
   std::byte* base() const { return arenas_[0].base; }  // of nonpaged pool
   const SpinLock& lock() const { return lock_; }
   const PoolArena& arena(PoolType type) const { return arenas_[static_cast<unsigned>(type)]; }
-  const std::byte* memory_of(const PoolBlock& block) const { return reinterpret_cast<const std::byte*>(&block + 1) - arena(block.type).view; }
+  const std::byte* memory_of(const PoolBlock& block) const { return header_of(block) + sizeof(PoolBlock); }
 
   // At most Dispatch. 16-byte aligned; page aligned from a page up. Null: no memory.
   void* allocate(std::size_t size, std::uint32_t tag, PoolType type = PoolType::NonPaged, std::uintptr_t caller = 0);
@@ -62,7 +62,7 @@ class Pool {
   template <class Visit>
   void for_each_live(Visit&& visit) const {
     for (const PoolArena& arena : arenas_)
-      for (std::byte* at = arena.base; at < arena.base + arena.used;) {
+      for (std::byte* at = arena.base; at < arena.base + __atomic_load_n(&arena.used, __ATOMIC_ACQUIRE);) {
         const auto* block = reinterpret_cast<const PoolBlock*>(at + arena.view);
         if (block->magic == kAllocated) visit(*block, at + sizeof(PoolBlock));
         at += span_of(*block);
@@ -74,7 +74,10 @@ class Pool {
 
  private:
   static constexpr unsigned kClasses = 48;
-  static std::size_t span_of(const PoolBlock& block);
+  const std::byte* header_of(const PoolBlock& block) const;  // as drivers see it
+  // A driver may have written over it: bug check 0x19, before anything of it is used.
+  void check_header(const PoolBlock& block) const;
+  std::size_t span_of(const PoolBlock& block) const;
   const PoolArena* arena_of(const void* address) const {
     for (const PoolArena& arena : arenas_)
       if (arena.contains(address)) return &arena;

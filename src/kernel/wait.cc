@@ -250,11 +250,12 @@ std::uint64_t relative(std::uint64_t base, std::int64_t timeout) {
 
 std::int32_t for_checked(DispatcherHeader* const* objects, std::uint32_t count, WaitKind kind, const std::int64_t* timeout, WaitBlock* blocks,
                          Manner manner) {
+  const bool has_limit = timeout != nullptr;
+  const std::int64_t limit = has_limit ? *timeout : 0;  // before the level is raised: it may be pageable
   const Irql previous = begin();
   if (blocks == nullptr) blocks = Machine::here().current_thread->own_blocks;
-  const std::uint64_t due_time = timeout != nullptr ? relative(timer::interrupt_time(), *timeout) : 0;
-  return perform_locked(
-      {objects, count, kind, blocks, timeout != nullptr, due_time, manner, WaitReason::Executive, timeout != nullptr && *timeout >= 0}, previous);
+  const std::uint64_t due_time = has_limit ? relative(timer::interrupt_time(), limit) : 0;
+  return perform_locked({objects, count, kind, blocks, has_limit, due_time, manner, WaitReason::Executive, has_limit && limit >= 0}, previous);
 }
 
 }  // namespace

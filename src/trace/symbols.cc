@@ -150,12 +150,14 @@ struct Symbols::Modules {
     dwfl_report_end(dwfl, nullptr, nullptr);
   }
 
+  bool has_news() const { return !is_other_process && (dwfl == nullptr || images_loaded_ever() != seen); }
+
   // Reads the list of images if an image was loaded since the last time.
   void refresh() {
-    if (is_other_process) return;
+    if (!has_news()) return;
     const unsigned long long loaded = images_loaded_ever();
-    if (dwfl != nullptr && loaded == seen) return;
-    if (dwfl == nullptr) dwfl = dwfl_begin(&kCallbacks);
+    dwfl_end(dwfl);  // a second report to the same one loses what it knew of the first
+    dwfl = dwfl_begin(&kCallbacks);
     if (dwfl == nullptr) return;
     dwfl_report_begin(dwfl);
     ::dl_iterate_phdr(report_image, dwfl);
@@ -204,9 +206,9 @@ Symbol Symbols::look_up(std::uintptr_t address, std::uintptr_t inside) {
 const Symbol& Symbols::find(std::uintptr_t address, Meaning meaning) {
   auto& known = known_[static_cast<std::size_t>(meaning)];
   const auto at = known.find(address);
-  if (at != known.end()) return at->second;
+  if (at != known.end() && (!at->second.image.empty() || !modules_->has_news())) return at->second;  // an image loaded later may lie there
   const bool is_return = meaning == Meaning::ReturnAddress && address != 0;
-  return known.emplace(address, look_up(address, is_return ? address - 1 : address)).first->second;
+  return known.insert_or_assign(address, look_up(address, is_return ? address - 1 : address)).first->second;
 }
 
 }  // namespace kdpc

@@ -32,7 +32,7 @@ struct MappedFile {
 
 class Symbols {
  public:
-  Symbols();                                           // of this process
+  Symbols();                                               // of this process
   explicit Symbols(const std::vector<MappedFile>& files);  // of another one, or of one that is no more
   ~Symbols();
   Symbols(const Symbols&) = delete;

@@ -62,6 +62,14 @@ KDPC_TEST(Audit, AThreadThatStillRunsInTheImageIsABugCheck) {
   EXPECT_EQ(m.place_of(m.outcome().bugcheck->parameters[0]).function, "Sleep");
 }
 
+KDPC_TEST(Audit, ADriverThatRefusesToStartLeavesNoInterruptConnected) {
+  RULE("PNP-3");
+  std::string why;
+  EXPECT_FALSE(m.load_driver(std::string(KDPC_TEST_DRIVERS) + "/refuses_connected.drv", why));
+  EXPECT_BUGCHECK(0xCE, kdpc::test::any, 8);
+  EXPECT_EQ(m.place_of(m.outcome().bugcheck->parameters[0]).function, "Serve");
+}
+
 KDPC_TEST(Audit, WhatTheSystemAllocatedForTheDriverIsNamed) {
   RULE("PNP-3");
   unload(m, 3);

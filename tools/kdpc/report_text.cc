@@ -133,11 +133,11 @@ std::string routines_text(const std::vector<RoutineFigures>& routines) {
   for (const RoutineFigures& figures : routines) width = std::max(width, figures.name.text().size());
   std::string text = fmt::format(
       "\nISRs and DPCs, microseconds; own time, without interrupts nested inside; the longest wait is from request or queueing to start\n"
-      "  {:<10} {:<{}}   p    count        longest          total   longest wait\n",
+      "  {:<12} {:<{}}   p    count        longest          total   longest wait\n",
       "", "routine", width);
   bool any_too_long = false;
   for (const RoutineFigures& figures : routines) {
-    text += fmt::format("  {:<10} {:<{}} {:>3} {:>8} {:>14.3f} {:>14.3f} {:>14.3f}{}\n", figures.kind, figures.name.text(), width, figures.processor,
+    text += fmt::format("  {:<12} {:<{}} {:>3} {:>8} {:>14.3f} {:>14.3f} {:>14.3f}{}\n", figures.kind, figures.name.text(), width, figures.processor,
                         figures.count, microseconds(figures.longest_ns), microseconds(figures.total_ns), microseconds(figures.longest_wait_ns),
                         figures.longer_than_advised ? "  !" : "");
     any_too_long |= figures.longer_than_advised;

@@ -98,6 +98,7 @@ VOID AdcStartIo(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
   Started = Card->Started;
   if (Started) {
     Card->Current = Irp;
+    KeSynchronizeExecution(Card->Interrupt, AdcTakeSample, Card); /* what came too late for the last one is nobody's */
     AdcConvert(Card);
   }
   KeReleaseSpinLockFromDpcLevel(&Card->Lock);

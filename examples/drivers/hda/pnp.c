@@ -19,7 +19,7 @@ NTSTATUS HdaAddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT PhysicalDevice
   KeInitializeSpinLock(&Controller->Lock);
   IoInitializeRemoveLock(&Controller->RemoveLock, HDA_TAG, 0, 0);
   IoInitializeDpcRequest(DeviceObject, HdaDpcForIsr);
-  IoSetStartIoAttributes(DeviceObject, FALSE, TRUE);
+  IoSetStartIoAttributes(DeviceObject, TRUE, TRUE);
 
   Status = IoCreateSymbolicLink(&LinkName, &DeviceName);
   if (NT_SUCCESS(Status)) {

@@ -57,22 +57,25 @@ static VOID HdaFinish(PHDA_CONTROLLER Controller, PIRP Irp, NTSTATUS Status) {
   PDEVICE_OBJECT DeviceObject = Controller->Self;
   Irp->IoStatus.Status = Status;
   IoCompleteRequest(Irp, IO_SOUND_INCREMENT);
-  IoReleaseRemoveLock(&Controller->RemoveLock, Irp);
   IoStartNextPacket(DeviceObject, TRUE);
+  IoReleaseRemoveLock(&Controller->RemoveLock, Irp);
 }
 
 /* From here on a request is not cancelled: it ends within the time that its sound takes. */
 VOID HdaStartIo(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
   PHDA_CONTROLLER Controller = HdaController(DeviceObject);
   PIRP Done = NULL;
+  BOOLEAN Started;
   KeAcquireSpinLockAtDpcLevel(&Controller->Lock);
-  Controller->Current = Irp;
-  Controller->HeardAt = 0;
-  if (Controller->Started) {
+  Started = Controller->Started;
+  if (Started) {
+    Controller->Current = Irp;
+    Controller->HeardAt = 0;
     if (!Controller->Running && IoGetCurrentIrpStackLocation(Irp)->MajorFunction == IRP_MJ_WRITE) HdaRun(Controller);
     Done = HdaFeed(Controller);
-  } /* else HdaAbandon is at work, and comes to it next */
+  }
   KeReleaseSpinLockFromDpcLevel(&Controller->Lock);
+  if (!Started) HdaFinish(Controller, Irp, STATUS_DEVICE_REMOVED);
   if (Done != NULL) HdaFinish(Controller, Done, STATUS_SUCCESS);
 }
 

@@ -148,6 +148,7 @@ static BOOLEAN SerialTakeRing(PVOID Context) {
   PSERIAL_PORT Port = Setting->Port;
   PUCHAR Larger = Setting->Buffer;
   ULONG Index;
+  if (Setting->Value <= Port->RingBytes) return FALSE; /* another thread has been quicker */
   for (Index = 0; Index < Port->RingCount; ++Index) Larger[Index] = Port->Ring[(Port->RingFirst + Index) % Port->RingBytes];
   Setting->Buffer = Port->Ring;
   Port->Ring = Larger;
@@ -192,13 +193,13 @@ static NTSTATUS SerialChangeWaitMask(PSERIAL_PORT Port, ULONG Mask) {
   if ((Mask & ~(SERIAL_EV_RXCHAR | SERIAL_EV_RXFLAG | SERIAL_EV_TXEMPTY | SERIAL_EV_CTS | SERIAL_EV_DSR | SERIAL_EV_RLSD | SERIAL_EV_BREAK |
                 SERIAL_EV_ERR | SERIAL_EV_RING | SERIAL_EV_RX80FULL)) != 0)
     return STATUS_INVALID_PARAMETER;
+  Setting.Value = Mask;
+  SerialChange(Port, SerialSetWaitMask, &Setting); /* first: who begins to wait after it does so for the new mask */
   Irp = IoCsqRemoveNextIrp(&Port->Waits.Csq, NULL);
   if (Irp != NULL) {
     *(PULONG)Irp->AssociatedIrp.SystemBuffer = 0;
     SerialFinish(Port, Irp, STATUS_SUCCESS, sizeof(ULONG));
   }
-  Setting.Value = Mask;
-  SerialChange(Port, SerialSetWaitMask, &Setting);
   return STATUS_SUCCESS;
 }
 

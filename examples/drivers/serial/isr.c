@@ -64,8 +64,10 @@ static VOID SerialKeep(PSERIAL_PORT Port, UCHAR Byte) {
 
 /* All that is there. The status belongs to the byte that is read after it. */
 static VOID SerialReceive(PSERIAL_PORT Port) {
-  for (;;) {
+  ULONG Most; /* a chip that is pulled out while this goes on says that it has characters for ever */
+  for (Most = 256; Most != 0; --Most) {
     const UCHAR LineStatus = SerialIn(Port, UART_LSR);
+    if (LineStatus == 0xff && SerialIn(Port, UART_IIR) == 0xff) return;
     SerialNoteErrors(Port, LineStatus);
     if ((LineStatus & LSR_READY) == 0) return;
     if (LineStatus & LSR_BREAK) {

@@ -42,7 +42,8 @@ static NTSTATUS SerialInsert(PIO_CSQ Csq, PIRP Irp, PVOID InsertContext) {
   PSERIAL_QUEUE Queue = SerialQueue(Csq);
   UNREFERENCED_PARAMETER(InsertContext);
   if (Queue->Port->Gone) return STATUS_DELETE_PENDING;
-  if (Queue == &Queue->Port->Waits && !IsListEmpty(&Queue->Irps)) return STATUS_INVALID_PARAMETER; /* one waits at a time */
+  if (Queue == &Queue->Port->Waits && (Queue->Port->WaitMask == 0 || !IsListEmpty(&Queue->Irps)))
+    return STATUS_INVALID_PARAMETER; /* one waits at a time, and for something */
   InsertTailList(&Queue->Irps, &Irp->Tail.Overlay.ListEntry);
   return STATUS_SUCCESS;
 }
@@ -82,14 +83,21 @@ static VOID SerialCancelled(PIO_CSQ Csq, PIRP Irp) {
 
 /* <= DISPATCH_LEVEL; the remove lock was acquired for the request. */
 NTSTATUS SerialEnqueue(PSERIAL_QUEUE Queue, PIRP Irp) {
-  NTSTATUS Status;
+  PSERIAL_PORT Port = Queue->Port;
+  NTSTATUS Status = IoAcquireRemoveLock(&Port->RemoveLock, Queue); /* once it is queued, the request may be done, and its own hold gone */
+  if (!NT_SUCCESS(Status)) return SerialFinish(Port, Irp, Status, 0);
   Irp->IoStatus.Information = 0;
   Irp->Tail.Overlay.DriverContext[1] = NULL;
   SerialMarkDone(Irp, STATUS_PENDING);
   Status = IoCsqInsertIrpEx(&Queue->Csq, Irp, NULL, NULL);
-  if (!NT_SUCCESS(Status)) return SerialFinish(Queue->Port, Irp, Status, 0);
-  SerialServe(Queue);
-  return STATUS_PENDING;
+  if (NT_SUCCESS(Status)) {
+    SerialServe(Queue);
+    Status = STATUS_PENDING;
+  } else {
+    SerialFinish(Port, Irp, Status, 0);
+  }
+  IoReleaseRemoveLock(&Port->RemoveLock, Queue);
+  return Status;
 }
 
 /* With the lock held. */

@@ -152,10 +152,16 @@ const Locks::Held* Locks::find(std::uintptr_t lock) const {
 }
 
 // Whatever lay there before, this is another lock.
-void Locks::on(Scene&, const LockInitialized& fact) { locks_.erase(fact.lock.value); }
-void Locks::on(Scene&, const PoolFreed& fact) {
-  locks_.erase(locks_.lower_bound(fact.block.value), locks_.lower_bound(fact.block.value + fact.size));
+// What lies there from now on is another lock.
+void Locks::forget(std::uintptr_t low, std::uintptr_t high) {
+  const auto first = locks_.lower_bound(low), last = locks_.lower_bound(high);
+  if (first == last) return;  // none of them was ever taken
+  locks_.erase(first, last);
+  for (auto& [address, lock] : locks_) std::erase_if(lock.arrows, [&](const Arrow& arrow) { return arrow.to >= low && arrow.to < high; });
 }
+
+void Locks::on(Scene&, const LockInitialized& fact) { forget(fact.lock.value, fact.lock.value + 1); }
+void Locks::on(Scene&, const PoolFreed& fact) { forget(fact.block.value, fact.block.value + fact.size); }
 
 // LCK-8
 void Locks::on(Scene& scene, const IrqlChanged& fact) {

@@ -64,6 +64,7 @@ class Locks {
     if (pending_[scene.stamp.processor]) judge(scene, false, 0);
   }
   void check_level(Scene& scene, std::uintptr_t address, Lock& lock, const Held& now);
+  void forget(std::uintptr_t low, std::uintptr_t high);
   void draw_arrows(Scene& scene, std::uintptr_t to);
   void look_for_circle(Scene& scene, std::uintptr_t from, const Arrow& closing);
   void check_return(Scene& scene);

@@ -44,8 +44,9 @@ Result<void> create(const Config& config) {
     return Error{"the live machine runs in real time: it has no cost named '" + config.costs.begin()->first + "', nor any other"};
   constexpr std::size_t kLeast = sizeof(System) + (std::size_t{1} << 20);
   if (config.memory < kLeast) return Error{"a machine needs at least " + std::to_string(kLeast) + " bytes of memory"};
-  const std::size_t paged = config.memory / 4;
-  auto memory = fiber::map(config.memory + paged);
+  constexpr std::size_t kPage = 4096;
+  const std::size_t size = (config.memory + kPage - 1) / kPage * kPage, paged = size / 4 / kPage * kPage;
+  auto memory = fiber::map(size + paged);
   if (!memory) return memory.error();
 
   State& all = state();
@@ -55,8 +56,8 @@ Result<void> create(const Config& config) {
   boot({.processors = 1,
         .options = config.options,
         .memory = *memory,
-        .size = config.memory,
-        .paged = *memory + config.memory,  // it is always there
+        .size = size,
+        .paged = *memory + size,  // it is always there
         .paged_size = paged});
 
   // The idle thread stands at the entrance.

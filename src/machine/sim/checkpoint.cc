@@ -159,7 +159,8 @@ void restore(const Checkpoint& checkpoint) {
   KDPC_INVARIANT("K.CHECK-3", checkpoint.marks.size() == all_sinks().size());
   checkpoint::unpoison_stacks();
   const std::size_t used_now[] = {sys().pool.arena(PoolType::NonPaged).used, sys().pool.arena(PoolType::Paged).used};
-  pages::open_all();
+  const auto pageable = [] { return std::tuple(state().pageable_used, state().locked_used, state().all_resident); };
+  const auto pageable_now = pageable();
   const std::byte* from = checkpoint.bytes.data();
   for (const auto& piece : checkpoint.pieces) {
     sanitizer::copy(piece.base, from, piece.size);
@@ -171,7 +172,8 @@ void restore(const Checkpoint& checkpoint) {
     const std::size_t then = checkpoint.pool_used[static_cast<unsigned>(type)], now = used_now[static_cast<unsigned>(type)];
     if (now > then) std::memset(arena.base + arena.view + then, 0, now - then);
   }
-  pages::open_all();  // as many ranges as there are now
+  // What is open stays so; where pages are or were locked, or there are other ranges now, what is closed is not what should be.
+  if (pageable() != pageable_now || state().locked_used != 0) pages::open_all();
   for (std::size_t index = 0; index < checkpoint.marks.size(); ++index) all_sinks()[index]->rewind(checkpoint.marks[index]);
   run::forget_end();
 }

@@ -91,7 +91,9 @@ bool is_kernel_code(std::uintptr_t address) { return address >= code_low && addr
 bool bring_in(int signal, const siginfo_t& info, const Fault& fault) {
   if (signal != SIGSEGV || info.si_code == SI_KERNEL || !world::is_mapped()) return false;
   const bool of_driver = fixed().inside && !fixed().in_host_code && current().irql >= Irql::Dispatch;
-  const bool allowed = is_kernel_code(fault.instruction) && of_driver && current().processor->current_thread->may_touch_pageable != 0;
+  // The thread's own permission: not of what has interrupted it.
+  const bool allowed = of_driver && is_kernel_code(fault.instruction) && current().stack == StackKind::Thread &&
+                       current().processor->current_thread->may_touch_pageable != 0;
   return (!of_driver || allowed) && pages::open(fault.address);
 }
 

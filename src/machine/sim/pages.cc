@@ -66,8 +66,9 @@ bool contains(std::uintptr_t address) { return index_of(address) < state().pagea
 
 bool open(std::uintptr_t address) {
   const unsigned index = index_of(address);
+  if (index == state().pageable_used) return false;
   const std::uint64_t bit = std::uint64_t{1} << index;
-  if (index == state().pageable_used || (open_ranges & bit) != 0) return false;
+  if ((open_ranges & bit) != 0) return false;
   const PageRange& range = state().pageable[index];
   protect(range.low, range.high, range.protection);
   note_open(open_ranges | bit);
