@@ -155,7 +155,7 @@ bool tell_counts(const Shared& shared, const Wanted& wanted, double seconds) {
                   ended(End::Deadlock) + ended(End::NoProgress));
     }
   }
-  if (wanted.wish.only >= 0 || calls < 100u * wdk::kRoutineCount) return true;  // too few to be judged by
+  if (wanted.wish.only >= 0 || calls < 150u * wdk::kRoutineCount) return true;  // too few to be judged by
   bool good = true;
   for (unsigned index = 0; index < wdk::kRoutineCount; ++index) {
     const Counts& of = shared.of[index];
