@@ -168,7 +168,8 @@ struct Fixed {
   Departure departure;
   Thread* leaving;
   Thread* entering;
-  std::uint64_t switches;  // ever; the host-time guard looks at it
+  std::uint64_t switches;              // ever; the host-time guard looks at it
+  std::uint8_t host_order_hints[256];  // by address: where in State::host_orders to look first
 };
 static_assert(offsetof(Fixed, edge_budget) == 0 && kWorldBase + sizeof(Fixed) <= WorldHeader::kPlace);
 
@@ -247,8 +248,13 @@ inline Order* find_order(const void* object) {
   const auto bits = reinterpret_cast<std::uintptr_t>(object);
   State& all = state();
   if (bits >= kWorldBase && bits - kWorldBase < std::uintptr_t{1} << 40) return &all.orders[(bits >> 3 ^ bits >> 11 ^ bits >> 20) % kOrders];
-  for (Order& order : all.host_orders)
-    if (order.object == object) return &order;
+  std::uint8_t& hint = fixed().host_order_hints[(bits >> 4 ^ bits >> 12) % 256];
+  if (all.host_orders[hint].object == object) return &all.host_orders[hint];
+  for (unsigned index = 0; index < kHostOrders; ++index)
+    if (all.host_orders[index].object == object) {
+      hint = static_cast<std::uint8_t>(index);
+      return &all.host_orders[index];
+    }
   return nullptr;
 }
 
