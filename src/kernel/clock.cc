@@ -97,12 +97,7 @@ void tick_here(Processor& self) {
   arm(self);
 }
 
-void begin_charging_here(Processor& self) {
-  if (sys().options.quantum == Options::Quantum::Cycles) self.running_since = Machine::now();
-}
-
-void stop_charging_here(Processor& self) {
-  if (self.running_since == 0) return;
+void charge_here(Processor& self) {
   self.current_thread->uncharged += static_cast<std::int64_t>(Machine::now() - self.running_since);
   self.running_since = 0;
 }

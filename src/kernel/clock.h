@@ -9,9 +9,8 @@
 #pragma once
 #include <cstdint>
 
-namespace kdpc {
-struct Processor;
-}
+#include "kernel/system.h"
+#include "this_machine.h"
 
 namespace kdpc::clock {
 
@@ -24,8 +23,15 @@ void rearm_here(Processor& self);
 
 // quantum = cycles: the running thread is charged for the time in which neither an interrupt nor a DPC has the processor. At Dispatch or above,
 // where the thread gets and loses it; stopping what has not begun is nothing.
-void begin_charging_here(Processor& self);
-void stop_charging_here(Processor& self);
+inline void begin_charging_here(Processor& self) {
+  if (sys().options.quantum == Options::Quantum::Cycles) [[unlikely]]
+    self.running_since = Machine::now();
+}
+void charge_here(Processor& self);
+inline void stop_charging_here(Processor& self) {
+  if (self.running_since != 0) [[unlikely]]
+    charge_here(self);
+}
 
 // idle_ticks = timekeeper_only: around Machine::idle(), at High. A processor with nothing to do but wait for a timer has its clock wake it for
 // that tick only.
