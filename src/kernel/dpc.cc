@@ -248,7 +248,7 @@ void call_checked(const DueDpc& due, ActivityKind kind, Irql level) {
 void call_routine(const DueDpc& due, ActivityKind kind) {
   Processor& self = Machine::here();
   self.dpc_time_count = 0;
-  self.dpc_began = Machine::now();
+  self.dpc_began = Machine::mark();
   self.active_dpc = due.dpc;
   const bool is_call = due.dpc == &self.call.dpc;
   if (is_call) generic_call::routine_begins_here(self);

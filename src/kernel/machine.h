@@ -12,6 +12,7 @@
 //  spin_pause(word, until)  One turn of a wait for `word` to change, or for the time `until` if one is given; interrupts above the current level are
 //                           taken meanwhile. `word.lock` is what LockAcquired and LockReleased call the lock for which the word stands.
 //  now()                    Nanoseconds since start, on this processor; never goes back.
+//  mark(), since(mark)      A moment of this processor's that is cheap to take, in a unit of the machine's own, and the nanoseconds since one.
 //  arm_clock(when)          The clock vector comes to this processor once, at `when` or as soon after it as the level allows.
 //  send_ipi(targets)        The IPI vector comes to each of them soon; requests made before are visible to its handler.
 //  route(routing)           Lets a device vector through to a processor, or stops it; a line that is asserted at that moment interrupts.
@@ -98,6 +99,8 @@ concept MachineContract = requires(Irql level, Requests requests, std::uint64_t 
   { M::spin_pause(word) } -> std::same_as<void>;
   { M::spin_pause(word, nanoseconds) } -> std::same_as<void>;
   { M::now() } -> std::same_as<std::uint64_t>;
+  { M::mark() } -> std::same_as<std::uint64_t>;
+  { M::since(nanoseconds) } -> std::same_as<std::uint64_t>;
   { M::arm_clock(nanoseconds) } -> std::same_as<void>;
   { M::send_ipi(set) } -> std::same_as<void>;
   { M::route(routing) } -> std::same_as<void>;

@@ -35,7 +35,7 @@ struct Processor {
   std::uint32_t dpc_request_rate;         // H
   std::uint32_t dpc_last_count;           // H
   std::uint32_t adjust_dpc_countdown;     // H
-  std::uint64_t dpc_began;                // H  ns: when the running DPC was called
+  std::uint64_t dpc_began;                // H  Machine::mark() when the running DPC was called
   std::uint32_t dpc_time_count;           // H  ticks the running DPC or ISR has had
   std::uint32_t dpc_watchdog_count;       // H  ticks until the cumulative watchdog acts
   Timer watchdog_timer;                   // D  periodic; its DPC reloads the count

@@ -117,7 +117,7 @@ bool should_yield() {
   const std::uint32_t time_left = in_dpc ? options.dpc_time_limit - std::min(self.dpc_time_count, options.dpc_time_limit) : options.dpc_time_limit;
   const bool thread_is_ready = self.next_thread != nullptr || self.ready.summary != 0;
   std::uint8_t reason = 0;
-  if (in_dpc && budget != 0 && Machine::now() - self.dpc_began >= budget) {
+  if (in_dpc && budget != 0 && Machine::since(self.dpc_began) >= budget) {
     reason = Budget;
   } else if (self.dpcs.depth() != 0 && thread_is_ready) {
     reason = OthersWait;

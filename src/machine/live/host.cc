@@ -53,6 +53,8 @@ Result<void> create(const Config& config) {
   all.processor = &reinterpret_cast<System*>(*memory)->processors[0];
   all.irql = Irql::Dispatch;  // boot must not be entered by what it asks for
   all.clock = kForever;
+  all.first_clock = run::host_clock();
+  all.first_mark = Machine::mark();
   boot({.processors = 1,
         .options = config.options,
         .memory = *memory,

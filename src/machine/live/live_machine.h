@@ -38,6 +38,8 @@ class Machine {
 
   static void spin_pause(SpinWord word, std::uint64_t until = kForever);
   static std::uint64_t now();
+  static std::uint64_t mark() { return __builtin_ia32_rdtsc(); }
+  static std::uint64_t since(std::uint64_t mark);
   static void arm_clock(std::uint64_t when);
   static void send_ipi(ProcessorSet targets);
   static void route(Routing routing);

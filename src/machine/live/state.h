@@ -38,6 +38,8 @@ struct State {
   std::uintptr_t stack_low, stack_high;  // of the stack in use
   std::uint64_t clock;                   // when the clock interrupts
   std::uint64_t leave_at;                // when the host wants the processor back
+  std::uint64_t first_clock;             // the host's clock when the machine was made
+  std::uint64_t first_mark;              // the processor's then
   std::uint64_t origin;                  // the host's clock at the machine's time 0
   std::uint64_t stopped_at;              // the machine's time while none passes
   void* processor_context;               // while the host runs

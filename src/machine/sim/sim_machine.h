@@ -51,6 +51,8 @@ class Machine {
     settle(slot);
     return slot.time;
   }
+  static std::uint64_t mark() { return now(); }
+  static std::uint64_t since(std::uint64_t mark) { return now() - mark; }
   static void arm_clock(std::uint64_t when);
   static void send_ipi(ProcessorSet targets);
   static void route(Routing routing);
