@@ -60,7 +60,7 @@ class Pair {
 TEST(UartAndQemus, GiveTheSameAnswersToTheSameSteps) {
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     Pair pair;
-    if (!pair.works()) GTEST_SKIP() << pair.why();
+    ASSERT_TRUE(pair.works()) << pair.why();
     std::uint64_t state = seed * 0x9e3779b97f4a7c15;
     const auto pick = [&](unsigned count) {
       state = state * 6364136223846793005 + 1442695040888963407;
