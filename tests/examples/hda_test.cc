@@ -88,6 +88,27 @@ KDPC_TEST(Hda, ALateDpcIsHeardAsRepeatedSamples) {
       std::equal(source.begin() + static_cast<std::ptrdiff_t>(begin), source.end(), heard.begin() + static_cast<std::ptrdiff_t>(begin + gap)));
 }
 
+KDPC_TEST(Hda, AFileThatClosesTakesWhatWaitsWithIt) {
+  Controller controller(m);
+  ASSERT_TRUE(controller.works) << controller.why;
+  static const Frames sound = counting(2 * kRing);
+  m.on(0, PASSIVE_LEVEL, [] {
+    lab::DeviceFile file;
+    KDPC_EXPECT_EQ(file.open("\\\\.\\Hda0"), STATUS_SUCCESS);
+    const auto write = [&] { return file.begin_write(sound.data(), sound.size() * sizeof(Frame)); };
+    lab::PendingIo first = write(), second = write(), third = file.begin_flush();
+    file.close();
+    KDPC_EXPECT(!first.wait(0));  // being played
+    KDPC_EXPECT_EQ(second.finish().status, STATUS_CANCELLED);
+    KDPC_EXPECT_EQ(third.finish().status, STATUS_CANCELLED);
+    KDPC_EXPECT_EQ(first.finish().status, STATUS_SUCCESS);
+    KDPC_EXPECT_EQ(file.open("\\\\.\\Hda0"), STATUS_SUCCESS);
+    KDPC_EXPECT_EQ(file.flush().status, STATUS_SUCCESS);
+    file.close();
+  });
+  EXPECT_TRUE(controller.heard() == sound);
+}
+
 KDPC_TEST(Hda, ItCanBeRemovedWhileItPlaysNothingAndUnloaded) {
   Controller controller(m);
   ASSERT_TRUE(controller.works) << controller.why;

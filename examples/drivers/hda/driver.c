@@ -31,7 +31,7 @@ NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) 
   DriverObject->DriverUnload = HdaUnload;
   DriverObject->DriverStartIo = HdaStartIo;
   DriverObject->MajorFunction[IRP_MJ_CREATE] = HdaSucceed;
-  DriverObject->MajorFunction[IRP_MJ_CLEANUP] = HdaSucceed;
+  DriverObject->MajorFunction[IRP_MJ_CLEANUP] = HdaCleanup;
   DriverObject->MajorFunction[IRP_MJ_CLOSE] = HdaSucceed;
   DriverObject->MajorFunction[IRP_MJ_WRITE] = HdaQueue;
   DriverObject->MajorFunction[IRP_MJ_FLUSH_BUFFERS] = HdaQueue;

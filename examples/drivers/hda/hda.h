@@ -110,6 +110,7 @@ DRIVER_DISPATCH HdaPnp;
 
 /* stream.c: requests, one after the other, and the DPC that feeds the ring */
 DRIVER_DISPATCH HdaQueue;
+DRIVER_DISPATCH HdaCleanup;
 DRIVER_STARTIO HdaStartIo;
 IO_DPC_ROUTINE HdaDpcForIsr;
 VOID HdaAbandon(PHDA_CONTROLLER Controller);

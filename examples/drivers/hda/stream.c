@@ -130,6 +130,31 @@ NTSTATUS HdaQueue(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
   return STATUS_PENDING;
 }
 
+/* The last handle is gone: what is queued for it ends now, and the request that plays when its sound is in the ring. */
+NTSTATUS HdaCleanup(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
+  PHDA_CONTROLLER Controller = HdaController(DeviceObject);
+  PFILE_OBJECT File = IoGetCurrentIrpStackLocation(Irp)->FileObject;
+  LIST_ENTRY Cancelled;
+  PLIST_ENTRY Entry, Next;
+  KIRQL OldIrql;
+  InitializeListHead(&Cancelled);
+  IoAcquireCancelSpinLock(&OldIrql); /* IoStartPacket and IoStartNextPacket change the queue with it held */
+  for (Entry = DeviceObject->DeviceQueue.DeviceListHead.Flink; Entry != &DeviceObject->DeviceQueue.DeviceListHead; Entry = Next) {
+    PIRP Waiting = CONTAINING_RECORD(Entry, IRP, Tail.Overlay.DeviceQueueEntry.DeviceListEntry);
+    Next = Entry->Flink;
+    if (IoGetCurrentIrpStackLocation(Waiting)->FileObject != File || IoSetCancelRoutine(Waiting, NULL) == NULL) continue;
+    if (KeRemoveEntryDeviceQueue(&DeviceObject->DeviceQueue, &Waiting->Tail.Overlay.DeviceQueueEntry))
+      InsertTailList(&Cancelled, &Waiting->Tail.Overlay.ListEntry);
+  }
+  IoReleaseCancelSpinLock(OldIrql);
+  while (!IsListEmpty(&Cancelled)) {
+    PIRP Waiting = CONTAINING_RECORD(RemoveHeadList(&Cancelled), IRP, Tail.Overlay.ListEntry);
+    HdaComplete(Waiting, STATUS_CANCELLED, 0);
+    IoReleaseRemoveLock(&Controller->RemoveLock, Waiting);
+  }
+  return HdaComplete(Irp, STATUS_SUCCESS, 0);
+}
+
 /* PASSIVE_LEVEL. Nothing plays any more: whatever is queued ends. */
 VOID HdaAbandon(PHDA_CONTROLLER Controller) {
   KIRQL OldIrql;
