@@ -143,6 +143,18 @@ static BOOLEAN SerialSetChars(PVOID Context) {
   return TRUE;
 }
 
+static BOOLEAN SerialGetHandFlow(PVOID Context) {
+  PSERIAL_SETTING Setting = Context;
+  *(PSERIAL_HANDFLOW)Setting->Buffer = Setting->Port->HandFlow;
+  return TRUE;
+}
+
+static BOOLEAN SerialGetChars(PVOID Context) {
+  PSERIAL_SETTING Setting = Context;
+  *(PSERIAL_CHARS)Setting->Buffer = Setting->Port->Chars;
+  return TRUE;
+}
+
 static BOOLEAN SerialTakeRing(PVOID Context) {
   PSERIAL_SETTING Setting = Context;
   PSERIAL_PORT Port = Setting->Port;
@@ -210,6 +222,14 @@ static NTSTATUS SerialSetTimeouts(PSERIAL_PORT Port, const SERIAL_TIMEOUTS* Time
   SerialLockAll(Port, &OldIrql);
   Port->Timeouts = *Timeouts; /* of requests that begin from now on */
   SerialUnlockAll(Port, OldIrql);
+  return STATUS_SUCCESS;
+}
+
+static NTSTATUS SerialGetTimeouts(PSERIAL_PORT Port, PSERIAL_TIMEOUTS Timeouts) {
+  KIRQL OldIrql;
+  KeAcquireSpinLock(&Port->Reads.Lock, &OldIrql);
+  *Timeouts = Port->Timeouts;
+  KeReleaseSpinLock(&Port->Reads.Lock, OldIrql);
   return STATUS_SUCCESS;
 }
 
@@ -282,6 +302,8 @@ static NTSTATUS SerialControl(PSERIAL_PORT Port, ULONG Code, PVOID Buffer) {
     case IOCTL_SERIAL_SET_LINE_CONTROL: Routine = SerialSetLineControl; break;
     case IOCTL_SERIAL_SET_HANDFLOW: Routine = SerialSetHandFlow; break;
     case IOCTL_SERIAL_SET_CHARS: Routine = SerialSetChars; break;
+    case IOCTL_SERIAL_GET_HANDFLOW: Routine = SerialGetHandFlow; break;
+    case IOCTL_SERIAL_GET_CHARS: Routine = SerialGetChars; break;
     case IOCTL_SERIAL_GET_COMMSTATUS: Routine = SerialGetStatus; break;
     case IOCTL_SERIAL_GET_STATS: Routine = SerialGetStatistics; break;
     case IOCTL_SERIAL_CLEAR_STATS: Routine = SerialClearStatistics; break;
@@ -292,6 +314,7 @@ static NTSTATUS SerialControl(PSERIAL_PORT Port, ULONG Code, PVOID Buffer) {
     case IOCTL_SERIAL_CLR_RTS: Setting.Value = MCR_RTS << 16, Routine = SerialSetModemControl; break;
     case IOCTL_SERIAL_SET_BREAK_ON: Setting.Value = TRUE, Routine = SerialSetBreak; break;
     case IOCTL_SERIAL_SET_BREAK_OFF: Routine = SerialSetBreak; break;
+    case IOCTL_SERIAL_GET_TIMEOUTS: return SerialGetTimeouts(Port, Buffer);
     case IOCTL_SERIAL_SET_TIMEOUTS: return SerialSetTimeouts(Port, Buffer);
     case IOCTL_SERIAL_SET_QUEUE_SIZE: return SerialSetQueueSize(Port, ((PSERIAL_QUEUE_SIZE)Buffer)->InSize);
     case IOCTL_SERIAL_SET_WAIT_MASK: return SerialChangeWaitMask(Port, *(PULONG)Buffer);
@@ -299,9 +322,6 @@ static NTSTATUS SerialControl(PSERIAL_PORT Port, ULONG Code, PVOID Buffer) {
     /* Single values, which nobody changes halfway. */
     case IOCTL_SERIAL_GET_BAUD_RATE: ((PSERIAL_BAUD_RATE)Buffer)->BaudRate = Port->Clock / 16 / Port->Divisor; break;
     case IOCTL_SERIAL_GET_LINE_CONTROL: SerialGetLineControl(Port, Buffer); break;
-    case IOCTL_SERIAL_GET_TIMEOUTS: *(PSERIAL_TIMEOUTS)Buffer = Port->Timeouts; break;
-    case IOCTL_SERIAL_GET_HANDFLOW: *(PSERIAL_HANDFLOW)Buffer = Port->HandFlow; break;
-    case IOCTL_SERIAL_GET_CHARS: *(PSERIAL_CHARS)Buffer = Port->Chars; break;
     case IOCTL_SERIAL_GET_WAIT_MASK: *(PULONG)Buffer = Port->WaitMask; break;
     case IOCTL_SERIAL_GET_MODEMSTATUS: *(PULONG)Buffer = Port->ModemStatus; break;
     case IOCTL_SERIAL_GET_DTRRTS: *(PULONG)Buffer = Port->ModemControl & (SERIAL_DTR_STATE | SERIAL_RTS_STATE); break;
