@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kdpc/test.h"
+#include "kernel/thread.h"
 #include "machine/host.h"
 
 using namespace std::chrono_literals;
@@ -148,6 +149,72 @@ KDPC_TEST(Pageable, WhatACallerBelowDispatchGivesMayBePageable) {
     ExFreePoolWithTag(text, kTag);
   });
   EXPECT_NO_FINDINGS();
+}
+
+// The permission is the thread's: not of what interrupts it, or runs before it goes on.
+VOID NTAPI give_paged(PKDPC, PVOID, PVOID, PVOID) {
+  if (kdpc::thread::current().may_touch_pageable == 0) return;
+  UNICODE_STRING name;
+  RtlInitUnicodeString(&name, reinterpret_cast<PCWSTR>(const_cast<char*>(paged)));
+}
+BOOLEAN NTAPI queue_dpc(PKINTERRUPT, PVOID dpc) {
+  KeInsertQueueDpc(static_cast<PKDPC>(dpc), nullptr, nullptr);
+  return TRUE;
+}
+
+KDPC_TEST(Pageable, ADpcMayNotTouchWhatTheKernelRoutineUnderItMay) {
+  RULE("IRQL-2");
+  m.on(0, PASSIVE_LEVEL, [] {
+    static KDPC dpc;
+    static PKINTERRUPT interrupt;
+    allocate();
+    KeInitializeDpc(&dpc, give_paged, nullptr);
+    KDPC_EXPECT_EQ(IoConnectInterrupt(&interrupt, queue_dpc, &dpc, nullptr, 0x51, 5, 5, Latched, FALSE, 1, FALSE), STATUS_SUCCESS);
+  });
+  m.start(0, PASSIVE_LEVEL, [] {
+    auto* lock = static_cast<PEX_PUSH_LOCK>(ExAllocatePoolWithTag(PagedPool, sizeof(EX_PUSH_LOCK), kTag));
+    ExInitializePushLock(lock);
+    KeEnterCriticalRegion();
+    for (;;) {
+      ExAcquirePushLockExclusive(lock);
+      ExReleasePushLockExclusive(lock);
+    }
+  });
+  for (int turn = 0; turn < 1000 && !m.outcome().over(); ++turn) {
+    m.send_message(0x51);
+    m.run_for(3001);
+  }
+  EXPECT_BUGCHECK(0x0A, const_cast<char*>(paged), DISPATCH_LEVEL, 0);
+}
+
+// The level is raised only after the time has been read.
+KDPC_TEST(Pageable, ATimeoutMayBePageable) {
+  RULE("IRQL-2");
+  m.on(0, PASSIVE_LEVEL, [] {
+    allocate();
+    auto* const timeout = reinterpret_cast<PLARGE_INTEGER>(const_cast<char*>(paged));
+    static KEVENT events[2];
+    PVOID objects[] = {&events[0], &events[1]};
+    for (KEVENT& event : events) KeInitializeEvent(&event, NotificationEvent, FALSE);
+    timeout->QuadPart = -10'000;
+    KDPC_EXPECT_EQ(KeWaitForSingleObject(&events[0], Executive, KernelMode, FALSE, timeout), STATUS_TIMEOUT);
+    KDPC_EXPECT_EQ(KeWaitForMultipleObjects(2, objects, WaitAny, Executive, KernelMode, FALSE, timeout, nullptr), STATUS_TIMEOUT);
+    KDPC_EXPECT_EQ(KeDelayExecutionThread(KernelMode, FALSE, timeout), STATUS_SUCCESS);
+    ExFreePoolWithTag(const_cast<char*>(paged), kTag);
+  });
+  EXPECT_NO_FINDINGS();
+}
+
+KDPC_TEST(Pageable, AtDispatchItsPagesCannotBeLocked) {
+  RULE("IRQL-2");
+  m.on(0, PASSIVE_LEVEL, [] {
+    allocate();
+    const PMDL mdl = IoAllocateMdl(const_cast<char*>(paged), 100, FALSE, FALSE, nullptr);
+    KIRQL old;
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
+    MmProbeAndLockPages(mdl, KernelMode, IoModifyAccess);
+  });
+  EXPECT_BUGCHECK(0x0A, const_cast<char*>(paged), DISPATCH_LEVEL, 0);
 }
 
 // A locked page stays, whoever touches it, until it is unlocked as often.

@@ -166,6 +166,19 @@ KDPC_TEST(PoolFree, FindsASingleByteWrittenBehindTheEnd) {
   EXPECT_BUGCHECK(0x19, 0x20, block);
 }
 
+// What lies before a block is the driver's mistake too, when it is overwritten.
+KDPC_TEST(PoolFree, FindsAHeaderThatWasOverwritten) {
+  RULE("IRQL-7");
+  static PVOID header;
+  m.on(0, PASSIVE_LEVEL, [] {
+    block = nonpaged(256);
+    header = static_cast<char*>(block) - 48;
+    static_cast<ULONG64*>(block)[-3] = 48;  // a class of sizes that there is not
+    ExFreePool(block);
+  });
+  EXPECT_BUGCHECK(0x19, 0x20, header);
+}
+
 KDPC_TEST(PoolFree, LeavesAPatternSoThatAStalePointerIsSeen) {
   m.on(0, PASSIVE_LEVEL, [] {
     block = nonpaged(100);

@@ -126,6 +126,44 @@ KDPC_TEST(LockRules, TryingIsNotWaiting) {
   EXPECT_NO_FINDINGS();
 }
 
+// What was learnt of a lock is not known of another one that lies in its place.
+void take_in_turn(PKSPIN_LOCK one, PKSPIN_LOCK two) {
+  KeAcquireSpinLockAtDpcLevel(one);
+  KeAcquireSpinLockAtDpcLevel(two);
+  KeReleaseSpinLockFromDpcLevel(two);
+  KeReleaseSpinLockFromDpcLevel(one);
+}
+
+KDPC_TEST(LockRules, ALockThatIsInitializedAgainHasNoOrderYet) {
+  m.on(0, DISPATCH_LEVEL, [] {
+    initialize();
+    take_in_turn(&lock, &other);
+    KeInitializeSpinLock(&other);
+    take_in_turn(&other, &lock);
+  });
+  EXPECT_NO_FINDINGS();
+}
+
+KDPC_TEST(LockRules, ALockWhereAFreedOneLayHasNoOrderYet) {
+  m.on(0, DISPATCH_LEVEL, [] {
+    constexpr SIZE_T kSize = 3000;
+    const auto allocate = [] {
+      auto* const in_pool = static_cast<PKSPIN_LOCK>(ExAllocatePool2(POOL_FLAG_NON_PAGED, kSize, 'skcL'));
+      KeInitializeSpinLock(in_pool);
+      return in_pool;
+    };
+    initialize();
+    const PKSPIN_LOCK first = allocate();
+    take_in_turn(&lock, first);
+    ExFreePool(first);
+    const PKSPIN_LOCK second = allocate();
+    KDPC_EXPECT_EQ(second, first);
+    take_in_turn(second, &lock);
+    ExFreePool(second);
+  });
+  EXPECT_NO_FINDINGS();
+}
+
 // Two locks let go in the order in which they were taken, each with the right IRQL, is unusual and right.
 KDPC_TEST(LockRules, HandOverHandIsRight) {
   m.on(0, PASSIVE_LEVEL, [] {
@@ -156,14 +194,7 @@ KDPC_TEST(Checks, WhatTheyRememberGoesBackToTheCheckpoint) {
   m.on(0, PASSIVE_LEVEL, [] { initialize(); });
   auto before = kdpc::host::checkpoint();
   ASSERT_TRUE(before) << before.error().what;
-  const auto take = [&m](PKSPIN_LOCK one, PKSPIN_LOCK two) {
-    return m.on(0, DISPATCH_LEVEL, [one, two] {
-      KeAcquireSpinLockAtDpcLevel(one);
-      KeAcquireSpinLockAtDpcLevel(two);
-      KeReleaseSpinLockFromDpcLevel(two);
-      KeReleaseSpinLockFromDpcLevel(one);
-    });
-  };
+  const auto take = [&m](PKSPIN_LOCK one, PKSPIN_LOCK two) { return m.on(0, DISPATCH_LEVEL, [one, two] { take_in_turn(one, two); }); };
   EXPECT_TRUE(take(&lock, &other));
   kdpc::host::restore(**before);
   EXPECT_TRUE(take(&other, &lock));

@@ -113,6 +113,11 @@ class BreakIf(Case):
         self.assertEqual(len(events.splitlines()), 2)
         self.assertIn("kind=timer-dpc", events.splitlines()[1])
 
+    def test_a_routine_is_known_though_another_driver_was_loaded_after_it(self):
+        for scenario in (HOG, HOG + "[[drivers]]\nname = 'mailbox'\n"):
+            done = self.talk("activity-began && routine == hog!HogRun", "quit\n", scenario)
+            self.assertRegex(self.answers(done)[0], r"^event \d+ .* activity-began +kind=timer-dpc level=2 routine=hog!HogRun ")
+
     def test_a_queued_dpc_tells_who_queued_it(self):
         scenario = "duration_ms = 10\n[[drivers]]\nname = 'bad_wait_in_dpc'\n"
         done = self.talk("dpc-queued && routine == bad_wait_in_dpc!Wait", "dpcs\nquit\n", scenario)

@@ -89,3 +89,23 @@ TEST(Symbols, FindsADriverThatIsLoadedLater) {
   ::dlclose(driver);
   EXPECT_EQ(symbols.find(entry).function, "DriverEntry");  // remembered
 }
+
+TEST(Symbols, KnowsADriverStillAfterAnotherWasLoaded) {
+  Symbols symbols;
+  const auto load = [](const char* path) {
+    void* driver = ::dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+    EXPECT_NE(driver, nullptr) << ::dlerror();
+    return driver;
+  };
+  const auto entry_of = [](void* driver) { return reinterpret_cast<std::uintptr_t>(::dlsym(driver, "DriverEntry")); };
+  void* const first = load(KDPC_TEST_DRIVERS "/image_good.drv");
+  EXPECT_EQ(symbols.find(entry_of(first)).function, "DriverEntry");
+  void* const second = load(KDPC_TEST_DRIVERS "/lock_user.drv");
+  EXPECT_EQ(symbols.find(entry_of(second)).image, "lock_user");
+  const Symbol& symbol = symbols.find(entry_of(first) + 1);  // one that was not asked for before
+  EXPECT_EQ(symbol.image, "image_good");
+  EXPECT_EQ(symbol.function, "DriverEntry");
+  EXPECT_GT(symbol.line, 0);
+  ::dlclose(second);
+  ::dlclose(first);
+}

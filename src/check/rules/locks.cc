@@ -151,7 +151,6 @@ const Locks::Held* Locks::find(std::uintptr_t lock) const {
   return nullptr;
 }
 
-// Whatever lay there before, this is another lock.
 // What lies there from now on is another lock.
 void Locks::forget(std::uintptr_t low, std::uintptr_t high) {
   const auto first = locks_.lower_bound(low), last = locks_.lower_bound(high);
