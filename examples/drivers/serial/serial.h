@@ -48,7 +48,7 @@ typedef struct _SERIAL_PORT {
   BOOLEAN Started;     /* changed with all three locks held: whoever holds one may touch the chip */
   BOOLEAN Gone;        /* the same: it will not come back */
 
-  SERIAL_TIMEOUTS Timeouts; /* R */
+  SERIAL_TIMEOUTS Timeouts; /* set with all three locks, so any one will do to look */
   KTIMER ReadTotalTimer;    /* R */
   KTIMER ReadIntervalTimer; /* R */
   KDPC ReadTotalDpc;
