@@ -9,17 +9,24 @@ using namespace kdpc::test;
 
 namespace {
 
+// For this thread; the normal one is inserted first, which is no reason for it to come first.
+void initialize_both() {
+  special(apcs[0], KeGetCurrentThread());
+  normal(apcs[1], KeGetCurrentThread());
+}
+void insert_both() {
+  insert(apcs[1], "N");
+  insert(apcs[0]);
+}
+
 KDPC_TEST(CriticalRegion, KeepsNormalApcsOffUntilTheOutermostIsLeft) {
   RULE("CTX-2");
   reset();
   m.on(0, PASSIVE_LEVEL, [] {
-    PKTHREAD self = KeGetCurrentThread();
-    special(apcs[0], self);
-    normal(apcs[1], self);
+    initialize_both();
     KeEnterCriticalRegion();
     KeEnterCriticalRegion();
-    insert(apcs[1], "N");
-    insert(apcs[0]);
+    insert_both();
     note('1');
     KeLeaveCriticalRegion();
     note('2');
@@ -33,15 +40,12 @@ KDPC_TEST(GuardedRegion, KeepsAllApcsOffUntilTheOutermostIsLeft) {
   RULE("CTX-2");
   reset();
   m.on(0, PASSIVE_LEVEL, [] {
-    PKTHREAD self = KeGetCurrentThread();
-    special(apcs[0], self);
-    normal(apcs[1], self);
+    initialize_both();
     KeEnterGuardedRegion();
     KeEnterGuardedRegion();
     KDPC_EXPECT_EQ(KeAreApcsDisabled(), TRUE);
     KDPC_EXPECT_EQ(KeAreAllApcsDisabled(), TRUE);
-    insert(apcs[1], "N");
-    insert(apcs[0]);
+    insert_both();
     KeLeaveGuardedRegion();
     note('1');
     KeLeaveGuardedRegion();
