@@ -74,7 +74,8 @@ inline PushLock& as_push_lock(EX_PUSH_LOCK* lock) { return *reinterpret_cast<Pus
 inline RundownReference& as_rundown(EX_RUNDOWN_REF* reference) { return *reinterpret_cast<RundownReference*>(reference); }
 inline LockHandle& as_handle(KLOCK_QUEUE_HANDLE* handle) { return *reinterpret_cast<LockHandle*>(handle); }
 inline DispatcherHeader& as_object(void* object) { return *static_cast<DispatcherHeader*>(object); }
-inline Thread& as_thread(void* thread) { return *static_cast<Thread*>(thread); }
+// A thread says where it is and what it waits for: what only looks like one leads anywhere, so this one is checked. Else bug check 0x1E.
+Thread& as_thread(void* thread);
 inline PKTHREAD as_kthread(Thread& thread) { return reinterpret_cast<PKTHREAD>(&thread); }
 inline Interrupt& as_interrupt(PKINTERRUPT interrupt) { return *reinterpret_cast<Interrupt*>(interrupt); }
 inline PKINTERRUPT as_kinterrupt(Interrupt* interrupt) { return reinterpret_cast<PKINTERRUPT>(interrupt); }

@@ -8,6 +8,18 @@
 #include "wdk/io_object.h"
 #include "wdk/routine.h"
 
+namespace kdpc::wdk {
+
+Thread& as_thread(void* thread) {
+  auto& its = *static_cast<Thread*>(thread);
+  if (its.header.type != static_cast<UCHAR>(ObjectType::Thread) || its.processor >= sys().processor_count || its.priority > kHighPriority)
+    bug_check(stop::KmodeExceptionNotHandled, {static_cast<ULONG>(STATUS_OBJECT_TYPE_MISMATCH), as_parameter(thread), its.header.type, 0},
+              "A routine that works on a thread was given a pointer to something else.", "WAIT-4");
+  return its;
+}
+
+}  // namespace kdpc::wdk
+
 using namespace kdpc;
 using namespace kdpc::wdk;
 

@@ -65,6 +65,31 @@ KDPC_TEST(BadPointer, InTheListOfWaitersOfAnEventIsACorruptList) {
   EXPECT_BUGCHECK(0x139, 3, &event, 0, 0);
 }
 
+KDPC_TEST(BadPointer, OfAThreadToSomethingElseIsABugCheckThatNamesIt, .options = {{"profile", "free"}}) {
+  static struct {
+    KEVENT event;
+    char behind[4096];
+  } other;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeEvent(&other.event, SynchronizationEvent, FALSE);
+    RtlFillMemory(other.behind, sizeof other.behind, 0xA5);
+    KeSetBasePriorityThread(reinterpret_cast<PKTHREAD>(&other.event), 1);
+  });
+  EXPECT_BUGCHECK(0x1E, static_cast<ULONG>(STATUS_OBJECT_TYPE_MISMATCH), &other.event, SynchronizationEvent, 0);
+  EXPECT_THAT(m.outcome().bugcheck->sentence, HasSubstr("works on a thread"));
+}
+
+// The first byte of anything may be a thread's.
+KDPC_TEST(BadPointer, OfAThreadToSomethingThatBeginsLikeOneToo) {
+  static char other[4096];
+  m.on(0, PASSIVE_LEVEL, [] {
+    RtlFillMemory(other, sizeof other, 0xA5);
+    other[0] = 6;
+    KeQueryPriorityThread(reinterpret_cast<PKTHREAD>(other));
+  });
+  EXPECT_BUGCHECK(0x1E, static_cast<ULONG>(STATUS_OBJECT_TYPE_MISMATCH), any, 6, 0);
+}
+
 KDPC_TEST(BadPointer, OfTheTextOfAnAssertionIsNotReadByTheReport) {
   m.on(0, PASSIVE_LEVEL, [] { RtlAssert(nowhere<void>(), nullptr, 1, nullptr); });
   EXPECT_BUGCHECK(0x50, kNowhere, 0, any, any);
