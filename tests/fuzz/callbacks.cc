@@ -55,7 +55,9 @@ Word NTAPI frees_its_object(Word a, Word, Word, Word) {
   ExFreePool(as<void>(a));
   return 0;
 }
+// For ever, where no watchdog is on. It works a little each time, or a second of it would be millions of DPCs.
 Word NTAPI queues_itself(Word a, Word, Word, Word) {
+  KeStallExecutionProcessor(20);
   KeInsertQueueDpc(as<KDPC>(a), nullptr, nullptr);
   return 0;
 }
