@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <wdm.h>
 
+#include "kdpc/cards.h"
 #include "kdpc/test.h"
 
 namespace {
@@ -80,6 +81,41 @@ KDPC_TEST(IsrAnswer, DenyingWhatIsNotOnesOwnIsRight) {
   ASSERT_TRUE(connect(m, &second, claims_once, Latched, true));
   m.send_message(kVector);
   m.run_for(1ms);
+  EXPECT_TRUE(m.findings().empty());
+}
+
+constexpr std::uint64_t kFirstCard = 0x1000, kSecondCard = 0x2000;
+PULONG card_registers(std::uint64_t base) {
+  PHYSICAL_ADDRESS where;
+  where.QuadPart = static_cast<LONGLONG>(base);
+  return static_cast<PULONG>(MmMapIoSpace(where, 16, MmNonCached));
+}
+PULONG second_card;
+BOOLEAN NTAPI asks_in_vain(PKINTERRUPT, PVOID) {
+  KeStallExecutionProcessor(20);
+  return FALSE;
+}
+BOOLEAN NTAPI polls(PKINTERRUPT, PVOID) { return FALSE; }
+
+// Two cards on a line: while the ISR of the first says that its card has asked for nothing, the other processor quiets the second card.
+KDPC_TEST(IsrAnswer, ALineThatAnotherProcessorHasQuietedWasNotServedHere, .processors = 2) {
+  kdpc::cards::CardBoard board;
+  board.add(kdpc::cards::ConverterWish{.name = "first", .base = kFirstCard});
+  board.add(kdpc::cards::ConverterWish{.name = "second", .base = kSecondCard});
+  const unsigned line = m.attach(board);
+  m.assign_line(line, kVector);
+  ASSERT_TRUE(connect(m, &first, asks_in_vain, LevelSensitive, true));
+  ASSERT_TRUE(connect(m, &second, polls, LevelSensitive, true));
+  m.on(1, PASSIVE_LEVEL, [] {
+    second_card = card_registers(kSecondCard);
+    WRITE_REGISTER_ULONG(second_card, 1);
+    WRITE_REGISTER_ULONG(second_card + 1, 0);
+    KeStallExecutionProcessor(55);  // the conversion takes 50
+    KDPC_EXPECT_EQ(READ_REGISTER_ULONG(second_card + 2), 1u);
+    WRITE_REGISTER_ULONG(second_card + 2, 1);
+  });
+  m.run_for(1ms);
+  EXPECT_FALSE(m.outcome().over());
   EXPECT_TRUE(m.findings().empty());
 }
 

@@ -59,18 +59,18 @@ class Attachment : public BoardHost {
     if (collecting_) {
       said_.push_back(saying);
     } else {
-      take_effect(saying, controller::time_here());
+      take_effect(saying, controller::time_here(), controller::Cause::Caller);
     }
   }
-  void take_effect(const Saying& saying, Nanoseconds when) {
+  void take_effect(const Saying& saying, Nanoseconds when, controller::Cause cause) {
     if (saying.kind == Saying::Kind::Line) {
-      controller::set_line(at_.first_line + saying.number, saying.asserted, when);
+      controller::set_line(at_.first_line + saying.number, saying.asserted, when, cause);
     } else {
       controller::send_message(at_.first_message + saying.number, when);
     }
   }
   void say_all(Nanoseconds when) {
-    for (const Saying& saying : said_) take_effect(saying, when);
+    for (const Saying& saying : said_) take_effect(saying, when, controller::Cause::Device);
     said_.clear();
   }
 

@@ -139,13 +139,14 @@ void assign(unsigned number, std::uint8_t vector, bool level, std::uint64_t when
   if (line.asserted) deliver(line, when);
 }
 
-void set_line(unsigned number, bool asserted, std::uint64_t when) {
+void set_line(unsigned number, bool asserted, std::uint64_t when, Cause cause) {
   KDPC_INVARIANT("K.SIM-5", number < state().lines_used);
   Line& line = state().lines[number];
   if (line.asserted == asserted) return;
   line.asserted = asserted;
   const ProcessorSet targets = line.vector == 0 ? ProcessorSet() : state().routes[line.vector];
-  tell_at(state().slots[targets.empty() ? 0 : targets.lowest()], when,
+  const bool by_processor = cause == Cause::Caller && fixed().inside;
+  tell_at(by_processor ? current() : state().slots[targets.empty() ? 0 : targets.lowest()], when,
           LineChanged{static_cast<std::uint16_t>(number), asserted, line.vector, line.level});
   if (asserted) deliver(line, when);
 }

@@ -26,7 +26,10 @@ void route(Routing routing, std::uint64_t when);
 
 unsigned add_line(unsigned board, unsigned of_board, bool level);
 void assign(unsigned line, std::uint8_t vector, bool level, std::uint64_t when);
-void set_line(unsigned line, bool asserted, std::uint64_t when);
+// Who has changed a line: the processor that runs, if one does, by an access to a register; or the device, when its time had come. That is stated
+// as of the lowest processor that its vector is routed to.
+enum class Cause : std::uint8_t { Caller, Device };
+void set_line(unsigned line, bool asserted, std::uint64_t when, Cause cause);
 // Messages of boards: the machine's number of the first of `count`.
 unsigned add_messages(unsigned count);
 void assign_message(unsigned message, std::uint8_t vector);

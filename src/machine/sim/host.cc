@@ -176,7 +176,7 @@ Irql irql_of_processor(unsigned processor) { return state().slots[processor].irq
 void job_posted(unsigned processor) { controller::pend(processor, kJobVector, controller::time_here()); }
 
 Attached attach(Board& board) { return bus::attach(board); }
-void set_line(unsigned line, bool asserted) { controller::set_line(line, asserted, controller::time_here()); }
+void set_line(unsigned line, bool asserted) { controller::set_line(line, asserted, controller::time_here(), controller::Cause::Caller); }
 unsigned add_line(bool level) { return controller::add_line(kMaxBoards, 0, level); }
 void assign_line(unsigned line, std::uint8_t vector, bool level) { controller::assign(line, vector, level, controller::time_here()); }
 void assign_message(unsigned message, std::uint8_t vector) { controller::assign_message(message, vector); }

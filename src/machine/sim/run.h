@@ -13,7 +13,7 @@
 
 namespace kdpc::sim {
 
-// States a fact for a processor that is not the running one.
+// States a fact as of a processor that need not be the running one.
 void tell_at(const Slot& slot, std::uint64_t when, const Event& event);
 
 namespace run {
