@@ -107,6 +107,7 @@ class CardBoard : public Board {
   bool line_is_level(unsigned line) const override;
   Nanoseconds next_event() const override;
   Nanoseconds advance_to(Nanoseconds until) override;
+  bool pull_out(const Device& device) override;
   std::span<std::byte> state() override;
   bool can_rewind() const override { return true; }
 

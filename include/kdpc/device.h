@@ -87,6 +87,9 @@ class Board {
   virtual Nanoseconds next_event() const = 0;
   // Runs the board's own time forward to `until`, or less far if a line changed or a message was sent on the way. Returns the time reached.
   virtual Nanoseconds advance_to(Nanoseconds until) = 0;
+  // The device is pulled out of a board that goes on without it: it asks for no interrupt any more, also where others share its line. Its registers
+  // are not reached again. False: the board cannot; then what is wired to nobody else is cut off.
+  virtual bool pull_out(const Device&) { return false; }
   virtual DmaMemory dma() const { return {}; }  // empty: the machine's own memory is used
   // Writable state inside this object that a checkpoint must copy. A board whose state is elsewhere returns false from can_rewind().
   virtual std::span<std::byte> state() { return {}; }

@@ -14,6 +14,7 @@ constexpr unsigned kMostLines = 16;
 // In one piece, and nothing in it points anywhere.
 struct BoardState {
   CardState cards[kMostCards];
+  bool pulled_out[kMostCards] = {};
   bool asserted[kMostLines] = {};
 };
 static_assert(std::is_trivially_copyable_v<BoardState>);
@@ -30,8 +31,9 @@ struct CardBoard::Parts final : CardHost {
   bool settle_lines() {
     bool changed = false;
     for (unsigned line = 0; line < lines && host != nullptr; ++line) {
-      const bool asserted =
-          std::any_of(cards.begin(), cards.end(), [&](const auto& card) { return card->line() == static_cast<int>(line) && card->interrupts(); });
+      bool asserted = false;
+      for (std::size_t number = 0; number < cards.size(); ++number)
+        asserted = asserted || (!state.pulled_out[number] && cards[number]->line() == static_cast<int>(line) && cards[number]->interrupts());
       if (asserted == state.asserted[line]) continue;
       state.asserted[line] = asserted;
       host->set_line(line, asserted);
@@ -79,6 +81,14 @@ std::span<Device* const> CardBoard::devices() { return parts_->devices; }
 unsigned CardBoard::lines() const { return parts_->lines; }
 bool CardBoard::line_is_level(unsigned) const { return parts_->level; }
 std::span<std::byte> CardBoard::state() { return std::as_writable_bytes(std::span(&parts_->state, 1)); }
+
+bool CardBoard::pull_out(const Device& device) {
+  const auto its = std::find(parts_->devices.begin(), parts_->devices.end(), &device);
+  if (its == parts_->devices.end()) return false;
+  parts_->state.pulled_out[its - parts_->devices.begin()] = true;
+  parts_->settle();
+  return true;
+}
 
 Nanoseconds CardBoard::next_event() const {
   Nanoseconds next = kNever;

@@ -219,7 +219,7 @@ bool Machine::remove_device(std::string_view device, std::string& why) {
 bool Machine::surprise_remove_device(std::string_view device, std::string& why) {
   // What is not there cannot interrupt (PNP-1). A line that others are wired to goes on for them.
   if (const Devices::Found found = devices_ != nullptr ? devices_->find(device) : Devices::Found{};
-      found.device != nullptr && found.line() >= 0 && !found.shares_its_line())
+      found.device != nullptr && !found.of->board->pull_out(*found.device) && found.line() >= 0 && !found.shares_its_line())
     host::assign_line(static_cast<unsigned>(found.line()), 0, found.of->board->line_is_level(static_cast<unsigned>(found.device->line())));
   return change(
       *this, device, "pull out device", [](io::PhysicalDevice& its) { return io::pnp::surprise_remove(its); }, why);

@@ -222,6 +222,29 @@ KDPC_TEST(SharedLine, ACardThatIsPulledOutLeavesTheLineToTheOther) {
   EXPECT_TRUE(m.unload_driver("serial", line.why)) << line.why;
 }
 
+// It would have had a sample, and asked for an interrupt, a little later.
+KDPC_TEST(SharedLine, ACardThatIsPulledOutWhileItWorksAsksForNothingMore, .options = {{"storm_dispatches", "100"}}) {
+  RULE("PNP-1");
+  SharedLine line(m);
+  const auto convert = [] {
+    lab::DeviceFile file;
+    open(file);
+    std::uint16_t sample;
+    file.read(&sample, sizeof sample);
+    file.close();
+  };
+  const lab::Task receives = m.start(0, PASSIVE_LEVEL, receive), converts = m.start(0, PASSIVE_LEVEL, convert);
+  m.run_for(20us);
+  EXPECT_EQ(line.converter.conversions(), 0u);
+  EXPECT_TRUE(m.surprise_remove_device("adc", line.why)) << line.why;
+  EXPECT_TRUE(m.run_until([&] { return converts.done(); }, 5s));
+  line.port.send(std::string(1000, 'y'));
+  EXPECT_TRUE(m.run_until([&] { return receives.done(); }, 10s));
+  EXPECT_EQ(received, std::string(1000, 'y'));
+  EXPECT_TRUE(m.unload_driver("adc", line.why)) << line.why;
+  EXPECT_TRUE(m.unload_driver("serial", line.why)) << line.why;
+}
+
 KDPC_TEST(SharedLine, ACardThatNeverGetsQuietIsAStorm) {
   RULE("INT-18");
   SharedLine line(m, {.stuck_after = 10});
