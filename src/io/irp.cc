@@ -211,12 +211,12 @@ NTSTATUS NTAPI complete_and_let_go(DEVICE_OBJECT* device, IRP* irp, void* contex
 // What is about to be filled must be the IRP's; as with special pool, which has nothing behind a block and nothing left of a freed one.
 void check_memory(const IRP* irp, std::size_t size, const void* caller) {
   if (!sys().pool.contains(irp)) return;
-  const PoolBlock* block = sys().pool.find(irp);
-  if (block == nullptr)
+  const std::size_t room = room_in_block(irp);
+  if (room == 0)
     bug_check(stop::PageFaultInFreedSpecialPool, {as_parameter(irp), 1, as_parameter(caller), 0}, "An IRP is used again that was freed.", "0xCC");
-  if (const std::uint64_t end = as_parameter(sys().pool.memory_of(*block)) + block->size; as_parameter(irp) + size > end)
-    bug_check(stop::PageFaultBeyondEndOfAllocation, {end, 1, as_parameter(caller), 0}, "An IRP is said to be larger than the memory it lies in.",
-              "0xCD");
+  if (size > room)
+    bug_check(stop::PageFaultBeyondEndOfAllocation, {as_parameter(irp) + room, 1, as_parameter(caller), 0},
+              "An IRP is said to be larger than the memory it lies in.", "0xCD");
 }
 
 }  // namespace

@@ -54,6 +54,11 @@ T* make(std::size_t size = sizeof(T), std::uint32_t tag = kTag, const void* owne
   if (memory != nullptr) std::memset(memory, 0, size);
   return static_cast<T*>(memory);
 }
+// How much of a live block of the pool there is from here to its end; 0: there is no live block here. Of what the pool contains.
+inline std::size_t room_in_block(const void* memory) {
+  const PoolBlock* block = sys().pool.find(memory);
+  return block == nullptr ? 0 : as_parameter(sys().pool.memory_of(*block)) + block->size - as_parameter(memory);
+}
 inline void discard(void* memory, std::uint32_t tag = kTag) { sys().pool.free(memory, tag); }
 
 // Raises to Dispatch and holds the manager's lock for the rest of the scope.

@@ -15,11 +15,7 @@ constexpr std::uint32_t kMdlTag = pool_tag("Mdl ");
 
 // Size has 16 bits: of a large MDL it says too little. Freed memory has no room.
 std::size_t room_for_pages(const MDL* mdl) {
-  std::size_t bytes = static_cast<std::size_t>(std::max<CSHORT>(mdl->Size, 0));
-  if (sys().pool.contains(mdl)) {
-    const PoolBlock* block = sys().pool.find(mdl);
-    bytes = block == nullptr ? 0 : as_parameter(sys().pool.memory_of(*block)) + block->size - as_parameter(mdl);
-  }
+  const std::size_t bytes = sys().pool.contains(mdl) ? room_in_block(mdl) : static_cast<std::size_t>(std::max<CSHORT>(mdl->Size, 0));
   return bytes < sizeof(MDL) ? 0 : (bytes - sizeof(MDL)) / sizeof(PFN_NUMBER);
 }
 

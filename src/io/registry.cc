@@ -132,7 +132,8 @@ const RegistryValue* value_of(RegistryKey& key, std::u16string_view name) {
       if (equal(view(missed->name), name)) return nullptr;
   }
   auto* missed = make<MissedName>();
-  if (missed == nullptr || !duplicate(missed->name, name)) return nullptr;
+  if (missed == nullptr) return nullptr;
+  if (!duplicate(missed->name, name)) return discard(missed), nullptr;
   Guard guard;
   missed->next = key.missed;
   key.missed = missed;
@@ -140,14 +141,14 @@ const RegistryValue* value_of(RegistryKey& key, std::u16string_view name) {
   return nullptr;
 }
 
-void note_read(const RegistryValue& value) {
+void note_read(RegistryValue& value) {
   Guard guard;
-  const_cast<RegistryValue&>(value).unread = false;
+  value.unread = false;
 }
 
-const RegistryValue* value_at(const RegistryKey& key, ULONG index) {
+RegistryValue* value_at(const RegistryKey& key, ULONG index) {
   Guard guard;
-  const RegistryValue* value = key.values;
+  RegistryValue* value = key.values;
   while (value != nullptr && index-- != 0) value = value->next;
   return value;
 }

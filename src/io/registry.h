@@ -61,8 +61,8 @@ bool remove_value(RegistryKey& key, std::u16string_view name);
 void clear(RegistryKey& key);
 // Passive. By a driver, which has read it then. Null: it has no such value, and that it was asked for is remembered.
 const RegistryValue* value_of(RegistryKey& key, std::u16string_view name);
-const RegistryValue* value_at(const RegistryKey& key, ULONG index);
-void note_read(const RegistryValue& value);
+RegistryValue* value_at(const RegistryKey& key, ULONG index);
+void note_read(RegistryValue& value);  // by a driver, that has not asked for it by name
 // In the order of their names, as NT has them. Null: there are not so many.
 const RegistryKey* subkey_at(const RegistryKey& key, ULONG index);
 std::u16string_view name_of(const RegistryKey& key);  // without the path

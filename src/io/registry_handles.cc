@@ -229,7 +229,7 @@ NTSTATUS NTAPI ZwEnumerateValueKey(HANDLE KeyHandle, ULONG Index, KEY_VALUE_INFO
   KDPC_ROUTINE(ZwEnumerateValueKey);
   RegistryKey* key = nullptr;
   if (const NTSTATUS status = live_key(KeyHandle, key); !NT_SUCCESS(status)) return status;
-  const RegistryValue* value = registry::value_at(*key, Index);
+  RegistryValue* value = registry::value_at(*key, Index);
   if (value == nullptr) return STATUS_NO_MORE_ENTRIES;
   registry::note_read(*value);
   return describe_value(*value, KeyValueInformationClass, KeyValueInformation, Length, *ResultLength);

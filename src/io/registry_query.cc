@@ -72,7 +72,7 @@ NTSTATUS deliver(const RTL_QUERY_REGISTRY_TABLE& entry, PWSTR name, const Datum&
 }
 
 NTSTATUS deliver_all(const RTL_QUERY_REGISTRY_TABLE& entry, const RegistryKey* key, void* context) {
-  for (const RegistryValue* value = key != nullptr ? key->values : nullptr; value != nullptr; value = value->next) {
+  for (RegistryValue* value = key != nullptr ? key->values : nullptr; value != nullptr; value = value->next) {
     note_read(*value);
     const NTSTATUS status = deliver(entry, value->name.Buffer, {value->type, value->data, value->size}, context);
     if (!NT_SUCCESS(status) && status != STATUS_BUFFER_TOO_SMALL) return status;
