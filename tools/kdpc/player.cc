@@ -7,25 +7,7 @@
 
 namespace kdpc::tool {
 
-bool Player::refuse(const char* what, std::int32_t its_status) {
-  if (failed_at == nullptr) {
-    failed_at = what;
-    status = its_status;
-  }
-  return false;
-}
-
-// It may be left for ever at any wait, so nothing here owns anything of the host's.
-void Player::play() {
-  thread = thread::current().id;
-  io::Name name{std::string_view(opens)};
-  io::File* file = nullptr;
-  if (const NTSTATUS opened = io::requests::open(name.view(), file); !NT_SUCCESS(opened)) {
-    refuse("to be opened", opened);
-    done = true;
-    return;
-  }
-
+void Player::use(io::File& file) {
   io::Request* pending[kMostOutstanding] = {};
   std::size_t begun = 0, finished = 0, next = 0;
   const auto finish_oldest = [&] {
@@ -39,7 +21,7 @@ void Player::play() {
     if (begun - finished == outstanding) well = finish_oldest();
     if (!well) break;
     const std::size_t count = std::min(period_frames, frames.size() - next);
-    io::Request* const request = io::requests::begin_write(*file, frames.data() + next, count * sizeof(Frame));
+    io::Request* const request = io::requests::begin_write(file, frames.data() + next, count * sizeof(Frame));
     if (request == nullptr) {
       well = refuse("a write", STATUS_INSUFFICIENT_RESOURCES);
       break;
@@ -51,15 +33,13 @@ void Player::play() {
 
   // FlushFileBuffers: returns when all was heard. A driver that does not know it plays on by itself.
   if (well) {
-    if (io::Request* const flush = io::requests::create(file->object.DeviceObject, file, IRP_MJ_FLUSH_BUFFERS, 0)) {
+    if (io::Request* const flush = io::requests::create(file.object.DeviceObject, &file, IRP_MJ_FLUSH_BUFFERS, 0)) {
       io::requests::dispatch(*flush);
       const io::IoResult result = io::requests::finish(flush);
       if (!result.ok() && result.status != STATUS_INVALID_DEVICE_REQUEST) refuse("to flush its buffers", result.status);
     }
   }
   ended_ns = Machine::now();
-  io::requests::close(file);
-  done = true;
 }
 
 }  // namespace kdpc::tool

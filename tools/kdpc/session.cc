@@ -296,20 +296,40 @@ std::optional<Refusal> Session::load(const DriverWanted& wanted) {
   return {};
 }
 
-bool Session::run_application(const lab::Task& task, const std::uint32_t& thread, const std::function<std::string()>& how_far) {
+std::optional<lab::Task> Session::start_application(Application& application, const char* of_what) {
+  const WorkloadWanted& workload = *scenario_.workload;
+  if (workload.opens.empty()) {
+    say(Verdict::Application,
+        fmt::format("The application found no device to open: no driver of the {} has made one with a name (workload.opens says which).", of_what));
+    return {};
+  }
+  application.opens = workload.opens;
+  return machine_->start(workload.processor, lab::Level(0),
+                         [&application, waits = waits_.get()] {
+                           application.run();
+                           waits->application_is(0);
+                         },
+                         {.name = "application", .priority = workload.priority});
+}
+
+void Session::finish_application(const lab::Task& task, const Application& application, const std::function<std::string()>& how_far) {
   bool named = false;
   machine_->run_until(
       [&] {
-        if (!named && thread != 0) {
-          waits_->application_is(thread);
+        if (!named && application.thread != 0) {
+          waits_->application_is(application.thread);
           named = true;
         }
         write_trace();
         return task.done() || interrupted_();
       },
       scenario_.time_limit_ns);
-  if (ended_early()) return false;
-  if (task.done()) return true;
+  if (ended_early()) return;
+  if (task.done()) {
+    if (application.failed_at != nullptr) return say_what_was_refused(application);
+    machine_->run_for(kTailNs);
+    return;
+  }
   explanation_ = machine_->outcome().text;
   if (machine_->outcome().how == lab::Ended::Quiescent) {
     say(Verdict::Stuck, fmt::format("Stuck: nothing will ever happen again, and the application waits; {}.", how_far()));
@@ -317,68 +337,44 @@ bool Session::run_application(const lab::Task& task, const std::uint32_t& thread
     say(Verdict::TimeLimit, fmt::format("The time limit of {:.3f} ms has passed, and the application is not done; {}.",
                                         static_cast<double>(scenario_.time_limit_ns) / 1e6, how_far()));
   }
-  return false;
 }
 
-bool Session::application_was_refused(const std::string& opens, const char* failed_at, std::int32_t status) {
-  if (failed_at == nullptr || verdict_) return false;
-  if (status == STATUS_OBJECT_NAME_NOT_FOUND) {
+void Session::say_what_was_refused(const Application& application) {
+  if (application.status == STATUS_OBJECT_NAME_NOT_FOUND) {
     std::vector<std::string> names;
     for (const std::string& driver : loaded_)
       for (std::string& name : machine_->device_names(driver)) names.push_back(std::move(name));
     explanation_ = names.empty() ? "The drivers have made no device that has a name." : "The drivers' devices: " + enumerated(names);
   }
-  say(Verdict::Application, fmt::format("The application's device {} refused {}: {}", opens, failed_at, lab::status_text(status)));
-  return true;
+  say(Verdict::Application,
+      fmt::format("The application's device {} refused {}: {}", application.opens, application.failed_at, lab::status_text(application.status)));
 }
 
 // The far end begins when the port is open. What it has to say is said on the host, between two steps of the run.
 void Session::use_line() {
   const WorkloadWanted& workload = *scenario_.workload;
-  if (workload.opens.empty())
-    return say(Verdict::Application,
-               "The application found no device to open: no driver of the serial line has made one with a name (workload.opens says which).");
-  terminal_.opens = workload.opens;
   terminal_.baud = workload.baud;
   terminal_.read_bytes = workload.read_bytes;
   terminal_.to_send = to_send_;
   terminal_.room.resize(to_receive_.size());
-  ChainWaits* const waits = waits_.get();
-  const lab::Task task = machine_->start(workload.processor, lab::Level(0),
-                                         [this, waits] {
-                                           terminal_.work();
-                                           waits->application_is(0);
-                                         },
-                                         {.name = "application", .priority = workload.priority});
-  machine_->run_until([&] { return terminal_.ready || task.done(); }, scenario_.time_limit_ns);
+  const std::optional<lab::Task> task = start_application(terminal_, "serial line");
+  if (!task) return;
+  machine_->run_until([&] { return terminal_.ready || task->done(); }, scenario_.time_limit_ns);
   if (terminal_.ready) cards_.line->send(to_receive_);
-  const bool well =
-      run_application(task, terminal_.thread, [this] { return fmt::format("{} of {} bytes were received", terminal_.received, to_receive_.size()); });
-  if (!application_was_refused(terminal_.opens, terminal_.failed_at, terminal_.status) && well) machine_->run_for(kTailNs);
+  finish_application(*task, terminal_, [this] { return fmt::format("{} of {} bytes were received", terminal_.received, to_receive_.size()); });
 }
 
 void Session::play() {
   const WorkloadWanted& workload = *scenario_.workload;
-  if (workload.opens.empty())
-    return say(Verdict::Application,
-               "The application found no device to open: no driver of the sound device has made one with a name (workload.opens says which).");
-  player_.opens = workload.opens;
   player_.frames = recording_->frames;
   player_.period_frames = static_cast<std::size_t>(workload.period_ms * recording_->rate / 1000);
   player_.outstanding = workload.outstanding;
-
-  ChainWaits* const waits = waits_.get();
-  const lab::Task task = machine_->start(workload.processor, lab::Level(0),
-                                         [this, waits] {
-                                           player_.play();
-                                           waits->application_is(0);
-                                         },
-                                         {.name = "application", .priority = workload.priority});
-  const bool well = run_application(task, player_.thread, [this] {
+  const std::optional<lab::Task> task = start_application(player_, "sound device");
+  if (!task) return;
+  finish_application(*task, player_, [this] {
     return fmt::format("{:.3f} of {:.3f} s of sound were taken", static_cast<double>(player_.frames_taken) / recording_->rate,
                        static_cast<double>(recording_->frames.size()) / recording_->rate);
   });
-  if (!application_was_refused(player_.opens, player_.failed_at, player_.status) && well) machine_->run_for(kTailNs);
 }
 
 void Session::idle() {

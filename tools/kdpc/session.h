@@ -78,9 +78,11 @@ class Session {
   }
   void play();
   void use_line();
-  // Runs until the application is done; false: it never got there, and that was said. `how_far` says how far it got.
-  bool run_application(const lab::Task& task, const std::uint32_t& thread, const std::function<std::string()>& how_far);
-  bool application_was_refused(const std::string& opens, const char* failed_at, std::int32_t status);
+  // In a thread of its own; none: it has no device of the driver's to open, and that was said.
+  std::optional<lab::Task> start_application(Application& application, const char* of_what);
+  // Runs until it is done and a little longer, or says why that was not so. `how_far` says how far it got.
+  void finish_application(const lab::Task& task, const Application& application, const std::function<std::string()>& how_far);
+  void say_what_was_refused(const Application& application);
   void work();
   void idle();
   void unload();

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "io/requests.h"
-#include "this_machine.h"
 
 namespace kdpc::tool {
 
@@ -22,34 +21,17 @@ NTSTATUS control(io::File& file, ULONG code, const T& input) {
 
 }  // namespace
 
-bool Terminal::refuse(const char* what, std::int32_t its_status) {
-  if (failed_at == nullptr) {
-    failed_at = what;
-    status = its_status;
-  }
-  return false;
-}
-
-// It may be left for ever at any wait, so nothing here owns anything of the host's.
-void Terminal::work() {
-  thread = thread::current().id;
-  io::Name name{std::string_view(opens)};
-  io::File* file = nullptr;
-  if (const NTSTATUS opened = io::requests::open(name.view(), file); !NT_SUCCESS(opened)) {
-    refuse("to be opened", opened);
-    done = true;
-    return;
-  }
+void Terminal::use(io::File& file) {
   bool well = true;
-  if (const NTSTATUS set = control(*file, IOCTL_SERIAL_SET_BAUD_RATE, SERIAL_BAUD_RATE{baud}); !NT_SUCCESS(set)) well = refuse("its rate", set);
-  if (const NTSTATUS set = control(*file, IOCTL_SERIAL_SET_TIMEOUTS, SERIAL_TIMEOUTS{kQuietMs, 0, kSilentMs, 0, 0}); well && !NT_SUCCESS(set))
+  if (const NTSTATUS set = control(file, IOCTL_SERIAL_SET_BAUD_RATE, SERIAL_BAUD_RATE{baud}); !NT_SUCCESS(set)) well = refuse("its rate", set);
+  if (const NTSTATUS set = control(file, IOCTL_SERIAL_SET_TIMEOUTS, SERIAL_TIMEOUTS{kQuietMs, 0, kSilentMs, 0, 0}); well && !NT_SUCCESS(set))
     well = refuse("its time-outs", set);
   ready = well;
 
-  io::Request* const write = well && !to_send.empty() ? io::requests::begin_write(*file, to_send.data(), to_send.size()) : nullptr;
+  io::Request* const write = well && !to_send.empty() ? io::requests::begin_write(file, to_send.data(), to_send.size()) : nullptr;
   while (well && received < room.size()) {
     const std::size_t count = std::min(read_bytes, room.size() - received);
-    io::Request* const read = io::requests::begin_read(*file, room.data() + received, count);
+    io::Request* const read = io::requests::begin_read(file, room.data() + received, count);
     if (read == nullptr) {
       well = refuse("a read", STATUS_INSUFFICIENT_RESOURCES);
       break;
@@ -66,13 +48,11 @@ void Terminal::work() {
   }
 
   SERIALPERF_STATS counts = {};
-  if (io::Request* const ask = io::requests::begin_control(*file, IOCTL_SERIAL_GET_STATS, nullptr, 0, &counts, sizeof counts)) {
+  if (io::Request* const ask = io::requests::begin_control(file, IOCTL_SERIAL_GET_STATS, nullptr, 0, &counts, sizeof counts)) {
     has_counts = io::requests::finish(ask).status == STATUS_SUCCESS;
     chip_overruns = counts.SerialOverrunErrorCount;
     ring_overruns = counts.BufferOverrunErrorCount;
   }
-  io::requests::close(file);
-  done = true;
 }
 
 }  // namespace kdpc::tool

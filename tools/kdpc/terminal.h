@@ -2,16 +2,15 @@
 // for its counts, closes.
 #pragma once
 #include <cstdint>
-#include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "tools/kdpc/application.h"
+
 namespace kdpc::tool {
 
-struct Terminal {
+struct Terminal final : Application {
   // What it is to do.
-  std::string opens;
   unsigned baud = 115200;
   std::size_t read_bytes = 256;  // in one read
   std::string_view to_send;
@@ -19,21 +18,14 @@ struct Terminal {
   // What it did. Written inside, read on the host. What is received lies in room that the host has made.
   std::vector<char> room;
   std::size_t received = 0;
-  std::size_t sent = 0;  // taken by the driver
-  std::uint32_t thread = 0;
+  std::size_t sent = 0;             // taken by the driver
   bool ready = false;               // the port is open: the far end may begin
   bool has_counts = false;          // the driver told them
   std::uint32_t chip_overruns = 0;  // interrupts that found one; each stands for one character or more
   std::uint32_t ring_overruns = 0;  // bytes for which the driver had no room
-  std::int32_t status = 0;          // the first that was not success
-  const char* failed_at = nullptr;  // what was refused
-  bool done = false;
-
-  // In a thread at Passive.
-  void work();
 
  private:
-  bool refuse(const char* what, std::int32_t its_status);
+  void use(io::File& file) override;
 };
 
 }  // namespace kdpc::tool
