@@ -69,6 +69,59 @@ TEST(EventExpression, AndBindsCloserThanOr) {
   EXPECT_TRUE(fits("!(ran == 9) && !drain-began", drained));
 }
 
+// Whatever decides, and whatever is skipped: each combination against what C++ makes of it.
+TEST(EventExpression, EveryCombinationIsWhatItSays) {
+  for (unsigned bits = 0; bits < 16; ++bits) {
+    const bool a = bits & 1, b = bits & 2, c = bits & 4, d = bits & 8;
+    const auto text = [&](std::string form) {
+      std::string all;
+      for (const char letter : form) {
+        const bool is_true = letter == 'a' ? a : letter == 'b' ? b : letter == 'c' ? c : d;
+        all += letter >= 'a' && letter <= 'd' ? is_true ? "drain-ended" : "ran == 9" : std::string(1, letter);
+      }
+      return all;
+    };
+    EXPECT_EQ(fits(text("a && b || c && d"), drained), (a && b) || (c && d));
+    EXPECT_EQ(fits(text("a || b && c || d"), drained), a || (b && c) || d);
+    EXPECT_EQ(fits(text("(a || b) && !(c || !d)"), drained), (a || b) && !(c || !d));
+    EXPECT_EQ(fits(text("!(a && b && c) || !(!d)"), drained), !(a && b && c) || d);
+    EXPECT_EQ(fits(text("a && (b || (c && d))"), drained), a && (b || (c && d)));
+  }
+}
+
+TEST(EventExpression, LevelsHaveNames) {
+  EXPECT_TRUE(fits("irql > DISPATCH_LEVEL && irql < SYNCH", drained));
+  EXPECT_FALSE(fits("irql == DISPATCH_LEVEL", drained));
+  EXPECT_TRUE(fits("irql != HIGH_LEVEL", drained));
+  EXPECT_NE(error_of("irql == DISPATHC_LEVEL").find("'irql' is a number, and 'DISPATHC_LEVEL' is none"), std::string::npos);
+  EXPECT_NE(error_of("irql == DIRQL").find("'DIRQL' is none"), std::string::npos) << "there are many";
+}
+
+// A chain is not nested, however long it is; and neither takes more stack where events are stated than a single name.
+TEST(EventExpression, NestingHasALimitAndLengthHasNone) {
+  const auto nested = [](std::size_t depth, const std::string& opening, const std::string& closing) {
+    std::string text;
+    for (std::size_t i = 0; i < depth; ++i) text += opening;
+    text += "drain-ended";
+    for (std::size_t i = 0; i < depth; ++i) text += closing;
+    return text;
+  };
+  for (const auto& [opening, closing] : {std::pair{"(", ")"}, {"!", ""}, {"ran == 9 || (", ")"}, {"!(", ")"}}) {
+    const std::size_t most = std::string_view(opening) == "!(" ? 32 : 64;
+    EXPECT_TRUE(fits(nested(most, opening, closing), drained)) << opening;
+    for (const std::size_t depth : {most + 1, std::size_t{200'000}})
+      EXPECT_NE(error_of(nested(depth, opening, closing)).find(": this is nested too deeply\n"), std::string::npos) << opening;
+  }
+  EXPECT_TRUE(error_of(nested(65, "(", ")")).starts_with("column 65: this is nested too deeply\n"));
+  std::string chain = "drain-ended", choice = "drain-began";
+  for (int i = 0; i < 5'000; ++i) {
+    chain += " && (ran == 3)";
+    choice += " || !(ran == 3)";
+  }
+  EXPECT_TRUE(fits(chain, drained));
+  EXPECT_FALSE(fits(choice, drained));
+}
+
 TEST(EventExpression, TextsAreQuoted) {
   EXPECT_TRUE(fits("text == \"two words\"", DebugPrinted{"two words", 9}));
   EXPECT_FALSE(fits("text == \"two\"", DebugPrinted{"two words", 9}));
@@ -85,6 +138,11 @@ TEST(EventExpression, MistakesAreShownAtTheirColumn) {
   begins("drain-ended && ran", "column 19: 'ran' is a field: compare it, with == != < <= > or >=\n  drain-ended && ran\n                    ^\n");
   begins("ran == ", "column 8: what 'ran' is compared with is missing here\n");
   begins("ran == many", "column 8: 'ran' is a number, and 'many' is none (12, 0x1f, 12.5ms)\n");
+  begins("kind == irs", "column 9: 'kind' is never 'irs'; did you mean 'isr'?\n");
+  begins("form == whatever",
+         "column 9: 'form' is never 'whatever'; there are at-dpc-level, convert, for-dpc, kernel, list, raise-to-dpc, raise-to-synch and try\n");
+  begins("threaded == maybe", "column 13: 'threaded' is never 'maybe'; there are false and true\n");
+  begins("kind == \"irs\"", "column 9: 'kind' is never 'irs'; did you mean 'isr'?\n");
   begins("kind > isr", "column 8: 'isr' has no order: names are compared with == and !=\n");
   begins("drain-ended == 3", "column 13: 'drain-ended' is an event, which has fields, but cannot be compared itself\n");
   begins("(drain-ended", "column 13: a ')' is missing here\n");

@@ -6,9 +6,12 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <limits>
+#include <set>
 
 #include "tools/kdpc/near_name.h"
 #include "trace/fields.h"
+#include "trace/text_trace.h"
 #include "wdk/routine.h"
 
 namespace kdpc::tool {
@@ -41,7 +44,28 @@ bool any_field_is(std::string_view name, std::initializer_list<FieldValue::Kind>
   (look(Event{std::in_place_index<I>}), ...);
   return found;
 }
+
+// What can stand in the fields of this name that have words: a few names, or true and false.
+template <std::size_t... I>
+std::vector<std::string> words_in(std::string_view name, std::index_sequence<I...>) {
+  std::set<std::string> words;
+  const auto look = [&]<class Fact>(const Fact& fact) {
+    if constexpr (!std::is_same_v<Fact, DebugPrinted>)
+      fact.fields([&]<class Value>(std::string_view field, const Value&) {
+        if (field != name) return;
+        if constexpr (std::is_same_v<Value, bool>) words.insert({"false", "true"});
+        if constexpr (std::is_enum_v<Value>)
+          for (unsigned number = 0; number <= std::numeric_limits<std::underlying_type_t<Value>>::max(); ++number)
+            if (const std::string_view word = name_of(static_cast<Value>(number)); word != "?") words.emplace(word);
+      });
+  };
+  (look(std::variant_alternative_t<I, Event>{}), ...);
+  return {words.begin(), words.end()};
+}
+
 constexpr auto kEvents = std::make_index_sequence<std::variant_size_v<Event>>();
+
+std::vector<std::string> words_of_field(std::string_view name) { return words_in(name, kEvents); }
 
 bool is_event(std::string_view name) {
   const auto& all = event_shapes();
@@ -66,6 +90,14 @@ std::vector<std::string> all_names() {
 std::optional<std::uint64_t> routine_named(std::string_view name) {
   for (unsigned id = 0; id < wdk::kRoutineCount; ++id)
     if (name == wdk::row_of(static_cast<wdk::RoutineId>(id)).name) return id;
+  return {};
+}
+
+// "DISPATCH_LEVEL", or "DISPATCH" as in a trace. Devices have many levels, so those are numbers.
+std::optional<std::uint64_t> level_named(std::string_view name) {
+  if (name.ends_with("_LEVEL")) name.remove_suffix(std::string_view("_LEVEL").size());
+  for (unsigned level = 0; level < 16; ++level)
+    if (name != "DIRQL" && name == short_name_of_irql(level)) return level;
   return {};
 }
 
@@ -110,56 +142,55 @@ class EventExpressionParser {
   explicit EventExpressionParser(std::string_view text) : text_(text) { next(); }
 
   Result<EventExpression> parse() {
-    const std::size_t root = any_of();
+    any_of();
     if (failed_.empty() && !token_.empty()) fail(token_at_, fmt::format("'{}' is one too many here", token_));
     if (!failed_.empty()) return Error{failed_};
-    expression_.root_ = root;
     expression_.text_ = std::string(text_);
     return std::move(expression_);
   }
 
  private:
-  using Node = EventExpression::Node;
+  using Step = EventExpression::Step;
   using Kind = EventExpression::Kind;
   using Operator = EventExpression::Operator;
 
-  std::size_t add(Node node) {
-    expression_.nodes_.push_back(std::move(node));
-    return expression_.nodes_.size() - 1;
+  // More than anybody means; and what is nested is parsed by functions that call themselves.
+  static constexpr unsigned kDeepest = 64;
+
+  void add(Step step) { expression_.steps_.push_back(std::move(step)); }
+
+  void any_of() { joined("||", Kind::SkipIfTrue, &EventExpressionParser::all_of); }
+  void all_of() { joined("&&", Kind::SkipIfFalse, &EventExpressionParser::one); }
+
+  // Parts with the same sign in between: the first that decides the result skips the others.
+  void joined(std::string_view sign, Kind skip, void (EventExpressionParser::*part)()) {
+    std::vector<std::size_t> skips;
+    (this->*part)();
+    while (failed_.empty() && accept(sign)) {
+      skips.push_back(expression_.steps_.size());
+      add({skip, 0, {}, {}, {}, {}});
+      (this->*part)();
+    }
+    for (const std::size_t each : skips) expression_.steps_[each].to = expression_.steps_.size();
   }
 
-  std::size_t any_of() {
-    std::size_t left = all_of();
-    while (failed_.empty() && accept("||")) {
-      const std::size_t right = all_of();
-      left = add({Kind::Or, left, right, {}, {}, {}, {}});
-    }
-    return left;
-  }
-
-  std::size_t all_of() {
-    std::size_t left = one();
-    while (failed_.empty() && accept("&&")) {
-      const std::size_t right = one();
-      left = add({Kind::And, left, right, {}, {}, {}, {}});
-    }
-    return left;
-  }
-
-  std::size_t one() {
-    if (accept("!")) {
-      const std::size_t of = one();
-      return add({Kind::Not, of, 0, {}, {}, {}, {}});
-    }
-    if (accept("(")) {
-      const std::size_t inside = any_of();
+  void one() {
+    const std::size_t at = token_at_;
+    const bool is_not = accept("!");
+    if (!is_not && !accept("(")) return term();
+    if (depth_ == kDeepest) return fail(at, "this is nested too deeply");
+    ++depth_;
+    if (is_not) {
+      one();
+      add({Kind::Not, 0, {}, {}, {}, {}});
+    } else {
+      any_of();
       if (failed_.empty() && !accept(")")) fail(token_at_, "a ')' is missing here");
-      return inside;
     }
-    return term();
+    --depth_;
   }
 
-  std::size_t term() {
+  void term() {
     const std::string name = token_;
     const std::size_t at = token_at_;
     if (name.empty()) return fail(at, "the name of an event or of a field is missing here");
@@ -170,15 +201,15 @@ class EventExpressionParser {
     next();
     const auto comparison = comparison_of(token_);
     if (!comparison) {
-      if (is_event(name)) return add({Kind::EventName, 0, 0, name, {}, {}, {}});
+      if (is_event(name)) return add({Kind::EventName, 0, name, {}, {}, {}});
       return fail(token_at_, fmt::format("'{}' is a field: compare it, with == != < <= > or >=", name));
     }
     if (!is_field(name)) return fail(token_at_, fmt::format("'{}' is an event, which has fields, but cannot be compared itself", name));
     next();
-    return value(name, *comparison);
+    value(name, *comparison);
   }
 
-  std::size_t value(const std::string& name, Operator comparison) {
+  void value(const std::string& name, Operator comparison) {
     using enum FieldValue::Kind;
     const std::string word = token_;
     const std::size_t at = token_at_;
@@ -186,13 +217,18 @@ class EventExpressionParser {
       return fail(at, fmt::format("what '{}' is compared with is missing here", name));
     std::optional<std::uint64_t> number = quoted_ ? std::nullopt : plain_number(word);
     if (!number && !quoted_) number = nanoseconds_of(word);
-    const bool takes_words = any_field_is(name, {Boolean, Name, Address, Text}, kEvents);
     if (!number && name == "routine") number = routine_named(word);
-    if (!number && !takes_words) return fail(at, fmt::format("'{}' is a number, and '{}' is none (12, 0x1f, 12.5ms)", name, word));
+    if (!number && name == "irql") number = level_named(word);
+    if (!number && !any_field_is(name, {Address, Text}, kEvents)) {
+      const std::vector<std::string> words = words_of_field(name);
+      if (words.empty()) return fail(at, fmt::format("'{}' is a number, and '{}' is none (12, 0x1f, 12.5ms)", name, word));
+      if (std::find(words.begin(), words.end(), word) == words.end())
+        return fail(at, fmt::format("'{}' is never '{}'{}", name, word, suggestion(word, words)));
+    }
     const bool ordered = comparison != Operator::Equal && comparison != Operator::NotEqual;
     if (ordered && !number) return fail(at, fmt::format("'{}' has no order: names are compared with == and !=", word));
     next();
-    return add({Kind::Comparison, 0, 0, name, comparison, number, word});
+    add({Kind::Comparison, 0, name, comparison, number, word});
   }
 
   static std::optional<Operator> comparison_of(std::string_view token) {
@@ -211,11 +247,10 @@ class EventExpressionParser {
     return true;
   }
 
-  std::size_t fail(std::size_t at, const std::string& why) {
+  void fail(std::size_t at, const std::string& why) {
     if (failed_.empty())
       failed_ =
           fmt::format("column {}: {}\n  {}\n  {:>{}}\nThere are these events, with these fields:\n{}", at + 1, why, text_, '^', at + 1, event_list());
-    return 0;
   }
 
   static bool is_of_word(char letter) {
@@ -258,6 +293,7 @@ class EventExpressionParser {
   std::string token_;  // empty: the end
   std::size_t token_at_ = 0;
   bool quoted_ = false;
+  unsigned depth_ = 0;  // of '(' and '!' around the token
   std::string failed_;
   const std::vector<std::string> names_ = all_names();
   EventExpression expression_;
@@ -266,26 +302,26 @@ class EventExpressionParser {
 Result<EventExpression> EventExpression::parse(std::string_view text) { return EventExpressionParser(text).parse(); }
 
 // `is_routine_number`: of the table of exports, which has names too.
-bool EventExpression::compare(const Node& node, bool is_routine_number, const FieldValue& value, const Namer& name) {
+bool EventExpression::compare(const Step& step, bool is_routine_number, const FieldValue& value, const Namer& name) {
   using FieldKind = FieldValue::Kind;
   bool equal = false;
   int order = 0;  // of the field against the number
-  if (node.number && (value.kind != FieldKind::Address || node.word.find('!') == std::string::npos) &&
-      (node.name != "routine" || is_routine_number || plain_number(node.word))) {
-    equal = value.bits == *node.number;
-    order = value.kind == FieldKind::Signed ? (static_cast<std::int64_t>(value.bits) < static_cast<std::int64_t>(*node.number) ? -1 : 1)
-                                            : (value.bits < *node.number ? -1 : 1);
+  if (step.number && (value.kind != FieldKind::Address || step.word.find('!') == std::string::npos) &&
+      (step.name != "routine" || is_routine_number || plain_number(step.word))) {
+    equal = value.bits == *step.number;
+    order = value.kind == FieldKind::Signed ? (static_cast<std::int64_t>(value.bits) < static_cast<std::int64_t>(*step.number) ? -1 : 1)
+                                            : (value.bits < *step.number ? -1 : 1);
   } else if (value.kind == FieldKind::Name || value.kind == FieldKind::Text) {
-    equal = value.text == node.word;
+    equal = value.text == step.word;
   } else if (value.kind == FieldKind::Boolean) {
-    equal = node.word == (value.bits != 0 ? "true" : "false");
+    equal = step.word == (value.bits != 0 ? "true" : "false");
   } else if (value.kind == FieldKind::Address) {
     const std::string& its_name = name(value.bits);
-    equal = its_name == node.word || (node.word.find('!') == std::string::npos && its_name.ends_with("!" + node.word));
+    equal = its_name == step.word || (step.word.find('!') == std::string::npos && its_name.ends_with("!" + step.word));
   } else {
     return false;
   }
-  switch (node.comparison) {
+  switch (step.comparison) {
     case Operator::Equal: return equal;
     case Operator::NotEqual: return !equal;
     case Operator::Less: return !equal && order < 0;
@@ -296,27 +332,38 @@ bool EventExpression::compare(const Node& node, bool is_routine_number, const Fi
   return false;
 }
 
-bool EventExpression::fits(std::size_t index, const Stamp& stamp, const Event& event, const Namer& name) const {
-  const Node& node = nodes_[index];
-  switch (node.kind) {
-    case Kind::And: return fits(node.left, stamp, event, name) && fits(node.right, stamp, event, name);
-    case Kind::Or: return fits(node.left, stamp, event, name) || fits(node.right, stamp, event, name);
-    case Kind::Not: return !fits(node.left, stamp, event, name);
-    case Kind::EventName: return name_of(event) == node.name;
-    case Kind::Comparison: break;
-  }
+bool EventExpression::compare_field(const Step& step, const Stamp& stamp, const Event& event, const Namer& name) {
   bool result = false, own = false;
   each_field(event, [&](std::string_view field, const FieldValue& value) {
-    if (field != node.name) return;
+    if (field != step.name) return;
     own = true;
-    result = compare(node, field == "routine" && std::holds_alternative<RoutineEntered>(event), value, name);
+    result = compare(step, field == "routine" && std::holds_alternative<RoutineEntered>(event), value, name);
   });
   if (own) return result;
   const std::pair<std::string_view, std::uint64_t> stated[] = {
       {"time", stamp.time}, {"processor", stamp.processor}, {"irql", stamp.irql}, {"thread", stamp.thread}};
   for (const auto& [field, bits] : stated)
-    if (field == node.name) return compare(node, false, {FieldValue::Kind::Unsigned, bits, {}}, name);
+    if (field == step.name) return compare(step, false, {FieldValue::Kind::Unsigned, bits, {}}, name);
   return false;
+}
+
+bool EventExpression::fits(const Stamp& stamp, const Event& event, const Namer& name) const {
+  bool result = false;
+  for (std::size_t index = 0; index < steps_.size();) {
+    const Step& step = steps_[index++];
+    switch (step.kind) {
+      case Kind::SkipIfFalse:
+        if (!result) index = step.to;
+        break;
+      case Kind::SkipIfTrue:
+        if (result) index = step.to;
+        break;
+      case Kind::Not: result = !result; break;
+      case Kind::EventName: result = name_of(event) == step.name; break;
+      case Kind::Comparison: result = compare_field(step, stamp, event, name); break;
+    }
+  }
+  return result;
 }
 
 }  // namespace kdpc::tool

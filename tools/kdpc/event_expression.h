@@ -27,29 +27,30 @@ class EventExpression {
 
   // "nic!NicDpc" of an address, or empty.
   using Namer = std::function<const std::string&(std::uintptr_t address)>;
-  bool fits(const Stamp& stamp, const Event& event, const Namer& name) const { return fits(root_, stamp, event, name); }
+  // On whatever stack the event is stated: an expression is a list of steps, so that its depth does not matter here.
+  bool fits(const Stamp& stamp, const Event& event, const Namer& name) const;
   const std::string& text() const { return text_; }
 
  private:
   friend class EventExpressionParser;
 
-  enum class Kind : std::uint8_t { And, Or, Not, EventName, Comparison };
+  // Names and comparisons make the result, Not inverts it. Behind what is on the left of && and ||, the result so far may skip what is on the right.
+  enum class Kind : std::uint8_t { SkipIfFalse, SkipIfTrue, Not, EventName, Comparison };
   enum class Operator : std::uint8_t { Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual };
-  struct Node {
+  struct Step {
     Kind kind;
-    std::size_t left = 0, right = 0;  // And, Or; Not has a left one only
-    std::string name;                 // of an event or a field
+    std::size_t to = 0;  // SkipIf…
+    std::string name;    // of an event or a field
     Operator comparison = Operator::Equal;
     std::optional<std::uint64_t> number;
     std::string word;
   };
 
-  bool fits(std::size_t node, const Stamp& stamp, const Event& event, const Namer& name) const;
-  static bool compare(const Node& node, bool is_routine_number, const FieldValue& value, const Namer& name);
+  static bool compare(const Step& step, bool is_routine_number, const FieldValue& value, const Namer& name);
+  static bool compare_field(const Step& step, const Stamp& stamp, const Event& event, const Namer& name);
 
   std::string text_;
-  std::vector<Node> nodes_;
-  std::size_t root_ = 0;
+  std::vector<Step> steps_;
 };
 
 // Every event there is, with the names of its fields.
