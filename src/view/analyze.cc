@@ -81,7 +81,10 @@ std::string text_of(const Analysis& analysis) {
 
 std::string analyze(const World& world, const Request&) {
   const BugcheckReport& report = world.system().bugcheck;
-  if (report.code == 0) return "There was no bug check: the run has not ended with one.\n";
+  if (report.code == 0)
+    return "There was no bug check: the run has not ended with one.\n"
+           "At the event 'bugchecked' it is not recorded yet: 'continue' goes on to the end of the run, and 'kdpc show' without --until shows "
+           "that.\n";
   Analysis analysis;
   analysis.code = report.code;
   analysis.name = name_of_stop(report.code);

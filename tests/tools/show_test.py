@@ -142,8 +142,11 @@ class BreakIf(Case):
         self.assertEqual(hash_of(done.stdout), hash_of(plain), "a run that was stopped is the same run")
 
     def test_a_bad_end_has_a_prompt_too(self):
-        done = self.talk("bugchecked", "continue\nstep\nanalyze\nback 1\nirql\ncontinue\ncontinue\n", BAD)
+        done = self.talk("bugchecked", "analyze\ncontinue\nstep\nanalyze\nback 1\nirql\ncontinue\ncontinue\n", BAD)
         answers = self.answers(done)
+        not_yet = answers.pop(1)
+        self.assertIn("At the event 'bugchecked' it is not recorded yet", not_yet)
+        self.assertIn("'continue'", not_yet)
         self.assertRegex(answers[0], r"^event \d+ .* bugchecked +code=0xb8 ")
         number = int(answers[0].split()[1])
         self.assertRegex(answers[1], rf"^The run has ended behind event {number}: Bug check ATTEMPTED_SWITCH_FROM_DPC \(0xb8\) in bad_wait_in_dpc!Wait")
