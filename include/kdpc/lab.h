@@ -320,7 +320,9 @@ class Machine {
   unsigned processors() const;
   std::string processor_table() const;                            // one line each, as text
   std::vector<std::string> last_events(std::size_t count) const;  // as lines of the text trace
-  std::uint64_t trace_hash() const;                               // equal whenever the same run is repeated
+  // The same for reports: without what the kernel does with its own locks, which is most of a trace and tells nobody anything about a driver.
+  std::vector<std::string> last_events_that_tell(std::size_t count) const;
+  std::uint64_t trace_hash() const;  // equal whenever the same run is repeated
   Place place_of(std::uintptr_t address) const;
   // What a debugger shows of the machine as it stands: "dpcs", "irql 1", "running -t" (docs/debugger.md). Words that are no view: a sentence that says so.
   std::string view(std::string_view command) const;

@@ -152,8 +152,8 @@ class Session {
       std::snprintf(prefix, sizeof prefix, "  %12.6f ms  p%u irql %-2u  ", static_cast<double>(line.time) / 1e6, line.processor, line.irql);
       add(prefix + line.text);
     }
-    add("The last events:");
-    for (const std::string& line : machine_->last_events(50)) add("  " + line);
+    add("The last events, without those of the kernel's own locks:");
+    for (const std::string& line : machine_->last_events_that_tell(50)) add("  " + line);
     add("The processors:");
     text += machine_->processor_table();
     if (const lab::Outcome& outcome = machine_->outcome(); !outcome.over() && !outcome.text.empty()) text += "The last run: " + outcome.report();

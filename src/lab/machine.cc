@@ -374,6 +374,34 @@ std::vector<std::string> Machine::last_events(std::size_t count) const {
   return lines;
 }
 
+namespace {
+
+bool is_of_the_kernels_own_locks(const Event& event) {
+  return std::visit(
+      [](const auto& fact) {
+        using Fact = std::remove_cvref_t<decltype(fact)>;
+        if constexpr (std::is_same_v<Fact, LockAcquired> || std::is_same_v<Fact, LockReleased> || std::is_same_v<Fact, LockInitialized>) {
+          return fact.kind == LockKind::System;
+        } else {
+          return std::is_same_v<Fact, OrderAcquired> || std::is_same_v<Fact, OrderReleased>;
+        }
+      },
+      event);
+}
+
+}  // namespace
+
+std::vector<std::string> Machine::last_events_that_tell(std::size_t count) const {
+  const EventLog& log = parts_->log;
+  std::uint64_t first = log.end();
+  for (std::size_t found = 0; first > log.first() && found < count;)
+    if (!is_of_the_kernels_own_locks(log[--first].event)) ++found;
+  std::vector<std::string> lines;
+  for (std::uint64_t number = first; number < log.end(); ++number)
+    if (!is_of_the_kernels_own_locks(log[number].event)) lines.push_back(parts_->text.line(log[number].stamp, log[number].event));
+  return lines;
+}
+
 std::uint64_t Machine::trace_hash() const { return parts_->hash.value(); }
 Place Machine::place_of(std::uintptr_t address) const { return place_of_symbol(parts_->symbols.find(address)); }
 

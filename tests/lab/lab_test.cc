@@ -167,6 +167,27 @@ KDPC_TEST(Lab, TheLogKeepsTheNewestEvents, .remember_events = 100) {
   EXPECT_EQ(m.last_events(7).size(), 7u);
 }
 
+// All but the kernel's own locks: a driver's locks stay, and nothing else is left out.
+KDPC_TEST(Lab, TheLastEventsOfAReportAreTheOnesThatTell) {
+  static SpinLock lock;
+  lock.initialize();
+  m.on(0, Irql::Dispatch, [&] {
+    lock.acquire_here(LockKind::Spin, LockForm::AtDpcLevel);
+    lock.release_here(LockKind::Spin, LockForm::AtDpcLevel);
+  });
+  m.run_for(100ms);
+  std::vector<std::string> expected;
+  for (std::string& line : m.last_events(100'000)) {
+    const bool is_of_a_lock = line.find(" lock-") != std::string::npos && line.find(" kind=system") != std::string::npos;
+    if (!is_of_a_lock && line.find(" order-acquired ") == std::string::npos && line.find(" order-released ") == std::string::npos)
+      expected.push_back(std::move(line));
+  }
+  EXPECT_EQ(m.last_events_that_tell(100'000), expected);
+  EXPECT_LT(expected.size(), m.events().size());
+  EXPECT_TRUE(std::any_of(expected.begin(), expected.end(), [](const std::string& line) { return line.find(" kind=spin") != std::string::npos; }));
+  EXPECT_EQ(m.last_events_that_tell(3), std::vector<std::string>(expected.end() - 3, expected.end()));
+}
+
 KDPC_TEST(Lab, AnAddressHasAPlace) {
   const lab::Place place = m.place_of(m.address_of(&deferred));
   EXPECT_NE(place.text().find("deferred"), std::string::npos) << place.text();

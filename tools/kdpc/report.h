@@ -161,7 +161,7 @@ struct Report {
   std::string explanation;             // of another end
   std::vector<std::string> warnings;   // of the scenario: what in it was in vain
   std::vector<lab::DebugLine> debug_lines;
-  std::vector<std::string> last_events;  // where the run ended badly
+  std::vector<std::string> last_events;  // where the run ended badly; without those of the kernel's own locks
   std::string processor_table;
 
   std::uint64_t trace_hash = 0;

@@ -198,7 +198,7 @@ std::string to_text(const Report& report) {
   text += routines_text(report.routines);
   text += debug_text(report.debug_lines);
   if (!report.last_events.empty()) {
-    text += "\nThe last events\n";
+    text += "\nThe last events, without those of the kernel's own locks\n";
     for (const std::string& line : report.last_events) text += "  " + line + "\n";
   }
   if (!report.processor_table.empty()) text += "\nThe processors\n" + report.processor_table;

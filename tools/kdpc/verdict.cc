@@ -228,7 +228,7 @@ Report Session::finish() {
   report.explanation = explanation_;
   const bool bad_end = verdict_ && *verdict_ != Verdict::Interrupted && *verdict_ != Verdict::DriverRefused;
   if (bad_end) {
-    report.last_events = machine_->last_events(kLastEvents);
+    report.last_events = machine_->last_events_that_tell(kLastEvents);
     report.processor_table = machine_->processor_table();
   }
   if (const auto& stop = machine_->outcome().bugcheck) {
