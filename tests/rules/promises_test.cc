@@ -189,6 +189,31 @@ KDPC_TEST(DpcRules, ATimersKdpcIsNotQueuedByItself) {
   EXPECT_FINDING("dpc-shared-with-timer");
 }
 
+// It was queued by a call once; what is queued when the timer is set again was queued by the timer.
+KDPC_TEST(DpcRules, AKdpcMayBeATimersAfterItWasQueuedByItself) {
+  RULE("TIM-16");
+  m.on(0, PASSIVE_LEVEL, [] {
+    initialize();
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  const auto set_twice = [&m](bool by_call) {
+    m.on(0, DISPATCH_LEVEL, [by_call] {
+      LARGE_INTEGER past, due;
+      past.QuadPart = 1;
+      due.QuadPart = -10'000;
+      if (by_call) KDPC_EXPECT(KeInsertQueueDpc(&dpc, nullptr, nullptr));
+      if (!by_call) KeSetTimer(&timer, past, &dpc);
+      KeSetTimer(&timer, due, &dpc);
+      KeCancelTimer(&timer);
+    });
+  };
+  set_twice(false);
+  EXPECT_TRUE(m.findings().empty());
+  EXPECT_EQ(m.count("dpc-queued", {{"dpc", m.address_of(&dpc)}}), 2u) << "the second time by the timer";
+  set_twice(true);
+  EXPECT_FINDING("dpc-shared-with-timer");
+}
+
 // What a check remembers goes back with the machine: the order that was learnt after the checkpoint is not known before it.
 KDPC_TEST(Checks, WhatTheyRememberGoesBackToTheCheckpoint) {
   m.on(0, PASSIVE_LEVEL, [] { initialize(); });

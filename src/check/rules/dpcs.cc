@@ -12,8 +12,8 @@ void Dpcs::on(Scene& scene, const Lifetimes& lifetimes, const DpcQueued& fact) {
   if (actor.acting == Acting::Dpc && actor.object == fact.dpc.value) actor.requeued = true;
   const Lifetimes::Object* object = lifetimes.find(fact.dpc.value);
   const bool called = actor.acting != Acting::Drain && (actor.call == Call::KeInsertQueueDpc || actor.call == Call::IoRequestDpc);
-  if (!called || object == nullptr) return;
-  dpc.by_call = object->given;
+  dpc.by_call = called && object != nullptr ? object->given : Party();
+  if (!dpc.by_call) return;
   if (const auto* timer = lifetimes.timer_of(fact.dpc.value))  // TIM-16
     scene.report(RuleId::DpcSharedWithTimer,
                  fmt::format("The KDPC {:#x} is that of the timer {:#x}, which is set, and is queued by itself too.", fact.dpc.value, timer->first),

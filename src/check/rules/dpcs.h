@@ -18,7 +18,7 @@ class Dpcs {
   struct Dpc {
     std::uintptr_t argument1 = 0, argument2 = 0;  // of the insertion that counts
     std::uint32_t requeues = 0;                   // runs in a row
-    Party by_call;                                // queued by a driver's call
+    Party by_call;                                // queued by a driver's call, this time
   };
   std::map<std::uintptr_t, Dpc> dpcs_;
 };
