@@ -30,6 +30,7 @@ constexpr Known kKnown[] = {
     {0xC4, 0x100A, RuleId::StopLockThread},
     {0xC4, 0x100B, RuleId::StopLockFreed},
     {0xC4, 0x15, RuleId::StopFreedWhileQueued},
+    {0xC4, 0x42, RuleId::StopLockAboveDispatch},
     {0xC4, 0x30, RuleId::StopIrqlOrder},
     {0xC4, 0x31, RuleId::StopIrqlOrder},
     {0x09, kAny, RuleId::StopIrqlOrder},
@@ -145,6 +146,8 @@ void explain_stop(Scene& scene, const Bugchecked& stop, const Locks& locks, cons
     history.add(*creator);
   }
   if (stop.code == 0xC4 && scene.actor().call == Call::KdpcPagedCode && stop.p1 == 0xE5) rule = RuleId::StopPagedCode;
+  // The kernel's own verdict about an object: a touch of bad memory names the instruction.
+  if (stop.code == 0x0A && stop.p1 != 0 && stop.p3 == 1 && stop.p4 == 0) rule = RuleId::StopObjectUninitialized;
   if (stop.pageable) {
     rule = stop.p1 == stop.p4 ? RuleId::StopPagedCode : RuleId::StopPagedMemory;
     // The kernel's own touch is for somebody who called it.
