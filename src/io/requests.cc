@@ -210,4 +210,10 @@ Request* begin_control(File& file, ULONG code, const void* input, std::size_t in
   return request;
 }
 
+Request* begin_flush(File& file) {
+  Request* request = create(file.object.DeviceObject, &file, IRP_MJ_FLUSH_BUFFERS, 0);
+  if (request != nullptr) dispatch(*request);
+  return request;
+}
+
 }  // namespace kdpc::io::requests

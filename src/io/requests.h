@@ -46,6 +46,7 @@ Request* begin_read(File& file, void* buffer, std::size_t size, std::uint64_t of
 Request* begin_write(File& file, const void* data, std::size_t size, std::uint64_t offset = 0);
 Request* begin_control(File& file, ULONG code, const void* input, std::size_t input_size, void* output, std::size_t output_size,
                        bool internal = false);
+Request* begin_flush(File& file);
 // False: the time has passed. `timeout` as for wait::for_object.
 bool wait_for(Request& request, const std::int64_t* timeout = nullptr);
 // True: a cancel routine was called.

@@ -60,11 +60,7 @@ PendingIo DeviceFile::begin_control(std::uint32_t code, const void* input, std::
 
 PendingIo DeviceFile::begin_flush() {
   PendingIo pending;
-  io::File& file = file_of(file_);
-  if (io::Request* request = io::requests::create(file.object.DeviceObject, &file, IRP_MJ_FLUSH_BUFFERS, 0)) {
-    io::requests::dispatch(*request);
-    pending.request_ = request;
-  }
+  pending.request_ = io::requests::begin_flush(file_of(file_));
   return pending;
 }
 

@@ -33,8 +33,7 @@ void Player::use(io::File& file) {
 
   // FlushFileBuffers: returns when all was heard. A driver that does not know it plays on by itself.
   if (well) {
-    if (io::Request* const flush = io::requests::create(file.object.DeviceObject, &file, IRP_MJ_FLUSH_BUFFERS, 0)) {
-      io::requests::dispatch(*flush);
+    if (io::Request* const flush = io::requests::begin_flush(file)) {
       const io::IoResult result = io::requests::finish(flush);
       if (!result.ok() && result.status != STATUS_INVALID_DEVICE_REQUEST) refuse("to flush its buffers", result.status);
     }
