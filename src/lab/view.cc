@@ -10,7 +10,7 @@ namespace {
 
 std::string our_name(Symbols& symbols, std::uintptr_t address, Symbols::Meaning meaning) {
   Symbol symbol = symbols.find(address, meaning);
-  if (symbol.image.starts_with("libkdpc-")) symbol.image = "nt";
+  symbol.image = debuggers_name_of(symbol.image);
   return symbol.short_text();
 }
 

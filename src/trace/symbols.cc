@@ -211,4 +211,6 @@ const Symbol& Symbols::find(std::uintptr_t address, Meaning meaning) {
   return known.insert_or_assign(address, look_up(address, is_return ? address - 1 : address)).first->second;
 }
 
+std::string debuggers_name_of(const std::string& image) { return image.starts_with("libkdpc-") ? "nt" : image; }
+
 }  // namespace kdpc

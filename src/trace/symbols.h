@@ -49,6 +49,9 @@ class Symbols {
   std::unordered_map<std::uintptr_t, Symbol> known_[2];
 };
 
+// As a debugger has it: this library is the kernel, "nt".
+std::string debuggers_name_of(const std::string& image);
+
 // The last two parts of a path: what a person needs of it.
 std::string short_path(const std::string& path);
 

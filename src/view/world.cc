@@ -35,7 +35,7 @@ std::optional<std::uint64_t> World::time() const {
 
 Symbol World::symbol(std::uintptr_t address, Symbols::Meaning meaning) const {
   Symbol symbol = sources_.symbols.find(address, meaning);
-  if (symbol.image.starts_with("libkdpc-")) symbol.image = "nt";
+  symbol.image = debuggers_name_of(symbol.image);
   return symbol;
 }
 std::string World::name(std::uintptr_t address, Symbols::Meaning meaning) const { return symbol(address, meaning).short_text(); }

@@ -1,6 +1,7 @@
 #include "tools/kdpc/pause.h"
 
 #include "machine/host.h"
+#include "trace/symbols.h"
 
 namespace kdpc::tool {
 
@@ -47,7 +48,7 @@ const std::string& Pause::name_of(std::uintptr_t address) {
   std::string& name = names_[address];
   aside_.run([&] {
     const lab::Place place = machine_.place_of(address);
-    if (!place.function.empty()) name = (place.image.starts_with("libkdpc-") ? "nt" : place.image) + "!" + place.function;
+    if (!place.function.empty()) name = debuggers_name_of(place.image) + "!" + place.function;
   });
   return name;
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "kernel/bugcheck.h"
+#include "trace/symbols.h"
 #include "view/analysis.h"
 
 namespace kdpc::tool {
@@ -24,9 +25,8 @@ std::optional<unsigned long> number_of(const std::string& text) {
   return end != text.c_str() && *end == '\0' ? std::optional(code) : std::nullopt;
 }
 
-// The library is the kernel.
 std::string text_of(lab::Place place) {
-  if (place.image.starts_with("libkdpc-")) place.image = "nt";
+  place.image = debuggers_name_of(place.image);
   return place.text();
 }
 
@@ -60,7 +60,7 @@ std::string stop_text(const lab::Bugcheck& stop, const ThreadName& thread) {
   analysis.sentence = stop.sentence;
   analysis.rule = stop.rule;
   analysis.place = text_of(stop.place);
-  analysis.image = stop.place.image.starts_with("libkdpc-") ? "nt" : stop.place.image;
+  analysis.image = debuggers_name_of(stop.place.image);
   analysis.function = stop.place.function;
   analysis.processor = stop.processor;
   analysis.irql = stop.irql;
