@@ -45,9 +45,7 @@ void sleep_until(std::uint64_t time) {
 }
 
 // The idle processor has nothing to do, and nobody but its own clock will ever give it anything.
-bool is_quiet() {
-  return scheduler::is_at_rest(*state().processor) && bus::is_quiet();
-}
+bool is_quiet() { return scheduler::is_at_rest(*state().processor) && bus::is_quiet(); }
 
 }  // namespace
 
