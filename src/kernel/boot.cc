@@ -21,8 +21,8 @@ void initialize(Processor& processor, unsigned number) {
   const Options& options = sys().options;
   processor.number = static_cast<std::uint16_t>(number);
   processor.ready.initialize();
-  processor.dpcs.initialize();
-  processor.threaded_dpcs.initialize();
+  processor.dpcs.initialize(static_cast<std::uint16_t>(2 * processor.number));
+  processor.threaded_dpcs.initialize(static_cast<std::uint16_t>(2 * processor.number + 1));
   processor.timers.initialize();
   processor.maximum_dpc_queue_depth = options.dpc_queue_depth;
   processor.adjust_dpc_countdown = options.adjust_dpc_threshold;

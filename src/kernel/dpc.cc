@@ -1,7 +1,5 @@
 #include "kernel/dpc.h"
 
-#include <atomic>
-
 #include "base/invariant.h"
 #include "kernel/bugcheck.h"
 #include "kernel/ipi.h"
@@ -11,56 +9,21 @@
 
 namespace kdpc {
 
-void DpcQueue::initialize() {
-  lock_.initialize();
-  list_.initialize();
-  depth_ = 0;
-  inserted_ = 0;
-}
-
-void DpcQueue::insert(Dpc& dpc) {
-  depth_ = depth_ + 1;
-  inserted_ = inserted_ + 1;
-  if (dpc.importance == static_cast<std::uint8_t>(Importance::High)) {
-    list_.push_front(dpc.link);
-  } else {
-    list_.push_back(dpc.link);
-  }
-}
-
-bool DpcQueue::pop(DueDpc& due) {
-  Link* link = list_.pop_front();
-  if (link == nullptr) return false;
-  depth_ = depth_ - 1;
-  Dpc* dpc = owner_of<&Dpc::link>(link);
-  due = {dpc, dpc->routine, dpc->context, dpc->argument1, dpc->argument2};
-  dpc->queue = nullptr;  // K.DPC-2: from here on the object is its owner's again
-  return true;
-}
-
-void DpcQueue::remove(Dpc& dpc) {
-  List::remove(dpc.link);
-  depth_ = depth_ - 1;
-}
-
-bool DpcQueue::contains(const Dpc& dpc) const { return list_.contains(dpc.link); }
-
 namespace dpc {
 
 namespace {
 
-bool is_deep(const Processor& target) {
-  const std::int32_t depth = target.dpcs.depth();
+bool is_deep(std::int32_t depth, const Processor& target) {
   return sys().options.depth_compare == Options::DepthCompare::GreaterOrEqual ? depth >= target.maximum_dpc_queue_depth
                                                                               : depth > target.maximum_dpc_queue_depth;
 }
 
 bool wants_local_drain(Importance importance, const Processor& self) {
-  return importance != Importance::Low || is_deep(self) || self.dpc_request_rate < sys().options.minimum_dpc_rate;
+  return importance != Importance::Low || is_deep(self.dpcs.depth(), self) || self.dpc_request_rate < sys().options.minimum_dpc_rate;
 }
 
-// SEMANTICS 5.2 and TAB-1…4, for a target that is another processor.
-bool wants_remote_drain(Importance importance, const Processor& target) {
+// SEMANTICS 5.2 and TAB-1…4, for a target that is another processor and then has `depth` DPCs.
+bool wants_remote_drain(Importance importance, std::int32_t depth, const Processor& target) {
   const Options& options = sys().options;
   const bool polling = target.idle && !target.halted;
   if (polling) return false;  // it looks at its queue before it halts
@@ -68,22 +31,48 @@ bool wants_remote_drain(Importance importance, const Processor& target) {
       importance == Importance::High || (importance == Importance::MediumHigh && options.medium_high_remote == Options::MediumHighRemote::Immediate);
   switch (options.remote_ipi) {
     case Options::RemoteIpi::Microsoft:
-      if (target.halted) return urgent || options.idle_low_medium == Options::IdleLowMedium::Wake || is_deep(target);
-      return urgent || is_deep(target);
-    case Options::RemoteIpi::IdleOnly: return target.halted ? urgent || is_deep(target) : is_deep(target);
-    case Options::RemoteIpi::ReactOs: return importance == Importance::High || is_deep(target);
+      if (target.halted) return urgent || options.idle_low_medium == Options::IdleLowMedium::Wake || is_deep(depth, target);
+      return urgent || is_deep(depth, target);
+    case Options::RemoteIpi::IdleOnly: return target.halted ? urgent || is_deep(depth, target) : is_deep(depth, target);
+    case Options::RemoteIpi::ReactOs: return importance == Importance::High || is_deep(depth, target);
   }
   return true;
 }
 
-// Does this insertion ask for a drain? Not while one runs or has been asked for (TAB-5). With the lock of the target's queue.
-bool request_drain_locked(Importance importance, const Processor& self, Processor& target) {
-  // Pairs with the fence at the end of retire_here(): either it sees the new depth, or we see that it is over (RET-3b).
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (target.dpc_routine_active || target.dpc_interrupt_requested) return false;
-  const bool request = &target == &self ? wants_local_drain(importance, self) : wants_remote_drain(importance, target);
-  if (request) target.dpc_interrupt_requested = true;
-  return request;
+// Not while one runs or has been asked for (TAB-5).
+bool may_ask_for_drain(const Processor& target) { return !target.dpc_routine_active && !target.dpc_interrupt_requested; }
+
+// What is asked of the processor whose queue it went to.
+enum class Asked : std::uint8_t { Nothing, Drain };
+
+Asked insert_here(Dpc& dpc, Processor& self, DpcQueue& queue, bool threaded) {
+  const auto importance = static_cast<Importance>(dpc.importance);
+  queue.insert_here(dpc);
+  bool asks = false;
+  if (threaded) {
+    asks = threaded_dpc::request_thread(self);
+  } else if (may_ask_for_drain(self) && wants_local_drain(importance, self)) {
+    self.dpc_interrupt_requested = asks = true;
+  }
+  Machine::observe(DpcQueued{&dpc, dpc.routine, self.number, dpc.importance, static_cast<std::uint32_t>(queue.depth()), asks, threaded, dpc.argument1,
+                             dpc.argument2});
+  return asks ? Asked::Drain : Asked::Nothing;
+}
+
+// The fact comes first, and says what is going to be asked: once the Dpc has been sent it may run, and be gone. What is really asked is decided after
+// that: either the end of the target's drain sees the Dpc, or we see that the drain is over (RET-3b).
+Asked insert_elsewhere(Dpc& dpc, Processor& target, DpcQueue& queue, bool threaded) {
+  const auto importance = static_cast<Importance>(dpc.importance);
+  const std::int32_t depth = queue.depth() + 1;
+  const auto asks = [&] {
+    return threaded ? threaded_dpc::may_request_thread(target) : may_ask_for_drain(target) && wants_remote_drain(importance, depth, target);
+  };
+  Machine::observe(
+      DpcQueued{&dpc, dpc.routine, target.number, dpc.importance, static_cast<std::uint32_t>(depth), asks(), threaded, dpc.argument1, dpc.argument2});
+  queue.send(dpc);
+  if (!asks()) return Asked::Nothing;
+  const bool first = threaded ? threaded_dpc::request_thread(target) : !__atomic_exchange_n(&target.dpc_interrupt_requested, true, __ATOMIC_ACQ_REL);
+  return first ? Asked::Drain : Asked::Nothing;
 }
 
 void check_usable(const Dpc* dpc) {
@@ -99,13 +88,19 @@ bool is_a_queue(const DpcQueue* claimed) {
   return false;
 }
 
+// The queue of a Dpc that is queued, if its memory holds a Dpc; or null.
+DpcQueue* home_of(const Dpc& dpc) {
+  const unsigned number = dpc.home / 2u;
+  if (number >= sys().processor_count) return nullptr;
+  return dpc.home % 2u != 0 ? &processor(number).threaded_dpcs : &processor(number).dpcs;
+}
+
 // Of memory that may hold anything.
 bool is_queued(const Dpc& dpc) {
   RaiseTo<Irql::High> raised;
-  DpcQueue* claimed = dpc.queue;
-  if (!is_a_queue(claimed)) return false;
-  QueueLocked locked(*claimed);
-  return claimed->contains(dpc);
+  if (!is_a_queue(dpc.queue)) return false;
+  DpcQueue* home = home_of(dpc);
+  return home != nullptr && home->contains(dpc);
 }
 
 }  // namespace
@@ -117,6 +112,7 @@ void initialize(Dpc& dpc, DpcRoutine* routine, void* context, DpcType type) {
   dpc.type = static_cast<std::uint8_t>(type);
   dpc.importance = static_cast<std::uint8_t>(Importance::Medium);
   dpc.number = 0;
+  dpc.place = Dpc::Place::None;
   dpc.routine = routine;
   dpc.context = context;
   dpc.queue = nullptr;
@@ -139,44 +135,33 @@ unsigned target_of(const Dpc& dpc, unsigned here) {
 bool insert(Dpc* dpc, void* argument1, void* argument2) {
   RaiseTo<Irql::High> raised;  // before it looks at the Dpc, as NT does: garbage is found at HIGH_LEVEL (INS-8)
   check_usable(dpc);
-  const Processor& self = Machine::here();
+  Processor& self = Machine::here();
   Processor& target = processor(target_of(*dpc, self.number));
   const bool threaded = is_threaded(*dpc);
   DpcQueue& queue = threaded ? target.threaded_dpcs : target.dpcs;
-  bool request = false;
-  {
-    QueueLocked locked(queue);
-    // Refused or not: what the caller has done before is seen by the run that follows, because that one takes this lock first.
-    Machine::observe(OrderReleased{dpc});
-    DpcQueue* none = nullptr;
-    if (!__atomic_compare_exchange_n(&dpc->queue, &none, &queue, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-      Machine::observe(DpcRefused{dpc, dpc->routine, argument1, argument2});
-      return false;
-    }
-    dpc->argument1 = argument1;
-    dpc->argument2 = argument2;
-    queue.insert(*dpc);
-    request = threaded ? threaded_dpc::request_thread_locked(target) : request_drain_locked(static_cast<Importance>(dpc->importance), self, target);
-    Machine::observe(DpcQueued{dpc, dpc->routine, target.number, dpc->importance, static_cast<std::uint32_t>(queue.depth()), request, threaded,
-                               argument1, argument2});
+  // Refused or not: what the caller has done before is seen by the run that follows.
+  Machine::observe(OrderReleased{dpc});
+  if (!queue.claim(*dpc)) {
+    Machine::observe(DpcRefused{dpc, dpc->routine, argument1, argument2});
+    return false;
   }
-  // Signal after unlocking: the target may take the queue lock first thing in its handler.
-  if (request) ipi::request_dispatch(target);
+  dpc->argument1 = argument1;
+  dpc->argument2 = argument2;
+  const Asked asked = &target == &self ? insert_here(*dpc, self, queue, threaded) : insert_elsewhere(*dpc, target, queue, threaded);
+  if (asked == Asked::Drain) ipi::request_dispatch(target);
   return true;
 }
 
 bool remove(Dpc& dpc) {
   RaiseTo<Irql::High> raised;
-  DpcQueue* queue = dpc.queue;
-  if (queue == nullptr) return false;
-  if (!is_a_queue(queue))
+  const DpcQueue* claimed = dpc.queue;
+  if (claimed == nullptr) return false;
+  DpcQueue* home = home_of(dpc);
+  if (!is_a_queue(claimed) || home == nullptr)
     bug_check(stop::IrqlNotLessOrEqual, {as_parameter(&dpc), as_parameter(Irql::High), 1, 0},
               "KeRemoveQueueDpc was given memory that KeInitializeDpc never initialised.", "INS-8");
-  Machine::window();  // before the lock is taken the drain may have been faster
-  QueueLocked locked(*queue);
-  if (dpc.queue != queue) return sys().options.remove_semantics == Options::RemoveSemantics::PreVistaSp1;
-  queue->remove(dpc);
-  dpc.queue = nullptr;
+  Machine::window();  // until it is found the drain may be faster
+  if (!home->remove(dpc)) return sys().options.remove_semantics == Options::RemoveSemantics::PreVistaSp1;
   Machine::observe(DpcRemoved{&dpc, Machine::here().number});
   return true;
 }
@@ -273,18 +258,15 @@ void retire_here() {
     }
     while (self.dpcs.depth() != 0) {
       DueDpc due;
-      {
-        QueueLocked locked(self.dpcs);
-        if (!self.dpcs.pop(due)) break;
-      }
+      if (!self.dpcs.pop_here(due)) break;
       lower_here(Irql::Dispatch);
       call_routine(due, ActivityKind::Dpc);
       ++ran;
       Machine::set_irql(Irql::High);
     }
     self.dpc_routine_active = false;
-    self.dpc_interrupt_requested = false;
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    // Interlocked, so that the depth is read after it: pairs with sending a Dpc (RET-3b).
+    __atomic_exchange_n(&self.dpc_interrupt_requested, false, __ATOMIC_SEQ_CST);
   } while (self.dpcs.depth() != 0);
   Machine::observe(DrainEnded{ran});
 }

@@ -12,9 +12,11 @@
 //  spin_pause(word, until)  One turn of a wait for `word` to change, or for the time `until` if one is given; interrupts above the current level are
 //                           taken meanwhile. `word.lock` is what LockAcquired and LockReleased call the lock for which the word stands.
 //  now()                    Nanoseconds since start, on this processor; never goes back.
-//  mark(), since(mark)      A moment of this processor's that is cheap to take, in a unit of the machine's own, and the nanoseconds since one.
+//  mark(), since(mark)      A moment of this processor's, in a unit of the machine's own, and the nanoseconds since one. A machine that takes no moment
+//                           for nothing begins when since() is first asked, and answers 0 for those before.
 //  arm_clock(when)          The clock vector comes to this processor once, at `when` or as soon after it as the level allows.
 //  send_ipi(targets)        The IPI vector comes to each of them soon; requests made before are visible to its handler.
+//  fence_everywhere()       Every processor has passed a full memory fence between the call and its return.
 //  route(routing)           Lets a device vector through to a processor, or stops it; a line that is asserted at that moment interrupts.
 //  end_of_interrupt(v)      The controller may deliver `v` again. True: its line is still asserted, it will come again at once.
 //  is_asserted(v)           Some line with this vector is asserted now.
@@ -103,6 +105,7 @@ concept MachineContract = requires(Irql level, Requests requests, std::uint64_t 
   { M::since(nanoseconds) } -> std::same_as<std::uint64_t>;
   { M::arm_clock(nanoseconds) } -> std::same_as<void>;
   { M::send_ipi(set) } -> std::same_as<void>;
+  { M::fence_everywhere() } -> std::same_as<void>;
   { M::route(routing) } -> std::same_as<void>;
   { M::end_of_interrupt(vector) } -> std::same_as<bool>;
   { M::is_asserted(vector) } -> std::same_as<bool>;

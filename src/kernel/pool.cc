@@ -216,10 +216,9 @@ void for_each_active(OnTimer&& on_timer, OnDpc&& on_dpc) {
     const List& timers = where.timers.timers();
     for (Link* link = timers.first(); link != nullptr; link = timers.after(link)) on_timer(owner_of<&Timer::link>(link));
     for (DpcQueue* queue : {&where.dpcs, &where.threaded_dpcs}) {
+      if (queue->depth() == 0) continue;
       RaiseTo<Irql::High> raised;
-      QueueLocked locked(*queue);
-      const List& dpcs = queue->dpcs();
-      for (Link* link = dpcs.first(); link != nullptr; link = dpcs.after(link)) on_dpc(owner_of<&Dpc::link>(link));
+      queue->for_each([&](const Dpc& dpc) { on_dpc(&dpc); });
     }
   }
 }

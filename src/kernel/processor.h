@@ -1,6 +1,6 @@
 // Everything one processor owns. Guard letters, here and in the other headers:
 //   I  set at boot or creation, then only read        H  this processor only, at Dispatch or above
-//   Q  the DPC queue's lock                           D  the dispatcher lock
+//   Q  the DPC queue's own (dpc_queue.h)              D  the dispatcher lock
 //   V  the vector lock                                X  any processor, atomic
 //   T  the thread itself                              P, W  the pool's, the work queue's lock
 #pragma once
@@ -43,8 +43,8 @@ struct Processor {
 
   DpcQueue threaded_dpcs;              // Q  NT's DpcData[1]
   Thread* dpc_thread;                  // I  takes from it, and runs nowhere else; null: threaded DPCs are disabled
-  volatile bool dpc_thread_requested;  // Q  somebody has asked for the thread, and it has not yet looked
-  volatile bool dpc_thread_active;     // Q  the thread is at work
+  volatile bool dpc_thread_requested;  // X  somebody has asked for the thread, and it has not yet looked
+  volatile bool dpc_thread_active;     // X  the thread is at work
   volatile bool dpc_thread_signal;     // X  the DISPATCH interrupt is to wake it (THR-3)
   Dpc* volatile active_threaded_dpc;   // T  whose routine the DPC thread runs; an address only
   EventObject dpc_event;               // D

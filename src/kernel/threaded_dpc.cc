@@ -10,10 +10,13 @@ namespace {
 
 bool take(Processor& self, DueDpc& due) {
   RaiseTo<Irql::High> raised;
-  QueueLocked locked(self.threaded_dpcs);
-  self.dpc_thread_requested = false;
-  self.dpc_thread_active = self.threaded_dpcs.pop(due);
-  return self.dpc_thread_active;
+  do {
+    self.dpc_thread_active = true;
+    __atomic_exchange_n(&self.dpc_thread_requested, false, __ATOMIC_SEQ_CST);  // K.THR-1
+    if (self.threaded_dpcs.pop_here(due)) return true;
+    __atomic_exchange_n(&self.dpc_thread_active, false, __ATOMIC_SEQ_CST);
+  } while (self.threaded_dpcs.depth() != 0);
+  return false;
 }
 
 void KDPC_NTAPI serve(void* context) {
@@ -33,9 +36,10 @@ void KDPC_NTAPI serve(void* context) {
 
 }  // namespace
 
-bool request_thread_locked(Processor& target) {
-  if (target.dpc_thread_active || target.dpc_thread_requested) return false;
-  target.dpc_thread_requested = true;
+bool may_request_thread(const Processor& target) { return !target.dpc_thread_active && !target.dpc_thread_requested; }
+
+bool request_thread(Processor& target) {
+  if (!may_request_thread(target) || __atomic_exchange_n(&target.dpc_thread_requested, true, __ATOMIC_ACQ_REL)) return false;
   __atomic_store_n(&target.dpc_thread_signal, true, __ATOMIC_RELEASE);
   return true;
 }
@@ -43,7 +47,8 @@ bool request_thread_locked(Processor& target) {
 void wake_thread_here() {
   Processor& self = Machine::here();
   if (!__atomic_load_n(&self.dpc_thread_signal, __ATOMIC_ACQUIRE)) return;
-  __atomic_store_n(&self.dpc_thread_signal, false, __ATOMIC_RELAXED);  // nobody sets it again before the thread has looked (K.THR-1)
+  // Who sets it again before the thread is awake has queued what the thread will find.
+  __atomic_store_n(&self.dpc_thread_signal, false, __ATOMIC_RELAXED);
   wait::set_event(self.dpc_event, 0);
 }
 

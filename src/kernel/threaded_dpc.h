@@ -5,8 +5,8 @@
 //
 //   insert() -- DISPATCH request --> wake_thread_here() -- event --> the DPC thread: takes and calls until its queue is empty
 //
-//   K.THR-1  `requested` and `active` change under the queue's lock, together with the queue: a Dpc that is inserted while either is set is taken
-//            by the thread that is on its way or at work; otherwise the insertion asks for it (THR-3).
+//   K.THR-1  A Dpc that is inserted while `requested` or `active` is set is taken by the thread that is on its way or at work; otherwise the
+//            insertion asks for it (THR-3). The thread looks at its queue after it has changed either.
 //   K.THR-2  The thread runs on its own processor only.
 #pragma once
 
@@ -16,8 +16,10 @@ struct Processor;
 
 namespace kdpc::threaded_dpc {
 
-// With the lock of the target's threaded queue: must the target's DISPATCH interrupt wake its thread? Then the caller requests it.
-bool request_thread_locked(Processor& target);
+// After the insertion: must the target's DISPATCH interrupt wake its thread? Then the caller requests it.
+bool may_request_thread(const Processor& target);
+// True: it must, and nobody else has been told so.
+bool request_thread(Processor& target);
 // At Dispatch, after the drain: wakes the thread of this processor if somebody has asked for it.
 void wake_thread_here();
 

@@ -54,16 +54,29 @@ std::string table(const std::vector<Line>& lines) {
 
 Queue read_queue(const World& world, const Copy<Processor>& processor, bool threaded) {
   const DpcQueue& queue = threaded ? processor->threaded_dpcs : processor->dpcs;
-  Queue result;
-  const auto dpc_of = [](std::uintptr_t link) { return link - offsetof(Dpc, link); };
-  const Walk walk = world.walk(processor.address_of(queue.dpcs()), [&](std::uintptr_t link) {
-    const auto dpc = world.read<Dpc>(dpc_of(link));
-    QueuedDpc queued{dpc_of(link), {}, static_cast<bool>(dpc) && is_dpc(*dpc)};
+  const auto read = [&](std::uintptr_t address) {
+    const auto dpc = world.read<Dpc>(address);
+    QueuedDpc queued{address, {}, static_cast<bool>(dpc) && is_dpc(*dpc)};
     if (queued.readable) std::memcpy(static_cast<void*>(&queued.dpc), &*dpc, sizeof(Dpc));
-    result.dpcs.push_back(queued);
-  });
+    return queued;
+  };
+  const auto dpc_of = [](std::uintptr_t link) { return link - offsetof(Dpc, link); };
+  Queue result;
+  const Walk walk = world.walk(processor.address_of(queue.list()), [&](std::uintptr_t link) { result.dpcs.push_back(read(dpc_of(link))); });
   if (walk.end == Walk::End::Unreadable) result.dpcs.push_back({dpc_of(walk.at), {}, false});
   result.trouble = trouble(walk, "queue");
+
+  // What has been sent and not yet taken in, from the last one to the first.
+  std::vector<QueuedDpc> urgent, others;
+  std::size_t sent = 0;
+  for (std::uintptr_t address = at(queue.last_sent()); address != 0 && sent < static_cast<std::size_t>(std::max(queue.depth(), 0)); ++sent) {
+    const QueuedDpc queued = read(address);
+    (queued.readable && queued.dpc.urgent ? urgent : others).push_back(queued);
+    address = queued.readable ? at(queued.dpc.link.next) : 0;
+  }
+  result.dpcs.insert(result.dpcs.begin(), urgent.begin(), urgent.end());
+  result.dpcs.insert(result.dpcs.end(), others.rbegin(), others.rend());
+
   if (result.trouble.empty() && walk.end == Walk::End::Whole && result.dpcs.size() != static_cast<std::size_t>(queue.depth()))
     result.trouble = fmt::format("Corrupt queue: {} are linked, its depth says {}\n", result.dpcs.size(), queue.depth());
   return result;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernel/system.h"
 #include "machine/sim/state.h"
@@ -68,6 +69,22 @@ class KernelState {
     for (Link* link = list.first(); link != nullptr; link = list.after(link)) function(link);
   }
 
+  // In the order of their runs: what was sent from elsewhere stands in the inbox until the processor next looks.
+  template <class Function>
+  static void for_each(const DpcQueue& queue, Function function) {
+    std::vector<const Dpc*> rest;
+    const auto before = [](const Dpc* dpc) { return reinterpret_cast<const Dpc*>(dpc->link.next); };
+    for (const Dpc* dpc = queue.last_sent(); dpc != nullptr; dpc = before(dpc)) {
+      if (dpc->urgent) {
+        function(dpc);
+      } else {
+        rest.push_back(dpc);
+      }
+    }
+    for_each(queue.list(), [&](Link* link) { function(owner_of<&Dpc::link>(link)); });
+    for (auto dpc = rest.rbegin(); dpc != rest.rend(); ++dpc) function(*dpc);
+  }
+
   template <class Observer>
   void observe_waiters(Observer& o, const char* what, std::size_t whose, const List& list) const {
     for_each(list, [&](Link* link) { o.add(what, whose, name_of(owner_of<&WaitBlock::link>(link)->thread)); });
@@ -94,9 +111,9 @@ class KernelState {
     o.add("adjust countdown", n, p.adjust_dpc_countdown);
     o.add("DPCs ever inserted", n, p.dpcs.inserted());
     o.add("DPC depth", n, static_cast<std::uint64_t>(p.dpcs.depth()));
-    for_each(p.dpcs.dpcs(), [&](Link* link) { o.add("queued DPC", n, name_of(owner_of<&Dpc::link>(link))); });
+    for_each(p.dpcs, [&](const Dpc* dpc) { o.add("queued DPC", n, name_of(dpc)); });
     o.add("threaded DPC depth", n, static_cast<std::uint64_t>(p.threaded_dpcs.depth()));
-    for_each(p.threaded_dpcs.dpcs(), [&](Link* link) { o.add("queued threaded DPC", n, name_of(owner_of<&Dpc::link>(link))); });
+    for_each(p.threaded_dpcs, [&](const Dpc* dpc) { o.add("queued threaded DPC", n, name_of(dpc)); });
     o.add("active DPC", n, p.active_dpc == nullptr ? kNobody : name_of(p.active_dpc));
     o.add("active threaded DPC", n, p.active_threaded_dpc == nullptr ? kNobody : name_of(p.active_threaded_dpc));
     o.add("DPC thread requested", n, p.dpc_thread_requested);

@@ -54,7 +54,7 @@ Result<void> create(const Config& config) {
   all.irql = Irql::Dispatch;  // boot must not be entered by what it asks for
   all.clock = kForever;
   all.first_clock = run::host_clock();
-  all.first_mark = Machine::mark();
+  all.first_mark = __builtin_ia32_rdtsc();
   boot({.processors = 1,
         .options = config.options,
         .memory = *memory,

@@ -31,6 +31,7 @@ struct State {
   bool inside;    // the processor runs, not the host
   bool observed;  // there are sinks
   bool time_passes;
+  bool marks_are_wanted;  // somebody has asked how long something took
   Requests requests;
   std::uint32_t pending_levels;  // bit n: a vector of level n is pending
   std::int32_t windows_left;     // until a window reads the host's clock

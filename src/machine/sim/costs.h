@@ -22,7 +22,7 @@ struct Costs {
   std::uint64_t isr_exit = 200;         // end of interrupt at the controller, restoring, return
   std::uint64_t clock_interrupt = 500;  // as an ISR, plus the accounting of one tick
   std::uint64_t ipi_interrupt = 300;    // entry and exit of the handler, which only leaves a request
-  std::uint64_t dpc_dispatch = 100;     // queue lock, unlinking and the call
+  std::uint64_t dpc_dispatch = 100;     // taking it from the queue, and the call
   std::uint64_t thread_switch = 1000;   // dispatcher, registers, and the caches that are cold afterwards
   std::uint64_t ipi = 500;              // from the write to the interrupt command register until it arrives
   std::uint64_t register_memory = 500;  // an uncached read travels to the device and back over PCI Express
@@ -87,6 +87,14 @@ constexpr std::uint64_t cost_of(const Costs& costs, const RoutineEntered&) {
 }
 template <>
 constexpr std::uint64_t cost_of(const Costs& costs, const LockAcquired&) {
+  return costs.lock;
+}
+template <>
+constexpr std::uint64_t cost_of(const Costs& costs, const DpcQueued&) {
+  return costs.lock;
+}
+template <>
+constexpr std::uint64_t cost_of(const Costs& costs, const DpcRefused&) {
   return costs.lock;
 }
 template <>

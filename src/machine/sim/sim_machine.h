@@ -55,6 +55,7 @@ class Machine {
   static std::uint64_t since(std::uint64_t mark) { return now() - mark; }
   static void arm_clock(std::uint64_t when);
   static void send_ipi(ProcessorSet targets);
+  static void fence_everywhere() {}  // one host thread is all of them
   static void route(Routing routing);
   static bool end_of_interrupt(std::uint8_t vector);
   static bool is_asserted(std::uint8_t vector);
