@@ -99,9 +99,10 @@ std::uint64_t call(wdk::RoutineId routine, A... arguments) {
 
 // The newest first. False: there is none.
 bool give_back() {
+  const PKTHREAD self = KeGetCurrentThread();  // others may run in this call, and not between the following lines
   if (debt_count == 0) return false;
   const Debt debt = debts[debt_count - 1];
-  if (debt.thread != KeGetCurrentThread() || debt.depth != depth) return false;
+  if (debt.thread != self || debt.depth != depth) return false;
   --debt_count;
   perform(debt.back.routine, debt.back.values.data());
   return true;
@@ -130,8 +131,9 @@ void call_one() {
   // Not what belongs to the system, and is somebody's: its types, its adapters.
   if (chosen.result != Kind::Count && chosen.result != Kind::Bytes && chosen.result != Kind::ObjectType && result != 0)
     the_stock.add(chosen.result, State::Good, reinterpret_cast<void*>(result));
+  const PKTHREAD self = KeGetCurrentThread();
   if (const auto back = giving_back(index, values, result, the_stock.random); back && debt_count < kMostDebts)
-    debts[debt_count++] = {*back, KeGetCurrentThread(), depth};
+    debts[debt_count++] = {*back, self, depth};
 }
 
 // -- ways in ---------------------------------------------------------------------------------------------------------------------------------

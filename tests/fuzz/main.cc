@@ -58,6 +58,7 @@ struct Wanted {
   double minutes = 0;
   unsigned failures = 1;  // end after so many
   bool calls = false, table = false;
+  bool every = false;  // every export must be reached: those that are not have cases of their own in the end
   Wish wish;
 };
 
@@ -136,6 +137,11 @@ const Excuse* excuse_of(std::string_view name) {
   return nullptr;
 }
 
+bool is_reached(const Shared& shared, unsigned index) {
+  const Counts& of = shared.of[index];
+  return of.calls != 0 && (of.returned != 0 || excuse_of(kExports[index].name) != nullptr);
+}
+
 // False: an export was not reached, or never returned.
 bool tell_counts(const Shared& shared, const Wanted& wanted, double seconds) {
   std::uint64_t calls = 0;
@@ -155,15 +161,47 @@ bool tell_counts(const Shared& shared, const Wanted& wanted, double seconds) {
                   ended(End::Deadlock) + ended(End::NoProgress));
     }
   }
-  if (wanted.wish.only >= 0 || calls < 150u * wdk::kRoutineCount) return true;  // too few to be judged by
+  if (!wanted.every) return true;
   bool good = true;
   for (unsigned index = 0; index < wdk::kRoutineCount; ++index) {
-    const Counts& of = shared.of[index];
-    if (of.calls != 0 && (of.returned != 0 || excuse_of(kExports[index].name) != nullptr)) continue;
-    std::printf("%s %s\n", kExports[index].name, of.calls == 0 ? "was never called" : "has never returned");
+    if (is_reached(shared, index)) continue;
+    std::printf("%s %s\n", kExports[index].name, shared.of[index].calls == 0 ? "was never called" : "has never returned");
     good = false;
   }
   return good;
+}
+
+// Cases `next` … `end`, each in the worker of a thousand; returns how many failed.
+unsigned drive(const Wanted& wanted, Shared& shared, std::uint64_t next, std::uint64_t end, double deadline) {
+  unsigned failures = 0;
+  while (next < end && now() < deadline && failures < wanted.failures) {
+    std::fflush(nullptr);
+    const pid_t worker = ::fork();
+    if (worker < 0) return std::fputs("fuzz_exports: no process could be made\n", stderr), failures + 1;
+    if (worker == 0) work(wanted, shared, next, std::min(end, next + kCasesOfAWorker), deadline);
+    const std::string wrong = watch(worker, shared);
+    next = shared.seed;
+    if (wrong.empty()) continue;
+    ++failures;
+    std::fprintf(stderr, "FAILED: %s. To see it again: fuzz_exports --seed %llu --calls%s%s\n", wrong.c_str(),
+                 static_cast<unsigned long long>(shared.seed.load()), wanted.wish.only >= 0 ? " --export " : "",
+                 wanted.wish.only >= 0 ? kExports[wanted.wish.only].name : "");
+    tell_calls(shared, stderr);
+    ++next;
+  }
+  return failures;
+}
+
+// An export that chance has left out.
+unsigned drive_one(const Wanted& wanted, Shared& shared, unsigned index) {
+  Wanted only = wanted;
+  only.wish.only = static_cast<int>(index);
+  unsigned failures = 0;
+  for (unsigned part = 0; part < 40 && !is_reached(shared, index); ++part) {
+    const std::uint64_t first = wanted.seed + 10 * part;
+    failures += drive(only, shared, first, first + 10, 1e300);
+  }
+  return failures;
 }
 
 int run(const Wanted& wanted) {
@@ -173,22 +211,10 @@ int run(const Wanted& wanted) {
   const double begin = now();
   const double deadline = wanted.minutes > 0 ? begin + 60 * wanted.minutes : 1e300;
   const std::uint64_t end = wanted.count != 0 ? wanted.seed + wanted.count : wanted.minutes > 0 ? ~std::uint64_t{0} : wanted.seed + 1;
-  unsigned failures = 0;
-  std::uint64_t next = wanted.seed;
-  while (next < end && now() < deadline && failures < wanted.failures) {
-    std::fflush(nullptr);
-    const pid_t worker = ::fork();
-    if (worker < 0) return std::fputs("fuzz_exports: no process could be made\n", stderr), kHarnessBroken;
-    if (worker == 0) work(wanted, shared, next, std::min(end, next + kCasesOfAWorker), deadline);
-    const std::string wrong = watch(worker, shared);
-    next = shared.seed;
-    if (wrong.empty()) continue;
-    ++failures;
-    std::fprintf(stderr, "FAILED: %s. To see it again: fuzz_exports --seed %llu --calls\n", wrong.c_str(),
-                 static_cast<unsigned long long>(shared.seed.load()));
-    tell_calls(shared, stderr);
-    ++next;
-  }
+  unsigned failures = drive(wanted, shared, wanted.seed, end, deadline);
+  if (wanted.every)
+    for (unsigned index = 0; index < wdk::kRoutineCount; ++index)
+      if (!is_reached(shared, index)) failures += drive_one(wanted, shared, index);
   const bool reached = tell_counts(shared, wanted, now() - begin);
   if (failures != 0) std::printf("%u failures\n", failures);
   return failures == 0 && reached ? 0 : 1;
@@ -201,9 +227,9 @@ bool number(std::string_view text, T& to) {
 }
 
 constexpr const char* kUsage =
-    "usage: fuzz_exports [--seed N] [--count M] [--minutes T] [--export NAME] [--failures N] [--calls] [--table]\n"
+    "usage: fuzz_exports [--seed N] [--count M] [--minutes T] [--export NAME] [--failures N] [--every] [--calls] [--table]\n"
     "Cases N, N+1, … : M of them, or as many as T minutes allow, or one. --calls tells every call, --table the counts of every export.\n"
-    "--failures: how many to collect before it ends (1).\n";
+    "--failures: how many to collect before it ends (1). --every: every export must have been called and have returned.\n";
 
 }  // namespace
 }  // namespace kdpc::fuzz
@@ -218,6 +244,8 @@ int main(int count, char** arguments) {
       wanted.calls = wanted.wish.reports = true;
     } else if (name == "--table") {
       wanted.table = true;
+    } else if (name == "--every") {
+      wanted.every = true;
     } else if (index + 1 < count) {
       const std::string_view value = arguments[++index];
       if (name == "--seed")
