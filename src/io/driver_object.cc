@@ -66,6 +66,13 @@ Driver* find(std::u16string_view name) {
   return nullptr;
 }
 
+bool is_loaded(const Driver& driver) {
+  Guard guard;
+  const Driver* known = manager().drivers;
+  while (known != nullptr && known != &driver) known = known->next;
+  return known != nullptr;
+}
+
 }  // namespace driver
 }  // namespace kdpc::io
 

@@ -61,6 +61,8 @@ Driver* create(std::u16string_view name, DRIVER_INITIALIZE* entry, void* image, 
 void destroy(Driver& driver);
 // \Driver\<name>; null: not loaded.
 Driver* find(std::u16string_view name);
+// Of an address that may be any: is it a loaded driver's?
+bool is_loaded(const Driver& driver);
 
 }  // namespace driver
 

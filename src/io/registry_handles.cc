@@ -255,6 +255,7 @@ NTSTATUS NTAPI IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG, ACCES
   // The device's own settings are those of the driver above it: scenarios give settings to drivers.
   const DEVICE_OBJECT* above = DeviceObject->AttachedDevice;
   const Driver& driver = driver_of(above != nullptr ? above : DeviceObject);
+  if (!driver::is_loaded(driver)) return STATUS_INVALID_DEVICE_REQUEST;
   RegistryKey* key = registry::find(Name(view(driver.registry_path)).append(u"\\Parameters").view());
   return key != nullptr ? hand_out(key, DeviceRegKey, __builtin_return_address(0)) : STATUS_OBJECT_NAME_NOT_FOUND;
 }

@@ -32,7 +32,14 @@ std::uintptr_t self() { return reinterpret_cast<std::uintptr_t>(&thread::current
 
 bool is_exclusive(const Resource& resource) { return (resource.flag & kOwnedExclusive) != 0; }
 
-std::uint32_t table_size(const Resource& resource) { return resource.table == nullptr ? 0 : resource.table[0].count; }
+// The table is ours; anything else stands in memory that is no resource.
+std::uint32_t table_size(const Resource& resource) {
+  if (resource.table == nullptr) return 0;
+  if (!sys().pool.contains(resource.table))
+    bug_check(stop::IrqlNotLessOrEqual, {as_parameter(resource.table), as_parameter(Irql::Dispatch), 0, 0},
+              "A routine for resources was given memory that ExInitializeResourceLite never initialised.", "0x0A");
+  return resource.table[0].count;
+}
 
 ResourceOwner* find(Resource& resource, std::uintptr_t owner) {
   if (resource.owner.thread == owner) return &resource.owner;

@@ -20,7 +20,8 @@ void put(RTL_BITMAP& map, ULONG index, bool set) {
   }
 }
 
-void put_all(RTL_BITMAP& map, ULONG start, ULONG count, bool set) {
+// A copy: the header may lie in the bits.
+void put_all(RTL_BITMAP map, ULONG start, ULONG count, bool set) {
   for (ULONG index = start; index < start + count && index < map.SizeOfBitMap; ++index) put(map, index, set);
 }
 
@@ -98,12 +99,14 @@ VOID NTAPI RtlInitializeBitMap(PRTL_BITMAP BitMapHeader, PULONG BitMapBuffer, UL
 
 VOID NTAPI RtlClearAllBits(PRTL_BITMAP BitMapHeader) {
   KDPC_ROUTINE(RtlClearAllBits);
-  for (ULONG word = 0; word < (BitMapHeader->SizeOfBitMap + kWord - 1) / kWord; ++word) BitMapHeader->Buffer[word] = 0;
+  const RTL_BITMAP map = *BitMapHeader;
+  for (ULONG word = 0; word < (map.SizeOfBitMap + kWord - 1) / kWord; ++word) map.Buffer[word] = 0;
 }
 
 VOID NTAPI RtlSetAllBits(PRTL_BITMAP BitMapHeader) {
   KDPC_ROUTINE(RtlSetAllBits);
-  for (ULONG word = 0; word < (BitMapHeader->SizeOfBitMap + kWord - 1) / kWord; ++word) BitMapHeader->Buffer[word] = kNone;
+  const RTL_BITMAP map = *BitMapHeader;
+  for (ULONG word = 0; word < (map.SizeOfBitMap + kWord - 1) / kWord; ++word) map.Buffer[word] = kNone;
 }
 
 VOID NTAPI RtlClearBit(PRTL_BITMAP BitMapHeader, ULONG BitNumber) {
