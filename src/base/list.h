@@ -31,6 +31,16 @@ class List {
     return link;
   }
 
+  // All of `other`, behind what is here.
+  void take_over(List& other) {
+    if (other.empty()) return;
+    other.head_.next->previous = head_.previous;
+    other.head_.previous->next = &head_;
+    head_.previous->next = other.head_.next;
+    head_.previous = other.head_.previous;
+    other.initialize();
+  }
+
   static void remove(Link& link) {
     link.previous->next = link.next;
     link.next->previous = link.previous;

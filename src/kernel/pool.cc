@@ -213,8 +213,7 @@ template <class OnTimer, class OnDpc>
 void for_each_active(OnTimer&& on_timer, OnDpc&& on_dpc) {
   for (unsigned number = 0; number < sys().processor_count; ++number) {
     Processor& where = processor(number);
-    const List& timers = where.timers.timers();
-    for (Link* link = timers.first(); link != nullptr; link = timers.after(link)) on_timer(owner_of<&Timer::link>(link));
+    where.timers.for_each([&](const Timer& timer) { on_timer(&timer); });
     for (DpcQueue* queue : {&where.dpcs, &where.threaded_dpcs}) {
       if (queue->depth() == 0) continue;
       RaiseTo<Irql::High> raised;

@@ -12,6 +12,7 @@
 #include "kernel/interrupt.h"
 #include "kernel/ready_queues.h"
 #include "kernel/timer.h"
+#include "kernel/timer_table.h"
 
 namespace kdpc {
 

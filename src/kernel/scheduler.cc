@@ -307,10 +307,7 @@ bool is_kernels_own(const Timer& timer) {
 bool is_at_rest(const Processor& processor) {
   if (processor.dpcs.depth() != 0 || processor.threaded_dpcs.depth() != 0 || processor.ready.summary != 0 || processor.next_thread != nullptr)
     return false;
-  const List& timers = processor.timers.timers();
-  for (Link* link = timers.first(); link != nullptr; link = timers.after(link))
-    if (!is_kernels_own(*owner_of<&Timer::link>(link))) return false;
-  return true;
+  return processor.timers.find([](const Timer& timer) { return !is_kernels_own(timer); }) == nullptr;
 }
 
 void idle_loop() NO_PERMISSION_CHECK {

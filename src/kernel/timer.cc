@@ -10,74 +10,10 @@
 #include "kernel/ipi.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
+#include "kernel/timer_table.h"
 #include "this_machine.h"
 
-namespace kdpc {
-
-namespace {
-
-constexpr std::uint64_t kHands = 256;
-
-}  // namespace
-
-void TimerTable::initialize() {
-  list_.initialize();
-  update_earliest();
-}
-
-// From the end: most timers are due after most others. Those of one due time stay in the order of insertion.
-void TimerTable::insert(Timer& timer) {
-  Link* position = list_.last();
-  while (position != nullptr && owner_of<&Timer::link>(position)->due_time > timer.due_time) position = list_.before(position);
-  if (position != nullptr) {
-    list_.insert_after(timer.link, *position);
-  } else {
-    list_.push_front(timer.link);
-  }
-  update_earliest();
-}
-
-void TimerTable::remove(Timer& timer) {
-  List::remove(timer.link);
-  update_earliest();
-}
-
-Timer* TimerTable::first_due(std::uint64_t now, std::uint64_t first_hand) const {
-  Timer* chosen = nullptr;
-  std::uint64_t chosen_distance = 0;
-  const bool once_around = now / kClockIncrement < first_hand + kHands;
-  for (Link* link = list_.first(); link != nullptr; link = list_.after(link)) {
-    Timer* timer = owner_of<&Timer::link>(link);
-    if (timer->due_time > now) break;
-    if (once_around) return timer;
-    const std::uint64_t distance = (timer->due_time / kClockIncrement - first_hand) % kHands;
-    if (chosen != nullptr && distance >= chosen_distance) continue;
-    chosen = timer;
-    chosen_distance = distance;
-  }
-  return chosen;
-}
-
-void TimerTable::move_absolute(std::int64_t by) {
-  List before;
-  before.initialize();
-  while (Link* link = list_.pop_front()) before.push_back(*link);
-  while (Link* link = before.pop_front()) {
-    Timer& timer = *owner_of<&Timer::link>(link);
-    if ((timer.header.second & Timer::kAbsolute) != 0) {
-      const auto due_time = static_cast<std::int64_t>(timer.due_time) - by;
-      timer.due_time = due_time > 0 ? static_cast<std::uint64_t>(due_time) : 0;
-    }
-    insert(timer);
-  }
-}
-
-void TimerTable::update_earliest() {
-  Link* link = list_.first();
-  earliest_ = link == nullptr ? ~std::uint64_t{0} : owner_of<&Timer::link>(link)->due_time;
-}
-
-namespace timer {
+namespace kdpc::timer {
 
 namespace {
 
@@ -214,7 +150,7 @@ void check_initialized(const Timer& timer) {
 bool is_in_a_table(const Timer& timer) {
   if (!is_timer(timer) || timer.header.inserted == 0 || timer.processor >= sys().processor_count) return false;
   const Irql previous = scheduler::acquire_dispatcher_lock();
-  const bool found = processor(timer.processor).timers.timers().contains(timer.link);
+  const bool found = processor(timer.processor).timers.find([&](const Timer& each) { return &each == &timer; }) != nullptr;
   scheduler::release_dispatcher_lock(previous);
   return found;
 }
@@ -251,9 +187,9 @@ void insert_locked(Timer& timer, std::uint64_t due_time) {
   timer.due_time = due_time;
   timer.processor = static_cast<std::uint16_t>(table_of(timer, Machine::here()));
   timer.header.inserted = 1;
-  timer.header.size = static_cast<std::uint8_t>(due_time / kClockIncrement % kHands);
+  timer.header.size = static_cast<std::uint8_t>(due_time / kClockIncrement % TimerTable::kHands);
   Processor& where = processor(timer.processor);
-  where.timers.insert(timer);
+  where.timers.insert(timer, sys().interrupt_time);
   announce_locked(where);
   if ((timer.kind & Timer::kHighResolution) != 0 && ++sys().high_resolution_timers == 1) clock::choose_interval_locked();
 }
@@ -367,5 +303,4 @@ void expire_here() {
   }
 }
 
-}  // namespace timer
-}  // namespace kdpc
+}  // namespace kdpc::timer

@@ -4,6 +4,8 @@
 // one global table (TIM-12). The clock interrupt only compares the earliest due time and asks for a drain; expiry happens at Dispatch, in
 // batches, under the dispatcher lock.
 //
+// How a table keeps its timers and their order is in timer_table.h.
+//
 //   K.TIM-1  `inserted` is true exactly while the timer is linked in a table; both change under the dispatcher lock.
 //   K.TIM-2  A periodic timer is back in the table before its DPC is called.
 #pragma once
@@ -34,26 +36,6 @@ struct Timer {
 };
 static_assert(sizeof(Timer) == 0x40 && offsetof(Timer, due_time) == 0x18 && offsetof(Timer, link) == 0x20 && offsetof(Timer, dpc) == 0x30 &&
               offsetof(Timer, processor) == 0x38 && offsetof(Timer, period) == 0x3c);
-
-// One processor's timers. NT's table has 256 hands, lists for the ticks modulo 256, and a drain walks the hands from the first one that is due,
-// each in order of due time (TIM-12). One list in order of due time is the same for anyone who is less than 256 ticks late; first_due() knows
-// the difference.
-class TimerTable {
- public:
-  void initialize();
-  void insert(Timer& timer);  // D
-  void remove(Timer& timer);  // D
-  // D  The next one to expire of a walk that began at the tick `first_hand`; null: none is due.
-  Timer* first_due(std::uint64_t now, std::uint64_t first_hand) const;
-  std::uint64_t earliest() const { return earliest_; }  // any level, unlocked: a hint for the clock
-  void move_absolute(std::int64_t by);                  // D  the system time has been set forward by so much
-  const List& timers() const { return list_; }
-
- private:
-  void update_earliest();
-  List list_;
-  volatile std::uint64_t earliest_ = ~std::uint64_t{0};
-};
 
 namespace timer {
 

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
+#include <vector>
 
 #include "view/views.h"
 
@@ -8,7 +10,7 @@ namespace kdpc::view {
 
 namespace {
 
-constexpr std::uint64_t kHands = 256;
+constexpr std::uint64_t kHands = TimerTable::kHands;
 constexpr std::uint64_t kNever = std::uint64_t{1} << 62;  // later than any date
 
 std::string halves(std::uint64_t time) { return fmt::format("{:08x} {:08x}", time & 0xffffffff, time >> 32); }
@@ -36,22 +38,28 @@ class Table {
     text += "List Timer             Interrupt Low/High     Fire Time                  DPC/thread\n";
     std::uint64_t last_hand = kHands;
     std::size_t on_hand = 0;
-    const Walk walk = world_.walk(processor.address_of(processor->timers.timers()), [&](std::uintptr_t link) {
-      const std::uintptr_t address = link - offsetof(Timer, link);
-      const auto timer = world_.read<Timer>(address);
-      if (!timer) {
-        text += fmt::format("Failed to read timer at 0x{:016x}\n", address);
-        return;
+    processor->timers.any_slot([&](const List& slot) {
+      std::vector<Copy<Timer>> timers;
+      const Walk walk =
+          world_.walk(processor.address_of(slot), [&](std::uintptr_t link) { timers.push_back(world_.read<Timer>(link - offsetof(Timer, link))); });
+      std::stable_sort(timers.begin(), timers.end(), [](const auto& a, const auto& b) { return a->due_time < b->due_time; });
+      for (const Copy<Timer>& timer : timers) {
+        if (!timer) {
+          text += fmt::format("Failed to read timer at 0x{:016x}\n", timer.address());
+          continue;
+        }
+        const std::uint64_t hand = timer->due_time / kClockIncrement % kHands;
+        on_hand = hand == last_hand ? on_hand + 1 : 1;
+        longest_ = std::max(longest_, on_hand);
+        ++total_;
+        text += row(*timer, timer.address(), hand != last_hand ? fmt::format("{:>3}", hand) : "");
+        last_hand = hand;
       }
-      const std::uint64_t hand = timer->due_time / kClockIncrement % kHands;
-      on_hand = hand == last_hand ? on_hand + 1 : 1;
-      longest_ = std::max(longest_, on_hand);
-      ++total_;
-      text += row(*timer, address, hand != last_hand ? fmt::format("{:>3}", hand) : "");
-      last_hand = hand;
+      if (walk.end == Walk::End::Unreadable) text += fmt::format("Failed to read timer at 0x{:016x}\n", walk.at - offsetof(Timer, link));
+      text += trouble(walk, "timer table");
+      return walk.end != Walk::End::Whole;
     });
-    if (walk.end == Walk::End::Unreadable) text += fmt::format("Failed to read timer at 0x{:016x}\n", walk.at - offsetof(Timer, link));
-    return text + trouble(walk, "timer table");
+    return text;
   }
 
   std::string totals() const {

@@ -1,5 +1,6 @@
 // Everything that can be observed of the kernel while a driver performs a Program: the same list as Model::observe() makes.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -121,11 +122,13 @@ class KernelState {
     o.add("DPC thread to be woken", n, p.dpc_thread_signal);
     for (std::size_t priority = 32; priority-- > 0;)
       for_each(p.ready.lists[priority], [&](Link* link) { o.add("ready thread", n, priority << 32 | name_of(owner_of<&Thread::queue_link>(link))); });
-    for_each(p.timers.timers(), [&](Link* link) {
-      const Timer* timer = owner_of<&Timer::link>(link);
+    std::vector<const Timer*> timers;
+    p.timers.for_each([&](const Timer& timer) { timers.push_back(&timer); });
+    std::stable_sort(timers.begin(), timers.end(), [](const Timer* a, const Timer* b) { return a->due_time < b->due_time; });
+    for (const Timer* timer : timers) {
       o.add("timer in table", n, name_of(timer));
       o.add("its due time", n, timer->due_time);
-    });
+    }
   }
 
   template <class Observer>
