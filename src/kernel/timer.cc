@@ -195,6 +195,9 @@ void insert_locked(Timer& timer, std::uint64_t due_time) {
 }
 
 void remove_locked(Timer& timer) {
+  if (timer.processor >= sys().processor_count)
+    bug_check(stop::KernelSecurityCheckFailure, {3, as_parameter(&timer), 0, 0},
+              "A timer that is set has been overwritten: its links would corrupt the table of timers.", "TIM-1");
   processor(timer.processor).timers.remove(timer);
   timer.header.inserted = 0;
   if ((timer.kind & Timer::kHighResolution) != 0 && --sys().high_resolution_timers == 0) clock::choose_interval_locked();

@@ -58,6 +58,18 @@ KDPC_TEST(TimerObject, ANotificationTimerStaysSignalledUntilItIsSetAgain) {
   });
 }
 
+KDPC_TEST(TimerObject, ThatIsOverwrittenWhileItIsSetIsFoundWhenItExpires) {
+  RULE("TIM-1");
+  static KTIMER timer;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeTimer(&timer);
+    KeSetTimer(&timer, in_ms(20), nullptr);
+    timer.Processor = 0x1991;
+  });
+  m.run_for(40ms);
+  EXPECT_BUGCHECK(0x139, 3);
+}
+
 KDPC_TEST(TimerObject, ASynchronizationTimerIsResetByOneRelease) {
   RULE("TIM-1");
   reset();
