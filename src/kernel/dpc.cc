@@ -266,7 +266,7 @@ void retire_here() {
     }
     self.dpc_routine_active = false;
     // Interlocked, so that the depth is read after it: pairs with sending a Dpc (RET-3b).
-    __atomic_exchange_n(&self.dpc_interrupt_requested, false, __ATOMIC_SEQ_CST);
+    (void)__atomic_exchange_n(&self.dpc_interrupt_requested, false, __ATOMIC_SEQ_CST);
   } while (self.dpcs.depth() != 0);
   Machine::observe(DrainEnded{ran});
 }

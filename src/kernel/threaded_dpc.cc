@@ -12,9 +12,9 @@ bool take(Processor& self, DueDpc& due) {
   RaiseTo<Irql::High> raised;
   do {
     self.dpc_thread_active = true;
-    __atomic_exchange_n(&self.dpc_thread_requested, false, __ATOMIC_SEQ_CST);  // K.THR-1
+    (void)__atomic_exchange_n(&self.dpc_thread_requested, false, __ATOMIC_SEQ_CST);  // K.THR-1
     if (self.threaded_dpcs.pop_here(due)) return true;
-    __atomic_exchange_n(&self.dpc_thread_active, false, __ATOMIC_SEQ_CST);
+    (void)__atomic_exchange_n(&self.dpc_thread_active, false, __ATOMIC_SEQ_CST);
   } while (self.threaded_dpcs.depth() != 0);
   return false;
 }
