@@ -160,12 +160,19 @@ void TimerTable::empty_into(List& timers, unsigned place) {
   timers.take_over(slots_[place]);
 }
 
+// A list is walked as fast as its links arrive from memory. So a second walk, from the end, fetches the half that the first one comes to later.
 void TimerTable::hand_down(unsigned place) {
   if (slots_[place].empty()) return;
   List timers;
   timers.initialize();
   empty_into(timers, place);
-  while (Link* next = timers.pop_front()) link(timer_at(next));
+  Link *next = nullptr, *far = timers.last();
+  for (Link* each = timers.first(); each != nullptr; each = next) {
+    next = timers.after(each);
+    if (far != nullptr) far = far == each || far == next ? nullptr : timers.before(far);
+    __builtin_prefetch(far);
+    link(timer_at(each));
+  }
 }
 
 // `to` is not after the earliest timer, so that every slot the position passes is empty.

@@ -148,7 +148,7 @@ BENCHMARK(hands_set_100k);
 BENCHMARK(expire_1k);
 BENCHMARK(expire_10k);
 BENCHMARK(expire_100k);
-BENCHMARK(expire_1m);
+BENCHMARK(expire_1m)->MinTime(0.5);  // what is handed down once in seconds is part of it
 BENCHMARK(hands_expire_1k);
 BENCHMARK(hands_expire_100k);
 

@@ -77,10 +77,12 @@ class Pair {
     timer.due_time = due_time;
     table_->insert(timer, now_);
     list_.insert(timer);
+    ASSERT_EQ(table_->earliest(), list_.earliest());
   }
   void remove(Timer& timer) {
     table_->remove(timer);
     list_.remove(timer);
+    ASSERT_EQ(table_->earliest(), list_.earliest());
   }
   void toggle(Timer& timer, std::uint64_t due_time) {
     if (list_.has(timer)) {
@@ -118,7 +120,6 @@ class Pair {
       ++expired_;
       expired_late_ += now_ / kClockIncrement >= first_hand + TimerTable::kHands ? 1 : 0;
       if (below(100) < again) insert(*timer, now_ + 1 + below(kSecond));
-      ASSERT_EQ(table_->earliest(), list_.earliest());
     }
     ASSERT_GT(table_->earliest(), now_);
   }
@@ -251,15 +252,13 @@ TEST(TimerWheel, KnowsWhatIsNextWhenTheEarliestIsCancelled) {
   Pair pair(3, 20'000, 5 * kSecond);
   // In no order, most of them in one slot an hour ahead.
   for (std::size_t index = 0; index < 20'000; ++index) pair.insert(pair[index], pair.now() + 3600 * kSecond + pair.below(100 * kSecond));
-  for (unsigned round = 0; round < 20'000; ++round) {
-    pair.remove_earliest();
-    ASSERT_EQ(pair.table().earliest() == kNever, round == 19'999);
-  }
+  for (unsigned round = 0; round < 20'000 && !HasFatalFailure(); ++round) pair.remove_earliest();
+  EXPECT_EQ(pair.table().earliest(), kNever);
   pair.compare_all();
 }
 
-// The memory of a KTIMER is the driver's. What it expires then is its own affair, but the walk ends, and nothing is lost.
-TEST(TimerWheel, AWrittenOverDueTimeDoesNotKeepAWalkFromEnding) {
+// The memory of a KTIMER is the driver's. Such a timer may expire late, and others with it; but the walk ends, nothing is lost, and none comes early.
+TEST(TimerWheel, AWrittenOverDueTimeKeepsNoWalkFromEnding) {
   for (unsigned seed = 1; seed <= 20; ++seed) {
     std::mt19937_64 random(seed);
     std::vector<Timer> timers(100);
@@ -269,18 +268,13 @@ TEST(TimerWheel, AWrittenOverDueTimeDoesNotKeepAWalkFromEnding) {
       timer.due_time = 1 + random() % kSecond;
       table.insert(timer, 1);
     }
-    for (Timer& timer : timers) timer.due_time = random() % 3 == 0 ? random() : timer.due_time;
-    std::uint64_t now = 1;
+    for (Timer& timer : timers) timer.due_time = random() % 3 == 0 ? random() >> random() % 64 : timer.due_time;
     std::size_t expired = 0;
-    for (; expired < timers.size() && now != 0; now <<= 1)
-      while (table.earliest() <= now) {
-        Timer* timer = table.first_due(now, now / kClockIncrement);
-        if (timer == nullptr) {
-          EXPECT_GT(table.earliest(), now);
-          continue;
-        }
+    for (std::uint64_t now = 1; now != 0; now <<= 1)
+      while (Timer* timer = table.first_due(now, now / kClockIncrement)) {
+        ASSERT_LE(timer->due_time, now);
         table.remove(*timer);
-        ++expired;
+        ASSERT_LE(++expired, timers.size());
       }
     table.for_each([&](Timer&) { ++expired; });
     EXPECT_EQ(expired, timers.size());
