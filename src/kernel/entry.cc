@@ -43,6 +43,10 @@ void handle(void* argument) {
 void interrupt(std::uint8_t vector) {
   const Irql before = Machine::irql();
   Machine::set_irql(irql_of(vector));
+  interrupt_from(before, vector);
+}
+
+void interrupt_from(Irql before, std::uint8_t vector) {
   Processor& self = Machine::here();  // this high, nobody is migrated: good until the lowering below
   const Irql outer = self.interrupted_irql;
   self.interrupted_irql = before;

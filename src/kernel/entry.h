@@ -16,6 +16,8 @@ inline constexpr std::uint8_t kIpiVector = 0xE1;
 // An interrupt is taken: called by the machine inside window(), spin_pause(), idle() or stall(), or from a signal, on whatever stack is in
 // use, when irql_of(vector) is above the current level. Returns at the level it found.
 void interrupt(std::uint8_t vector);
+// The same by a machine that has to raise the level by itself first, to irql_of(vector), from `before`: it returns at `before`.
+void interrupt_from(Irql before, std::uint8_t vector);
 
 // The first thing that runs on a new thread's stack: at Synch with the dispatcher lock held by this processor; an idle thread at boot: at High
 // without it. Never returns.

@@ -104,12 +104,12 @@ Irql raise_here(Irql to) {
 void lower_here(Irql to) {
   Machine::set_irql(to);
   Machine::window();  // hardware first: it is above anything software can ask for
-  while (to < Irql::Dispatch) {
+  // A glance, as to take requests means to raise the level: what comes meanwhile waits for the window that follows.
+  while (to < Irql::Dispatch && (Machine::requests() & (to < Irql::Apc ? kDispatchRequest | kApcRequest : kDispatchRequest)) != 0) {
     const Irql asked = scheduler::take_request(to);
-    if (asked == to) return;
     if (asked == Irql::Dispatch) {
       scheduler::dispatch_interrupt();
-    } else {
+    } else if (asked == Irql::Apc) {
       apc::deliver_here();
     }
     Machine::set_irql(to);

@@ -5,6 +5,7 @@
 //
 //  irql(), set_irql(l)      This processor's level. set_irql changes the level and nothing else: it delivers nothing.
 //  request_here(bits)       Leaves software interrupt requests for this processor; legal at any level, from any interrupt.
+//  requests()               A glance at them; they may have been taken when it returns, by an interrupt.
 //  take_requests()          Takes all of them, as one snapshot; called at High only.
 //  here()                   The current processor. Only at Dispatch or above; the reference dies at the next lowering, window or switch.
 //  window()                 A point where every interrupt above the current level that is due is taken, through entry::interrupt().
@@ -94,6 +95,7 @@ concept MachineContract = requires(Irql level, Requests requests, std::uint64_t 
   { M::irql() } -> std::same_as<Irql>;
   { M::set_irql(level) } -> std::same_as<void>;
   { M::request_here(requests) } -> std::same_as<void>;
+  { M::requests() } -> std::same_as<Requests>;
   { M::take_requests() } -> std::same_as<Requests>;
   { M::here() } -> std::same_as<Processor&>;
   { M::window() } -> std::same_as<void>;

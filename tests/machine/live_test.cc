@@ -1,4 +1,5 @@
-// What the live machine alone does: real time, one processor, and honest refusals of the rest.
+// What the live machine alone does: real time, processors that run at once, and honest refusals of the rest.
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -30,10 +31,69 @@ TEST(LiveMachine, TimeStandsStillWhileTheHostDoesNotRunTheMachine) {
   EXPECT_EQ(host::now(), before);
 }
 
-TEST(LiveMachine, ASecondProcessorIsRefusedWithASentence) {
-  const auto created = host::create({.processors = 2});
-  ASSERT_FALSE(created.ok());
-  EXPECT_EQ(created.error().what, "the live machine has one processor so far, not 2; more of them are simulated (libkdpc-sim)");
+TEST(LiveMachine, ProcessorsAreRefusedThatCannotBe) {
+  for (const unsigned processors : {0u, kMaxProcessors + 1}) {
+    const auto created = host::create({.processors = processors});
+    ASSERT_FALSE(created.ok());
+    EXPECT_EQ(created.error().what, "a machine has 1 to 64 processors, not " + std::to_string(processors));
+  }
+}
+
+TEST(LiveMachine, EveryProcessorRunsWhatItIsGiven) {
+  const inside::World world({.processors = kMaxProcessors});
+  for (unsigned number = 0; number < kMaxProcessors; ++number) {
+    unsigned seen = kMaxProcessors;
+    on(number, Irql::Dispatch, [&] { seen = Machine::here().number; });
+    EXPECT_EQ(seen, number);
+  }
+}
+
+TEST(LiveMachine, ProcessorsReallyRunAtOnce) {
+  const inside::World world({.processors = 2});
+  std::atomic<int> turn{0};
+  const auto first = inside::start(0, Irql::Dispatch, [&] {
+    for (int round = 0; round < 1000; ++round) {
+      while (turn != 2 * round) Machine::spin_pause({});
+      ++turn;
+    }
+  });
+  const auto second = inside::start(1, Irql::Dispatch, [&] {
+    for (int round = 0; round < 1000; ++round) {
+      while (turn != 2 * round + 1) Machine::spin_pause({});
+      ++turn;
+    }
+  });
+  EXPECT_EQ(host::run_until([&] { return first->done && second->done; }, 20 * kSecond).how, host::Ended::ConditionMet);
+  EXPECT_EQ(turn, 2000);
+}
+
+// Nothing but the host ends this.
+TEST(LiveMachine, AProcessorThatSpinsForEverAtHighCanBeLookedAtAndThrownAway) {
+  const inside::World world({.processors = 2});
+  volatile bool there = false;
+  inside::start(1, Irql::High, [&] {
+    there = true;
+    for (;;) {
+    }
+  });
+  EXPECT_EQ(host::run_until([&] { return there; }, 10 * kSecond).how, host::Ended::ConditionMet);
+  EXPECT_EQ(host::irql_of_processor(1), Irql::High);
+  int runs = 0;
+  on(0, Irql::Passive, [&] { ++runs; });
+  EXPECT_EQ(runs, 1);
+}
+
+// Code without a single window.
+TEST(LiveMachine, InterruptsComeWhereverAProcessorIs) {
+  const inside::World world;
+  std::uint64_t ticks = 0;
+  on(0, Irql::Dispatch, [&] {
+    const std::uint64_t before = sys().tick_count;
+    while (sys().tick_count < before + 2) {
+    }
+    ticks = sys().tick_count - before;
+  });
+  EXPECT_GE(ticks, 2u);
 }
 
 TEST(LiveMachine, CostsAreRefusedAsTheyAreOfVirtualTime) {

@@ -6,8 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "machine/live/clock.h"
+#include "machine/live/delivery.h"
+#include "machine/live/facts.h"
 #include "machine/live/lines.h"
-#include "machine/live/live_machine.h"
+#include "machine/live/lock.h"
 #include "machine/live/run.h"
 
 namespace kdpc::live::bus {
@@ -19,7 +22,7 @@ constexpr std::uint64_t kBlindLag = 200'000;
 
 class Attachment : public BoardHost {
  public:
-  explicit Attachment(Board& board) : board_(board), reached_(Machine::now()) {
+  explicit Attachment(Board& board) : board_(board), reached_(clock::now()) {
     board.attach(*this);
     for (unsigned line = 0; line < board.lines(); ++line) {
       const unsigned of_machine = lines::add(board.line_is_level(line));
@@ -27,10 +30,11 @@ class Attachment : public BoardHost {
     }
     at_.first_message = lines::add_messages(board.messages());
     attached_ = true;
+    plan();
     for (const auto& [line, asserted] : said_early_) set_line(line, asserted);
   }
 
-  Nanoseconds now() const override { return Machine::now(); }
+  Nanoseconds now() const override { return clock::now(); }
   void set_line(unsigned line, bool asserted) override {
     if (attached_) {
       lines::set(at_.first_line + line, asserted);
@@ -43,28 +47,42 @@ class Attachment : public BoardHost {
   }
   void fail(std::string what) override { run::finish({host::Ended::HostFailure, std::move(what), {}}); }
 
-  // Stops early when the board interrupts.
-  void step(std::uint64_t until) {
-    if (reached_ < until) reached_ = std::max(reached_, board_.advance_to(until));
+  // One step towards `until`; it stops early when the board interrupts. False: nothing is left to do.
+  bool step(std::uint64_t until) {
+    const Locked locked(lock_);
+    if (reached_ >= until || run::has_ended()) return false;
+    reached_ = std::max(reached_, board_.advance_to(until));
+    plan();
+    return true;
   }
-  // By the processor: what the board interrupts for on the way comes first.
+  // By a processor: what the board interrupts for on the way comes first, in the windows between the steps.
   void bring_up() {
-    for (const std::uint64_t until = Machine::now(); reached_ < until && !run::ended();) {
-      step(until);
-      Machine::window();
+    for (const std::uint64_t until = clock::now(); step(until);) {
     }
   }
-
-  std::uint64_t due() const {
-    const Nanoseconds next = board_.next_event();
-    if (next == kNever) return kForever;
-    return next == Board::kUnknown ? reached_ + kBlindLag : next;
+  // What an access to its registers does; it may bring the board's next event nearer.
+  template <class Access>
+  void with_board(Access access) {
+    const Locked locked(lock_);
+    const std::uint64_t before = due_;
+    access();
+    plan();
+    if (due_ < before) run::ask_host(run::kBoards);
   }
+
+  std::uint64_t due() const { return due_; }
   const host::Attached& at() const { return at_; }
 
  private:
+  void plan() {
+    const Nanoseconds next = board_.next_event();
+    due_ = next == kNever ? kForever : next == Board::kUnknown ? reached_ + kBlindLag : next;
+  }
+
+  Lock lock_;  // the board is in one context at a time
   Board& board_;
   std::uint64_t reached_;
+  std::atomic<std::uint64_t> due_{kForever};
   host::Attached at_;
   bool attached_ = false;  // until then its lines have no numbers
   std::vector<std::pair<unsigned, bool>> said_early_;
@@ -85,9 +103,6 @@ const Mapping* find(BusSpace space, std::uint64_t address, unsigned width) {
     if (mapping.range.space == space && address >= mapping.range.base && address - mapping.range.base + width <= mapping.range.size) return &mapping;
   return nullptr;
 }
-
-// An access may have brought a board's next event nearer.
-void expect_events() { state().leave_at = std::min(state().leave_at, due()); }
 
 }  // namespace
 
@@ -123,10 +138,8 @@ bool read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& 
   const Mapping* mapping = find(space, address, width);
   if (mapping == nullptr) return false;
   mapping->board->bring_up();
-  value = mapping->device->read(mapping->range_number, address - mapping->range.base, width);
-  Machine::observe(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), false});
-  expect_events();
-  Machine::window();
+  mapping->board->with_board([&] { value = mapping->device->read(mapping->range_number, address - mapping->range.base, width); });
+  if (shared().observed) tell(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), false});
   return true;
 }
 
@@ -134,10 +147,8 @@ bool write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t 
   const Mapping* mapping = find(space, address, width);
   if (mapping == nullptr) return false;
   mapping->board->bring_up();
-  Machine::observe(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), true});
-  mapping->device->write(mapping->range_number, address - mapping->range.base, width, value);
-  expect_events();
-  Machine::window();
+  if (shared().observed) tell(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), true});
+  mapping->board->with_board([&] { mapping->device->write(mapping->range_number, address - mapping->range.base, width, value); });
   return true;
 }
 

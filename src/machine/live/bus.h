@@ -1,4 +1,5 @@
-// The register bus and the boards on it, in real time. A board may lag behind, but not behind an access to its registers.
+// The register bus and the boards on it, in real time. A board may lag behind, but not behind an access to its registers. One lock per board: it is brought forward by
+// the host, and accessed by any processor, one after another.
 #pragma once
 #include <cstdint>
 
@@ -10,13 +11,13 @@ namespace kdpc::live::bus {
 host::Attached attach(Board& board);
 void forget();
 
-// On the host context: brings every board for which it is time to `now`.
+// By the host, while the processors run: brings every board for which it is time to `now`.
 void advance(std::uint64_t now);
 // When that is to be done next; kForever: not before a register is accessed.
 std::uint64_t due();
 bool is_quiet();  // no board will do anything by itself
 
-// By the processor, at any level. False: no such address.
+// By a processor, at any level. False: no such address.
 bool read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value);
 bool write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value);
 

@@ -1,16 +1,14 @@
 #include "machine/live/fiber.h"
 
-#include <sys/mman.h>
-
 #include <boost/context/detail/fcontext.hpp>
-#include <cerrno>
-#include <cstring>
 
 #include "base/invariant.h"
 #include "kernel/entry.h"
 #include "kernel/system.h"
+#include "machine/live/arena.h"
+#include "machine/live/segments.h"
+#include "machine/live/tls.h"
 #include "machine/sanitizer.h"
-#include "machine/stack_switch.h"
 
 namespace kdpc::live::fiber {
 
@@ -20,152 +18,90 @@ using boost::context::detail::jump_fcontext;
 using boost::context::detail::make_fcontext;
 using boost::context::detail::transfer_t;
 
-constexpr std::size_t kPage = 4096;
-// NT has 24 KiB; our frames and the host's library calls are larger, those of a sanitizer much more so.
-#ifdef KDPC_ASAN
-constexpr std::size_t kStackSize = 128 * 1024;
-#else
-constexpr std::size_t kStackSize = 64 * 1024;
-#endif
-constexpr std::size_t kStackPitch = kStackSize + kPage;
-constexpr unsigned kStacks = 4096;
-constexpr unsigned kIsrStack = 0, kDpcStack = 1, kFirstThreadStack = 2;
-constexpr std::uintptr_t kArena = kWorldBase + kPage;
-constexpr std::uintptr_t kMemory = kArena + kStacks * kStackPitch;
-
-bool first_page_mapped = false;
-std::size_t mapped = 0;          // bytes from kArena on; 0: no machine
-unsigned opened = 0;             // stacks that are readable and writable
-std::uintptr_t free_stacks = 0;  // each holds the next one's address in its lowest word
-
-// The host's own stack, as the sanitizer saw it when the host was last left.
-const void* host_low = nullptr;
-std::size_t host_size = 0;
-
-Result<void> reserve(std::uintptr_t at, std::size_t size, int protection) {
-  void* wanted = reinterpret_cast<void*>(at);
-  void* got = ::mmap(wanted, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-  if (got == wanted) return {};
-  const std::string why = got == MAP_FAILED ? std::strerror(errno) : "the kernel chose another place";
-  if (got != MAP_FAILED) ::munmap(got, size);
-  return Error{"the machine's memory could not be mapped at its fixed address: " + why +
-               "; another mapping is in its way, or the address space of this process is limited (ulimit -v)"};
-}
-
-Bounds stack_at(unsigned index) {
-  const std::uintptr_t low = kArena + index * kStackPitch + kPage;
-  return {low, low + kStackSize};
-}
-
-void open(unsigned index) {
-  const int refused = ::mprotect(reinterpret_cast<void*>(stack_at(index).low), kStackSize, PROT_READ | PROT_WRITE);
-  KDPC_INVARIANT("K.LIVE-1", refused == 0);
-}
-
 // Whoever goes on keeps the context of whom it was left by.
-void arrived_from(transfer_t from) { *state().left = from.fctx; }
+void arrived_from(transfer_t from) { *here().left = from.fctx; }
+
+// To the sanitizer a thread is its thread-local data, so each fiber has one of its own: it learns once which stack that is on.
+void be_on(std::uintptr_t low, std::uintptr_t high) {
+  sanitizer::leaving(nullptr, reinterpret_cast<const void*>(low), high - low);
+  sanitizer::arrived(nullptr);
+}
 
 void begin(transfer_t from) {
-  const bool from_host = state().left == &state().host_context;
-  sanitizer::arrived(nullptr, from_host ? &host_low : nullptr, from_host ? &host_size : nullptr);
   arrived_from(from);
-  exception_state() = {};
-  entry::thread_begins(*state().processor->current_thread);
+  Thread& thread = *processor_here()->current_thread;
+  be_on(thread.machine.stack_low, thread.machine.stack_high);
+  if (!thread.is_idle) set_irql(Irql::Synch);
+  entry::thread_begins(thread);
 }
 
-// The running code stops here, as `left`, until somebody jumps to it.
-void jump(void** left, void* to, const void* to_low, std::size_t to_size) {
-  const ExceptionState mine = exception_state();
-  state().left = left;
-  void* fake = nullptr;
-  sanitizer::leaving(&fake, to_low, to_size);
-  const transfer_t back = jump_fcontext(to, nullptr);
-  const bool from_host = state().left == &state().host_context;
-  sanitizer::arrived(fake, from_host ? &host_low : nullptr, from_host ? &host_size : nullptr);
-  arrived_from(back);
-  exception_state() = mine;
+void jump(void** left, void* to, std::uintptr_t fs, std::uintptr_t low, std::uintptr_t high) {
+  Slot& slot = here();
+  slot.left = left;
+  slot.stack_low = low;
+  slot.stack_high = high;
+  segments::set_fs(fs);
+  arrived_from(jump_fcontext(to, nullptr));
+}
+
+bool make_context(Thread& thread) {
+  const arena::Bounds stack = arena::take_stack();
+  if (stack.low == 0) return false;
+  thread.machine.stack_low = stack.low;
+  thread.machine.stack_high = stack.high;
+  thread.machine.resume = make_fcontext(reinterpret_cast<void*>(stack.high), stack.high - stack.low, begin);
+  return true;
 }
 
 }  // namespace
 
-Result<std::byte*> map(std::size_t memory) {
-  if (!first_page_mapped) {
-    if (auto first = reserve(kWorldBase, kPage, PROT_READ | PROT_WRITE); !first) return first.error();
-    first_page_mapped = true;
+bool make(Thread& thread) {
+  tls::Donor* donor = tls::take();
+  if (donor == nullptr) return false;
+  if (!make_context(thread)) {
+    tls::give(donor);
+    return false;
   }
-  const std::size_t size = kMemory - kArena + (memory + kPage - 1) / kPage * kPage;
-  // Without access to begin with: guards need nothing more, stacks are opened when they are first used.
-  if (auto rest = reserve(kArena, size, PROT_NONE); !rest) return rest.error();
-  ::mprotect(reinterpret_cast<void*>(kMemory), kArena + size - kMemory, PROT_READ | PROT_WRITE);
-  open(kIsrStack);
-  open(kDpcStack);
-  mapped = size;
-  opened = kFirstThreadStack;
-  free_stacks = 0;
-  std::memset(&state(), 0, sizeof(State));
-  return reinterpret_cast<std::byte*>(kMemory);
-}
-
-void unmap() {
-  sanitizer::unpoison(reinterpret_cast<void*>(kArena), opened * kStackPitch);
-  ::munmap(reinterpret_cast<void*>(kArena), mapped);
-  mapped = 0;
-  std::memset(&state(), 0, sizeof(State));
-  state().edge_budget = std::int64_t{1} << 62;
-}
-
-bool is_mapped() { return mapped != 0; }
-Bounds isr_stack() { return stack_at(kIsrStack); }
-Bounds dpc_stack() { return stack_at(kDpcStack); }
-
-bool take_stack(Thread& thread) {
-  Bounds stack{free_stacks, free_stacks + kStackSize};
-  if (free_stacks != 0) {
-    sanitizer::unpoison(reinterpret_cast<void*>(stack.low), kStackSize);  // what abandoned frames have left
-    free_stacks = *reinterpret_cast<const std::uintptr_t*>(stack.low);
-  } else {
-    if (opened == kStacks) return false;
-    stack = stack_at(opened);
-    open(opened++);
-  }
-  thread.machine.stack_low = stack.low;
-  thread.machine.stack_high = stack.high;
-  thread.machine.resume = make_fcontext(reinterpret_cast<void*>(stack.high), kStackSize, begin);
+  thread.machine.extra = donor;
   return true;
 }
 
-void give_stack(Thread& thread) {
-  sanitizer::unpoison(reinterpret_cast<void*>(thread.machine.stack_low), kStackSize);
-  *reinterpret_cast<std::uintptr_t*>(thread.machine.stack_low) = free_stacks;
-  free_stacks = thread.machine.stack_low;
+void forget(Thread& thread) {
+  arena::give_stack(thread.machine.stack_low);
+  tls::give(static_cast<tls::Donor*>(thread.machine.extra));
   thread.machine = {};
 }
 
-Departure enter() {
-  State& all = state();
-  all.inside = true;
-  jump(&all.host_context, all.processor_context, reinterpret_cast<const void*>(all.stack_low), all.stack_high - all.stack_low);
-  all.inside = false;
-  return all.departure;
+void make_at_home(Thread& idle) {
+  tls::give(static_cast<tls::Donor*>(idle.machine.extra));
+  idle.machine.extra = nullptr;
 }
 
-void leave(Departure why) {
-  State& all = state();
-  all.departure = why;
-  jump(&all.processor_context, all.host_context, host_low, host_size);
+namespace {
+
+std::uintptr_t fs_of(const Thread& thread) {
+  return thread.machine.extra != nullptr ? tls::fs_of(static_cast<const tls::Donor*>(thread.machine.extra)) : here().home_fs;
 }
 
-void abandon() {
-  leave(Departure::Stop);
-  KDPC_INVARIANT("K.LIVE-2", !"an abandoned fiber was entered again");
+}  // namespace
+
+void enter(Slot& slot) {
+  const Thread& thread = *slot.processor->current_thread;
+  jump(&slot.home, thread.machine.resume, slot.home_fs, thread.machine.stack_low, thread.machine.stack_high);
+  be_on(slot.home_low, slot.home_high);
+}
+
+void go_home() {
+  Slot& slot = here();
+  jump(&slot.abandoned, slot.home, slot.home_fs, slot.home_low, slot.home_high);
+  KDPC_INVARIANT("K.LIVE-14", !"an abandoned fiber was entered again");
   __builtin_unreachable();
 }
 
 void switch_to(Thread& from, Thread& to) {
-  State& all = state();
-  all.stack_low = to.machine.stack_low;
-  all.stack_high = to.machine.stack_high;
-  jump(&from.machine.resume, to.machine.resume, reinterpret_cast<const void*>(all.stack_low), all.stack_high - all.stack_low);
+  set_irql(Irql::High);
+  jump(&from.machine.resume, to.machine.resume, fs_of(to), to.machine.stack_low, to.machine.stack_high);
+  set_irql(Irql::Synch);
 }
 
 }  // namespace kdpc::live::fiber

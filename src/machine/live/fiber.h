@@ -1,39 +1,25 @@
-// NT threads as fibers of the host thread, and the arena their stacks lie in.
+// NT threads as fibers of the processors' pthreads.
 //
-//   host --enter()--> thread … --leave()--> host        thread --switch_to()--> thread, directly
+//   pthread at home --enter()--> idle thread … --go_home()--> pthread at home        thread --switch_to()--> thread, directly, on any processor
 //
-// Nothing is ever unwound: an abandoned fiber is forgotten.
+// A fiber takes its stack and its thread-local data with it. Nothing is ever unwound: an abandoned fiber is forgotten.
+//
+//   K.LIVE-13  The level is High from before the stack, its limits and the FS base are changed until they fit each other again, so that no interrupt finds
+//              one thread's stack with another's data.
 #pragma once
-#include <cstddef>
-
-#include "base/result.h"
-#include "machine/live/state.h"
+#include "machine/live/slot.h"
 
 namespace kdpc::live::fiber {
 
-// Maps the arena, all zero: the processor's ISR and DPC stacks are ready, `memory` bytes are the kernel's.
-Result<std::byte*> map(std::size_t memory);
-// The first page stays, as unloaded drivers may still count edges.
-void unmap();
-bool is_mapped();
+// A stack whose first switch enters entry::thread_begins(thread), and thread-local data; false: all are taken.
+bool make(Thread& thread);
+void forget(Thread& thread);
+// An idle thread never leaves its processor, and uses that pthread's own data.
+void make_at_home(Thread& idle);
 
-struct Bounds {
-  std::uintptr_t low;
-  std::uintptr_t high;
-};
-Bounds isr_stack();
-Bounds dpc_stack();
-
-// A stack whose first switch enters entry::thread_begins(thread); false: all are taken.
-bool take_stack(Thread& thread);
-void give_stack(Thread& thread);
-
-// On the host: the processor goes on until it leaves.
-Departure enter();
-// On the processor: the host goes on. Returns when it enters again.
-void leave(Departure why);
-// … for good.
-[[noreturn]] void abandon();
+// By the processor's pthread, at home, at High: its current thread runs. Returns when the processor goes home.
+void enter(Slot& slot);
+[[noreturn]] void go_home();
 void switch_to(Thread& from, Thread& to);
 
 }  // namespace kdpc::live::fiber

@@ -1,15 +1,23 @@
 // The outside of the live machine (machine/host.h).
 #include "machine/host.h"
 
-#include <vector>
-
 #include "base/invariant.h"
 #include "kernel/system.h"
+#include "machine/live/apic.h"
+#include "machine/live/arena.h"
 #include "machine/live/bus.h"
+#include "machine/live/calls.h"
+#include "machine/live/clock.h"
+#include "machine/live/facts.h"
 #include "machine/live/fiber.h"
 #include "machine/live/lines.h"
-#include "machine/live/live_machine.h"
+#include "machine/live/processors.h"
 #include "machine/live/run.h"
+#include "machine/live/segments.h"
+#include "machine/live/signals.h"
+#include "machine/live/tls.h"
+
+#include <unistd.h>
 
 namespace kdpc {
 
@@ -17,18 +25,57 @@ namespace live {
 
 namespace {
 
-std::vector<EventSink*> sinks;
-
-}  // namespace
-
-void tell(const Event& event) {
-  const State& all = state();
-  if (!all.observed) return;
-  const Thread* thread = all.processor->current_thread;
-  const Stamp stamp{Machine::now(), 0, static_cast<std::uint8_t>(all.irql), thread == nullptr ? 0 : thread->id};
-  for (EventSink* sink : sinks) sink->event(stamp, event);
+void prepare(Slot& slot, unsigned number, Processor& processor) {
+  slot.self = &slot;
+  slot.number = static_cast<std::uint16_t>(number);
+  slot.processor = &processor;
+  slot.irql = Irql::High;
+  slot.attention = attention::kParked;
+  slot.clock = kForever;
 }
 
+// The host has processor 0's place while the machine stands still, at a level at which nothing is taken and nobody is switched to.
+void prepare_host(Processor& processor) {
+  prepare(host_slot(), 0, processor);
+  host_slot().irql = Irql::Dispatch;
+  segments::set_gs(reinterpret_cast<std::uintptr_t>(&host_slot()));
+}
+
+// Every processor stands at the entrance of its idle thread.
+void place_idle_threads() {
+  for (unsigned number = 0; number < shared().processors; ++number) {
+    Thread& idle = *processor(number).idle_thread;
+    fiber::make_at_home(idle);
+    slot_of(number).stack = StackKind::Thread;
+    slot_of(number).stack_low = idle.machine.stack_low;
+    slot_of(number).stack_high = idle.machine.stack_high;
+  }
+  host_slot().stack_low = slot_of(0).stack_low;
+  host_slot().stack_high = slot_of(0).stack_high;
+}
+
+void tell_debuggers() {
+  const Slot& first = slot_of(0);
+  WorldHeader& header = write_world_header("live");
+  header.irql = per_processor(first.irql, sizeof(Slot));
+  header.requests = per_processor(first.requests, sizeof(Slot));
+  header.pending_levels = per_processor(first.pending_levels, sizeof(Slot));
+}
+
+void forget_everything() {
+  tls::close();
+  signals::uninstall();
+  run::forget_end();
+  bus::forget();
+  lines::forget();
+  facts::forget();
+  system_pointer = nullptr;
+  forget_world_header();
+  segments::set_gs(0);
+  arena::unmap();
+}
+
+}  // namespace
 }  // namespace live
 
 namespace host {
@@ -37,87 +84,73 @@ using namespace live;
 
 Result<void> create(const Config& config) {
   if (exists()) return Error{"a machine exists already in this process; only one at a time is possible"};
-  if (config.processors != 1)
-    return Error{"the live machine has one processor so far, not " + std::to_string(config.processors) +
-                 "; more of them are simulated (libkdpc-sim)"};
+  if (config.processors < 1 || config.processors > kMaxProcessors)
+    return Error{"a machine has 1 to " + std::to_string(kMaxProcessors) + " processors, not " + std::to_string(config.processors)};
   if (!config.costs.empty())
     return Error{"the live machine runs in real time: it has no cost named '" + config.costs.begin()->first + "', nor any other"};
   constexpr std::size_t kLeast = sizeof(System) + (std::size_t{1} << 20);
   if (config.memory < kLeast) return Error{"a machine needs at least " + std::to_string(kLeast) + " bytes of memory"};
-  constexpr std::size_t kPage = 4096;
   const std::size_t size = (config.memory + kPage - 1) / kPage * kPage, paged = size / 4 / kPage * kPage;
-  auto memory = fiber::map(size + paged);
+  auto memory = arena::map(config.processors, size + paged);
   if (!memory) return memory.error();
 
-  State& all = state();
-  all.processor = &reinterpret_cast<System*>(*memory)->processors[0];
-  all.irql = Irql::Dispatch;  // boot must not be entered by what it asks for
-  all.clock = kForever;
-  all.first_clock = run::host_clock();
+  segments::find_out();
+  calls::prepare_fences();
+  Shared& all = shared();
+  all.edge_budget = std::int64_t{1} << 62;
+  all.processors = config.processors;
+  all.oversubscribed = config.processors > static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN));
+  all.first_clock = calls::host_clock();
   all.first_mark = __builtin_ia32_rdtsc();
-  boot({.processors = 1,
+  auto* system = reinterpret_cast<System*>(*memory);
+  for (unsigned number = 0; number < config.processors; ++number) prepare(slot_of(number), number, system->processors[number]);
+  prepare_host(system->processors[0]);
+  signals::install();
+  tls::open();
+  boot({.processors = config.processors,
         .options = config.options,
         .memory = *memory,
         .size = size,
         .paged = *memory + size,  // it is always there
         .paged_size = paged});
-
-  // The idle thread stands at the entrance.
-  const Thread& idle = *all.processor->idle_thread;
-  all.irql = Irql::High;
-  all.stack = StackKind::Thread;
-  all.stack_low = idle.machine.stack_low;
-  all.stack_high = idle.machine.stack_high;
-  all.processor_context = idle.machine.resume;
-  all.departure = Departure::Yield;
-  WorldHeader& header = write_world_header("live");
-  header.irql = per_processor(all.irql, sizeof(State));
-  header.requests = per_processor(all.requests, sizeof(State));
-  header.pending_levels = per_processor(all.pending_levels, sizeof(State));
-  run::forget_end();
+  place_idle_threads();
+  if (auto started = processors::start(); !started) {
+    forget_everything();
+    return started.error();
+  }
+  tell_debuggers();
   return {};
 }
 
 void destroy() {
   if (!exists()) return;
-  KDPC_INVARIANT("K.LIVE-5", !state().inside);
-  run::forget_end();
-  bus::forget();
-  lines::forget();
-  sinks.clear();
-  system_pointer = nullptr;
-  forget_world_header();
-  fiber::unmap();
+  KDPC_INVARIANT("K.LIVE-18", !shared().time_passes);
+  processors::stop();
+  forget_everything();
 }
 
-bool exists() { return fiber::is_mapped(); }
+bool exists() { return arena::is_mapped(); }
 
 Outcome run_until(const std::function<bool()>& condition, Nanoseconds limit) { return run::until(condition, limit); }
-Nanoseconds now() { return Machine::now(); }
-Irql irql_of_processor(unsigned) { return state().irql; }
+Nanoseconds now() { return live::clock::now(); }
+Irql irql_of_processor(unsigned processor) { return slot_of(processor).irql; }
 
-void add_sink(EventSink& sink) {
-  sinks.push_back(&sink);
-  state().observed = true;
-}
-void remove_sink(EventSink& sink) {
-  std::erase(sinks, &sink);
-  state().observed = !sinks.empty();
-}
+void add_sink(EventSink& sink) { facts::add(sink); }
+void remove_sink(EventSink& sink) { facts::remove(sink); }
 
 bool facts_are_complete() { return false; }
 unsigned stack_of_fact(std::uintptr_t*, unsigned) { return 0; }
 StackWord stack_word(std::uintptr_t, std::uintptr_t) { return StackWord::None; }
 void end_with_fact() {}
 
-void job_posted(unsigned) { lines::pend(kJobVector); }
+void job_posted(unsigned processor) { apic::pend(slot_of(processor), kJobVector); }
 
 Attached attach(Board& board) { return bus::attach(board); }
 void set_line(unsigned line, bool asserted) { lines::set(line, asserted); }
 unsigned add_line(bool level) { return lines::add(level); }
 void assign_line(unsigned line, std::uint8_t vector, bool level) { lines::assign(line, vector, level); }
 void assign_message(unsigned message, std::uint8_t vector) { lines::assign_message(message, vector); }
-void raise_message(std::uint8_t vector, unsigned) { lines::raise_message(vector); }
+void raise_message(std::uint8_t vector, unsigned processor) { lines::raise_message(vector, processor); }
 
 bool bus_read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value) { return bus::read(space, address, width, value); }
 bool bus_write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value) { return bus::write(space, address, width, value); }
@@ -134,7 +167,7 @@ struct Checkpoint {};
 Result<Checkpoint*> checkpoint() {
   return Error{"the live machine cannot be checkpointed: real time has passed and does not come back; use the simulated machine"};
 }
-void restore(const Checkpoint&) { KDPC_INVARIANT("K.LIVE-6", !"there are no checkpoints of the live machine"); }
+void restore(const Checkpoint&) { KDPC_INVARIANT("K.LIVE-19", !"there are no checkpoints of the live machine"); }
 void discard(Checkpoint* checkpoint) { delete checkpoint; }
 std::size_t size_of(const Checkpoint&) { return 0; }
 

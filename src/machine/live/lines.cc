@@ -1,11 +1,12 @@
 #include "machine/live/lines.h"
 
-#include <bit>
-#include <bitset>
 #include <vector>
 
 #include "base/invariant.h"
-#include "machine/live/live_machine.h"
+#include "kernel/job.h"
+#include "machine/live/apic.h"
+#include "machine/live/facts.h"
+#include "machine/live/lock.h"
 
 namespace kdpc::live::lines {
 
@@ -17,32 +18,34 @@ struct Line {
   bool asserted;
 };
 
+Lock lock;
 std::vector<Line> all_lines;
 std::vector<std::uint8_t> message_vectors;  // 0: not assigned
-std::bitset<256> pending, in_service, routed;
+ProcessorSet routes[256];
 
-void request(std::uint8_t vector) {
-  tell(InterruptRequested{vector, 0});
-  pend(vector);
+void request(std::uint8_t vector, unsigned processor) {
+  tell_of(slot_of(processor), InterruptRequested{vector, static_cast<std::uint16_t>(processor)});
+  apic::pend(slot_of(processor), vector);
+}
+
+bool is_in_service(std::uint8_t vector) {
+  for (unsigned number = 0; number < shared().processors; ++number)
+    if (apic::is_in_service(slot_of(number), vector)) return true;
+  return false;
 }
 
 // A line that is asserted, or has just become so.
 void deliver(const Line& line) {
-  if (line.vector == 0 || !routed[line.vector] || pending[line.vector]) return;
-  if (line.level && in_service[line.vector]) return;  // comes back at the end of interrupt
-  request(line.vector);
+  if (line.vector == 0 || routes[line.vector].empty()) return;
+  if (line.level && is_in_service(line.vector)) return;  // comes back at the end of interrupt
+  const unsigned target = routes[line.vector].lowest();
+  if (!apic::is_pending(slot_of(target), line.vector)) request(line.vector, target);
 }
 
-// The highest pending vector of a level, or 0.
-unsigned highest_of(unsigned level) {
-  for (unsigned vector = level * 16 + 16; vector-- > level * 16;)
-    if (pending[vector]) return vector;
-  return 0;
-}
-
-void withdraw(unsigned vector) {
-  pending[vector] = false;
-  if (highest_of(vector >> 4) == 0) state().pending_levels &= ~(1u << (vector >> 4));
+bool any_level_line_asserted(std::uint8_t vector) {
+  for (const Line& line : all_lines)
+    if (line.vector == vector && line.level && line.asserted) return true;
+  return false;
 }
 
 }  // namespace
@@ -50,87 +53,89 @@ void withdraw(unsigned vector) {
 void forget() {
   all_lines.clear();
   message_vectors.clear();
-  pending.reset();
-  in_service.reset();
-  routed.reset();
-}
-
-void pend(std::uint8_t vector) {
-  pending[vector] = true;
-  state().pending_levels |= 1u << (vector >> 4);
-  state().edge_budget = 0;  // driver code looks at its next edge
-}
-
-std::uint8_t take() {
-  const unsigned vector = highest_of(31 - static_cast<unsigned>(std::countl_zero(state().pending_levels)));
-  KDPC_INVARIANT("K.LIVE-3", vector != 0);
-  withdraw(vector);
-  in_service[vector] = true;
-  return static_cast<std::uint8_t>(vector);
+  for (ProcessorSet& route : routes) route = {};
 }
 
 bool end(std::uint8_t vector) {
-  in_service[vector] = false;
-  if (!routed[vector]) return false;
-  for (const Line& line : all_lines) {
-    if (line.vector != vector || !line.level || !line.asserted) continue;
-    if (!pending[vector]) request(vector);
-    return true;
+  if (vector >= kJobVector) {  // no line has these
+    apic::end_service(here(), vector);
+    return false;
   }
-  return false;
+  const Locked locked(lock);
+  apic::end_service(here(), vector);
+  if (!any_level_line_asserted(vector) || routes[vector].empty()) return false;
+  const unsigned target = routes[vector].lowest();
+  if (!apic::is_pending(slot_of(target), vector)) request(vector, target);
+  return true;
 }
 
 bool is_asserted(std::uint8_t vector) {
+  const Locked locked(lock);
   for (const Line& line : all_lines)
     if (line.vector == vector && line.asserted) return true;
   return false;
 }
 
-void route(std::uint8_t vector, bool enabled) {
-  routed[vector] = enabled;
-  if (!enabled) {
-    withdraw(vector);
-    return;
+void route(std::uint8_t vector, unsigned processor, bool enabled) {
+  const Locked locked(lock);
+  ProcessorSet& targets = routes[vector];
+  if (enabled) {
+    targets.add(processor);
+  } else {
+    targets.remove(processor);
+    if (apic::withdraw(slot_of(processor), vector) && !targets.empty()) request(vector, targets.lowest());
   }
   for (const Line& line : all_lines)
-    if (line.vector == vector && line.asserted) deliver(line);
+    if (line.vector == vector && line.asserted && (line.level || enabled)) deliver(line);
 }
 
 unsigned add(bool level) {
+  const Locked locked(lock);
   all_lines.push_back({0, level, false});
   return static_cast<unsigned>(all_lines.size() - 1);
 }
 
 void assign(unsigned line, std::uint8_t vector, bool level) {
-  KDPC_INVARIANT("K.LIVE-4", line < all_lines.size());
+  const Locked locked(lock);
+  KDPC_INVARIANT("K.LIVE-16", line < all_lines.size());
   all_lines[line].vector = vector;
   all_lines[line].level = level;
   if (all_lines[line].asserted) deliver(all_lines[line]);
 }
 
 void set(unsigned line, bool asserted) {
-  KDPC_INVARIANT("K.LIVE-4", line < all_lines.size());
-  if (all_lines[line].asserted == asserted) return;
-  all_lines[line].asserted = asserted;
-  tell(LineChanged{static_cast<std::uint16_t>(line), asserted, all_lines[line].vector, all_lines[line].level});
-  if (asserted) deliver(all_lines[line]);
+  const Locked locked(lock);
+  KDPC_INVARIANT("K.LIVE-16", line < all_lines.size());
+  Line& its = all_lines[line];
+  if (its.asserted == asserted) return;
+  its.asserted = asserted;
+  const ProcessorSet targets = its.vector == 0 ? ProcessorSet() : routes[its.vector];
+  tell_of(slot_of(targets.empty() ? 0 : targets.lowest()), LineChanged{static_cast<std::uint16_t>(line), asserted, its.vector, its.level});
+  if (asserted) deliver(its);
 }
 
 unsigned add_messages(unsigned count) {
+  const Locked locked(lock);
   message_vectors.resize(message_vectors.size() + count);
   return static_cast<unsigned>(message_vectors.size()) - count;
 }
 
 void assign_message(unsigned message, std::uint8_t vector) {
-  KDPC_INVARIANT("K.LIVE-7", message < message_vectors.size());
+  const Locked locked(lock);
+  KDPC_INVARIANT("K.LIVE-17", message < message_vectors.size());
   message_vectors[message] = vector;
 }
 
 void send_message(unsigned message) {
-  KDPC_INVARIANT("K.LIVE-7", message < message_vectors.size());
-  if (message_vectors[message] != 0) request(message_vectors[message]);
+  const Locked locked(lock);
+  KDPC_INVARIANT("K.LIVE-17", message < message_vectors.size());
+  const std::uint8_t vector = message_vectors[message];
+  if (vector != 0) request(vector, routes[vector].empty() ? 0 : routes[vector].lowest());
 }
 
-void raise_message(std::uint8_t vector) { request(vector); }
+void raise_message(std::uint8_t vector, unsigned processor) {
+  const Locked locked(lock);
+  request(vector, processor);
+}
 
 }  // namespace kdpc::live::lines

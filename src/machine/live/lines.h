@@ -1,21 +1,20 @@
-// The interrupt controller of one processor: lines and messages become pending vectors, as with an APIC.
+// The interrupt controller that all processors share: lines and messages become pending vectors of one of them.
 //
-//   asserted --deliver--> pending --take()--> in service --end()--> (level line still asserted: pending)
+//   asserted --deliver--> pending at a processor --apic::take()--> in service --end()--> (level line still asserted: pending)
+//
+// Lines may be changed by any context, also by a device's own host thread. One lock guards them and the routes.
 #pragma once
 #include <cstdint>
 
-#include "machine/live/state.h"
+#include "machine/live/slot.h"
 
 namespace kdpc::live::lines {
 
 void forget();  // everything: a new machine
 
-void pend(std::uint8_t vector);
-// The highest pending vector above the processor's level; only when there is one. It is in service from here on.
-std::uint8_t take();
-bool end(std::uint8_t vector);          // true: its level line is still asserted, and the vector is pending again
+bool end(std::uint8_t vector);  // by the processor that has served it; true: its level line is still asserted, and the vector is pending again
 bool is_asserted(std::uint8_t vector);  // some line with this vector
-void route(std::uint8_t vector, bool enabled);
+void route(std::uint8_t vector, unsigned processor, bool enabled);
 
 unsigned add(bool level);
 void assign(unsigned line, std::uint8_t vector, bool level);
@@ -23,6 +22,6 @@ void set(unsigned line, bool asserted);
 unsigned add_messages(unsigned count);  // the machine's number of the first
 void assign_message(unsigned message, std::uint8_t vector);
 void send_message(unsigned message);  // lost while it has no vector
-void raise_message(std::uint8_t vector);
+void raise_message(std::uint8_t vector, unsigned processor);
 
 }  // namespace kdpc::live::lines

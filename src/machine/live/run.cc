@@ -1,100 +1,159 @@
 #include "machine/live/run.h"
 
-#include <time.h>
-
 #include <algorithm>
+#include <utility>
 
 #include "kernel/entry.h"
+#include "kernel/ipi.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
+#include "machine/live/apic.h"
 #include "machine/live/bus.h"
-#include "machine/live/fiber.h"
-#include "machine/live/lines.h"
-#include "machine/live/live_machine.h"
+#include "machine/live/calls.h"
+#include "machine/live/clock.h"
+#include "machine/live/facts.h"
+#include "machine/live/gate.h"
+#include "machine/live/idle.h"
+#include "machine/live/segments.h"
+#include "machine/live/slot.h"
 
 namespace kdpc::live::run {
 
 namespace {
 
-// How long the processor may run before the condition is asked again: a hundred times what the way to the host and back costs.
-constexpr std::uint64_t kSlice = 20'000;
+// How long the processors may run before the condition is asked again, if nothing worth asking about happens.
+constexpr std::uint64_t kFirstPatience = 50'000, kLastPatience = 1'000'000;
+// To ask costs the processors the time that they stand still: no more than an eighth of all.
+constexpr std::uint64_t kShare = 8;
 // Two full ticks with nothing but the clock: whatever a tick brings about has happened by the next one.
 constexpr std::uint64_t kQuietTime = 2 * kClockIncrementNanoseconds;
 
-std::optional<host::Outcome> the_end;
+std::atomic<bool> end_claimed{false}, end_known{false};
+std::optional<host::Outcome> the_end;  // by whoever claimed it, before it is known
+
+std::atomic<std::uint32_t> reasons{0};
+calls::Futex alarm{0};
+std::atomic<bool> host_sleeps{false};
 
 // The machine's time passes while there is one of these.
 class TimePasses {
  public:
-  TimePasses() {
-    state().origin = host_clock() - state().stopped_at;
-    state().time_passes = true;
-  }
-  ~TimePasses() {
-    state().stopped_at = Machine::now();
-    state().time_passes = false;
-  }
+  TimePasses() { clock::let_time_pass(); }
+  ~TimePasses() { clock::stop_time(); }
   TimePasses(const TimePasses&) = delete;
   TimePasses& operator=(const TimePasses&) = delete;
 };
 
-void sleep_until(std::uint64_t time) {
-  const std::uint64_t wake = state().origin + time;
-  const timespec when{static_cast<time_t>(wake / 1'000'000'000), static_cast<long>(wake % 1'000'000'000)};
-  ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr);
+// Everybody is idle, and nobody but their clocks will ever give them anything.
+class Quiet {
+ public:
+  bool has_lasted(std::uint64_t time) {
+    std::uint64_t work = 0;
+    for (unsigned number = 0; number < shared().processors; ++number) work += slot_of(number).work;
+    const bool quiet = is_now() && work == work_;
+    work_ = work;
+    since_ = quiet ? std::min(since_, time) : kForever;
+    return since_ <= time && time - since_ >= kQuietTime;
+  }
+
+ private:
+  static bool is_now() {
+    if (!idle::is_everybody() || !bus::is_quiet()) return false;
+    for (unsigned number = 0; number < shared().processors; ++number)
+      if (slot_of(number).pending_levels != 0 || !scheduler::is_at_rest(processor(number))) return false;
+    return true;
+  }
+
+  std::uint64_t since_ = kForever, work_ = 0;
+};
+
+// What the kernel has asked of "this processor" while the host was lent processor 0.
+void hand_over_requests() {
+  Slot& host = host_slot();
+  if (host.requests == 0) return;
+  std::uint32_t asked = 0;
+  if ((host.requests & kDispatchRequest) != 0) asked |= kIpiDispatch;
+  if ((host.requests & kApcRequest) != 0) asked |= kIpiApc;
+  host.requests = 0;
+  __atomic_or_fetch(&processor(0).ipi_requests, asked, __ATOMIC_RELEASE);
+  apic::pend(slot_of(0), entry::kIpiVector);
 }
 
-// The idle processor has nothing to do, and nobody but its own clock will ever give it anything.
-bool is_quiet() { return scheduler::is_at_rest(*state().processor) && bus::is_quiet(); }
+void sleep_until(std::uint64_t time) {
+  const std::uint32_t seen = alarm;
+  host_sleeps = true;
+  const std::uint64_t now = clock::now();
+  if (reasons == 0 && now < time) calls::wait(alarm, seen, std::min<std::uint64_t>(time - now, 1'000'000'000));
+  host_sleeps = false;
+}
+
+// With the gate open. `earliest`: before that only what cannot wait ends the wait.
+void wait(std::uint64_t earliest, std::uint64_t latest) {
+  constexpr std::uint32_t kUrgent = kEnd | kMakeRoom, kWorthAsking = kAllIdle | kThreadEnded;
+  bool worth_asking = false;
+  for (;;) {
+    const std::uint32_t why = reasons.exchange(0);
+    worth_asking = worth_asking || (why & kWorthAsking) != 0;
+    const std::uint64_t time = clock::now();
+    if ((why & kUrgent) != 0 || has_ended() || time >= latest || (worth_asking && time >= earliest)) return;
+    const std::uint64_t due = bus::due();
+    if (due <= time) {
+      bus::advance(time);
+      continue;
+    }
+    sleep_until(std::min({latest, due, worth_asking ? earliest : kForever}));
+  }
+}
 
 }  // namespace
 
-std::uint64_t host_clock() {
-  timespec time{};
-  ::clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
-}
-
 host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
-  State& all = state();
+  segments::set_gs(reinterpret_cast<std::uintptr_t>(&host_slot()));
   const TimePasses time_passes;
-  const std::uint64_t start = Machine::now();
+  const std::uint64_t start = clock::now();
   const std::uint64_t deadline = limit > kForever - start ? kForever : start + limit;
-  std::uint64_t quiet_since = kForever;
+  std::uint64_t patience = kFirstPatience, closing = start;
+  Quiet quiet;
   for (;;) {
-    if (the_end) return *the_end;
+    facts::drain();
+    if (has_ended()) return *the_end;
     if (condition && condition()) return {host::Ended::ConditionMet, {}, {}};
-    const std::uint64_t time = Machine::now();
-    if (time >= deadline) return {host::Ended::TimeLimit, {}, {}};
-    bus::advance(time);
-    if (time >= all.clock) {
-      all.clock = kForever;
-      lines::pend(entry::kClockVector);
-    }
-    if (all.departure == Departure::Idle && !has_deliverable()) {
-      quiet_since = is_quiet() ? std::min(quiet_since, time) : kForever;
-      if (condition && quiet_since <= time && time - quiet_since >= kQuietTime)
-        return {host::Ended::Quiescent,
-                "nothing will ever happen again: the processor is idle, no DPC is queued, no timer is set, no device has anything to do, and no "
-                "thread is ready.",
-                {}};
-      sleep_until(std::min({all.clock, bus::due(), deadline}));
-      continue;
-    }
-    all.leave_at = std::min({time + kSlice, bus::due(), deadline});
-    all.windows_left = 0;
-    fiber::enter();
+    if (clock::now() >= deadline) return {host::Ended::TimeLimit, {}, {}};
+    if (condition && quiet.has_lasted(clock::now()))
+      return {host::Ended::Quiescent,
+              "nothing will ever happen again: every processor is idle, no DPC is queued, no timer is set, no device has anything to do, and no "
+              "thread is ready.",
+              {}};
+    hand_over_requests();
+    gate::open();
+    const std::uint64_t opened = clock::now(), earliest = opened + (opened - closing) * kShare;
+    wait(earliest, condition ? std::min(deadline, std::max(earliest, opened + patience)) : deadline);
+    patience = std::min(patience * 2, kLastPatience);
+    closing = clock::now();
+    gate::close();
   }
 }
 
 void finish(host::Outcome outcome) {
-  if (outcome.report && !the_end) sys().bugcheck = *outcome.report;
-  if (!the_end) the_end = std::move(outcome);
-  state().leave_at = 0;
-  state().windows_left = 0;
+  if (end_claimed.exchange(true)) return;
+  if (outcome.report) sys().bugcheck = *outcome.report;
+  the_end = std::move(outcome);
+  end_known = true;
+  ask_host(kEnd);
 }
 
-const std::optional<host::Outcome>& ended() { return the_end; }
-void forget_end() { the_end.reset(); }
+bool has_ended() { return end_known; }
+
+void forget_end() {
+  the_end.reset();
+  end_claimed = end_known = false;
+  reasons = 0;
+}
+
+void ask_host(std::uint32_t why) {
+  reasons.fetch_or(why);
+  alarm.fetch_add(1);
+  if (host_sleeps.exchange(false)) calls::wake(alarm);
+}
 
 }  // namespace kdpc::live::run

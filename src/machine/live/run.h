@@ -1,4 +1,5 @@
-// The host's side of the live machine: it lets the processor run, asks the condition now and then, and sleeps while there is nothing to do.
+// The host's side of the live machine: it opens the gate, sleeps, and closes it again to ask its condition, when something has happened that is worth asking about
+// and else now and then.
 #pragma once
 #include <functional>
 #include <optional>
@@ -11,10 +12,15 @@ host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit);
 
 // The run is over, from any context. The first reason counts.
 void finish(host::Outcome outcome);
-const std::optional<host::Outcome>& ended();
+bool has_ended();
 void forget_end();
 
-// The host's clock, which knows nothing of the machine's standing still.
-std::uint64_t host_clock();
+// Why the host should wake; from any context.
+inline constexpr std::uint32_t kAllIdle = 1;
+inline constexpr std::uint32_t kThreadEnded = 2;
+inline constexpr std::uint32_t kEnd = 4;
+inline constexpr std::uint32_t kMakeRoom = 8;  // for facts
+inline constexpr std::uint32_t kBoards = 16;   // a board's next event has come nearer
+void ask_host(std::uint32_t reasons);
 
 }  // namespace kdpc::live::run

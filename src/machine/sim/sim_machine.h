@@ -17,6 +17,7 @@ class Machine {
     close_pages_at(level);
   }
   static void request_here(Requests requests) { current().requests |= requests; }
+  static Requests requests() { return current().requests; }
   static Requests take_requests() {
     Slot& slot = current();
     const Requests taken = slot.requests;

@@ -1,0 +1,61 @@
+#include "machine/live/delivery.h"
+
+#include <ucontext.h>
+
+#include <cerrno>
+
+#include "kernel/entry.h"
+#include "machine/live/apic.h"
+#include "machine/live/clock.h"
+#include "machine/live/gate.h"
+#include "machine/live/signals.h"
+
+namespace kdpc::live::delivery {
+
+void take_all(Irql before) {
+  for (;;) {
+    Slot& slot = here();
+    if (gate::is_closed()) gate::pass(slot, before);
+    if (const std::uint8_t vector = apic::take(slot, before); vector != 0) {
+      ++slot.taken;
+      if (vector != entry::kClockVector) ++slot.work;
+      set_irql(irql_of(vector));
+      entry::interrupt_from(before, vector);
+      set_irql(Irql::High);
+      continue;
+    }
+    set_irql(before);
+    if (!has_deliverable()) return;
+    set_irql(Irql::High);
+  }
+}
+
+void take_all_here() {
+  const Irql before = irql();
+  set_irql(Irql::High);
+  take_all(before);
+}
+
+void on_signal(int, siginfo_t*, void* context) {
+  Slot& slot = here();  // everything is blocked: this processor's until the mask is opened
+  slot.signalled.exchange(false);
+  clock::look(slot);
+  if (slot.attention != attention::kRunning) {
+    // Idle or frozen: it looks by itself when it goes on.
+    std::uint32_t blocked = attention::kBlocked;
+    if (slot.pending_levels != 0) slot.attention.compare_exchange_strong(blocked, attention::kPolling);
+    return;
+  }
+  const Irql before = irql();
+  if (!has_deliverable() && !gate::is_closed()) return;
+  const int error = errno;
+  set_irql(Irql::High);
+  signals::let_in();
+  take_all(before);
+  signals::block();  // until the host has taken its frame away: what comes now must not lie on top of it
+  errno = error;
+  // The thread may have been moved. What the host restores with the context must be this pthread's.
+  static_cast<ucontext_t*>(context)->uc_stack.ss_sp = reinterpret_cast<void*>(here().alternate_stack);
+}
+
+}  // namespace kdpc::live::delivery

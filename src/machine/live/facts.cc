@@ -1,0 +1,135 @@
+#include "machine/live/facts.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernel/system.h"
+#include "machine/live/arena.h"
+#include "machine/live/clock.h"
+#include "machine/live/delivery.h"
+#include "machine/live/lock.h"
+#include "machine/live/run.h"
+
+namespace kdpc::live {
+
+namespace {
+
+std::vector<EventSink*> sinks;
+
+// What host threads state while the machine runs.
+Lock lock;
+std::vector<Fact> from_outside;
+std::uint64_t lost_before = 0;  // by rooms that were emptied
+
+std::uint32_t thread_of(const Slot& slot) {
+  const Thread* thread = slot.processor->current_thread;
+  return thread == nullptr ? 0 : thread->id;
+}
+
+void hand_over(const Fact& fact) {
+  for (EventSink* sink : sinks) sink->event(fact.stamp, fact.event);
+}
+
+// What a fact points to is gone when the sinks see it.
+bool keep_text(Slot& slot, Event& event) {
+  auto* printed = std::get_if<DebugPrinted>(&event);
+  if (printed == nullptr) return true;
+  if (printed->length > arena::kTexts - slot.texts_used) return false;
+  char* kept = slot.texts + slot.texts_used;
+  std::memcpy(kept, printed->text, printed->length);
+  slot.texts_used += printed->length;
+  printed->text = kept;
+  return true;
+}
+
+void write_down(Slot& slot, Irql level, const Event& event) {
+  if (slot.facts_used == arena::kFacts) {
+    ++slot.facts_lost;
+    return;
+  }
+  Fact* fact = new (&slot.facts[slot.facts_used]) Fact{{clock::now(), slot.number, static_cast<std::uint8_t>(level), thread_of(slot)}, event};
+  if (!keep_text(slot, fact->event)) {
+    ++slot.facts_lost;
+    return;
+  }
+  if (++slot.facts_used == arena::kFacts / 2) run::ask_host(run::kMakeRoom);
+}
+
+}  // namespace
+
+void tell(const Event& event) {
+  if (!tls::on_processor()) {
+    tell_of(slot_of(0), event);
+    return;
+  }
+  const Irql level = irql();
+  set_irql(Irql::High);
+  while (here().facts_used == arena::kFacts && level < Irql::Synch) {
+    delivery::take_all(level);
+    run::ask_host(run::kMakeRoom);
+    calls::yield();
+    set_irql(Irql::High);
+  }
+  write_down(here(), level, event);
+  delivery::take_all(level);
+}
+
+void tell_of(const Slot& slot, const Event& event) {
+  if (!shared().observed) return;
+  if (tls::on_processor()) {
+    tell(event);
+    return;
+  }
+  const Fact fact{{clock::now(), slot.number, static_cast<std::uint8_t>(slot.irql), 0}, event};
+  if (!shared().time_passes) {
+    hand_over(fact);
+    return;
+  }
+  const Locked locked(lock);
+  from_outside.push_back(fact);
+}
+
+namespace facts {
+
+void drain() {
+  std::vector<Fact*> all;
+  std::vector<Fact> others;
+  {
+    const Locked locked(lock);
+    others.swap(from_outside);
+  }
+  for (Fact& fact : others) all.push_back(&fact);
+  for (unsigned number = 0; number < shared().processors; ++number)
+    for (std::uint32_t index = 0; index < slot_of(number).facts_used; ++index) all.push_back(&slot_of(number).facts[index]);
+  std::stable_sort(all.begin(), all.end(), [](const Fact* a, const Fact* b) { return a->stamp.time < b->stamp.time; });
+  for (const Fact* fact : all) hand_over(*fact);
+  for (unsigned number = 0; number < shared().processors; ++number) {
+    Slot& slot = slot_of(number);
+    slot.facts_used = slot.texts_used = 0;
+    lost_before += slot.facts_lost;
+    slot.facts_lost = 0;
+  }
+}
+
+std::uint64_t lost() { return lost_before; }
+
+void add(EventSink& sink) {
+  sinks.push_back(&sink);
+  shared().observed = true;
+}
+
+void remove(EventSink& sink) {
+  std::erase(sinks, &sink);
+  shared().observed = !sinks.empty();
+}
+
+void forget() {
+  sinks.clear();
+  from_outside.clear();
+  lost_before = 0;
+}
+
+}  // namespace facts
+}  // namespace kdpc::live
