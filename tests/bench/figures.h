@@ -1,7 +1,8 @@
-// What a benchmark program says: figures, each a median of ours, the median of a floor measured in the same run, their ratio and the goal for it.
+// What a benchmark program says: what it has measured, and which figures are to be made of that. tools/bench (./dev bench, kdpc bench) runs every
+// program several times, in rounds of all of them, so that a slow minute meets ours, the floors and the peers alike; takes medians; and judges.
 //
 // Absolute times differ by half between two minutes of a shared machine; ratios within one run do not. The benchmarks themselves are Google
-// Benchmark's: repetitions in random order, so that no slow minute meets only one of two.
+// Benchmark's.
 #pragma once
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -11,107 +12,124 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace kdpc::bench {
 
+// One measurement set against another. `against` is a result of the same program, or PROGRAM/RESULT of another one (floors/cache_line,
+// peer-asio/stream); best_peer/RESULT is the least that any peer has there.
 struct Figure {
   const char* id;
   const char* what;  // for the table
-  const char* ours;  // names of benchmarks
+  const char* ours;
   const char* against;
-  double goal;  // of ours / against
+  std::optional<double> goal = {};  // of ours / against; none: for information
   const char* unit = "ns";
   bool more_is_better = false;
+  const char* machine = nullptr;  // judged on this one only
 };
 
-// A benchmark whose result is not the time of its loop leaves it in this counter.
+// The least that something can cost, for the table of floors.
+struct Floor {
+  const char* result;
+  const char* what;
+};
+
+// Where a benchmark leaves its result when that is not the time of its loop. A benchmark with several results leaves each in a counter of its
+// name; they are then called BENCHMARK.COUNTER.
 inline constexpr const char* kResult = "result";
+
+// By percentile, of sorted values.
+inline double percentile(const std::vector<double>& sorted, double percent) {
+  const double place = percent / 100 * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(place);
+  const double above = sorted[std::min(below + 1, sorted.size() - 1)];
+  return sorted[below] + (place - static_cast<double>(below)) * (above - sorted[below]);
+}
 
 class Collector final : public benchmark::BenchmarkReporter {
  public:
   bool ReportContext(const Context&) override { return true; }
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& run : runs) {
+      const std::string& name = run.run_name.function_name;
       if (run.error_occurred) {
-        std::fprintf(stderr, "%s: %s\n", run.run_name.function_name.c_str(), run.error_message.c_str());
+        errors_[name] = run.error_message;
         continue;
       }
       if (run.run_type != Run::RT_Iteration) continue;
-      const auto counter = run.counters.find(kResult);
-      const double value =
-          counter != run.counters.end() ? double{counter->second} : run.real_accumulated_time * 1e9 / static_cast<double>(run.iterations);
-      values_[run.run_name.function_name].push_back(value);
+      if (run.counters.empty()) results_[name].push_back(run.real_accumulated_time * 1e9 / static_cast<double>(run.iterations));
+      for (const auto& [counter, value] : run.counters) results_[counter == kResult ? name : name + "." + counter].push_back(value);
     }
   }
-  // Sorted; empty: that benchmark has not run, or failed.
-  std::vector<double> of(const char* name) const {
-    const auto found = values_.find(name);
-    if (found == values_.end()) return {};
-    std::vector<double> values = found->second;
-    std::sort(values.begin(), values.end());
-    return values;
-  }
+  const std::map<std::string, std::vector<double>>& results() const { return results_; }
+  const std::map<std::string, std::string>& errors() const { return errors_; }
 
  private:
-  std::map<std::string, std::vector<double>> values_;
+  std::map<std::string, std::vector<double>> results_;
+  std::map<std::string, std::string> errors_;
 };
 
-inline double median(const std::vector<double>& sorted) { return (sorted[(sorted.size() - 1) / 2] + sorted[sorted.size() / 2]) / 2; }
-
-// Runs all benchmarks and writes the figures to standard output, as a table or, with --json, as a document. The exit code says only whether they
-// ran: whether a goal is met is for people to judge.
-inline int run(int argc, char** argv, const std::vector<Figure>& figures) {
-  const std::string machine = std::filesystem::path(argv[0]).extension().string().substr(1);
+struct Arguments {
   bool json = false;
-  std::vector<std::string> words = {argv[0], "--benchmark_repetitions=7", "--benchmark_min_time=0.05", "--benchmark_enable_random_interleaving=true"};
+  bool quick = false;  // only to see that everything runs
+  std::vector<std::string> words;
+};
+
+inline Arguments parse(int argc, char** argv) {
+  Arguments arguments;
+  arguments.words = {argv[0], "--benchmark_min_time=0.05"};
   for (int i = 1; i < argc; ++i) {
-    if (std::string_view(argv[i]) == "--json") {
-      json = true;
+    const std::string_view word = argv[i];
+    if (word == "--json") {
+      arguments.json = true;
+    } else if (word == "--quick") {
+      arguments.quick = true;
+      arguments.words.emplace_back("--benchmark_min_time=0.005");
     } else {
-      words.emplace_back(argv[i]);
+      arguments.words.emplace_back(word);
     }
   }
+  return arguments;
+}
+
+// Runs all registered benchmarks once and writes what they found to standard output, as lines or, with --json, as a document. `more` goes into the
+// document too. The exit code says only whether they ran.
+inline int run(Arguments arguments, const std::vector<Figure>& figures, const std::vector<Floor>& floors = {}, nlohmann::ordered_json more = {}) {
+  std::string machine = std::filesystem::path(arguments.words[0]).extension().string();
+  if (!machine.empty()) machine.erase(0, 1);
   std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
+  for (std::string& word : arguments.words) pointers.push_back(word.data());
   int count = static_cast<int>(pointers.size());
   benchmark::Initialize(&count, pointers.data());
   if (benchmark::ReportUnrecognizedArguments(count, pointers.data())) return 2;
-  Collector results;
-  benchmark::RunSpecifiedBenchmarks(&results);
+  Collector found;
+  benchmark::RunSpecifiedBenchmarks(&found);
 
-  nlohmann::ordered_json document = {{"figures", nlohmann::ordered_json::array()}};
-  bool complete = true;
+  if (!arguments.json) {
+    for (const auto& [name, values] : found.results()) fmt::print("{:<32} {:>14.2f}\n", name, values.front());
+    for (const auto& [name, error] : found.errors()) fmt::print("{:<32} {}\n", name, error);
+    return 0;
+  }
+  nlohmann::ordered_json document = {{"results", found.results()}, {"errors", found.errors()}, {"figures", nlohmann::json::array()}};
   for (const Figure& figure : figures) {
-    const std::vector<double> ours = results.of(figure.ours), against = results.of(figure.against);
-    if (ours.empty() || against.empty()) {
-      complete = false;
-      continue;
-    }
-    const double ratio = median(ours) / median(against);
-    const bool met = figure.more_is_better ? ratio >= figure.goal : ratio <= figure.goal;
-    document["figures"].push_back({{"id", machine + "." + figure.id},
+    if (figure.machine != nullptr && figure.machine != machine) continue;
+    document["figures"].push_back({{"id", machine.empty() ? figure.id : machine + "." + figure.id},
                                    {"machine", machine},
                                    {"what", figure.what},
                                    {"unit", figure.unit},
-                                   {"ours", median(ours)},
-                                   {"against", median(against)},
-                                   {"ratio", ratio},
-                                   {"goal", figure.goal},
-                                   {"met", met},
-                                   {"more_is_better", figure.more_is_better},
-                                   {"floor", figure.against},
-                                   {"repetitions", ours.size()},
-                                   {"least", ours.front()},
-                                   {"most", ours.back()}});
-    if (!json)
-      fmt::print("{:<28} {:>12.2f} {:>12.2f} {:>8.2f}  {} {:<6.2f} {:<4} {}, {}\n", machine + "." + figure.id, median(ours), median(against), ratio,
-                 figure.more_is_better ? ">=" : "<=", figure.goal, met ? "yes" : "no", figure.unit, figure.what);
+                                   {"ours", figure.ours},
+                                   {"against", figure.against},
+                                   {"goal", figure.goal ? nlohmann::ordered_json(*figure.goal) : nlohmann::ordered_json()},
+                                   {"more_is_better", figure.more_is_better}});
   }
-  if (json) fmt::print("{}\n", document.dump(2));
-  return complete ? 0 : 1;
+  for (const Floor& floor : floors) document["floors"].push_back({{"result", floor.result}, {"what", floor.what}});
+  if (!more.is_null()) document.update(more);
+  fmt::print("{}\n", document.dump(2));
+  return 0;
 }
 
 }  // namespace kdpc::bench

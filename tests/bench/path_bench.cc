@@ -1,9 +1,6 @@
 // The interrupt path of one processor in host time: changes of level, DPCs, and the way from an ISR to its DPC, against the least that such a
 // thing can cost.
-#include "figures.h"
-
 #include <wdm.h>
-#include <x86intrin.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,6 +12,7 @@
 #include "kernel/dpc.h"
 #include "kernel/interrupt.h"
 #include "machine/host.h"
+#include "stamps.h"
 #include "this_machine.h"
 
 namespace kdpc {
@@ -112,71 +110,46 @@ void insert_queued(benchmark::State& state) {
 
 // -- from the ISR to the DPC: by time stamps, whose own cost is taken off ----------------------------------------------------------------------
 
-std::uint64_t stamp() {
-  _mm_lfence();  // what came before has ended …
-  const std::uint64_t now = __rdtsc();
-  _mm_lfence();  // … and nothing of what follows has begun
-  return now;
-}
-
-// What a series of stamped passages took, in nanoseconds: the mean of the middle, less that of passages through nothing. Not the median, as
-// the counter of a virtual processor may move in steps of 10 ns; and not the mean of all, as the host's own interrupts are among them.
+// What a series of stamped passages took, in nanoseconds, less what passages through nothing take. The result is the mean of the middle: not the
+// median, as the counter of a virtual processor may move in steps of 10 ns; and not the mean of all, as the host's own interrupts are among them.
 class Passages {
  public:
   explicit Passages(benchmark::State& state) : state_(state) {
-    samples_.reserve(1 << 20);
     for (int i = 0; i < 10'000; ++i) {
-      began_ = stamp();
+      begin();
       end();
     }
     nothing_ = middle();
     samples_.clear();
-    first_ = stamp();
-    start_ = std::chrono::steady_clock::now();
   }
   ~Passages() {
-    const double nanoseconds = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start_).count();
-    const double per_tick = nanoseconds / static_cast<double>(stamp() - first_);
-    state_.counters[bench::kResult] = std::max(per_tick, (middle() - nothing_) * per_tick);
+    if (samples_.empty()) return;
+    const double tick = bench::nanoseconds_per_tick();
+    state_.counters[bench::kResult] = std::max(tick, (middle() - nothing_) * tick);
+    state_.counters["p99"] = std::max(tick, samples_.nanoseconds(99) - nothing_ * tick);
   }
   Passages(const Passages&) = delete;
   Passages& operator=(const Passages&) = delete;
-  void begin() { began_ = stamp(); }
-  void end() {
-    const std::uint64_t now = stamp();
-    if (samples_.size() < samples_.capacity()) samples_.push_back(static_cast<double>(now - began_));
-  }
+  void begin() { began_ = bench::stamp(); }
+  void end() { samples_.add(began_, bench::stamp()); }
 
  private:
-  double middle() {
-    if (samples_.empty()) return 0;
-    std::sort(samples_.begin(), samples_.end());
-    const auto tenth = static_cast<std::ptrdiff_t>(samples_.size() / 10);
-    return std::accumulate(samples_.begin() + tenth, samples_.end() - tenth, 0.0) /
-           static_cast<double>(samples_.size() - 2 * static_cast<std::size_t>(tenth));
+  double middle() const {
+    const std::vector<double> sorted = samples_.sorted();
+    const auto tenth = static_cast<std::ptrdiff_t>(sorted.size() / 10);
+    return std::accumulate(sorted.begin() + tenth, sorted.end() - tenth, 0.0) /
+           static_cast<double>(sorted.size() - 2 * static_cast<std::size_t>(tenth));
   }
 
   benchmark::State& state_;
-  std::vector<double> samples_;
+  bench::Samples samples_;
   double nothing_ = 0;
-  std::uint64_t began_ = 0, first_ = 0;
-  std::chrono::steady_clock::time_point start_;
+  std::uint64_t began_ = 0;
 };
 
 Passages* passages = nullptr;
 
 void KDPC_NTAPI end_of_passage(Dpc*, void*, void*, void*) { passages->end(); }
-DpcRoutine* volatile end_pointer = end_of_passage;
-
-void exchange_and_call_stamped(benchmark::State& state) {
-  Passages all(state);
-  passages = &all;
-  for (auto _ : state) {
-    all.begin();
-    benchmark::DoNotOptimize(__atomic_exchange_n(&claimed, 1, __ATOMIC_ACQ_REL));
-    end_pointer(nullptr, nullptr, nullptr, nullptr);
-  }
-}
 
 constexpr std::uint8_t kVector = 0x52;
 
@@ -210,7 +183,6 @@ void isr_to_dpc(benchmark::State& state) {
 BENCHMARK(stores_and_loads);
 BENCHMARK(exchange);
 BENCHMARK(exchange_and_call);
-BENCHMARK(exchange_and_call_stamped);
 BENCHMARK(raise_lower);
 BENCHMARK(wdk_raise_lower);
 BENCHMARK(insert_retire);
@@ -229,15 +201,41 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", why.c_str());
     return 69;
   }
-  const int status = kdpc::bench::run(argc, argv,
+  // The peers' floors are other ways to postpone a call; only the live machine is one.
+  const int status = kdpc::bench::run(kdpc::bench::parse(argc, argv),
                                       {
                                           {"raise_lower", "raise and lower", "raise_lower", "stores_and_loads", 2},
                                           {"raise_lower.wdk", "KeRaiseIrql and KeLowerIrql", "wdk_raise_lower", "raise_lower", 2},
                                           {"insert_retire", "insert a DPC and run it", "insert_retire", "exchange_and_call", 2},
+                                          {.id = "insert_retire.nt",
+                                           .what = "the same",
+                                           .ours = "insert_retire",
+                                           .against = "peer-nt_queue/same_core",
+                                           .goal = 0.6,
+                                           .machine = "live"},
+                                          {.id = "insert_retire.peer",
+                                           .what = "the same",
+                                           .ours = "insert_retire",
+                                           .against = "best_peer/same_core",
+                                           .goal = 0.75,
+                                           .machine = "live"},
                                           {"insert_retire.wdk", "KeInsertQueueDpc and the run", "wdk_insert_retire", "insert_retire", 2},
-                                          {"insert_retire_64", "the same, 64 at a time, each", "insert_retire_64", "exchange_and_call", 2},
+                                          {"insert_retire_64", "64 DPCs inserted, then run, each", "insert_retire_64", "exchange_and_call", 2},
+                                          {.id = "insert_retire_64.nt",
+                                           .what = "the same",
+                                           .ours = "insert_retire_64",
+                                           .against = "peer-nt_queue/same_core_64",
+                                           .goal = 0.6,
+                                           .machine = "live"},
+                                          {.id = "insert_retire_64.peer",
+                                           .what = "the same",
+                                           .ours = "insert_retire_64",
+                                           .against = "best_peer/same_core_64",
+                                           .goal = 0.75,
+                                           .machine = "live"},
                                           {"insert_queued", "insert a DPC that is queued", "insert_queued", "exchange", 2},
-                                          {"isr_to_dpc", "from the ISR's request to the DPC", "isr_to_dpc", "exchange_and_call_stamped", 9},
+                                          {"isr_to_dpc", "from the ISR's request to the DPC", "isr_to_dpc", "exchange_and_call", 8},
+                                          {"isr_to_dpc.p99", "the same, 99 of 100", "isr_to_dpc.p99", "isr_to_dpc", 2},
                                       });
   kdpc::machine.reset();
   return status;
