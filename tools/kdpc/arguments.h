@@ -30,9 +30,10 @@ struct ShowArguments {
 };
 
 struct Arguments {
-  enum class Verb : std::uint8_t { Run, Show } verb = Verb::Run;
+  enum class Verb : std::uint8_t { Run, Show, Bench } verb = Verb::Run;
   RunArguments run;
   ShowArguments show;
+  std::vector<std::string> bench;  // for whoever runs the benchmarks
   const std::string& scenario() const { return verb == Verb::Run ? run.scenario : show.scenario; }
 };
 
@@ -71,6 +72,14 @@ inline CLI::App& add_show(CLI::App& app, ShowArguments& show) {
   return verb;
 }
 
+inline CLI::App& add_bench(CLI::App& app) {
+  CLI::App& verb =
+      *app.add_subcommand("bench", "Runs the benchmarks: ours, the least that each can cost here, and what others have instead of a DPC");
+  verb.set_help_flag();  // --help is answered by the program that knows the options
+  verb.prefix_command();
+  return verb;
+}
+
 // What stands behind a view belongs to it: "irql", "1", "-v" is "irql 1 -v".
 inline bool sort_words(ShowArguments& show) {
   std::vector<std::string> views;
@@ -103,6 +112,7 @@ inline std::optional<ExitCode> parse(int argc, char** argv, Arguments& arguments
       "kdpc's own, 130 interrupted.");
   detail::add_run(app, arguments.run);
   CLI::App& show = detail::add_show(app, arguments.show);
+  CLI::App& bench = detail::add_bench(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -116,7 +126,7 @@ inline std::optional<ExitCode> parse(int argc, char** argv, Arguments& arguments
     } else if (first.starts_with('-')) {
       std::fprintf(stderr, "kdpc: there is no option '%s' before the command\n", first.c_str());
     } else if (first != "run" && first != "show") {
-      std::fprintf(stderr, "kdpc: there is no command '%s'; there are run and show\n", first.c_str());
+      std::fprintf(stderr, "kdpc: there is no command '%s'; there are run, show and bench\n", first.c_str());
     } else if (error.get_name() == "RequiredError") {
       std::fprintf(stderr, "kdpc: 'kdpc run' needs a scenario, kdpc run SCENARIO.toml\n");
     } else {
@@ -124,6 +134,10 @@ inline std::optional<ExitCode> parse(int argc, char** argv, Arguments& arguments
     }
     std::fprintf(stderr, "kdpc: 'kdpc %s--help' says what can be asked\n", first == "show" ? "show " : "run ");
     return ExitCode::BadInput;
+  }
+  if (bench.parsed()) {
+    arguments.verb = Arguments::Verb::Bench;
+    arguments.bench = bench.remaining();
   }
   if (!show.parsed()) return {};
   arguments.verb = Arguments::Verb::Show;

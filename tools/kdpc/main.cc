@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "tools/kdpc/bench.h"
 #include "tools/kdpc/run.h"
 #include "tools/kdpc/show.h"
 
@@ -39,8 +40,12 @@ int main(int argc, char** argv) {
   kdpc::tool::Arguments arguments;
   if (const auto ended = kdpc::tool::parse(argc, argv, arguments)) return static_cast<int>(*ended);
   try {
-    if (arguments.verb == kdpc::tool::Arguments::Verb::Show) return static_cast<int>(kdpc::tool::show(arguments.show));
-    return static_cast<int>(kdpc::tool::run(arguments.run));
+    using Verb = kdpc::tool::Arguments::Verb;
+    switch (arguments.verb) {
+      case Verb::Run: return static_cast<int>(kdpc::tool::run(arguments.run));
+      case Verb::Show: return static_cast<int>(kdpc::tool::show(arguments.show));
+      case Verb::Bench: return static_cast<int>(kdpc::tool::bench(arguments.bench));
+    }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "kdpc: simulator bug: %s\n", error.what());
     return static_cast<int>(ExitCode::SimulatorBug);
