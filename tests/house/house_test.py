@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The checks of this house are checked: each tool is copied into a small tree of its own and must object to what is wrong there."""
+import json
 import pathlib
 import shutil
 import subprocess
@@ -137,6 +138,139 @@ class Layers(Tree):
             with self.subTest(path=path, include=include):
                 self.assertEqual(self.check(path, include)[0], status)
                 (self.root / path).unlink()
+
+
+class Bench(Tree):
+    """Programs that have measured already: each answers round after round with the next of its values."""
+
+    PROGRAM = """#!/usr/bin/env python3
+import json, pathlib, sys
+runs = pathlib.Path(__file__ + ".runs")
+run = len(runs.read_text()) if runs.exists() else 0
+runs.write_text("x" * (run + 1))
+document = json.loads({document!r})
+document["results"] = {{name: [values[run % len(values)]] for name, values in document["results"].items()}}
+print(json.dumps(document))
+sys.exit({status})
+"""
+
+    def program(self, name, results, figures=(), errors=None, status=0, **more):
+        document = {"results": results, "errors": errors or {}, "figures": [self.figure(**figure) for figure in figures], **more}
+        path = f"out/libexec/kdpc-benchmarks/{name}"
+        self.write(path, self.PROGRAM.format(document=json.dumps(document), status=status))
+        (self.root / path).chmod(0o755)
+
+    @staticmethod
+    def figure(**given):
+        return {"machine": "live", "what": "a thing", "unit": "ns", "goal": None, "more_is_better": False, **given}
+
+    def peer(self, name, same_core, kind="peer", **more):
+        self.program(f"peer-{name}", {"same_core": [same_core], "latency.one_way_p50": [7000]},
+                     peer={"name": name.upper(), "kind": kind, "carries": f"what {name} carries"}, **more)
+
+    def bench(self, *arguments):
+        self.write("tools/bench", (ROOT / "tools/bench").read_text())
+        return subprocess.run([sys.executable, self.root / "tools/bench", self.root / "out", *arguments], capture_output=True, text=True, timeout=60)
+
+    def document(self, *arguments, status=0):
+        done = self.bench("--json", *arguments)
+        self.assertEqual(done.returncode, status, done.stderr)
+        document = json.loads(done.stdout)
+        return document, {figure["id"]: figure for figure in document["figures"]}
+
+    def judged(self, figure):
+        return tuple(figure[key] for key in ("ours", "against", "ratio", "goal", "met"))
+
+    def test_medians_of_rounds_are_set_against_each_other(self):
+        figures = [{"id": "live.a", "ours": "a", "against": "floor", "goal": 4}, {"id": "live.b", "ours": "a", "against": "floor", "goal": 3.9},
+                   {"id": "live.c", "ours": "a", "against": "floor", "goal": 3.9, "more_is_better": True}, {"id": "live.d", "ours": "a", "against": "floor"}]
+        self.program("x.live", {"a": [30, 10, 20], "floor": [5, 4, 100]}, figures)
+        document, by_id = self.document("--rounds", "3")
+        self.assertEqual(self.judged(by_id["live.a"]), (20, 5, 4, 4, True))
+        self.assertEqual(self.judged(by_id["live.b"]), (20, 5, 4, 3.9, False))
+        self.assertEqual(self.judged(by_id["live.c"]), (20, 5, 4, 3.9, True))
+        self.assertEqual(self.judged(by_id["live.d"]), (20, 5, 4, None, None))
+        self.assertEqual((by_id["live.a"]["repetitions"], by_id["live.a"]["least"], by_id["live.a"]["most"]), (3, 10, 30))
+        self.assertEqual(by_id["live.a"]["sentence"], "a thing: 20.00 ns, 4.00 times that of: floor; the goal is at most 4")
+        self.assertEqual((document["rounds"], document["failed"]), (3, []))
+
+    def test_seven_rounds_without_a_word(self):
+        self.program("x.live", {"a": [1]}, [{"id": "live.a", "ours": "a", "against": "a"}])
+        self.assertEqual(self.document()[1]["live.a"]["repetitions"], 7)
+        self.assertEqual(self.document("--quick")[1]["live.a"]["repetitions"], 1)
+
+    def test_the_best_peer_is_the_quickest_and_no_reference(self):
+        self.program("x.live", {"a": [30]}, [{"id": "live.a", "ours": "a", "against": "best_peer/same_core", "goal": 0.75},
+                                             {"id": "live.nt", "ours": "a", "against": "peer-nt/same_core", "goal": 0.6},
+                                             {"id": "live.floor", "ours": "a", "against": "floors/line"}])
+        self.program("floors", {"line": [15]}, floors=[{"result": "line", "what": "a line"}])
+        self.peer("slow", 60)
+        self.peer("quick", 40)
+        self.peer("nt", 10, kind="reference")
+        document, by_id = self.document("--rounds", "1")
+        self.assertEqual(self.judged(by_id["live.a"]), (30, 40, 0.75, 0.75, True))
+        self.assertEqual(by_id["live.a"]["floor"], "best peer: QUICK")
+        self.assertEqual(self.judged(by_id["live.nt"]), (30, 10, 3, 0.6, False))
+        self.assertEqual(self.judged(by_id["live.floor"]), (30, 15, 2, None, None))
+        self.assertEqual([(f["id"], f["value"]) for f in document["floors"]], [("floors/line", 15)])
+        self.assertEqual([(p["id"], p["same_core"], p["one_way_p50"], p["stream"]) for p in document["peers"] if p["kind"] != "ours"],
+                         [("nt", 10, 7000, None), ("quick", 40, 7000, None), ("slow", 60, 7000, None)])
+
+    def test_a_peer_that_is_not_there_is_skipped_with_a_sentence(self):
+        self.program("x.live", {"a": [30]}, [{"id": "live.a", "ours": "a", "against": "peer-gone/same_core", "goal": 1},
+                                             {"id": "live.b", "ours": "a", "against": "best_peer/same_core", "goal": 1}])
+        self.write("out/libexec/kdpc-benchmarks/absent.txt", "peer-gone libgone-dev\n")
+        self.peer("unstartable", 1, status=127)
+        self.peer("poor", 40, errors={"stream": "it has no rings"})
+        document, by_id = self.document("--rounds", "2")
+        self.assertEqual(self.judged(by_id["live.a"]), (None, None, None, 1, None))
+        self.assertIn("libgone-dev was not installed", by_id["live.a"]["absent"])
+        self.assertEqual(by_id["live.b"]["against"], 40)
+        rows = {peer["id"]: peer for peer in document["peers"]}
+        self.assertIn("libgone-dev", rows["gone"]["absent"])
+        self.assertIn("cannot be started", rows["unstartable"]["absent"])
+        self.assertEqual(rows["poor"]["errors"], {"stream": "it has no rings"})
+
+    def test_what_is_ours_must_run(self):
+        self.program("x.live", {"a": [30]}, [{"id": "live.b", "ours": "b", "against": "a"}], errors={"b": "it broke"})
+        self.program("y.live", {"a": [1]}, [{"id": "live.y", "ours": "a", "against": "a"}], status=3)
+        document, by_id = self.document(status=1)
+        self.assertEqual(document["failed"], ["y.live (exit 3)", "x.live/b (it broke)"])
+        self.assertEqual(by_id["live.b"]["absent"], "x.live/b: it broke")
+
+    def test_no_programs_is_a_thing_this_system_lacks(self):
+        done = self.bench()
+        self.assertEqual((done.returncode, done.stdout), (69, ""))
+        self.assertIn("the target 'benchmarks' makes them", done.stderr)
+
+    def test_the_tables(self):
+        self.program("path_bench.live", {"insert_retire": [20.5], "floor": [10], "big": [123456.7]},
+                     [{"id": "live.a", "ours": "insert_retire", "against": "floor", "goal": 2}, {"id": "live.b", "ours": "big", "against": "floor"},
+                      {"id": "live.c", "ours": "none", "against": "floor", "goal": 1}])
+        self.peer("uv", 41)
+        lines = self.bench("--rounds", "1").stdout.splitlines()
+        for line in (
+            "live.a                               20.50         10.00     2.05  <= 2     no   ns   a thing, floor",
+            "live.b                             123,457         10.00 12345.67                ns   a thing, floor",
+            "live.c                              absent  a thing: path_bench.live/none: was not measured",
+            "kdpc, live                                 20.50           -           -           -           -           -",
+            "UV                                         41.00           -           -      7000.0           -           -",
+            "UV                                          0.50           -           -           -           -           -",
+            "UV: what uv carries",
+        ):
+            self.assertIn(line, lines)
+
+    def test_the_page_gets_the_tables_and_keeps_the_rest(self):
+        self.program("x.live", {"a": [1]}, [{"id": "live.a", "ours": "a", "against": "a"}])
+        self.assertNotEqual(self.bench("--docs", "--quick").returncode, 0)
+        begin, end = "<!-- ./dev bench --docs writes from here -->", "<!-- to here -->"
+        self.write("docs/performance.md", f"Before.\n\n{begin}\nold\n{end}\n\nAfter.\n")
+        for _ in range(2):
+            self.assertEqual(self.bench("--docs", "--quick").returncode, 0)
+            page = (self.root / "docs/performance.md").read_text()
+            self.assertTrue(page.startswith(f"Before.\n\n{begin}\n```\nfigure ") and page.endswith(f"\n```\n{end}\n\nAfter.\n"), page)
+            self.assertNotIn("old", page)
+            self.assertEqual(page.count("live.a "), 1)
 
 
 unittest.main()
