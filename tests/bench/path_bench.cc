@@ -191,6 +191,24 @@ BENCHMARK(insert_retire_64);
 BENCHMARK(insert_queued);
 BENCHMARK(isr_to_dpc);
 
+std::vector<bench::Figure> figures() {
+  // The peers postpone calls in real time, which of our machines only the live one does.
+  return {
+      {"raise_lower", "raise and lower", "raise_lower", "stores_and_loads", 2},
+      {"raise_lower.wdk", "KeRaiseIrql and KeLowerIrql", "wdk_raise_lower", "raise_lower", 2},
+      {"insert_retire", "insert a DPC and run it", "insert_retire", "exchange_and_call", 2},
+      bench::on_live({"insert_retire.nt", "insert a DPC and run it", "insert_retire", "peer-nt_queue/same_core", 0.6}),
+      bench::on_live({"insert_retire.peer", "insert a DPC and run it", "insert_retire", "best_peer/same_core", 0.75}),
+      {"insert_retire.wdk", "KeInsertQueueDpc and the run", "wdk_insert_retire", "insert_retire", 2},
+      {"insert_retire_64", "64 DPCs inserted, then run, each", "insert_retire_64", "exchange_and_call", 2},
+      bench::on_live({"insert_retire_64.nt", "64 DPCs inserted, then run, each", "insert_retire_64", "peer-nt_queue/same_core_64", 0.6}),
+      bench::on_live({"insert_retire_64.peer", "64 DPCs inserted, then run, each", "insert_retire_64", "best_peer/same_core_64", 0.75}),
+      {"insert_queued", "insert a DPC that is queued", "insert_queued", "exchange", 2},
+      {"isr_to_dpc", "from the ISR's request to the DPC", "isr_to_dpc", "exchange_and_call", 8},
+      {"isr_to_dpc.p99", "from there to there, 99 of 100", "isr_to_dpc.p99", "isr_to_dpc", 2},
+  };
+}
+
 }  // namespace
 }  // namespace kdpc
 
@@ -201,42 +219,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", why.c_str());
     return 69;
   }
-  // The peers' floors are other ways to postpone a call; only the live machine is one.
-  const int status = kdpc::bench::run(kdpc::bench::parse(argc, argv),
-                                      {
-                                          {"raise_lower", "raise and lower", "raise_lower", "stores_and_loads", 2},
-                                          {"raise_lower.wdk", "KeRaiseIrql and KeLowerIrql", "wdk_raise_lower", "raise_lower", 2},
-                                          {"insert_retire", "insert a DPC and run it", "insert_retire", "exchange_and_call", 2},
-                                          {.id = "insert_retire.nt",
-                                           .what = "the same",
-                                           .ours = "insert_retire",
-                                           .against = "peer-nt_queue/same_core",
-                                           .goal = 0.6,
-                                           .machine = "live"},
-                                          {.id = "insert_retire.peer",
-                                           .what = "the same",
-                                           .ours = "insert_retire",
-                                           .against = "best_peer/same_core",
-                                           .goal = 0.75,
-                                           .machine = "live"},
-                                          {"insert_retire.wdk", "KeInsertQueueDpc and the run", "wdk_insert_retire", "insert_retire", 2},
-                                          {"insert_retire_64", "64 DPCs inserted, then run, each", "insert_retire_64", "exchange_and_call", 2},
-                                          {.id = "insert_retire_64.nt",
-                                           .what = "the same",
-                                           .ours = "insert_retire_64",
-                                           .against = "peer-nt_queue/same_core_64",
-                                           .goal = 0.6,
-                                           .machine = "live"},
-                                          {.id = "insert_retire_64.peer",
-                                           .what = "the same",
-                                           .ours = "insert_retire_64",
-                                           .against = "best_peer/same_core_64",
-                                           .goal = 0.75,
-                                           .machine = "live"},
-                                          {"insert_queued", "insert a DPC that is queued", "insert_queued", "exchange", 2},
-                                          {"isr_to_dpc", "from the ISR's request to the DPC", "isr_to_dpc", "exchange_and_call", 8},
-                                          {"isr_to_dpc.p99", "the same, 99 of 100", "isr_to_dpc.p99", "isr_to_dpc", 2},
-                                      });
+  const int status = kdpc::bench::run(kdpc::bench::parse(argc, argv), kdpc::figures());
   kdpc::machine.reset();
   return status;
 }
