@@ -103,7 +103,7 @@ inline Arguments parse(int argc, char** argv) {
 
 // Runs all registered benchmarks once and writes what they found to standard output, as lines or, with --json, as a document. `more` goes into the
 // document too. The exit code says only whether they ran.
-inline int run(Arguments arguments, const std::vector<Figure>& figures, const std::vector<Floor>& floors = {}, nlohmann::ordered_json more = {}) {
+inline int run(Arguments arguments, const std::vector<Figure>& figures, const std::vector<Floor>& floors, nlohmann::ordered_json more = {}) {
   std::string machine = std::filesystem::path(arguments.words[0]).extension().string();
   if (!machine.empty()) machine.erase(0, 1);
   std::vector<char*> pointers;
@@ -135,6 +135,10 @@ inline int run(Arguments arguments, const std::vector<Figure>& figures, const st
   if (!more.is_null()) document.update(more);
   fmt::print("{}\n", document.dump(2));
   return 0;
+}
+
+inline int run(int argc, char** argv, const std::vector<Figure>& figures, const std::vector<Floor>& floors = {}) {
+  return run(parse(argc, argv), figures, floors);
 }
 
 }  // namespace kdpc::bench

@@ -219,7 +219,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", why.c_str());
     return 69;
   }
-  const int status = kdpc::bench::run(kdpc::bench::parse(argc, argv), kdpc::figures());
+  const int status = kdpc::bench::run(argc, argv, kdpc::figures());
   kdpc::machine.reset();
   return status;
 }

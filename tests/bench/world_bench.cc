@@ -160,7 +160,7 @@ BENCHMARK(copy_large);
 
 int main(int argc, char** argv) {
   return kdpc::bench::run(
-      kdpc::bench::parse(argc, argv),
+      argc, argv,
       {
           {"events", "events a second, logged and hashed", "events_recorded", "copies_of_events", 0.01, "1/s", true},
           {"events.checked", "events a second, the rule checks listening too", "events_checked", "events_recorded", 0.7, "1/s", true},
