@@ -3,6 +3,7 @@
 #include "figures.h"
 
 #include <algorithm>
+#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -102,11 +103,30 @@ class Crowd {
   std::uint64_t soonest_, range_;
 };
 
+// The result is this thread's own time: a loop of a second would otherwise be charged for everybody else's use of the processor.
+class OwnTime {
+ public:
+  explicit OwnTime(benchmark::State& state) : state_(state), start_(now()) {}
+  ~OwnTime() { state_.counters[bench::kResult] = (now() - start_) / static_cast<double>(state_.iterations()); }
+  OwnTime(const OwnTime&) = delete;
+  OwnTime& operator=(const OwnTime&) = delete;
+
+ private:
+  static double now() {
+    std::timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
+  }
+  benchmark::State& state_;
+  double start_;
+};
+
 // Time-outs: set for half a minute to one and a half, cancelled long before, 256 in each millisecond.
 template <class Table, std::size_t count>
 void set_anew(benchmark::State& state) {
   static Crowd<Table> crowd(count, 30 * kSecond, 90 * kSecond);
   constexpr std::size_t kSetInATick = 4'000;
+  const OwnTime time(state);
   while (state.KeepRunningBatch(kSetInATick)) {
     for (std::size_t each = 0; each < kSetInATick; ++each) crowd.set_anew();
     benchmark::DoNotOptimize(crowd.tick());
@@ -118,6 +138,7 @@ template <class Table, std::size_t count>
 void expire(benchmark::State& state) {
   static Crowd<Table> crowd(count, kSecond / 1000, 10 * kSecond);
   std::size_t expired = 0;
+  const OwnTime time(state);
   for (auto _ : state) {
     while (expired == 0) expired = crowd.tick();
     --expired;
@@ -167,7 +188,7 @@ int main(int argc, char** argv) {
                               {"timer.expire.10k", "expire a timer and set it, 10,000 set", "expire_10k", "expire_1k", 8},
                               {"timer.expire.100k", "the same, 100,000 set", "expire_100k", "expire_1k", 8},
                               {"timer.expire.1m", "the same, a million set", "expire_1m", "expire_1k", 8},
-                              {"timer.expire.1k.hands", "1,000 set, against 256 sorted lists", "expire_1k", "hands_expire_1k", 2},
+                              {"timer.expire.1k.hands", "1,000 set, against 256 sorted lists", "expire_1k", "hands_expire_1k", 3},
                               {"timer.expire.100k.hands", "100,000 set, against 256 sorted lists", "expire_100k", "hands_expire_100k", 0.02},
                           });
 }
