@@ -195,26 +195,26 @@ TEST(TimerWheel, IsASortedListWhateverIsDone) {
   for (const std::size_t timers : {4, 40, 400, 2000})
     for (unsigned seed = 1; seed <= 4; ++seed) {
       Pair pair(seed, timers, seed % 2 == 0 ? 0 : (std::uint64_t{1} << 40) - kSecond);
-      do_anything(pair, 40'000);
+      do_anything(pair, 20'000);
       ASSERT_FALSE(HasFatalFailure()) << timers << " timers, seed " << seed;
       expired += pair.expired();
       expired_late += pair.expired_late();
     }
-  EXPECT_GT(expired, 50'000u);
-  EXPECT_GT(expired_late, 10'000u);
+  EXPECT_GT(expired, 20'000u);
+  EXPECT_GT(expired_late, 5'000u);
 }
 
 // What drivers do: time-outs that are set for a while and cancelled, and periods.
 TEST(TimerWheel, IsASortedListForTimeOutsAndPeriods) {
   RULE("TIM-12");
   Pair pair(7, 3000, 123'456'789);
-  for (unsigned tick = 0; tick < 20'000 && !HasFatalFailure(); ++tick) {
+  for (unsigned tick = 0; tick < 8'000 && !HasFatalFailure(); ++tick) {
     for (unsigned each = 0; each < 10; ++each)
       pair.toggle(pair.any(), pair.now() + kSecond * (1 + pair.below(3)) + pair.below(2) * pair.below(kSecond));
     pair.expire(kClockIncrement, 80);
     if (tick % 1000 == 0) pair.compare_all();
   }
-  EXPECT_GT(pair.expired(), 20'000u);
+  EXPECT_GT(pair.expired(), 8'000u);
 }
 
 // Set hours before, minutes before … and at the last moment; some while they wait above, some when others have been handed down already.
