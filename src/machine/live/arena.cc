@@ -87,6 +87,18 @@ bool is_mapped() { return mapped != 0; }
 Bounds isr_stack(unsigned processor) { return stack_at(2 * processor); }
 Bounds dpc_stack(unsigned processor) { return stack_at(2 * processor + 1); }
 
+Overflow overflow_at(std::uintptr_t address) {
+  if (address < kStacksBegin || address >= kMemory || is_on_stack(address)) return {false, StackKind::Thread};
+  const std::uintptr_t index = (address - kStacksBegin) / kStackPitch;
+  if (index >= 2 * shared().processors) return {true, StackKind::Thread};
+  return {true, index % 2 == 0 ? StackKind::Isr : StackKind::Dpc};
+}
+
+bool is_on_stack(std::uintptr_t address) {
+  return address >= kStacksBegin && address < kMemory && (address - kStacksBegin) % kStackPitch >= kPage &&
+         (address - kStacksBegin) / kStackPitch < opened;
+}
+
 Bounds take_stack() {
   const Locked locked(lock);
   Bounds stack{free_stacks, free_stacks + kStackSize};

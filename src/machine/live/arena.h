@@ -23,6 +23,14 @@ struct Bounds {
 Bounds isr_stack(unsigned processor);
 Bounds dpc_stack(unsigned processor);
 
+// The address lies in the page below a stack, and of which kind that is.
+struct Overflow {
+  bool happened;
+  StackKind kind;
+};
+Overflow overflow_at(std::uintptr_t address);
+bool is_on_stack(std::uintptr_t address);
+
 // A thread's stack; low 0: all are taken.
 Bounds take_stack();
 void give_stack(std::uintptr_t low);

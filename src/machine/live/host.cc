@@ -16,6 +16,7 @@
 #include "machine/live/segments.h"
 #include "machine/live/signals.h"
 #include "machine/live/tls.h"
+#include "machine/live/traps.h"
 
 #include <unistd.h>
 
@@ -64,6 +65,7 @@ void tell_debuggers() {
 
 void forget_everything() {
   tls::close();
+  traps::uninstall();
   signals::uninstall();
   run::forget_end();
   bus::forget();
@@ -106,6 +108,7 @@ Result<void> create(const Config& config) {
   for (unsigned number = 0; number < config.processors; ++number) prepare(slot_of(number), number, system->processors[number]);
   prepare_host(system->processors[0]);
   signals::install();
+  traps::install();
   tls::open();
   boot({.processors = config.processors,
         .options = config.options,

@@ -1,9 +1,8 @@
 #include "machine/live/live_machine.h"
 
-#include <unwind.h>
-
 #include "kernel/bugcheck.h"
 #include "kernel/entry.h"
+#include "machine/frames.h"
 #include "machine/live/apic.h"
 #include "machine/live/arena.h"
 #include "machine/live/calls.h"
@@ -20,19 +19,6 @@ namespace {
 
 // Who is waited for may need the host's processor that this one spins on.
 constexpr std::uint32_t kSpinsPerLook = 64, kLooksPerYield = 16;
-
-struct Frames {
-  std::uintptr_t* addresses;
-  unsigned count;
-};
-
-_Unwind_Reason_Code collect(_Unwind_Context* context, void* argument) {
-  auto& frames = *static_cast<Frames*>(argument);
-  const std::uintptr_t instruction = _Unwind_GetIP(context);
-  if (instruction == 0) return _URC_END_OF_STACK;
-  frames.addresses[frames.count++] = instruction;
-  return frames.count == kMaxFrames - 1 ? _URC_END_OF_STACK : _URC_NO_REASON;
-}
 
 }  // namespace
 
@@ -122,9 +108,7 @@ void Machine::edge() { shared().edge_budget = std::int64_t{1} << 62; }
 
 void Machine::stop(const BugcheckReport& report) {
   BugcheckReport complete = report;
-  Frames frames{complete.frames, 0};
-  _Unwind_Backtrace(collect, &frames);
-  complete.frames[frames.count] = 0;
+  frames::fill(complete.frames);
   run::finish({host::Ended::Bugcheck, {}, complete});
   processors::end_here();
 }

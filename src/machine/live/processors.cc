@@ -15,6 +15,7 @@
 #include "machine/live/segments.h"
 #include "machine/live/signals.h"
 #include "machine/live/tls.h"
+#include "machine/live/traps.h"
 
 namespace kdpc::live::processors {
 
@@ -51,6 +52,7 @@ void settle_in(Slot& slot) {
   slot.home_low = reinterpret_cast<std::uintptr_t>(low);
   slot.home_high = slot.home_low + size;
   slot.home_fs = segments::fs();
+  traps::give_stack(slot);
   slot.tid = static_cast<std::uint32_t>(::gettid());
   clock::make_timer(slot);
   segments::set_gs(reinterpret_cast<std::uintptr_t>(&slot));
@@ -82,6 +84,7 @@ void* life(void* argument) {
     }
   }
   clock::delete_timer(slot);
+  traps::take_stack(slot);
   tls::set_on_processor(false);
   return nullptr;
 }

@@ -13,9 +13,14 @@ namespace {
 constexpr std::size_t kMaskSize = 8;  // the host kernel's sigset_t
 
 constexpr std::uint64_t bit_of(int number) { return std::uint64_t{1} << (number - 1); }
-// Faults are never blocked: the host would end the process.
-constexpr std::uint64_t kFaults =
-    bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGILL) | bit_of(SIGFPE) | bit_of(SIGTRAP) | bit_of(SIGABRT) | bit_of(SIGSYS);
+// Faults are never blocked: the host would end the process. The handler may be what a stack has no room for.
+constexpr int kFaultNumbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
+constexpr std::uint64_t faults() {
+  std::uint64_t mask = 0;
+  for (const int number : kFaultNumbers) mask |= bit_of(number);
+  return mask;
+}
+constexpr std::uint64_t kFaults = faults();
 constexpr std::uint64_t kAll = ~kFaults, kAllButInterrupts = kAll & ~bit_of(kInterrupt);
 
 struct sigaction before_us;
@@ -31,6 +36,7 @@ void install() {
   action.sa_sigaction = delivery::on_signal;
   action.sa_flags = SA_SIGINFO | SA_RESTART;
   ::sigfillset(&action.sa_mask);
+  for (const int fault : kFaultNumbers) ::sigdelset(&action.sa_mask, fault);
   ::sigaction(kInterrupt, &action, &before_us);
 }
 

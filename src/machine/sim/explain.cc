@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <unwind.h>
 
 #include <iterator>
 
@@ -16,26 +15,6 @@
 namespace kdpc::sim::explain {
 
 namespace {
-
-struct Collection {
-  std::uintptr_t* frames;
-  unsigned count;
-  std::uintptr_t from;  // skip what lies above this instruction; 0: skip nothing
-};
-
-_Unwind_Reason_Code collect(_Unwind_Context* context, void* argument) {
-  auto& collection = *static_cast<Collection*>(argument);
-  const std::uintptr_t instruction = _Unwind_GetIP(context);
-  if (instruction == 0) return _URC_END_OF_STACK;
-  if (collection.from != 0 && instruction == collection.from) collection.from = 0;
-  if (collection.from == 0) collection.frames[collection.count++] = instruction;
-  return collection.count == kMaxFrames - 1 ? _URC_END_OF_STACK : _URC_NO_REASON;
-}
-
-bool is_code(std::uintptr_t address) {
-  Dl_info info{};
-  return ::dladdr(reinterpret_cast<void*>(address), &info) != 0;
-}
 
 const char* verb_of(Doing doing) {
   switch (doing) {
@@ -100,29 +79,6 @@ std::string wanted_text(const Thread& thread) {
 }
 
 }  // namespace
-
-void fill_frames(std::uintptr_t* frames) {
-  Collection collection{frames, 0, 0};
-  _Unwind_Backtrace(collect, &collection);
-  frames[collection.count] = 0;
-}
-
-// Frames are return addresses, each behind the code it stands for: so is the instruction that faulted, which may be the first of its function.
-void fill_frames_of_signal(std::uintptr_t* frames, std::uintptr_t instruction, std::uintptr_t frame, std::uintptr_t stack_pointer) {
-  if (is_code(instruction)) {
-    Collection collection{frames, 0, instruction};
-    _Unwind_Backtrace(collect, &collection);
-    frames[collection.count] = 0;
-    if (frames[0] == instruction) ++frames[0];
-    if (collection.count > 1) return;
-  }
-  unsigned count = 0;
-  if (instruction != 0) frames[count++] = instruction + 1;
-  // A call to nowhere leaves only its return address.
-  if (!is_code(instruction) && world::is_on_stack(stack_pointer)) frames[count++] = *reinterpret_cast<const std::uintptr_t*>(stack_pointer);
-  count += fiber::walk(frame, frames + count, kMaxFrames - 1 - count);
-  frames[count] = 0;
-}
 
 std::string place(std::uintptr_t address) {
   Dl_info info{};

@@ -7,11 +7,6 @@
 
 namespace kdpc::sim::explain {
 
-// Return addresses of the running code, innermost first; 0 ends. `frames` has kMaxFrames places.
-void fill_frames(std::uintptr_t* frames);
-// The same for code that a signal has stopped: by unwinding from the handler, or by frame pointers where that fails.
-void fill_frames_of_signal(std::uintptr_t* frames, std::uintptr_t instruction, std::uintptr_t frame, std::uintptr_t stack_pointer);
-
 // image+0x1c0, with the nearest exported name if there is one: the same in every run.
 std::string place(std::uintptr_t address);
 // p1 in thread 7 "worker" at DISPATCH_LEVEL …, then the frames, one a line.

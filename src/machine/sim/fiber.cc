@@ -5,6 +5,7 @@
 #include "base/invariant.h"
 #include "kernel/entry.h"
 #include "kernel/thread.h"
+#include "machine/frames.h"
 #include "machine/sanitizer.h"
 #include "machine/sim/world.h"
 #include "machine/stack_switch.h"
@@ -89,17 +90,6 @@ void abandon() {
   __builtin_unreachable();
 }
 
-KDPC_NO_ASAN unsigned walk(std::uintptr_t frame, std::uintptr_t* frames, unsigned room) {
-  unsigned count = 0;
-  while (count < room && frame % alignof(std::uintptr_t) == 0 && world::is_on_stack(frame) && world::is_on_stack(frame + sizeof(std::uintptr_t))) {
-    const auto* link = reinterpret_cast<const std::uintptr_t*>(frame);
-    if (link[1] == 0) break;
-    frames[count++] = link[1];
-    // Callers lie higher: on the same stack, or on one further out (the layout sees to that).
-    if (link[0] <= frame) break;
-    frame = link[0];
-  }
-  return count;
-}
+unsigned walk(std::uintptr_t frame, std::uintptr_t* frames, unsigned room) { return frames::walk(frame, frames, room, world::is_on_stack); }
 
 }  // namespace kdpc::sim::fiber

@@ -4,8 +4,8 @@
 #include "kernel/bugcheck.h"
 #include "kernel/entry.h"
 #include "kernel/system.h"
+#include "machine/frames.h"
 #include "machine/sim/controller.h"
-#include "machine/sim/explain.h"
 #include "machine/sim/fiber.h"
 #include "machine/sim/run.h"
 #include "machine/sim/world.h"
@@ -173,7 +173,7 @@ void Machine::stall(std::uint64_t nanoseconds) {
 void Machine::stop(const BugcheckReport& report) {
   KDPC_INVARIANT("K.SIM-7", fixed().inside);
   BugcheckReport complete = report;
-  explain::fill_frames(complete.frames);
+  frames::fill(complete.frames);
   run::finish({host::Ended::Bugcheck, {}, complete});
   fiber::abandon();
 }

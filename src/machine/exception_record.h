@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <cstring>
 
-#include "machine/sim/state.h"
+#include "machine/world_header.h"
 
-namespace kdpc::sim {
+namespace kdpc {
 
 struct ExceptionRecord {
   std::uint32_t code;  // NTSTATUS
@@ -38,10 +38,11 @@ struct LastException {
   ExceptionRecord exception;
   alignas(16) ContextRecord context;
 };
-inline constexpr std::size_t kLastExceptionOffset = 2048;
-static_assert(sizeof(Fixed) <= kLastExceptionOffset && kLastExceptionOffset + sizeof(LastException) <= kPage);
+// In the first page: behind what the machine keeps there, below the header.
+inline constexpr std::uintptr_t kLastExceptionPlace = 0x400000000000 + 2048;
+static_assert(kLastExceptionPlace + sizeof(LastException) <= WorldHeader::kPlace);
 
-inline LastException& last_exception() { return *reinterpret_cast<LastException*>(kWorldBase + kLastExceptionOffset); }
+inline LastException& last_exception() { return *reinterpret_cast<LastException*>(kLastExceptionPlace); }
 
 inline void record_exception(std::uint32_t code, const ucontext_t& from) {
   constexpr std::uint32_t kControlAndIntegers = 0x100003;  // CONTEXT_CONTROL | CONTEXT_INTEGER of x64
@@ -60,4 +61,4 @@ inline void record_exception(std::uint32_t code, const ucontext_t& from) {
   to.rip = value(REG_RIP);
 }
 
-}  // namespace kdpc::sim
+}  // namespace kdpc

@@ -1,0 +1,129 @@
+// Drivers that never let go of a real processor: the clock comes wherever they are, and the report says where.
+#include <atomic>
+
+#include "kernel/bugcheck.h"
+#include "kernel/dpc.h"
+#include "kernel/interrupt.h"
+#include "tests/machine/inside.h"
+
+namespace kdpc {
+
+using namespace inside;
+
+namespace {
+
+constexpr std::uint8_t kVector = 0x52;  // level 5
+
+// A return address inside this small function is among the frames.
+template <class Function>
+bool names(const std::uintptr_t* frames, Function* function) {
+  const auto start = reinterpret_cast<std::uintptr_t>(function);
+  for (unsigned index = 0; frames[index] != 0; ++index)
+    if (frames[index] >= start && frames[index] < start + 64) return true;
+  return false;
+}
+
+volatile bool forever = true;
+
+host::Config impatient(unsigned processors) {
+  host::Config config;
+  config.processors = processors;
+  config.options.dpc_time_limit = 4;
+  config.options.dpc_watchdog_period = 8;
+  return config;
+}
+
+}  // namespace
+
+extern "C" void KDPC_NTAPI DpcWithoutEnd(Dpc*, void*, void*, void*) {
+  while (forever) {
+  }
+}
+
+extern "C" unsigned char KDPC_NTAPI IsrWithoutEnd(Interrupt*, void*) {
+  while (forever) {
+  }
+  return 1;
+}
+
+extern "C" [[gnu::noinline]] void thread_that_stays_raised() {
+  while (forever) {
+  }
+}
+
+TEST(LiveFault, ADpcThatNeverReturnsIsAViolationAndIsNamed) {
+  const World world(impatient(2));
+  static Dpc dpc;
+  dpc = {};
+  start(1, Irql::Passive, [] {
+    dpc::initialize(dpc, DpcWithoutEnd, nullptr);
+    dpc::insert(&dpc, nullptr, nullptr);
+  });
+  const auto outcome = host::run_until([] { return false; }, 10 * kSecond);
+  ASSERT_EQ(outcome.how, host::Ended::Bugcheck);
+  EXPECT_EQ(outcome.report->code, stop::DpcWatchdogViolation);
+  EXPECT_EQ(outcome.report->parameters.p1, 0u);
+  EXPECT_EQ(outcome.report->processor, 1);
+  EXPECT_TRUE(names(outcome.report->frames, DpcWithoutEnd));
+}
+
+TEST(LiveFault, AnIsrThatNeverReturnsIsAViolationAndIsNamed) {
+  const World world(impatient(2));
+  on(1, Irql::Passive, [] {
+    InterruptSpec spec{};
+    spec.routine = IsrWithoutEnd;
+    spec.vector = kVector;
+    spec.irql = spec.synchronize_irql = irql_of(kVector);
+    spec.trigger = Trigger::Latched;
+    spec.processors = ProcessorSet::only(1);
+    Interrupt* interrupt = nullptr;
+    EXPECT_EQ(interrupt::connect(spec, interrupt), ConnectResult::Connected);
+  });
+  host::raise_message(kVector, 1);
+  const auto outcome = host::run_until([] { return false; }, 10 * kSecond);
+  ASSERT_EQ(outcome.how, host::Ended::Bugcheck);
+  EXPECT_EQ(outcome.report->code, stop::DpcWatchdogViolation);
+  EXPECT_TRUE(names(outcome.report->frames, IsrWithoutEnd));
+}
+
+TEST(LiveFault, AThreadThatStaysAtDispatchIsAViolationAndIsNamed) {
+  const World world(impatient(1));
+  start(0, Irql::Dispatch, thread_that_stays_raised);
+  const auto outcome = host::run_until([] { return false; }, 10 * kSecond);
+  ASSERT_EQ(outcome.how, host::Ended::Bugcheck);
+  EXPECT_EQ(outcome.report->code, stop::DpcWatchdogViolation);
+  EXPECT_EQ(outcome.report->parameters.p1, 1u);
+  EXPECT_TRUE(names(outcome.report->frames, thread_that_stays_raised));
+}
+
+// Its own clock does not come any more; the other processor's does.
+TEST(LiveFault, AProcessorThatStaysAtHighIsNoticedByAnother) {
+  host::Config config;
+  config.processors = 2;
+  config.options.clock_watchdog_ticks = 8;
+  const World world(config);
+  start(1, Irql::High, thread_that_stays_raised);
+  const auto outcome = host::run_until([] { return false; }, 10 * kSecond);
+  ASSERT_EQ(outcome.how, host::Ended::Bugcheck);
+  EXPECT_EQ(outcome.report->code, stop::ClockWatchdogTimeout);
+  EXPECT_EQ(outcome.report->parameters.p4, 1u);
+}
+
+TEST(LiveFault, TwoProcessorsThatFaultAtOnceAreOneReport) {
+  for (int round = 0; round < 20; ++round) {
+    const World world({.processors = 2});
+    static std::atomic<int> there;
+    there = 0;
+    const auto fault = [] {
+      for (++there; there != 2;) Machine::spin_pause({});
+      *reinterpret_cast<volatile int*>(0x1000) = 1;
+    };
+    start(0, Irql::Dispatch, fault);
+    start(1, Irql::Dispatch, fault);
+    const auto outcome = host::run_until([] { return false; }, 10 * kSecond);
+    ASSERT_EQ(outcome.how, host::Ended::Bugcheck);
+    EXPECT_EQ(outcome.report->code, stop::DriverIrqlNotLessOrEqual);
+  }
+}
+
+}  // namespace kdpc
