@@ -314,6 +314,7 @@ class Machine {
   std::vector<EventRecord> events(std::string_view name = {}, const Filter& filter = {}) const;
   std::size_t count(std::string_view name, const Filter& filter = {}) const;
   std::uint64_t events_forgotten() const;      // older than what is remembered
+  std::uint64_t events_lost() const;           // that nobody was told of, as they came too fast; never on the simulated machine
   void forget_events();                        // questions are about what comes after
   std::vector<DebugLine> debug_lines() const;  // DbgPrint and its like
   ProcessorState processor_state(unsigned number) const;

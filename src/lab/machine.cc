@@ -329,6 +329,7 @@ std::size_t Machine::count(std::string_view name, const Filter& filter) const {
 }
 
 std::uint64_t Machine::events_forgotten() const { return parts_->log.first(); }
+std::uint64_t Machine::events_lost() const { return host::facts_lost(); }
 void Machine::forget_events() { parts_->log.forget(); }
 
 std::vector<DebugLine> Machine::debug_lines() const {

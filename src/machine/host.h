@@ -55,6 +55,8 @@ void remove_sink(EventSink& sink);
 
 // For sinks that judge. Is every fact told, at once and in the order in which things happened? If not, there is nothing to judge by.
 bool facts_are_complete();
+// So many have been lost, for want of room; never on the simulated machine.
+std::uint64_t facts_lost();
 // Inside event(): the return addresses of the code that states the fact, innermost first, and how many; the host's own code has none.
 unsigned stack_of_fact(std::uintptr_t* frames, unsigned room);
 // Inside event(): what an address means to the stacks. Dead: on one, but below everything that lives there; of the code that states the fact, what

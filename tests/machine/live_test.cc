@@ -96,6 +96,50 @@ TEST(LiveMachine, InterruptsComeWhereverAProcessorIs) {
   EXPECT_GE(ticks, 2u);
 }
 
+namespace {
+
+// Counts Stalled facts with a given mark, and sees whether time ever goes back.
+class Counter : public EventSink {
+ public:
+  Counter() { host::add_sink(*this); }
+  ~Counter() override { host::remove_sink(*this); }
+  void event(const Stamp& stamp, const Event& event) override {
+    if (stamp.time < last_) ++out_of_order;
+    last_ = stamp.time;
+    if (std::holds_alternative<Stalled>(event)) ++told[stamp.processor];
+  }
+  std::uint64_t told[2] = {}, out_of_order = 0;
+
+ private:
+  std::uint64_t last_ = 0;
+};
+
+constexpr unsigned kMany = 60'000;  // more than there is room for between two looks of the host
+
+void state_many() {
+  for (unsigned index = 0; index < kMany; ++index) Machine::observe(Stalled{0});
+}
+
+}  // namespace
+
+TEST(LiveMachine, FactsOfAllProcessorsAreToldInOrderOfTimeAndNoneIsLostBelowSynch) {
+  const inside::World world({.processors = 2});
+  Counter counter;
+  const auto first = inside::start(0, Irql::Dispatch, state_many);
+  const auto second = inside::start(1, Irql::Passive, state_many);
+  EXPECT_EQ(host::run_until([&] { return first->done && second->done; }, 20 * kSecond).how, host::Ended::ConditionMet);
+  EXPECT_EQ(counter.told[0] + counter.told[1], 2 * kMany);
+  EXPECT_EQ(counter.out_of_order, 0u);
+  EXPECT_EQ(host::facts_lost(), 0u);
+}
+
+TEST(LiveMachine, FactsThatFindNoRoomAboveAreCounted) {
+  const inside::World world;
+  Counter counter;
+  on(0, Irql::High, state_many);
+  EXPECT_GE(counter.told[0] + host::facts_lost(), kMany);
+}
+
 TEST(LiveMachine, CostsAreRefusedAsTheyAreOfVirtualTime) {
   const auto created = host::create({.costs = {{"isr_entry", 1}}});
   ASSERT_FALSE(created.ok());

@@ -205,8 +205,9 @@ std::string to_text(const Report& report) {
   for (const Expectation& each : report.expectations)
     if (each.met) text += fmt::format("\nAs expected: {} is {} (expected {})", each.name, each.actual, each.wanted);
   const double seconds = static_cast<double>(report.virtual_ns) / 1e9;
-  text += fmt::format("\n{} processor{} ({}), {:.3f} virtual seconds in {:.3f} s{}; trace hash {:016x}\n", report.processors,
-                      report.processors == 1 ? "" : "s", report.machine, seconds, report.wall_seconds,
+  const std::string processors = fmt::format("{} processor{} ({})", report.processors, report.processors == 1 ? "" : "s", report.machine);
+  if (report.machine == "live") return text + fmt::format("\n{}, {:.3f} s of real time\n", processors, seconds);
+  text += fmt::format("\n{}, {:.3f} virtual seconds in {:.3f} s{}; trace hash {:016x}\n", processors, seconds, report.wall_seconds,
                       report.wall_seconds > 0 ? fmt::format(" ({:.1f} to 1)", seconds / report.wall_seconds) : "", report.trace_hash);
   return text;
 }

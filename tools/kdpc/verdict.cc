@@ -225,6 +225,8 @@ Report Session::finish() {
   report.drivers = loaded_;
   report.debug_lines = debug_lines_.take();
   report.warnings = unread_settings();
+  if (const std::uint64_t lost = machine_->events_lost(); lost != 0)
+    report.warnings.push_back(fmt::format("{} events came too fast and are missing in every number of this report", lost));
   report.explanation = explanation_;
   const bool bad_end = verdict_ && *verdict_ != Verdict::Interrupted && *verdict_ != Verdict::DriverRefused;
   if (bad_end) {
@@ -289,8 +291,8 @@ Report Session::finish() {
   } else if (report.sound) {
     report.sentence = fmt::format("Clean: {} was played without a drop-out, every one of its {} frames.", what, report.sound->source_frames);
   } else {
-    report.sentence =
-        fmt::format("Clean: {:.3f} s of virtual time have passed, and nothing went wrong.", static_cast<double>(report.virtual_ns) / 1e9);
+    report.sentence = fmt::format("Clean: {:.3f} s of {} time have passed, and nothing went wrong.", static_cast<double>(report.virtual_ns) / 1e9,
+                                  report.machine == "live" ? "real" : "virtual");
   }
   if (!incomplete.empty()) report.explanation += (report.explanation.empty() ? "" : "\n") + incomplete;
   judge(report, scenario_);

@@ -70,7 +70,12 @@ class Attachment : public BoardHost {
     if (due_ < before) run::ask_host(run::kBoards);
   }
 
-  std::uint64_t due() const { return due_; }
+  // Whoever is at the other end of a device may have changed it without the bus.
+  std::uint64_t due() {
+    const Locked locked(lock_);
+    plan();
+    return due_;
+  }
   const host::Attached& at() const { return at_; }
 
  private:
@@ -82,7 +87,7 @@ class Attachment : public BoardHost {
   Lock lock_;  // the board is in one context at a time
   Board& board_;
   std::uint64_t reached_;
-  std::atomic<std::uint64_t> due_{kForever};
+  std::uint64_t due_ = kForever;
   host::Attached at_;
   bool attached_ = false;  // until then its lines have no numbers
   std::vector<std::pair<unsigned, bool>> said_early_;
@@ -132,6 +137,7 @@ std::uint64_t due() {
   return first;
 }
 
+bool is_empty() { return attachments.empty(); }
 bool is_quiet() { return due() == kForever; }
 
 bool read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value) {

@@ -15,6 +15,7 @@ void forget();
 void advance(std::uint64_t now);
 // When that is to be done next; kForever: not before a register is accessed.
 std::uint64_t due();
+bool is_empty();  // there are no boards
 bool is_quiet();  // no board will do anything by itself
 
 // By a processor, at any level. False: no such address.

@@ -32,6 +32,9 @@ void hand_over(const Fact& fact) {
   for (EventSink* sink : sinks) sink->event(fact.stamp, fact.event);
 }
 
+// Kept for those who cannot wait.
+constexpr std::uint32_t kReserve = 2048;
+
 // What a fact points to is gone when the sinks see it.
 bool keep_text(Slot& slot, Event& event) {
   auto* printed = std::get_if<DebugPrinted>(&event);
@@ -66,7 +69,7 @@ void tell(const Event& event) {
   }
   const Irql level = irql();
   set_irql(Irql::High);
-  while (here().facts_used == arena::kFacts && level < Irql::Synch) {
+  while (here().facts_used >= arena::kFacts - kReserve && level < Irql::Synch) {
     delivery::take_all(level);
     run::ask_host(run::kMakeRoom);
     calls::yield();

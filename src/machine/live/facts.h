@@ -15,7 +15,7 @@ struct Fact {
   Event event;
 };
 
-// By a processor at any level, or by the host or one of its threads. When the room is full the processor waits for the host if its level allows; else the fact is
+// By a processor at any level, or by the host or one of its threads. When the room is almost full the processor waits for the host if its level allows; else the fact is
 // lost, and counted.
 void tell(const Event& event);
 // The same, as of that processor, from anywhere.

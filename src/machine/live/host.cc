@@ -142,6 +142,7 @@ void add_sink(EventSink& sink) { facts::add(sink); }
 void remove_sink(EventSink& sink) { facts::remove(sink); }
 
 bool facts_are_complete() { return false; }
+std::uint64_t facts_lost() { return facts::lost(); }
 unsigned stack_of_fact(std::uintptr_t*, unsigned) { return 0; }
 StackWord stack_word(std::uintptr_t, std::uintptr_t) { return StackWord::None; }
 void end_with_fact() {}

@@ -101,7 +101,8 @@ void wait(std::uint64_t earliest, std::uint64_t latest) {
       bus::advance(time);
       continue;
     }
-    sleep_until(std::min({latest, due, worth_asking ? earliest : kForever}));
+    const std::uint64_t due_by_then = bus::is_empty() ? kForever : time + kLastPatience;  // boards have other ends, which say nothing
+    sleep_until(std::min({latest, due, due_by_then, worth_asking ? earliest : kForever}));
   }
 }
 

@@ -163,6 +163,7 @@ void remove_sink(EventSink& sink) {
 }
 
 bool facts_are_complete() { return true; }
+std::uint64_t facts_lost() { return 0; }
 unsigned stack_of_fact(std::uintptr_t* frames, unsigned room) {
   return fixed().inside ? fiber::walk(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)), frames, room) : 0;
 }

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""The command on the live machine: real time, real processors, and the same verdicts about drivers that never come back or fault."""
+import unittest
+
+import command
+
+AS_EXPECTED, FINDING = 0, 1
+
+
+def live(name, processors=2, parameters=None, extra=""):
+    given = f"parameters = {command.value(parameters)}\n" if parameters else ""
+    return f"duration_ms = 300\n[machine]\nkind = 'live'\nprocessors = {processors}\n{extra}\n[[drivers]]\nname = '{name}'\n{given}"
+
+
+class Live(command.Case):
+    def test_a_driver_runs_on_the_processor_it_asks_for_in_real_time(self):
+        run = self.run_scenario(live("hog", parameters={"FirstMs": 20, "PeriodMs": 20, "Count": 5, "RunUs": 300, "Processor": 1}))
+        self.assertEqual((run.code, run.report["verdict"]), (AS_EXPECTED, "clean"), run.said)
+        self.assertEqual(run.report["machine"]["kind"], "live")
+        self.assertIn(" s of real time\n", run.stdout)
+        hog, = [each for each in run.report["dpcs"] if each["routine"] == "HogRun"]
+        self.assertEqual((hog["processor"], hog["count"]), (1, 5), run.said)
+        self.assertGreaterEqual(hog["total_us"], 5 * 300)
+        self.assertGreaterEqual(run.report["virtual_seconds"], 0.3)
+        self.assertLess(run.report["virtual_seconds"], run.report["wall_seconds"] + 0.01)
+        self.assertEqual(run.report["warnings"], [])
+
+    def bugcheck(self, name, code, extra=""):
+        run = self.run_scenario(live(name, extra=extra))
+        self.assertEqual((run.code, run.report["verdict"]), (FINDING, "bugcheck"), run.said)
+        self.assertEqual(int(run.report["bugcheck"]["code"], 16), code, run.said)
+        self.assertIn(f"{name}.c:", run.stdout)
+
+    def test_a_wild_pointer_is_named_with_its_line(self):
+        self.bugcheck("bad_pointer", 0xD1)
+
+    def test_a_dpc_that_never_returns_is_named(self):
+        self.bugcheck("bad_spin_in_dpc", 0x133, "[options]\ndpc_time_limit = 4\n")
+
+    def test_a_thread_that_never_lowers_its_level_is_named(self):
+        self.bugcheck("bad_spin_in_thread", 0x133, "[options]\ndpc_watchdog_period = 8\n")
+
+    def test_a_stack_that_overflows_is_named(self):
+        self.bugcheck("bad_stack_in_thread", 0x7F)
+        self.bugcheck("bad_stack_in_dpc", 0x7F)
+
+
+if __name__ == "__main__":
+    unittest.main()
