@@ -66,7 +66,8 @@ class Collector final : public benchmark::BenchmarkReporter {
         continue;
       }
       if (run.run_type != Run::RT_Iteration) continue;
-      if (run.counters.empty()) results_[name].push_back(run.real_accumulated_time * 1e9 / static_cast<double>(run.iterations));
+      // The thread's own processor time: what other programs take of a shared machine is not the benchmark's.
+      if (run.counters.empty()) results_[name].push_back(run.cpu_accumulated_time * 1e9 / static_cast<double>(run.iterations));
       for (const auto& [counter, value] : run.counters) results_[counter == kResult ? name : name + "." + counter].push_back(value);
     }
   }
@@ -80,7 +81,9 @@ class Collector final : public benchmark::BenchmarkReporter {
 
 struct Arguments {
   bool json = false;
-  bool quick = false;  // only to see that everything runs
+  bool quick = false;    // only to see that everything runs
+  bool at_once = false;  // all rounds in one run of the program
+  std::string rounds = "1";
   std::vector<std::string> words;
 };
 
@@ -94,6 +97,8 @@ inline Arguments parse(int argc, char** argv) {
     } else if (word == "--quick") {
       arguments.quick = true;
       arguments.words.emplace_back("--benchmark_min_time=0.005");
+    } else if (word.starts_with("--rounds=")) {
+      arguments.rounds = word.substr(word.find('=') + 1);
     } else {
       arguments.words.emplace_back(word);
     }
@@ -106,6 +111,10 @@ inline Arguments parse(int argc, char** argv) {
 inline int run(Arguments arguments, const std::vector<Figure>& figures, const std::vector<Floor>& floors, nlohmann::ordered_json more = {}) {
   std::string machine = std::filesystem::path(arguments.words[0]).extension().string();
   if (!machine.empty()) machine.erase(0, 1);
+  if (arguments.at_once) {
+    arguments.words.push_back("--benchmark_repetitions=" + arguments.rounds);
+    arguments.words.emplace_back("--benchmark_enable_random_interleaving=true");
+  }
   std::vector<char*> pointers;
   for (std::string& word : arguments.words) pointers.push_back(word.data());
   int count = static_cast<int>(pointers.size());
@@ -119,7 +128,8 @@ inline int run(Arguments arguments, const std::vector<Figure>& figures, const st
     for (const auto& [name, error] : found.errors()) fmt::print("{:<32} {}\n", name, error);
     return 0;
   }
-  nlohmann::ordered_json document = {{"results", found.results()}, {"errors", found.errors()}, {"figures", nlohmann::json::array()}};
+  nlohmann::ordered_json document = {
+      {"results", found.results()}, {"errors", found.errors()}, {"figures", nlohmann::json::array()}, {"at_once", arguments.at_once}};
   for (const Figure& figure : figures) {
     if (figure.machine != nullptr && figure.machine != machine) continue;
     document["figures"].push_back({{"id", machine.empty() ? figure.id : machine + "." + figure.id},
@@ -139,6 +149,13 @@ inline int run(Arguments arguments, const std::vector<Figure>& figures, const st
 
 inline int run(int argc, char** argv, const std::vector<Figure>& figures, const std::vector<Floor>& floors = {}) {
   return run(parse(argc, argv), figures, floors);
+}
+
+// For a program that takes long to prepare what it measures, and sets it against nothing of other programs: it has its rounds by itself.
+inline int run_at_once(int argc, char** argv, const std::vector<Figure>& figures) {
+  Arguments arguments = parse(argc, argv);
+  arguments.at_once = true;
+  return run(arguments, figures, {});
 }
 
 }  // namespace kdpc::bench

@@ -36,13 +36,13 @@ TEST(Stamps, TheyPassAsTimeDoes) {
   EXPECT_LE(nanoseconds, passed * 1.02);
 }
 
-// A benchmark's own time, the result it leaves instead, or several by name.
+// A benchmark's own processor time, the result it leaves instead, or several by name.
 TEST(Collector, ResultsAreNamedByBenchmarkAndCounter) {
   using Run = benchmark::BenchmarkReporter::Run;
   Run plain, result, several, broken;
   plain.run_name.function_name = "plain";
   plain.iterations = 4;
-  plain.real_accumulated_time = 20e-9;
+  plain.cpu_accumulated_time = 20e-9;
   result.run_name.function_name = "result";
   result.counters[kResult] = 7;
   several.run_name.function_name = "several";

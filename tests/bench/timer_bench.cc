@@ -177,18 +177,18 @@ BENCHMARK(hands_expire_100k);
 }  // namespace kdpc
 
 int main(int argc, char** argv) {
-  return kdpc::bench::run(argc, argv,
-                          {
-                              {"timer.set.10k", "cancel and set a timer, 10,000 set", "set_10k", "set_1k", 8},
-                              {"timer.set.100k", "the same, 100,000 set", "set_100k", "set_1k", 8},
-                              {"timer.set.1m", "the same, a million set", "set_1m", "set_1k", 8},
-                              {"timer.set.1k.hands", "1,000 set, against 256 sorted lists", "set_1k", "hands_set_1k", 1},
-                              {"timer.set.10k.hands", "10,000 set, against 256 sorted lists", "set_10k", "hands_set_10k", 0.2},
-                              {"timer.set.100k.hands", "100,000 set, against 256 sorted lists", "set_100k", "hands_set_100k", 0.02},
-                              {"timer.expire.10k", "expire a timer and set it, 10,000 set", "expire_10k", "expire_1k", 8},
-                              {"timer.expire.100k", "the same, 100,000 set", "expire_100k", "expire_1k", 8},
-                              {"timer.expire.1m", "the same, a million set", "expire_1m", "expire_1k", 8},
-                              {"timer.expire.1k.hands", "1,000 set, against 256 sorted lists", "expire_1k", "hands_expire_1k", 3},
-                              {"timer.expire.100k.hands", "100,000 set, against 256 sorted lists", "expire_100k", "hands_expire_100k", 0.02},
-                          });
+  return kdpc::bench::run_at_once(argc, argv,
+                                  {
+                                      {"timer.set.10k", "cancel and set a timer, 10,000 set", "set_10k", "set_1k", 8},
+                                      {"timer.set.100k", "the same, 100,000 set", "set_100k", "set_1k", 8},
+                                      {"timer.set.1m", "the same, a million set", "set_1m", "set_1k", 8},
+                                      {"timer.set.1k.hands", "1,000 set, against 256 sorted lists", "set_1k", "hands_set_1k", 1},
+                                      {"timer.set.10k.hands", "10,000 set, against 256 sorted lists", "set_10k", "hands_set_10k", 0.2},
+                                      {"timer.set.100k.hands", "100,000 set, against 256 sorted lists", "set_100k", "hands_set_100k", 0.02},
+                                      {"timer.expire.10k", "expire a timer and set it, 10,000 set", "expire_10k", "expire_1k", 8},
+                                      {"timer.expire.100k", "the same, 100,000 set", "expire_100k", "expire_1k", 8},
+                                      {"timer.expire.1m", "the same, a million set", "expire_1m", "expire_1k", 8},
+                                      {"timer.expire.1k.hands", "1,000 set, against 256 sorted lists", "expire_1k", "hands_expire_1k", 3},
+                                      {"timer.expire.100k.hands", "100,000 set, against 256 sorted lists", "expire_100k", "hands_expire_100k", 0.02},
+                                  });
 }

@@ -199,6 +199,10 @@ sys.exit({status})
         self.assertEqual(self.document()[1]["live.a"]["repetitions"], 7)
         self.assertEqual(self.document("--quick")[1]["live.a"]["repetitions"], 1)
 
+    def test_a_program_may_have_all_its_rounds_at_once(self):
+        self.program("x.sim", {"a": [2, 9]}, [{"id": "sim.a", "ours": "a", "against": "a"}], at_once=True)
+        self.assertEqual(self.judged(self.document("--rounds", "3")[1]["sim.a"]), (2, 2, 1, None, None))
+
     def test_the_best_peer_is_the_quickest_and_no_reference(self):
         self.program("x.live", {"a": [30]}, [{"id": "live.a", "ours": "a", "against": "best_peer/same_core", "goal": 0.75},
                                              {"id": "live.nt", "ours": "a", "against": "peer-nt/same_core", "goal": 0.6},
