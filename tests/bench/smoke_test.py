@@ -4,6 +4,7 @@
 usage: smoke_test.py BUILD     exit code 77: the target `benchmarks` has not been made, or not since the libraries were
 """
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -33,7 +34,10 @@ def main():
         if "absent" not in figure:
             check(figure["ours"] > 0 and figure["against"] > 0 and abs(figure["ratio"] - figure["ours"] / figure["against"]) < 1e-6 * figure["ratio"], figure)
     measured = {figure["id"] for figure in document["figures"] if "absent" not in figure}
-    for wanted in ("live.raise_lower", "live.insert_retire", "live.insert_retire.nt", "live.insert_retire.peer", "live.isr_to_dpc", "sim.events"):
+    everywhere = ("live.raise_lower", "live.insert_retire", "live.insert_retire.nt", "live.insert_retire.peer", "live.isr_to_dpc", "live.thread_switch",
+                  "live.queue_length", "live.processors", "sim.events")
+    with_two = ("live.remote_polling", "live.remote_busy", "live.remote_blocked", "live.stream.nt")
+    for wanted in everywhere + (with_two if len(os.sched_getaffinity(0)) > 1 else ()):
         check(wanted in measured, f"{wanted} is measured")
     rows = {peer["id"]: peer for peer in document["peers"]}
     for wanted in ("asio", "condvar", "condvar_swap", "glib", "io_uring", "libevent", "libuv", "nt_queue", "tbb"):

@@ -257,7 +257,7 @@ sys.exit({status})
             "live.a                               20.50         10.00     2.05  <= 2     no   ns   a thing, floor",
             "live.b                             123,457         10.00 12345.67                ns   a thing, floor",
             "live.c                              absent  a thing: path_bench.live/none: was not measured",
-            "kdpc, live                                 20.50           -           -           -           -           -",
+            "kdpc, live; its target sleeps              20.50           -           -           -           -           -",
             "UV                                         41.00           -           -      7000.0           -           -",
             "UV                                          0.50           -           -           -           -           -",
             "UV: what uv carries",
