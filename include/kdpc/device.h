@@ -1,13 +1,18 @@
 // How hardware is modelled: a Board has its own time, interrupt lines and memory; its Devices have the registers a driver sees.
 //
-// The machine owns virtual time. A board follows: it is advanced to the accessing processor's time before each register access, and while
-// processors idle or stall it is advanced towards the next thing that anybody waits for. Everything here runs on the machine's one host thread;
-// nothing here may read a host clock or a host random number, unless it cannot be seen in registers, lines or memory.
+// The machine owns time. A board follows: it is advanced to the accessing processor's time before each register access, and while
+// processors idle or stall it is advanced towards the next thing that anybody waits for.
+//
+// On the simulated machine everything here runs on its one host thread, and nothing here may read a host clock or a host random number, unless it
+// cannot be seen in registers, lines or memory. On the live machine a board is in one context at a time: one processor's, at a raised level (so what
+// a board does then must not wait for anybody), the host's, or that of a thread which has come in by BoardHost::enter().
 //
 // Errors: a board that fails (a child process died, a socket broke) calls BoardHost::fail once and from then on reads all ones.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,7 +32,21 @@ struct RegisterRange {
   std::uint64_t size = 0;
 };
 
-// What the machine offers to a board, from attach() until the board is destroyed.
+// A file descriptor of Linux that is being watched (BoardHost::watch). That ends with this object, whose end waits for a call that is under way, or
+// with the machine, whichever is first. To be destroyed by the host, outside of the board.
+class Watch {
+ public:
+  virtual ~Watch() = default;
+  virtual void again() = 0;  // any context; see Watching
+};
+enum class Watching : std::uint8_t {
+  EveryTime,      // calls whenever something has come, whether or not what was there has been read
+  UntilReadable,  // calls when there is something to read, and then no more until again()
+  UntilWritable,  // the same when there is room for something
+};
+
+// What the machine offers to a board, from attach() until the machine is destroyed. Lines may be set and messages sent by any thread of the host's
+// on the live machine; what comes while it stands still is delivered when it goes on.
 class BoardHost {
  public:
   virtual ~BoardHost() = default;
@@ -35,6 +54,13 @@ class BoardHost {
   virtual void set_line(unsigned line, bool asserted) = 0;  // the board's own numbering, 0…lines()-1; level as on the wire
   virtual void send_message(unsigned message) = 0;          // the board's own numbering, 0…messages()-1; an edge
   virtual void fail(std::string what) = 0;                  // the run ends as a host failure with this text
+
+  // Does it with the board to itself, and looks then when something will next happen on it. For what changes a board from outside: a thread of its own
+  // on the live machine, the host between two steps of a run on both.
+  virtual void enter(const std::function<void()>& work) { work(); }
+  // Live machine only: has `ready` called, with the board to itself, by a thread of the machine's. A machine that cannot, or a descriptor that cannot be
+  // watched, such as a file's, is a failure of the board, and null.
+  virtual std::unique_ptr<Watch> watch(int /*descriptor*/, Watching /*how*/, std::function<void()> /*ready*/) { return nullptr; }
 };
 
 // Memory that devices read and write by themselves. Drivers get it as common buffers.
@@ -85,6 +111,9 @@ class Board {
   // has to be advanced in steps while processors run.
   static constexpr Nanoseconds kUnknown = kNever - 1;
   virtual Nanoseconds next_event() const = 0;
+  // Threads of its own may set its lines and send its messages: nobody can say that nothing will ever happen again. Live machine only. What is watched
+  // is known by itself.
+  virtual bool acts_by_itself() const { return false; }
   // Runs the board's own time forward to `until`, or less far if a line changed or a message was sent on the way. Returns the time reached.
   virtual Nanoseconds advance_to(Nanoseconds until) = 0;
   // The device is pulled out of a board that goes on without it: it asks for no interrupt any more, also where others share its line. Its registers

@@ -262,6 +262,29 @@ TEST(SimController, ALineAssertedBeforeItIsRoutedInterruptsThen) {
   EXPECT_FALSE(seen.times.empty());
 }
 
+// What comes from a descriptor or from another thread would make a run depend on more than its inputs.
+TEST(SimBus, ABoardThatFollowsADescriptorOrHasThreadsOfItsOwnIsRefused) {
+  class Follower final : public Alarm {
+   public:
+    explicit Follower(bool watches) : Alarm(true), watches_(watches) {}
+    void attach(BoardHost& host) override {
+      if (watches_) EXPECT_EQ(host.watch(0, Watching::EveryTime, [] {}), nullptr);
+    }
+    bool acts_by_itself() const override { return !watches_; }
+
+   private:
+    const bool watches_;
+  };
+  for (const bool watches : {true, false}) {
+    Follower board(watches);
+    World world;
+    host::attach(board);
+    const auto outcome = host::run_until([] { return false; }, kSecond);
+    EXPECT_EQ(outcome.how, host::Ended::HostFailure);
+    EXPECT_NE(outcome.text.find("it needs the live machine"), std::string::npos) << outcome.text;
+  }
+}
+
 TEST(SimController, MessagesToOneVectorCombineUntilTaken) {
   World world;
   connect(ProcessorSet::only(0), Trigger::Latched);

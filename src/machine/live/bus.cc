@@ -12,6 +12,7 @@
 #include "machine/live/lines.h"
 #include "machine/live/lock.h"
 #include "machine/live/run.h"
+#include "machine/live/sources.h"
 
 namespace kdpc::live::bus {
 
@@ -24,28 +25,40 @@ class Attachment : public BoardHost {
  public:
   explicit Attachment(Board& board) : board_(board), reached_(clock::now()) {
     board.attach(*this);
+    const Locked locked(lock_);
     for (unsigned line = 0; line < board.lines(); ++line) {
       const unsigned of_machine = lines::add(board.line_is_level(line));
       if (line == 0) at_.first_line = of_machine;
     }
     at_.first_message = lines::add_messages(board.messages());
-    attached_ = true;
     plan();
-    for (const auto& [line, asserted] : said_early_) set_line(line, asserted);
+    const Locked said(early_);
+    attached_ = true;
+    for (const auto& [line, asserted] : said_early_) lines::set(at_.first_line + line, asserted);
   }
 
   Nanoseconds now() const override { return clock::now(); }
   void set_line(unsigned line, bool asserted) override {
-    if (attached_) {
-      lines::set(at_.first_line + line, asserted);
-    } else {
-      said_early_.emplace_back(line, asserted);
+    if (!attached_) {
+      const Locked locked(early_);
+      if (!attached_) {
+        said_early_.emplace_back(line, asserted);
+        return;
+      }
     }
+    lines::set(at_.first_line + line, asserted);
   }
   void send_message(unsigned message) override {
     if (attached_) lines::send_message(at_.first_message + message);  // before, none of them has a vector
   }
   void fail(std::string what) override { run::finish({host::Ended::HostFailure, std::move(what), {}}); }
+  void enter(const std::function<void()>& work) override { with_board(work); }
+  std::unique_ptr<Watch> watch(int descriptor, Watching how, std::function<void()> ready) override {
+    auto watch = sources::watch(descriptor, how, [this, ready = std::move(ready)] { enter(ready); });
+    if (watch.ok()) return std::move(watch).value();
+    fail(watch.error().what);
+    return nullptr;
+  }
 
   // One step towards `until`; it stops early when the board interrupts. False: nothing is left to do.
   bool step(std::uint64_t until) {
@@ -62,7 +75,7 @@ class Attachment : public BoardHost {
   }
   // What an access to its registers does; it may bring the board's next event nearer.
   template <class Access>
-  void with_board(Access access) {
+  void with_board(const Access& access) {
     const Locked locked(lock_);
     const std::uint64_t before = due_;
     access();
@@ -76,6 +89,7 @@ class Attachment : public BoardHost {
     plan();
     return due_;
   }
+  bool acts_by_itself() const { return board_.acts_by_itself(); }
   const host::Attached& at() const { return at_; }
 
  private:
@@ -89,7 +103,8 @@ class Attachment : public BoardHost {
   std::uint64_t reached_;
   std::uint64_t due_ = kForever;
   host::Attached at_;
-  bool attached_ = false;  // until then its lines have no numbers
+  std::atomic<bool> attached_{false};  // until then its lines have no numbers
+  Lock early_;
   std::vector<std::pair<unsigned, bool>> said_early_;
 };
 
@@ -138,7 +153,11 @@ std::uint64_t due() {
 }
 
 bool is_empty() { return attachments.empty(); }
-bool is_quiet() { return due() == kForever; }
+bool is_quiet() {
+  for (const auto& attachment : attachments)
+    if (attachment->acts_by_itself()) return false;
+  return due() == kForever && !sources::are_there();
+}
 
 bool read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value) {
   const Mapping* mapping = find(space, address, width);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernel/system.h"
@@ -17,6 +18,7 @@ namespace kdpc::live {
 namespace {
 
 std::vector<EventSink*> sinks;
+std::thread::id host_thread;  // of the host, which is the one that calls them
 
 // What host threads state while the machine runs.
 Lock lock;
@@ -86,7 +88,7 @@ void tell_of(const Slot& slot, const Event& event) {
     return;
   }
   const Fact fact{{clock::now(), slot.number, static_cast<std::uint8_t>(slot.irql), 0}, event};
-  if (!shared().time_passes) {
+  if (!shared().time_passes && std::this_thread::get_id() == host_thread) {
     hand_over(fact);
     return;
   }
@@ -120,6 +122,7 @@ std::uint64_t lost() { return lost_before; }
 
 void add(EventSink& sink) {
   sinks.push_back(&sink);
+  host_thread = std::this_thread::get_id();
   shared().observed = true;
 }
 

@@ -15,6 +15,7 @@
 #include "machine/live/run.h"
 #include "machine/live/segments.h"
 #include "machine/live/signals.h"
+#include "machine/live/sources.h"
 #include "machine/live/tls.h"
 #include "machine/live/traps.h"
 
@@ -64,6 +65,7 @@ void tell_debuggers() {
 }
 
 void forget_everything() {
+  sources::close();
   tls::close();
   traps::uninstall();
   signals::uninstall();

@@ -26,6 +26,7 @@ class Attachment : public BoardHost {
 
   void attach() {
     board_.attach(*this);
+    if (board_.acts_by_itself()) fail("a board has threads of its own, whose time is the host's: it needs the live machine");
     for (unsigned line = 0; line < board_.lines(); ++line) {
       const unsigned of_machine = controller::add_line(number_, line, board_.line_is_level(line));
       if (line == 0) at_.first_line = of_machine;
@@ -39,6 +40,11 @@ class Attachment : public BoardHost {
   void set_line(unsigned line, bool asserted) override { say({Saying::Kind::Line, line, asserted}); }
   void send_message(unsigned message) override { say({Saying::Kind::Message, message, true}); }
   void fail(std::string what) override { run::finish({host::Ended::HostFailure, std::move(what), {}}); }
+
+  std::unique_ptr<Watch> watch(int, Watching, std::function<void()>) override {
+    fail("a board follows a file descriptor of the host's, and nobody knows beforehand what comes from there: it needs the live machine");
+    return nullptr;
+  }
 
   void advance(Nanoseconds until) {
     Nanoseconds& reached = state().reached[number_];
