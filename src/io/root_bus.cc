@@ -14,7 +14,7 @@ PhysicalDevice& of(DEVICE_OBJECT* device) { return *state_of(device).physical; }
 
 // Memory that the sender of the request frees.
 void* answer(IRP* irp, const void* content, std::size_t size) {
-  void* memory = sys().pool.allocate(size, kTag, PoolType::Paged);
+  void* memory = sys().pool.allocate(size, kTag, PoolType::Paged, reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)));
   if (memory != nullptr) std::memcpy(memory, content, size);
   irp->IoStatus.Information = reinterpret_cast<ULONG_PTR>(memory);
   return memory;

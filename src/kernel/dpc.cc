@@ -47,6 +47,8 @@ enum class Asked : std::uint8_t { Nothing, Drain };
 
 Asked insert_here(Dpc& dpc, Processor& self, DpcQueue& queue, bool threaded) {
   const auto importance = static_cast<Importance>(dpc.importance);
+  // Copies: once it is in the queue another processor can remove it, and free it.
+  DpcQueued fact{&dpc, dpc.routine, self.number, dpc.importance, 0, false, threaded, dpc.argument1, dpc.argument2};
   queue.insert_here(dpc);
   bool asks = false;
   if (threaded) {
@@ -54,8 +56,9 @@ Asked insert_here(Dpc& dpc, Processor& self, DpcQueue& queue, bool threaded) {
   } else if (may_ask_for_drain(self) && wants_local_drain(importance, self)) {
     self.dpc_interrupt_requested = asks = true;
   }
-  Machine::observe(DpcQueued{&dpc, dpc.routine, self.number, dpc.importance, static_cast<std::uint32_t>(queue.depth()), asks, threaded, dpc.argument1,
-                             dpc.argument2});
+  fact.depth = static_cast<std::uint32_t>(queue.depth());
+  fact.drain_requested = asks;
+  Machine::observe(fact);
   return asks ? Asked::Drain : Asked::Nothing;
 }
 
@@ -90,9 +93,10 @@ bool is_a_queue(const DpcQueue* claimed) {
 
 // The queue of a Dpc that is queued, if its memory holds a Dpc; or null.
 DpcQueue* home_of(const Dpc& dpc) {
-  const unsigned number = dpc.home / 2u;
+  const std::uint16_t home = dpc.where.home;
+  const unsigned number = home / 2u;
   if (number >= sys().processor_count) return nullptr;
-  return dpc.home % 2u != 0 ? &processor(number).threaded_dpcs : &processor(number).dpcs;
+  return home % 2u != 0 ? &processor(number).threaded_dpcs : &processor(number).dpcs;
 }
 
 // Of memory that may hold anything.
@@ -112,7 +116,7 @@ void initialize(Dpc& dpc, DpcRoutine* routine, void* context, DpcType type) {
   dpc.type = static_cast<std::uint8_t>(type);
   dpc.importance = static_cast<std::uint8_t>(Importance::Medium);
   dpc.number = 0;
-  dpc.place = Dpc::Place::None;
+  dpc.where.place = Dpc::Place::None;
   dpc.routine = routine;
   dpc.context = context;
   dpc.queue = nullptr;
@@ -243,7 +247,7 @@ void call_routine(const DueDpc& due, ActivityKind kind) {
   __atomic_store_n(&self.active_dpc, nullptr, __ATOMIC_RELEASE);
 }
 
-bool has_work(const Processor& processor) { return processor.dpcs.depth() != 0 || processor.timer_request; }
+bool has_work(const Processor& processor) { return processor.dpcs.has_any() || processor.timer_request; }
 
 void retire_here() {
   Processor& self = Machine::here();
@@ -256,26 +260,27 @@ void retire_here() {
       timer::expire_here();
       Machine::set_irql(Irql::High);
     }
-    while (self.dpcs.depth() != 0) {
-      DueDpc due;
-      if (!self.dpcs.pop_here(due)) break;
+    for (DueDpc due; self.dpcs.pop_here(due, self.active_dpc);) {
       lower_here(Irql::Dispatch);
       call_routine(due, ActivityKind::Dpc);
       ++ran;
       Machine::set_irql(Irql::High);
     }
     self.dpc_routine_active = false;
-    // Interlocked, so that the depth is read after it: pairs with sending a Dpc (RET-3b).
+    // Interlocked, so that the queue is looked at after it: pairs with sending a Dpc (RET-3b).
     (void)__atomic_exchange_n(&self.dpc_interrupt_requested, false, __ATOMIC_SEQ_CST);
-  } while (self.dpcs.depth() != 0);
+  } while (self.dpcs.has_any());
   Machine::observe(DrainEnded{ran});
 }
 
 void adapt_here(Processor& self) {
   const Options& options = sys().options;
   const std::uint32_t count = self.dpcs.inserted();
-  self.dpc_request_rate = ((count - self.dpc_last_count) + self.dpc_request_rate) >> 1;
-  self.dpc_last_count = count;
+  // Less than before: a visitor has some of them in hand.
+  if (const auto more = static_cast<std::int32_t>(count - self.dpc_last_count); more >= 0) {
+    self.dpc_request_rate = (static_cast<std::uint32_t>(more) + self.dpc_request_rate) >> 1;
+    self.dpc_last_count = count;
+  }
   const std::int32_t before = self.maximum_dpc_queue_depth;
   if (self.dpcs.depth() != 0 && !self.dpc_routine_active) {
     self.adjust_dpc_countdown = options.adjust_dpc_threshold;

@@ -5,6 +5,17 @@
 
 namespace kdpc {
 
+namespace {
+
+void store(Dpc::Where& to, Dpc::Where where) { __atomic_store(&to, &where, __ATOMIC_RELAXED); }
+Dpc::Where load(const Dpc::Where& from) {
+  Dpc::Where where;
+  __atomic_load(&from, &where, __ATOMIC_RELAXED);
+  return where;
+}
+
+}  // namespace
+
 void DpcQueue::initialize(std::uint16_t number) {
   list_.initialize();
   listed_ = 0;
@@ -25,8 +36,7 @@ bool DpcQueue::claim(Dpc& dpc) {
   } else if (__atomic_exchange_n(&dpc.queue, this, __ATOMIC_SEQ_CST) != nullptr) {
     return false;
   }
-  dpc.home = number_;
-  dpc.urgent = dpc.importance == static_cast<std::uint8_t>(Importance::High);
+  store(dpc.where, {number_, Dpc::Place::None, dpc.importance == static_cast<std::uint8_t>(Importance::High)});
   return true;
 }
 
@@ -46,15 +56,16 @@ void DpcQueue::send(Dpc& dpc) {
   } while (!__atomic_compare_exchange_n(&inbox_, &last, with, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 }
 
-bool DpcQueue::pop_here(DueDpc& due) {
+bool DpcQueue::pop_here(DueDpc& due, Dpc* volatile& active) {
   enter_here();
   Link* link = list_.pop_front();
   if (link != nullptr) {
     listed_ = listed_ - 1;
     Dpc* dpc = owner_of<&Dpc::link>(link);
     due = {dpc, dpc->routine, dpc->context, dpc->argument1, dpc->argument2};
-    dpc->place = Dpc::Place::None;
-    __atomic_store_n(&dpc->queue, nullptr, __ATOMIC_RELEASE);  // K.DPC-2: from here on the object is its owner's again
+    store(dpc->where, {number_, Dpc::Place::None, false});
+    __atomic_store_n(&active, dpc, __ATOMIC_RELAXED);
+    (void)__atomic_exchange_n(&dpc->queue, nullptr, __ATOMIC_SEQ_CST);  // K.DPC-2, K.QUE-4: from here on the object is its owner's again
   }
   leave_here();
   return link != nullptr;
@@ -62,11 +73,12 @@ bool DpcQueue::pop_here(DueDpc& due) {
 
 bool DpcQueue::remove(Dpc& dpc) {
   const Inside inside(*this);
-  if (dpc.queue == nullptr || dpc.home != number_ || dpc.place != Dpc::Place::Listed) return false;
+  const Dpc::Where where = load(dpc.where);
+  if (dpc.queue == nullptr || where.home != number_ || where.place != Dpc::Place::Listed) return false;
   List::remove(dpc.link);
   listed_ = listed_ - 1;
-  dpc.place = Dpc::Place::None;
-  __atomic_store_n(&dpc.queue, nullptr, __ATOMIC_RELEASE);
+  store(dpc.where, {number_, Dpc::Place::None, false});
+  (void)__atomic_exchange_n(&dpc.queue, nullptr, __ATOMIC_SEQ_CST);
   return true;
 }
 
@@ -125,12 +137,12 @@ void DpcQueue::take_in() {
 void DpcQueue::enlist(Dpc& dpc) {
   listed_ = listed_ + 1;
   ever_listed_ = ever_listed_ + 1;
-  if (dpc.urgent) {
+  if (dpc.where.urgent) {
     list_.push_front(dpc.link);
   } else {
     list_.push_back(dpc.link);
   }
-  dpc.place = Dpc::Place::Listed;
+  store(dpc.where, {number_, Dpc::Place::Listed, dpc.where.urgent});
 }
 
 }  // namespace kdpc

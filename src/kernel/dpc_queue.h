@@ -8,8 +8,10 @@
 //            then seen the owner outside. The owner's store to `inside_` and its load of `wanted_` need no fence between them, because the visitor
 //            makes every processor pass one (Machine::fence_everywhere).
 //   K.QUE-2  What is in the inbox came later than all that is in the list; so they are together in the order of their insertions.
-//   K.QUE-3  Dpc::place is Listed exactly while the Dpc is linked in the list; only then can it be removed. Between its claim and that moment the
-//            insertion is still under way, and a removal comes before it.
+//   K.QUE-3  Dpc::where says Listed, and in which queue, exactly while the Dpc is linked in the list; only then can it be removed. Between its claim and
+//            that moment the insertion is still under way, and a removal comes before it.
+//   K.QUE-4  A Dpc leaves the queue by an exchange, so that its routine sees what was stored before an insertion that was refused until then (INS-1).
+//   K.QUE-5  While a visitor takes the inbox in, a Dpc is in neither part. Whoever decides that nothing is left asks has_any(), which is true then.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -31,12 +33,17 @@ enum class Importance : std::uint8_t { Low = 0, Medium = 1, High = 2, MediumHigh
 struct Dpc {
   enum class Place : std::uint8_t { None, Listed };
 
+  // While it is queued; read as one, as a Dpc can go from one queue to another between two readings.
+  struct alignas(4) Where {
+    std::uint16_t home;  // the number of its queue
+    Place place;         // K.QUE-3
+    bool urgent;         // it was of high importance when it was inserted
+  };
+
   std::uint8_t type;
   std::uint8_t importance;
   volatile std::uint16_t number;  // 0: untargeted; kTargeted + n: processor n
-  std::uint16_t home;             // while it is queued: the number of its queue
-  volatile Place place;           // K.QUE-3
-  bool urgent;                    // while it is queued: it was of high importance when it was inserted
+  Where where;
   Link link;
   DpcRoutine* routine;
   void* context;
@@ -66,8 +73,8 @@ class DpcQueue {
   // Or by another processor, at High. From here on it may run, and be gone.
   void send(Dpc& dpc);
 
-  // The owner, at High. False: empty.
-  bool pop_here(DueDpc& due);
+  // The owner, at High. False: empty. `active` names the Dpc before it stops being queued: who waits for its run sees the one or the other (REM-4).
+  bool pop_here(DueDpc& due, Dpc* volatile& active);
 
   // Any processor, at High. False: it is not in this queue, or not yet.
   bool remove(Dpc& dpc);
@@ -79,7 +86,12 @@ class DpcQueue {
     for (Link* link = list_.first(); link != nullptr; link = list_.after(link)) visit(*owner_of<&Dpc::link>(link));
   }
 
-  // Exact for the owner at High, and while nothing runs; a hint for others.
+  // False: it is empty, and what is sent from now on sees all that this processor has stored before its last full fence.
+  bool has_any() const {
+    if (__atomic_load_n(&inbox_, __ATOMIC_ACQUIRE) != 0 || __atomic_load_n(&wanted_, __ATOMIC_ACQUIRE) != 0) return true;
+    return __atomic_load_n(&listed_, __ATOMIC_ACQUIRE) != 0;
+  }
+  // Exact while nobody else is inside; a hint for the thresholds.
   std::int32_t depth() const { return listed_ + static_cast<std::int32_t>(inbox_ >> kCountShift); }
   // Ever, never decremented: NT's DpcCount.
   std::uint32_t inserted() const { return ever_listed_ + static_cast<std::uint32_t>(inbox_ >> kCountShift); }

@@ -50,8 +50,8 @@ void interrupt_from(Irql before, std::uint8_t vector) {
   Processor& self = Machine::here();  // this high, nobody is migrated: good until the lowering below
   const Irql outer = self.interrupted_irql;
   self.interrupted_irql = before;
+  ++self.interrupt_nesting;  // first: an interrupt in the middle of the charging leaves it alone
   clock::stop_charging_here(self);
-  ++self.interrupt_nesting;
   ++self.interrupt_count;
   Machine::call_on(StackKind::Isr, handle, &vector);
   --self.interrupt_nesting;

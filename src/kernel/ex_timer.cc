@@ -124,6 +124,4 @@ ExTimer* call_begins_locked(const Timer& timer) {
 
 void call_absorbed_locked(ExTimer& timer) { --timer.calls; }
 
-void call_absorbed(ExTimer& timer) { end_call(timer); }
-
 }  // namespace kdpc::ex_timer

@@ -60,7 +60,6 @@ std::uintptr_t routine_of(const Dpc& dpc);
 ExTimer* call_begins_locked(const Timer& timer);
 // The call will not be made: its Dpc is queued already, for the expiry before.
 void call_absorbed_locked(ExTimer& timer);
-void call_absorbed(ExTimer& timer);
 
 }  // namespace ex_timer
 }  // namespace kdpc

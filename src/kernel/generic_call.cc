@@ -24,17 +24,21 @@ void check_argument(const void* argument, const volatile void* expected) {
               "KeSignalCallDpcDone or KeSignalCallDpcSynchronize was not given the argument of the KeGenericCallDpc that is under way.", "GEN-2");
 }
 
-bool takes_part(const CallPart& part) { return __atomic_load_n(&part.serial, __ATOMIC_SEQ_CST) == sys().generic_call.serial; }
+bool takes_part(const CallPart& part, std::uint32_t call) { return __atomic_load_n(&part.serial, __ATOMIC_SEQ_CST) == call; }
+bool takes_part(const CallPart& part) { return takes_part(part, __atomic_load_n(&sys().generic_call.serial, __ATOMIC_SEQ_CST)); }
 
 // K.CALL-2: somebody waits at the barrier more often than another, whose routine is over, has come.
 void check_barrier() {
   if (is_lenient()) return;
+  const std::uint32_t call = __atomic_load_n(&sys().generic_call.serial, __ATOMIC_SEQ_CST);
   for (unsigned gone = 0; gone < sys().processor_count; ++gone) {
     const CallPart& left = processor(gone).call;
-    if (!takes_part(left) || !__atomic_load_n(&left.returned, __ATOMIC_SEQ_CST)) continue;
+    if (!takes_part(left, call) || !__atomic_load_n(&left.returned, __ATOMIC_SEQ_CST)) continue;
     for (unsigned number = 0; number < sys().processor_count; ++number) {
       const CallPart& waiting = processor(number).call;
-      if (takes_part(waiting) && __atomic_load_n(&waiting.arrivals, __ATOMIC_SEQ_CST) > left.arrivals)
+      const bool came_more_often = takes_part(waiting, call) && __atomic_load_n(&waiting.arrivals, __ATOMIC_SEQ_CST) > left.arrivals;
+      // Counts of one call: neither processor has begun the next one meanwhile.
+      if (came_more_often && takes_part(waiting, call) && takes_part(left, call))
         stop_stuck("Processors wait in KeSignalCallDpcSynchronize for one whose KeGenericCallDpc routine has returned without calling it as often.",
                    "GEN-3");
     }

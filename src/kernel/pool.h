@@ -23,7 +23,7 @@ struct PoolBlock {
   std::uint32_t size_class;
   PoolType type;
   std::uint8_t unused[3];
-  std::uintptr_t caller;   // who allocated, then who freed
+  std::uintptr_t caller;   // who allocated, 0: the kernel for itself; then who freed
   std::uint64_t sequence;  // the how many-th allocation; free blocks are reused oldest first
 };
 static_assert(sizeof(PoolBlock) % 16 == 0);

@@ -272,7 +272,10 @@ void dispatch_interrupt() NO_PERMISSION_CHECK {
     Machine::call_on(StackKind::Dpc, retire_on_dpc_stack, nullptr);
     clock::begin_charging_here(Machine::here());
   } else {
-    Machine::here().dpc_interrupt_requested = false;
+    // The request may be older than a DPC whose sender has relied on it: a last look (RET-3b).
+    Processor& self = Machine::here();
+    (void)__atomic_exchange_n(&self.dpc_interrupt_requested, false, __ATOMIC_SEQ_CST);
+    if (dpc::has_work(self)) Machine::request_here(kDispatchRequest);
   }
   lower_here(Irql::Dispatch);
   threaded_dpc::wake_thread_here();

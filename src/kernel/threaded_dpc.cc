@@ -13,9 +13,9 @@ bool take(Processor& self, DueDpc& due) {
   do {
     self.dpc_thread_active = true;
     (void)__atomic_exchange_n(&self.dpc_thread_requested, false, __ATOMIC_SEQ_CST);  // K.THR-1
-    if (self.threaded_dpcs.pop_here(due)) return true;
+    if (self.threaded_dpcs.pop_here(due, self.active_threaded_dpc)) return true;
     (void)__atomic_exchange_n(&self.dpc_thread_active, false, __ATOMIC_SEQ_CST);
-  } while (self.threaded_dpcs.depth() != 0);
+  } while (self.threaded_dpcs.has_any());
   return false;
 }
 
@@ -24,7 +24,6 @@ void KDPC_NTAPI serve(void* context) {
   for (;;) {
     wait::for_object(self.dpc_event.header, nullptr);
     for (DueDpc due; take(self, due);) {
-      self.active_threaded_dpc = due.dpc;
       dpc::call_checked(due, ActivityKind::ThreadedDpc, Irql::Passive);
       Machine::observe(OrderReleased{&self.active_threaded_dpc});
       __atomic_store_n(&self.active_threaded_dpc, nullptr, __ATOMIC_RELEASE);

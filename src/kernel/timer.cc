@@ -275,6 +275,8 @@ void check_here(Processor& self) {
 }
 
 //   lock --- up to 4 leave the table, are signalled, go back if periodic --- unlock --- their DPCs run --- again while something is due
+//
+// A DPC that does not run from here is queued before the lock is given back: whoever then cancels the timer and flushes has waited for it (FLU-2).
 void expire_here() {
   Processor& self = Machine::here();
   self.timer_request = false;
@@ -290,18 +292,20 @@ void expire_here() {
       Timer* timer = table.first_due(now, first_hand);
       if (timer == nullptr) break;
       remove_locked(*timer);
-      if (const CapturedDpc due = capture_locked(*timer, self.number); due.dpc != nullptr) batch[captured++] = due;
+      const CapturedDpc due = capture_locked(*timer, self.number);
       expire_locked(*timer);
+      if (due.dpc == nullptr) continue;
+      if (due.direct) {
+        batch[captured++] = due;
+      } else if (!dpc::insert(due.dpc, low_part(stamp), high_part(stamp)) && due.owner != nullptr) {
+        ex_timer::call_absorbed_locked(*due.owner);
+      }
     }
     more = table.earliest() <= now;
     scheduler::release_dispatcher_lock(previous);
     for (unsigned index = 0; index < captured; ++index) {
       const CapturedDpc& due = batch[index];
-      if (due.direct) {
-        dpc::call_routine({due.dpc, due.routine, due.context, low_part(stamp), high_part(stamp)}, ActivityKind::TimerDpc);
-      } else if (!dpc::insert(due.dpc, low_part(stamp), high_part(stamp)) && due.owner != nullptr) {
-        ex_timer::call_absorbed(*due.owner);
-      }
+      dpc::call_routine({due.dpc, due.routine, due.context, low_part(stamp), high_part(stamp)}, ActivityKind::TimerDpc);
     }
   }
 }

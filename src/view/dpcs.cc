@@ -71,7 +71,7 @@ Queue read_queue(const World& world, const Copy<Processor>& processor, bool thre
   std::size_t sent = 0;
   for (std::uintptr_t address = at(queue.last_sent()); address != 0 && sent < static_cast<std::size_t>(std::max(queue.depth(), 0)); ++sent) {
     const QueuedDpc queued = read(address);
-    (queued.readable && queued.dpc.urgent ? urgent : others).push_back(queued);
+    (queued.readable && queued.dpc.where.urgent ? urgent : others).push_back(queued);
     address = queued.readable ? at(queued.dpc.link.next) : 0;
   }
   result.dpcs.insert(result.dpcs.begin(), urgent.begin(), urgent.end());

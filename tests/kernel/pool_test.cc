@@ -132,6 +132,15 @@ KDPC_TEST(PoolFree, WithAnotherTagIsABugCheck) {
   EXPECT_BUGCHECK(0xC2, 0xA, block, kTag, kOtherTag);
 }
 
+KDPC_TEST(PoolFree, OfAnObjectOfTheKernelsIsABugCheck) {
+  RULE("IRQL-7");
+  m.on(0, PASSIVE_LEVEL, [] {
+    block = KeGetCurrentThread();
+    ExFreePool(block);
+  });
+  EXPECT_BUGCHECK(0xC2, 0xA, block, any, 0);
+}
+
 KDPC_TEST(PoolFree, WithoutATagFitsEveryTag) {
   m.on(0, PASSIVE_LEVEL, [] {
     ExFreePool(nonpaged(10));

@@ -76,7 +76,7 @@ class KernelState {
     std::vector<const Dpc*> rest;
     const auto before = [](const Dpc* dpc) { return reinterpret_cast<const Dpc*>(dpc->link.next); };
     for (const Dpc* dpc = queue.last_sent(); dpc != nullptr; dpc = before(dpc)) {
-      if (dpc->urgent) {
+      if (dpc->where.urgent) {
         function(dpc);
       } else {
         rest.push_back(dpc);

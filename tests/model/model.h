@@ -97,7 +97,6 @@ class Model {
     Dpc* dpc = nullptr;
     int script = -1;
     std::uint64_t context = 0, argument1 = 0, argument2 = 0;
-    bool direct = true;
   };
   struct Frame {
     enum class What : std::uint8_t { Drain, Routine, Service } what;

@@ -190,17 +190,17 @@ void Model::expire(Processor& here, Timer& timer) {
   insert_timer(here, timer, interrupt_time_ + std::uint64_t{timer.period} * 10'000);
 }
 
-// SEMANTICS 6.3, TIM-15, TIM-21: up to four leave the table and are signalled; then their DPCs are called, or queued if they belong elsewhere.
+// SEMANTICS 6.3, TIM-15, TIM-21, FLU-2: up to four leave the table and are signalled, and DPCs that belong elsewhere are queued; then the others are called.
 void Model::expire_batch(Processor& p, Frame& drain) {
   auto& table = table_for(p);
   for (std::size_t expired = 0; expired < kExpiriesPerBatch && !table.empty() && table.front()->due <= interrupt_time_; ++expired) {
     Timer& timer = *table.front();
     remove_timer(timer);
-    if (Dpc* dpc = timer.dpc; dpc != nullptr) {
-      const bool direct = options_.timer_dpc == Options::TimerDpc::Direct && !is_threaded(*dpc) && target_of(*dpc, p) == p.number;
-      drain.batch.push_back({dpc, dpc->script, dpc->context, 0, 0, direct});
-    }
+    Dpc* dpc = timer.dpc;
+    const bool direct = dpc != nullptr && options_.timer_dpc == Options::TimerDpc::Direct && !is_threaded(*dpc) && target_of(*dpc, p) == p.number;
+    if (direct) drain.batch.push_back({dpc, dpc->script, dpc->context, 0, 0});
     expire(p, timer);
+    if (dpc != nullptr && !direct) insert(p, *dpc, drain.stamp & 0xffffffff, drain.stamp >> 32);
   }
   drain.more = !table.empty() && table.front()->due <= interrupt_time_;
 }

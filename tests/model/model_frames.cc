@@ -78,11 +78,7 @@ void Model::go_on_drain(Processor& p) {
         const Call call = drain.batch.front();
         drain.batch.pop_front();
         const std::uint64_t low = drain.stamp & 0xffffffff, high = drain.stamp >> 32;
-        if (call.direct) {
-          begin_routine(p, {call.dpc, call.script, call.context, low, high, true});
-        } else {
-          insert(p, *call.dpc, low, high);
-        }
+        begin_routine(p, {call.dpc, call.script, call.context, low, high});
       } else if (drain.more) {
         expire_batch(p, drain);
       } else {
@@ -95,7 +91,7 @@ void Model::go_on_drain(Processor& p) {
         Dpc& dpc = *p.queue.front();
         p.queue.pop_front();
         dpc.queued = false;  // INS-5, RET-5: before the call
-        begin_routine(p, {&dpc, dpc.script, dpc.context, dpc.argument1, dpc.argument2, true});
+        begin_routine(p, {&dpc, dpc.script, dpc.context, dpc.argument1, dpc.argument2});
         return;
       }
       p.active = p.requested = false;
@@ -176,7 +172,7 @@ bool Model::go_on_dpc_thread(Processor& p, Thread& thread) {
   }
   thread.serving = true;
   served.active_threaded_dpc = &dpc;
-  begin(p, thread.actor, {&dpc, dpc.script, dpc.context, dpc.argument1, dpc.argument2, true}, Where::ThreadedDpc);
+  begin(p, thread.actor, {&dpc, dpc.script, dpc.context, dpc.argument1, dpc.argument2}, Where::ThreadedDpc);
   return true;
 }
 
