@@ -66,6 +66,10 @@ struct Checks {
   Settings limits = {};               // microseconds: dpc, isr, spin_lock, interrupt; runs in a row: requeues
 };
 
+// How an idle processor of the live machine waits: it looks for a while, and then sleeps; it looks for ever, which takes a processor of the host's; or it
+// sleeps at once, and takes some microseconds longer to wake.
+enum class Idle : std::uint8_t { BackOff, Spin, Block };
+
 struct Config {
   unsigned processors = 1;
   // The fields of kernel/options.h, {{"irql_checks", "free"}, {"dpc_queue_depth", "4"}}, and a profile for several of them, {{"profile", "win7"}};
@@ -76,6 +80,7 @@ struct Config {
   std::size_t remember_events = 1'000'000;      // the newest ones are kept; 0: none, and no question about events has an answer
   bool hash = true;                             // compute trace_hash()
   Checks checks = {};
+  Idle idle = Idle::BackOff;
 };
 
 enum class Ended : std::uint8_t {

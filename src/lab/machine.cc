@@ -185,7 +185,8 @@ std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why)
     return nullptr;
   }
   auto parts = std::make_unique<Parts>(config, *options);
-  const auto created = host::create({.processors = config.processors, .options = *options, .costs = *costs, .memory = config.memory});
+  const auto created = host::create(
+      {.processors = config.processors, .options = *options, .costs = *costs, .memory = config.memory, .idle = static_cast<host::Idle>(config.idle)});
   if (!created) {
     why = created.error().what;
     return nullptr;
@@ -226,6 +227,8 @@ bool Machine::run_until(const std::function<bool()>& condition, Duration limit) 
   return ended.how == host::Ended::ConditionMet;
 }
 
+static_assert(static_cast<int>(Idle::Spin) == static_cast<int>(host::Idle::Spin) &&
+              static_cast<int>(Idle::Block) == static_cast<int>(host::Idle::Block));
 static_assert(static_cast<int>(Ended::Finding) == static_cast<int>(host::Ended::Finding) &&
               static_cast<int>(Ended::Bugcheck) == static_cast<int>(host::Ended::Bugcheck) &&
               static_cast<int>(Ended::Quiescent) == static_cast<int>(host::Ended::Quiescent));

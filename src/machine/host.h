@@ -14,11 +14,16 @@
 
 namespace kdpc::host {
 
+// How an idle processor of the live machine waits: it looks for a while, and then sleeps; it looks for ever, at the price of a processor of the host's;
+// or it sleeps at once. Asleep it costs nothing, and takes some microseconds longer to wake.
+enum class Idle : std::uint8_t { BackOff, Spin, Block };
+
 struct Config {
   unsigned processors = 1;
   Options options;
   std::map<std::string, std::uint64_t> costs;   // names of machine/sim/costs.h, in nanoseconds; the live machine has none
   std::size_t memory = std::size_t{256} << 20;  // of the World, reserved, not used
+  Idle idle = Idle::BackOff;
 };
 
 enum class Ended : std::uint8_t {

@@ -67,13 +67,32 @@ TEST(LiveMachine, ProcessorsReallyRunAtOnce) {
   EXPECT_EQ(turn, 2000);
 }
 
+// One wakes the other, and is woken by it.
+TEST(LiveMachine, HoweverAProcessorIdlesItWakes) {
+  for (const host::Idle idle : {host::Idle::BackOff, host::Idle::Spin, host::Idle::Block}) {
+    const inside::World world({.processors = 2, .idle = idle});
+    static EventObject events[2];
+    wait::initialize_event(events[0], ObjectType::SynchronizationEvent, true);
+    wait::initialize_event(events[1], ObjectType::SynchronizationEvent, false);
+    const auto play = [](unsigned self) {
+      for (int round = 0; round < 500; ++round) {
+        wait::for_object(events[self].header, nullptr);
+        wait::set_event(events[1 - self], 0);
+      }
+    };
+    const auto first = inside::start(0, Irql::Passive, [play] { play(0); });
+    const auto second = inside::start(1, Irql::Passive, [play] { play(1); });
+    EXPECT_EQ(host::run_until([&] { return first->done && second->done; }, 20 * kSecond).how, host::Ended::ConditionMet);
+  }
+}
+
 // Nothing but the host ends this.
 TEST(LiveMachine, AProcessorThatSpinsForEverAtHighCanBeLookedAtAndThrownAway) {
   const inside::World world({.processors = 2});
   volatile bool there = false;
   inside::start(1, Irql::High, [&] {
     there = true;
-    for (;;) {
+    while (there) {
     }
   });
   EXPECT_EQ(host::run_until([&] { return there; }, 10 * kSecond).how, host::Ended::ConditionMet);

@@ -16,6 +16,7 @@
 #include "kernel/dpc.h"
 #include "kernel/interrupt.h"
 #include "kernel/wait.h"
+#include "machine/sanitizer.h"
 #include "tests/machine/inside.h"
 
 namespace kdpc {
@@ -111,6 +112,15 @@ class Shaker {
   std::thread device_;
 };
 
+#ifdef KDPC_ASAN
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+// While a sanitizer has its own heap, the machine cannot keep others out of a thread's way in there.
+#define NEEDS_THE_HEAP \
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's heap bears no preemption"
+
 // Runs `body(seed)` over and over in several threads that may go anywhere, while they are shaken.
 void shaken(const std::function<bool(unsigned)>& body) {
   constexpr unsigned kProcessors = 4, kThreads = 3;
@@ -151,6 +161,7 @@ void shaken(const std::function<bool(unsigned)>& body) {
 }  // namespace
 
 TEST(LiveThreads, TheHeapBearsIt) {
+  NEEDS_THE_HEAP;
   shaken([](unsigned seed) {
     std::vector<std::unique_ptr<std::vector<unsigned>>> blocks;
     for (unsigned index = 0; index < 50; ++index) {
@@ -166,6 +177,7 @@ TEST(LiveThreads, TheHeapBearsIt) {
 }
 
 TEST(LiveThreads, StreamsOfTheirOwnBearIt) {
+  NEEDS_THE_HEAP;
   shaken([](unsigned seed) {
     std::ostringstream stream;
     for (unsigned index = 0; index < 20; ++index) stream << seed + index << ' ' << 1.5 * index << ';';
@@ -179,6 +191,7 @@ TEST(LiveThreads, StreamsOfTheirOwnBearIt) {
 }
 
 TEST(LiveThreads, ExceptionsInFlightBearIt) {
+  NEEDS_THE_HEAP;
   shaken([](unsigned seed) {
     const auto thrower = [](auto& self, unsigned depth, unsigned value) -> void {
       const std::string guard(depth, 'x');  // something to unwind

@@ -36,6 +36,13 @@ class ScenarioFile : public ::testing::Test {
   std::filesystem::path folder;
 };
 
+TEST_F(ScenarioFile, SaysHowALiveMachineIsIdle) {
+  const auto scenario = read("[machine]\nkind = 'live'\nidle = 'spin'\n");
+  ASSERT_TRUE(scenario) << scenario.error().what;
+  EXPECT_EQ(scenario->config.idle, lab::Idle::Spin);
+  EXPECT_NE(complaint("[machine]\nidle = 'block'\n").find("'machine.idle' is of the live machine only"), std::string::npos);
+}
+
 TEST_F(ScenarioFile, HasCardsOfOurOwnAndALineToUse) {
   const auto scenario = read(R"(
 [devices.com1]

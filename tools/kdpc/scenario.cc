@@ -76,6 +76,10 @@ void read_machine(const toml::table* raw, Scenario& scenario, Problems& problems
   std::vector<std::string> profiles;
   for (const lab::Profile& profile : lab::profiles()) profiles.emplace_back(profile.name);
   if (const auto profile = table.choice("profile", profiles)) scenario.config.options[std::string(lab::kProfileKey)] = *profile;
+  if (const auto idle = table.choice("idle", {"back-off", "spin", "block"})) {
+    if (scenario.machine != "live") problems.add(*raw->get("idle"), "'machine.idle' is of the live machine only: kind = \"live\"");
+    scenario.config.idle = *idle == "spin" ? lab::Idle::Spin : *idle == "block" ? lab::Idle::Block : lab::Idle::BackOff;
+  }
   if (const auto megabytes = table.integer("memory_mb", 16, 65536)) scenario.config.memory = static_cast<std::size_t>(*megabytes) << 20;
   table.done();
 }

@@ -3,7 +3,7 @@
 //   title = "A bad neighbour"
 //   time_limit_ms = 10000              # of virtual time
 //
-//   [machine]                          # kind = "sim", processors = 1, memory_mb = 256
+//   [machine]                          # kind = "sim", processors = 1, memory_mb = 256; kind = "live", idle = "back-off"
 //   [options]                          # the fields of kernel/options.h by name
 //   [costs]                            # the names of machine/sim/costs.h, nanoseconds
 //   [devices.sound]                    # model = "AC97" or "intel-hda", timer_period_us = 500, rate, channels, format, slot

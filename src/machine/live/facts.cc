@@ -77,7 +77,9 @@ void tell(const Event& event) {
     calls::yield();
     set_irql(Irql::High);
   }
+  ++here().undisturbed;
   write_down(here(), level, event);
+  --here().undisturbed;
   delivery::take_all(level);
 }
 

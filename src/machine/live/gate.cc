@@ -12,6 +12,7 @@ namespace {
 constexpr unsigned kTurns = 200;                // of looking before the host sleeps
 constexpr std::uint64_t kAskAgain = 1'000'000;  // ns
 constexpr std::uint64_t kStuck = 5'000'000;     // ns of a processor's own time at Synch or above: no routine of the kernel takes that long
+constexpr std::uint64_t kHopeless = 2'000'000'000;
 constexpr std::uint64_t kLongClosed = 200'000;
 
 std::atomic<bool> closed{true};
@@ -32,8 +33,9 @@ bool is_parked(Slot& slot) {
   return doing == attention::kResuming && slot.attention.compare_exchange_strong(doing, attention::kParked);
 }
 
-// Leaves the processor out of High only after five milliseconds of its own, counted from its first refusal.
+// After five milliseconds of its own, counted from its first refusal. Others may wait for what it is at: then only when there is no hope.
 bool is_stuck(Slot& slot) {
+  if (slot.undisturbed != 0) return calls::host_clock() - closed_since >= kHopeless;
   const std::uint64_t time = calls::processor_time();
   if (slot.gate_seen != closings) {
     slot.gate_seen = closings;

@@ -103,6 +103,7 @@ Result<void> create(const Config& config) {
   Shared& all = shared();
   all.edge_budget = std::int64_t{1} << 62;
   all.processors = config.processors;
+  all.idle_policy = static_cast<std::uint8_t>(config.idle);
   all.oversubscribed = config.processors > static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN));
   all.first_clock = calls::host_clock();
   all.first_mark = __builtin_ia32_rdtsc();

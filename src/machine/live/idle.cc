@@ -1,5 +1,6 @@
 #include "machine/live/idle.h"
 
+#include "machine/host.h"
 #include "machine/live/calls.h"
 #include "machine/live/processors.h"
 #include "machine/live/run.h"
@@ -8,31 +9,48 @@ namespace kdpc::live::idle {
 
 namespace {
 
-constexpr std::uint64_t kLook = 20'000;  // ns of looking, with a processor of the host's for each of ours
-constexpr unsigned kTurnsPerLookAtClock = 16;
+constexpr std::uint64_t kLook = 20'000;  // ns of looking before it sleeps, with a processor of the host's for each of ours
+constexpr unsigned kLongestPause = 64;   // between two looks: who makes a vector pending wants the line for himself
 
 bool has_interrupt(const Slot& slot) { return slot.pending_levels >> (static_cast<unsigned>(Irql::Dispatch) + 1) != 0; }
 
+// Looks at the clock of the host's at every longest pause.
+class Patience {
+ public:
+  bool is_at_its_end() {
+    const auto policy = static_cast<host::Idle>(shared().idle_policy);
+    if (policy == host::Idle::Block || (policy == host::Idle::BackOff && shared().oversubscribed)) return true;
+    for (unsigned turn = 0; turn < pause_; ++turn) __builtin_ia32_pause();
+    if (pause_ < kLongestPause) {
+      pause_ *= 2;
+      return false;
+    }
+    if (policy == host::Idle::Spin) return false;
+    const std::uint64_t time = calls::host_clock();
+    if (until_ == 0) until_ = time + kLook;
+    return time >= until_;
+  }
+
+ private:
+  unsigned pause_ = 1;
+  std::uint64_t until_ = 0;
+};
+
 void sleep_or_look(Slot& slot) {
-  std::uint64_t until = 0;
-  unsigned turn = 0;
+  Patience patience;
   for (;;) {
     std::uint32_t doing = slot.attention;
     if ((doing & attention::kParked) != 0) {
       calls::wait(slot.attention, doing);
-      until = 0;
+      patience = {};
     } else if (doing == attention::kLeaving) {
       processors::go_home();
     } else if (has_interrupt(slot)) {
       return;
     } else if (doing == attention::kBlocked) {
       calls::wait(slot.attention, doing);
-    } else if (++turn % kTurnsPerLookAtClock == 0) {
-      const std::uint64_t time = calls::host_clock();
-      if (until == 0) until = time + kLook;
-      if (time >= until || shared().oversubscribed) slot.attention.compare_exchange_strong(doing, attention::kBlocked);
-    } else {
-      __builtin_ia32_pause();
+    } else if (patience.is_at_its_end()) {
+      slot.attention.compare_exchange_strong(doing, attention::kBlocked);
     }
   }
 }
@@ -56,12 +74,9 @@ void wait(Slot& slot, std::uint64_t taken) {
   shared().idle.fetch_sub(1);
 }
 
-bool is_everybody() {
-  for (unsigned number = 0; number < shared().processors; ++number) {
-    const std::uint32_t doing = slot_of(number).attention & ~attention::kParked;
-    if (doing != attention::kPolling && doing != attention::kBlocked) return false;
-  }
-  return true;
+bool is(const Slot& slot) {
+  const std::uint32_t doing = slot.attention & ~attention::kParked;
+  return (doing == attention::kEnded || doing == attention::kPolling || doing == attention::kBlocked) && slot.pending_levels == 0;
 }
 
 }  // namespace kdpc::live::idle

@@ -9,7 +9,7 @@ namespace kdpc::live::idle {
 // By the processor, at Dispatch: returns when a vector above Dispatch is pending, or when one has been taken since `taken` was the count.
 void wait(Slot& slot, std::uint64_t taken);
 
-// By the host, while the machine is frozen: all of them were idle.
-bool is_everybody();
+// By the host, while the machine is frozen: the processor was idle, and nothing has come since; or it has ended.
+bool is(const Slot& slot);
 
 }  // namespace kdpc::live::idle

@@ -27,7 +27,7 @@ class Lock {
   std::atomic<bool> held_{false};
 };
 
-// The level at which nobody takes this thread's processor away, for the rest of the scope; nothing on the host.
+// The level at which nobody takes this thread's processor away, nor freezes it, for the rest of the scope; nothing on the host.
 class Undisturbed {
  public:
   explicit Undisturbed(Irql level = Irql::High);
@@ -36,7 +36,7 @@ class Undisturbed {
   Undisturbed& operator=(const Undisturbed&) = delete;
 
  private:
-  bool raised_ = false;
+  bool inside_ = false;
   Irql before_ = Irql::Passive;
 };
 
@@ -55,12 +55,14 @@ class Locked {
 inline Undisturbed::Undisturbed(Irql level) {
   if (!tls::on_processor()) return;
   before_ = irql();
-  if (before_ >= level) return;
-  raised_ = true;
-  set_irql(level);
+  if (before_ < level) set_irql(level);
+  inside_ = true;
+  ++here().undisturbed;
 }
 inline Undisturbed::~Undisturbed() {
-  if (raised_) lower_here(before_);
+  if (!inside_) return;
+  --here().undisturbed;
+  if (before_ < irql()) lower_here(before_);
 }
 
 }  // namespace kdpc::live

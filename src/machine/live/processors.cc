@@ -122,6 +122,13 @@ void stop() {
   threads.clear();
 }
 
+std::uint64_t time_of(unsigned number) {
+  clockid_t clock;
+  timespec time{};
+  if (::pthread_getcpuclockid(threads[number], &clock) != 0 || ::clock_gettime(clock, &time) != 0) return 0;
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
 void go_home() {
   signals::block();
   set_irql(Irql::High);

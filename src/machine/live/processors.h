@@ -11,6 +11,9 @@ Result<void> start();
 // With the gate closed: all go home and end.
 void stop();
 
+// What the processor's pthread has had of the host's processors, ns.
+std::uint64_t time_of(unsigned number);
+
 // By a processor: leaves whatever it is doing, for good, to end.
 [[noreturn]] void go_home();
 // The same, and waits there to be looked at.

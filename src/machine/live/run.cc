@@ -14,6 +14,7 @@
 #include "machine/live/facts.h"
 #include "machine/live/gate.h"
 #include "machine/live/idle.h"
+#include "machine/live/processors.h"
 #include "machine/live/segments.h"
 #include "machine/live/slot.h"
 
@@ -58,13 +59,33 @@ class Quiet {
 
  private:
   static bool is_now() {
-    if (!idle::is_everybody() || !bus::is_quiet()) return false;
     for (unsigned number = 0; number < shared().processors; ++number)
-      if (slot_of(number).pending_levels != 0 || !scheduler::is_at_rest(processor(number))) return false;
-    return true;
+      if (!idle::is(slot_of(number)) || !scheduler::is_at_rest(processor(number))) return false;
+    return bus::is_quiet();
   }
 
   std::uint64_t since_ = kForever, work_ = 0;
+};
+
+// A short limit is meant for processors that run. Where the host is busy with other things, those that have something to do get the time they were promised
+// on the host's processors, within reason.
+class Promise {
+ public:
+  explicit Promise(std::uint64_t limit) : limit_(limit) {
+    if (limit_ <= kLongestPromise)
+      for (unsigned number = 0; number < shared().processors; ++number) before_[number] = processors::time_of(number);
+  }
+  bool is_kept(std::uint64_t late) const {
+    if (limit_ > kLongestPromise || late > kReason) return true;
+    for (unsigned number = 0; number < shared().processors; ++number)
+      if (!idle::is(slot_of(number)) && processors::time_of(number) - before_[number] < limit_) return false;
+    return true;
+  }
+
+ private:
+  static constexpr std::uint64_t kLongestPromise = 100'000'000, kReason = 1'000'000'000;
+  std::uint64_t limit_;
+  std::uint64_t before_[kMaxProcessors] = {};
 };
 
 // What the kernel has asked of "this processor" while the host was lent processor 0.
@@ -115,11 +136,12 @@ host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
   const std::uint64_t deadline = limit > kForever - start ? kForever : start + limit;
   std::uint64_t patience = kFirstPatience, closing = start;
   Quiet quiet;
+  const Promise promise(limit);
   for (;;) {
     facts::drain();
     if (has_ended()) return *the_end;
     if (condition && condition()) return {host::Ended::ConditionMet, {}, {}};
-    if (clock::now() >= deadline) return {host::Ended::TimeLimit, {}, {}};
+    if (const std::uint64_t time = clock::now(); time >= deadline && promise.is_kept(time - deadline)) return {host::Ended::TimeLimit, {}, {}};
     if (condition && quiet.has_lasted(clock::now()))
       return {host::Ended::Quiescent,
               "nothing will ever happen again: every processor is idle, no DPC is queued, no timer is set, no device has anything to do, and no "
@@ -128,7 +150,8 @@ host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
     hand_over_requests();
     gate::open();
     const std::uint64_t opened = clock::now(), earliest = opened + (opened - closing) * kShare;
-    wait(earliest, condition ? std::min(deadline, std::max(earliest, opened + patience)) : deadline);
+    const std::uint64_t latest = std::max(earliest, opened + patience);
+    wait(earliest, opened >= deadline ? latest : condition ? std::min(deadline, latest) : deadline);
     patience = std::min(patience * 2, kLastPatience);
     closing = clock::now();
     gate::close();

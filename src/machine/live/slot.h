@@ -66,6 +66,7 @@ struct alignas(64) Slot {
   void* timer;                                           // I  the host's, that makes it so
   std::uint32_t tid;                                     // I
   std::uint32_t spins;                                   // O
+  std::uint32_t undisturbed;                             // O  scopes of machine/live/lock.h that it is in: others may wait for them to end
   std::uint64_t gate_seen;                               // O  for which freeze …
   std::uint64_t gate_time;                               // O  … it has first refused, by its own processor time
   void** left;                                           // O  where the context goes that is being left
@@ -90,6 +91,7 @@ struct Shared {
   bool observed;                       // H  there are sinks
   std::atomic<bool> time_passes;       // H
   std::atomic<bool> marks_are_wanted;  // X  somebody has asked how long something took
+  std::uint8_t idle_policy;            // I  host::Idle
   bool oversubscribed;                 // I  more processors than the host has
   std::uint64_t origin;                // H  the host's clock at the machine's time 0
   std::uint64_t stopped_at;            // H  the machine's time while none passes
