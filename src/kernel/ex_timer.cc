@@ -54,7 +54,7 @@ void KDPC_NTAPI expired(Dpc*, void* context, void*, void*) {
 }  // namespace
 
 ExTimer* allocate(ExTimerCallback* callback, void* context, timer::Kind kind, bool high_resolution) {
-  auto* timer = static_cast<ExTimer*>(sys().pool.allocate(sizeof(ExTimer), kTag));
+  auto* timer = static_cast<ExTimer*>(sys().pool.allocate(sizeof(ExTimer), kTag, PoolType::NonPaged, Pool::kObject));
   if (timer == nullptr) return nullptr;
   std::memset(static_cast<void*>(timer), 0, sizeof *timer);
   timer::initialize(timer->timer, kind);

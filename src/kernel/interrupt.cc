@@ -30,7 +30,7 @@ bool is_sane(const InterruptSpec& spec) {
 // One block of memory: the first object, then those of the other processors.
 Interrupt* make_set(const InterruptSpec& spec, PassiveService* service) {
   const unsigned count = spec.processors.count();
-  auto* objects = static_cast<Interrupt*>(sys().pool.allocate(sizeof(Interrupt) * count, kInterruptTag));
+  auto* objects = static_cast<Interrupt*>(sys().pool.allocate(sizeof(Interrupt) * count, kInterruptTag, PoolType::NonPaged, Pool::kObject));
   if (objects == nullptr) return nullptr;
   std::memset(static_cast<void*>(objects), 0, sizeof(Interrupt) * count);
   wait::initialize_event(objects[0].own_event, ObjectType::SynchronizationEvent, true);

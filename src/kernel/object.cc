@@ -68,7 +68,7 @@ OwnEvent& checked_own_locked(DispatcherHeader& object) {
 }  // namespace
 
 std::uintptr_t open(DispatcherHeader& object) {
-  auto* handle = static_cast<Handle*>(sys().pool.allocate(sizeof(Handle), kHandleTag));
+  auto* handle = static_cast<Handle*>(sys().pool.allocate(sizeof(Handle), kHandleTag, PoolType::NonPaged, Pool::kObject));
   if (handle == nullptr) return 0;
   handle->object = &object;
   DispatcherLocked locked;

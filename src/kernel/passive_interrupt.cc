@@ -47,7 +47,7 @@ PassiveService* find_with_gate(std::uint8_t vector) {
 }
 
 PassiveService* make_with_gate(std::uint8_t vector, Trigger trigger) {
-  auto* service = static_cast<PassiveService*>(sys().pool.allocate(sizeof(PassiveService), kServiceTag));
+  auto* service = static_cast<PassiveService*>(sys().pool.allocate(sizeof(PassiveService), kServiceTag, PoolType::NonPaged, Pool::kObject));
   if (service == nullptr) return nullptr;
   std::memset(static_cast<void*>(service), 0, sizeof *service);
   service->vector = vector;

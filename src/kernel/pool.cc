@@ -126,9 +126,6 @@ void Pool::free(void* memory, std::uint32_t tag, std::uintptr_t caller) {
   if (tag != 0 && tag != block->tag)
     bug_check(stop::BadPoolCaller, {0xA, as_parameter(memory), block->tag, tag},
               "A pool block was freed with another tag than it was allocated with.", "IRQL-7");
-  // An object of the kernel's, as NT protects them by a bit of the tag: the wrong one, whatever is said.
-  if (tag == 0 && block->caller == 0)
-    bug_check(stop::BadPoolCaller, {0xA, as_parameter(memory), block->tag, 0}, "An object of the kernel's was freed as if it were pool.", "IRQL-7");
   const unsigned char* guard = bytes_of(*block) + block->size;
   for (std::size_t index = 0; index < kGuard; ++index)
     if (guard[index] != kGuardByte)

@@ -23,7 +23,7 @@ struct PoolBlock {
   std::uint32_t size_class;
   PoolType type;
   std::uint8_t unused[3];
-  std::uintptr_t caller;   // who allocated, 0: the kernel for itself; then who freed
+  std::uintptr_t caller;   // who allocated, then who freed; kObject: only the kernel frees it
   std::uint64_t sequence;  // the how many-th allocation; free blocks are reused oldest first
 };
 static_assert(sizeof(PoolBlock) % 16 == 0);
@@ -41,6 +41,7 @@ struct PoolArena {
 
 class Pool {
  public:
+  static constexpr std::uintptr_t kObject = 1;  // as caller
   void initialize(std::byte* base, std::size_t size);
   void initialize_paged(std::byte* base, std::size_t size, std::ptrdiff_t view);
   std::byte* base() const { return arenas_[0].base; }  // of nonpaged pool

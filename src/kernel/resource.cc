@@ -53,7 +53,7 @@ ResourceOwner* free_entry(Resource& resource) {
   if (ResourceOwner* entry = find(resource, 0); entry != nullptr) return entry;
   const std::uint32_t size = table_size(resource);
   const std::uint32_t grown = size + kTableGrowth;
-  auto* table = static_cast<ResourceOwner*>(sys().pool.allocate(sizeof(ResourceOwner) * grown, kResourceTag));
+  auto* table = static_cast<ResourceOwner*>(sys().pool.allocate(sizeof(ResourceOwner) * grown, kResourceTag, PoolType::NonPaged, Pool::kObject));
   if (table == nullptr) return nullptr;
   std::memset(static_cast<void*>(table), 0, sizeof(ResourceOwner) * grown);
   if (size != 0) {

@@ -32,7 +32,7 @@ std::int64_t drop_locked(Thread& thread) {
 }  // namespace
 
 Thread* create(const char* name, ThreadRoutine* routine, void* context, std::uint8_t priority, ProcessorSet affinity) {
-  auto* thread = static_cast<Thread*>(sys().pool.allocate(sizeof(Thread), kThreadTag));
+  auto* thread = static_cast<Thread*>(sys().pool.allocate(sizeof(Thread), kThreadTag, PoolType::NonPaged, Pool::kObject));
   if (thread == nullptr) return nullptr;
   std::memset(static_cast<void*>(thread), 0, sizeof *thread);
   thread->header.type = static_cast<std::uint8_t>(ObjectType::Thread);

@@ -39,7 +39,13 @@ void check_free(void* memory) {
 }
 
 void free_block(void* memory, ULONG tag, void* caller) {
-  if (const PoolBlock* block = sys().pool.block_at(memory); block != nullptr) audit_range(memory, block->size, block);
+  if (const PoolBlock* block = sys().pool.block_at(memory); block != nullptr) {
+    // As NT protects its objects by a bit of the tag: the wrong one, whatever is said.
+    if (block->caller == Pool::kObject)
+      bug_check(stop::BadPoolCaller, {0xA, as_parameter(memory), block->tag, tag}, "An object of the kernel's was freed as if it were pool.",
+                "IRQL-7");
+    audit_range(memory, block->size, block);
+  }
   sys().pool.free(memory, tag, reinterpret_cast<std::uintptr_t>(caller));
 }
 
