@@ -36,6 +36,10 @@ struct SerialPortWish {
   SerialFormat far = {};             // what the far end speaks
   Nanoseconds gap = 0;               // that it leaves between two characters
   bool obeys_rts = false;            // it does not begin a character while RTS is off
+  bool waits_for_room = false;  // … nor while the chip has no clock or no room, as behind the ports of virtual machines: nothing overruns, all waits
+  // Live machine only: what can be read from this is what the far end sends, and what it hears is written to it: a pty's master, a socket. It stays the
+  // caller's, is made non-blocking, and is open until the machine or the board is destroyed. -1: send() says what is sent.
+  int descriptor = -1;
 };
 
 class SerialPort {
@@ -56,12 +60,12 @@ class SerialPort {
   enum Lines : std::uint8_t { kCts = 0x10, kDsr = 0x20, kRing = 0x40, kCarrier = 0x80 };
 
   virtual ~SerialPort() = default;
-  // The far end sends these behind what it is sending already, and not before `when`.
+  // The far end sends these behind what it is sending already, and not before `when`. Not with a descriptor, which has all it sends.
   virtual void send(std::string_view bytes, Nanoseconds when = 0, Defect defect = Defect::None) = 0;
   virtual void send_break(Nanoseconds length) = 0;
   virtual void set_modem_lines(unsigned lines) = 0;  // of Lines; at first all but the ring
   virtual void speak(const SerialFormat& format) = 0;
-  virtual std::size_t left_to_send() const = 0;  // also what has no end yet
+  virtual std::size_t left_to_send() const = 0;  // also what has no end yet; not what is still in a descriptor
   virtual std::vector<Received> received() const = 0;
   virtual std::string received_text() const = 0;
   virtual std::vector<Overrun> overruns() const = 0;

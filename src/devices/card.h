@@ -35,6 +35,7 @@ class Card : public Device {
   virtual bool interrupts() const = 0;
   virtual Nanoseconds next_event() const = 0;
   virtual void advance(Nanoseconds now) = 0;  // does what is due
+  virtual void attached(BoardHost&) {}
 };
 
 // What a card asks of its board.
@@ -43,6 +44,8 @@ class CardHost {
   virtual ~CardHost() = default;
   virtual Nanoseconds now() const = 0;
   virtual void settle() = 0;  // something that is asserted may have changed, outside of advance()
+  // From outside: with the board to itself; then it is asked again when something will happen.
+  virtual void enter(const std::function<void()>& work) = 0;
 };
 
 std::unique_ptr<Card> make_serial_port(const SerialPortWish& wish, CardState& state, CardHost& host, SerialPort*& port);

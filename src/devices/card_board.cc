@@ -26,6 +26,7 @@ struct CardBoard::Parts final : CardHost {
 
   Nanoseconds now() const override { return advancing ? advanced_to : host != nullptr ? host->now() : 0; }
   void settle() override { (void)settle_lines(); }
+  void enter(const std::function<void()>& work) override { host != nullptr ? host->enter(work) : work(); }
 
   // A line is asserted while any of its cards interrupts. True: one has changed.
   bool settle_lines() {
@@ -76,7 +77,10 @@ Converter& CardBoard::add(const ConverterWish& wish) {
   return *converter;
 }
 
-void CardBoard::attach(BoardHost& host) { parts_->host = &host; }
+void CardBoard::attach(BoardHost& host) {
+  parts_->host = &host;
+  for (const auto& card : parts_->cards) card->attached(host);
+}
 std::span<Device* const> CardBoard::devices() { return parts_->devices; }
 unsigned CardBoard::lines() const { return parts_->lines; }
 bool CardBoard::line_is_level(unsigned) const { return parts_->level; }

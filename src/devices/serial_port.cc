@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "devices/card.h"
+#include "devices/far_end.h"
 
 namespace kdpc::cards {
 
@@ -19,22 +20,28 @@ class Port final : public Card, public SerialPort {
   }
 
   // -- Device, Card
+  void attached(BoardHost& host) override {
+    if (wish_.descriptor < 0) return;
+    descriptor_ = std::make_unique<FarEnd>(host, wish_.descriptor, [this] { far_.free = std::max(far_.free, host_.now()); });
+  }
   std::string_view name() const override { return wish_.name; }
   std::span<const RegisterRange> registers() const override { return {&range_, 1}; }
   int line() const override { return wish_.line; }
   std::uint64_t read(unsigned, std::uint64_t offset, unsigned width) override {
     std::uint64_t value = 0;
+    const bool may_send = far_end_may_send();
     for (unsigned byte = 0; byte < width; ++byte)
       value |= static_cast<std::uint64_t>(uart_.read(static_cast<unsigned>(offset) + byte, host_.now())) << 8 * byte;
+    if (!may_send) far_end_goes_on();
     host_.settle();
     return value;
   }
   void write(unsigned, std::uint64_t offset, unsigned width, std::uint64_t value) override {
-    const bool was_breaking = uart_.is_breaking(), was_requesting = request_to_send();
+    const bool was_breaking = uart_.is_breaking(), may_send = far_end_may_send();
     for (unsigned byte = 0; byte < width; ++byte)
       uart_.write(static_cast<unsigned>(offset) + byte, static_cast<std::uint8_t>(value >> 8 * byte), host_.now());
     if (uart_.is_breaking() && !was_breaking) keep({0, false, true, true, host_.now()});
-    if (request_to_send() && !was_requesting) far_.free = std::max(far_.free, host_.now());  // who has waited for that goes on now
+    if (!may_send) far_end_goes_on();
     host_.settle();
   }
   bool interrupts() const override { return uart_.interrupts() && (!wish_.out2_gates_interrupt || (uart_.outputs() & Uart16550::kOut2) != 0); }
@@ -47,16 +54,28 @@ class Port final : public Card, public SerialPort {
 
   // -- SerialPort
   void send(std::string_view bytes, Nanoseconds when, Defect defect) override {
-    for (const char byte : bytes) add({static_cast<std::uint8_t>(byte), defect, 0, when});
+    host_.enter([&] {
+      for (const char byte : bytes) add({static_cast<std::uint8_t>(byte), defect, 0, when});
+    });
   }
-  void send_break(Nanoseconds length) override { add({0, Defect::None, length, 0}); }
+  void send_break(Nanoseconds length) override {
+    host_.enter([&] { add({0, Defect::None, length, 0}); });
+  }
   void set_modem_lines(unsigned lines) override {
-    far_.lines = static_cast<std::uint8_t>(lines);
-    uart_.set_pins(lines);
-    host_.settle();
+    host_.enter([&] {
+      far_.lines = static_cast<std::uint8_t>(lines);
+      uart_.set_pins(lines);
+      host_.settle();
+    });
   }
-  void speak(const SerialFormat& format) override { wish_.far = format; }
-  std::size_t left_to_send() const override { return far_.to_send - far_.sent + (far_.on_the_way ? 1 : 0); }
+  void speak(const SerialFormat& format) override {
+    host_.enter([&] { wish_.far = format; });
+  }
+  std::size_t left_to_send() const override {
+    std::size_t left = 0;
+    host_.enter([&] { left = (descriptor_ != nullptr ? descriptor_->left() : far_.to_send - far_.sent) + (far_.on_the_way ? 1 : 0); });
+    return left;
+  }
   std::vector<Received> received() const override { return {received_.begin(), received_.begin() + far_.received}; }
   std::string received_text() const override {
     std::string text;
@@ -91,17 +110,29 @@ class Port final : public Card, public SerialPort {
     all.push_back(one);
     ++count;
   }
-  void keep(const Received& received) { append(received_, far_.received, received); }
+  void keep(const Received& received) {
+    append(received_, far_.received, received);
+    if (descriptor_ != nullptr && !received.is_break) descriptor_->put(received.byte);
+  }
 
+  bool far_end_may_send() const {
+    return (!wish_.obeys_rts || request_to_send()) && (!wish_.waits_for_room || (uart_.bit_ps() != 0 && uart_.has_room()));
+  }
+  // Who has waited for that begins now, and not when it could first have begun.
+  void far_end_goes_on() {
+    if (far_end_may_send()) far_.free = std::max(far_.free, host_.now());
+  }
   Nanoseconds next_of_far_end() const {
     if (far_.on_the_way) return far_.arrives;
-    if (far_.sent == far_.to_send || (wish_.obeys_rts && !request_to_send())) return kNever;
-    return std::max(far_.free, outgoing_[far_.sent].not_before);
+    if ((descriptor_ != nullptr ? descriptor_->is_empty() : far_.sent == far_.to_send) || !far_end_may_send()) return kNever;
+    return descriptor_ != nullptr ? far_.free : std::max(far_.free, outgoing_[far_.sent].not_before);
   }
 
   // The start bit.
   void begin(Nanoseconds now) {
-    const Outgoing& outgoing = outgoing_[far_.sent++];
+    if (descriptor_ != nullptr) beginning_ = {descriptor_->take(), Defect::None, 0, 0};
+    const Outgoing& outgoing = descriptor_ != nullptr ? beginning_ : outgoing_[far_.sent];
+    ++far_.sent;
     const Nanoseconds length = outgoing.break_length != 0 ? outgoing.break_length : character_time(wish_.far, far_bit_ps());
     far_.free = now + length + wish_.gap;
     const std::uint64_t bit = uart_.bit_ps();
@@ -117,7 +148,7 @@ class Port final : public Card, public SerialPort {
     far_.arrives = kNever;
     const std::uint64_t bit = uart_.bit_ps();
     if (far_.swallowed || bit == 0 || uart_.loops()) return;
-    const Outgoing& outgoing = outgoing_[far_.sent - 1];
+    const Outgoing& outgoing = descriptor_ != nullptr ? beginning_ : outgoing_[far_.sent - 1];
     const Wave wave = outgoing.break_length != 0 ? break_wave(far_bit_ps()) : wave_of(wish_.far, far_bit_ps(), outgoing.byte, outgoing.defect);
     // A full FIFO keeps what it has; without one the new character takes the old one's place.
     const bool fits = uart_.receive(sample(wave, uart_.format(), bit), now);
@@ -136,6 +167,8 @@ class Port final : public Card, public SerialPort {
   FarEndState& far_;
   CardHost& host_;
   Uart16550 uart_;
+  std::unique_ptr<FarEnd> descriptor_;  // null: send() says what is sent
+  Outgoing beginning_ = {};             // from a descriptor
   std::vector<Outgoing> outgoing_;
   std::vector<Received> received_;
   std::vector<Overrun> overruns_;

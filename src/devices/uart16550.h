@@ -88,6 +88,7 @@ class Uart16550 {
 
   // A character is complete. False: there was no room, and one is lost.
   bool receive(const Sampled& character, Nanoseconds now);
+  bool has_room() const { return state_.received_count < room(); }
   void set_pins(unsigned lines);
 
   Nanoseconds next_event() const { return std::min(state_.shifted_at, state_.times_out_at); }

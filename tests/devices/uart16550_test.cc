@@ -318,6 +318,27 @@ TEST(SerialPort, AFarEndThatObeysRtsWaitsForIt) {
   EXPECT_EQ(bench.port.left_to_send(), 0u);
 }
 
+TEST(SerialPort, AFarEndThatWaitsForRoomOverrunsNothingAndGoesOnWhenThereIsSome) {
+  PortBench bench({.waits_for_room = true});
+  bench.port.send("0123456789abcdefghij");
+  bench.host.run_for(10 * kMillisecond);  // no clock yet: on other lines these would be gone
+  EXPECT_EQ(bench.port.left_to_send(), 20u);
+  bench.start(U::kReceived);
+  bench.host.run_for(10 * kMillisecond);
+  EXPECT_EQ(bench.port.left_to_send(), 4u);
+  EXPECT_EQ(bench.read(U::kData), '0');
+  bench.host.run_for(kCharacter - kMicrosecond);
+  EXPECT_EQ(bench.port.left_to_send(), 4u);  // it began when there was room, and is not there before its time
+  bench.host.run_for(2 * kMicrosecond);
+  EXPECT_EQ(bench.port.left_to_send(), 3u);
+  bench.host.run_for(10 * kMillisecond);
+  EXPECT_EQ(bench.take_all(), "123456789abcdefg");
+  bench.host.run_for(10 * kMillisecond);
+  EXPECT_EQ(bench.take_all(), "hij");
+  EXPECT_EQ(bench.read(U::kLineStatus) & U::kOverrunError, 0);
+  EXPECT_TRUE(bench.port.overruns().empty());
+}
+
 TEST(SerialPort, TheFarEndLeavesGapsAndWaitsForItsTime) {
   PortBench bench({.gap = kMillisecond});
   bench.start(0);

@@ -10,7 +10,7 @@ constexpr std::uint64_t kFirstConverter = 0xFE00'0000, kConverterStep = 0x1000;
 
 }  // namespace
 
-Cards make_cards(const Scenario& scenario) {
+Cards make_cards(const Scenario& scenario, int far_end) {
   Cards made;
   unsigned ports = 0, converters = 0;
   for (const DeviceWanted& device : scenario.devices) {
@@ -20,9 +20,12 @@ Cards make_cards(const Scenario& scenario) {
       cards::SerialPort& port = made.board->add(cards::SerialPortWish{.name = device.name,
                                                                       .base = kPorts[ports++],
                                                                       .line = static_cast<int>(device.line),
+                                                                      .clock = device.clock,
                                                                       .far = {.baud = device.baud},
                                                                       .gap = device.gap_ns,
-                                                                      .obeys_rts = device.obeys_rts});
+                                                                      .obeys_rts = device.obeys_rts,
+                                                                      .waits_for_room = device.waits_for_room,
+                                                                      .descriptor = device.far_end_is_pty ? far_end : -1});
       if (made.line == nullptr) made.line = &port;
     } else {
       made.board->add(cards::ConverterWish{.name = device.name,

@@ -11,6 +11,7 @@ struct Cards {
   std::unique_ptr<cards::CardBoard> board;  // null: there are none
   cards::SerialPort* line = nullptr;        // of the first UART
 };
-Cards make_cards(const Scenario& scenario);
+// `far_end`: the descriptor of a line whose far end is a pseudo terminal; -1: there is none.
+Cards make_cards(const Scenario& scenario, int far_end);
 
 }  // namespace kdpc::tool

@@ -94,6 +94,10 @@ void read_settings(TomlTable& root, Scenario& scenario, Problems& problems) {
         return read ? std::string() : read.error().what;
       });
   scenario.config.options.merge(wanted);
+  if (const toml::table* const raw = root.table("costs"); raw != nullptr && scenario.machine == "live") {
+    problems.add(*raw, "the live machine runs in real time: nothing has a cost that could be set; leave [costs] out, or take kind = \"sim\"");
+    return;
+  }
   scenario.config.costs = settings_from(TomlTable(root.table("costs"), "costs", problems), costs, problems,
                                         [](const std::string& name, const std::string& text) -> std::string {
                                           const auto read = lab::costs_from({{name, text}});
@@ -216,8 +220,9 @@ void read_line_workload(TomlTable& table, WorkloadWanted workload, Scenario& sce
   } else {
     table.wrong(workload.receive.empty() ? "send" : "receive", "there is no serial line: write a table [devices.com1] with model = \"16550\"");
   }
-  if (const auto baud = table.integer("baud", 50, 921'600)) workload.baud = static_cast<unsigned>(*baud);
+  if (const auto baud = table.integer("baud", 50, kHighestBaud)) workload.baud = static_cast<unsigned>(*baud);
   if (const auto bytes = table.integer("read_bytes", 1, 65536)) workload.read_bytes = static_cast<unsigned>(*bytes);
+  if (const auto handshake = table.choice("handshake", {"none", "rts"})) workload.rts_handshake = *handshake == "rts";
   table.done();
   for (std::filesystem::path* const path : {&workload.receive, &workload.send})
     if (!path->empty() && path->is_relative()) *path = scenario.file.parent_path() / *path;

@@ -7,10 +7,10 @@
 //   [options]                          # the fields of kernel/options.h by name
 //   [costs]                            # the names of machine/sim/costs.h, nanoseconds
 //   [devices.sound]                    # model = "AC97" or "intel-hda", timer_period_us = 500, rate, channels, format, slot
-//   [devices.com1]                     # model = "16550", baud = 115200, flow = "none", gap_us, line; or "adc", conversion_us, dead_after, stuck_after
+//   [devices.com1]                     # model = "16550", baud, flow = "none", gap_us, clock_hz, far_end, line; or "adc", conversion_us, dead_after, stuck_after
 //   [[drivers]]                        # name or file, device = "sound", parameters = { RunUs = 45000 }
 //   [workload]                         # play = "a.wav", opens = '\\.\Ac97_0', period_ms, outstanding, processor, priority
-//                                      # or receive = "a.txt", send = "b.txt", baud, read_bytes, opens, processor, priority
+//                                      # or receive = "a.txt", send = "b.txt", baud, read_bytes, handshake, opens, processor, priority
 //   [expect]                           # dropouts = ">0", lost_bytes = 0, total_ms = "14..16", culprit = "hog", bugcheck = "DPC_WATCHDOG_VIOLATION"
 //
 // Paths are relative to the scenario's folder.
@@ -32,6 +32,7 @@ namespace kdpc::tool {
 inline constexpr const char* kHdaModel = "intel-hda";  // a controller; it gets a codec that plays
 inline constexpr const char* kUartModel = "16550";     // cards of our own
 inline constexpr const char* kConverterModel = "adc";
+inline constexpr unsigned kHighestBaud = 10'000'000;
 
 struct DeviceWanted {
   std::string name;
@@ -43,8 +44,10 @@ struct DeviceWanted {
   // Of cards of our own.
   unsigned line = 0;  // those with the same number share it
   unsigned baud = 115200;
+  unsigned clock = 1'843'200;
   std::uint64_t gap_ns = 0;
-  bool obeys_rts = false;
+  bool obeys_rts = false, waits_for_room = false;
+  bool far_end_is_pty = false;
   std::uint64_t conversion_ns = 50'000;
   std::uint64_t dead_after = ~std::uint64_t{0}, stuck_after = ~std::uint64_t{0};
   Position position;
@@ -66,9 +69,10 @@ struct WorkloadWanted {
   std::filesystem::path receive, send;  // one or both: a serial line is used
   unsigned baud = 115200;
   unsigned read_bytes = 256;
-  std::string opens;         // empty: the first name of a device of the sound driver
-  double period_ms = 10;     // of sound in one write
-  unsigned outstanding = 4;  // writes
+  bool rts_handshake = false;  // the driver takes RTS off while its own room is nearly full
+  std::string opens;           // empty: the first name of a device of the sound driver
+  double period_ms = 10;       // of sound in one write
+  unsigned outstanding = 4;    // writes
   unsigned processor = 0;
   unsigned priority = 8;
   Position position;

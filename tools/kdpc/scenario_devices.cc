@@ -7,12 +7,19 @@ namespace kdpc::tool {
 namespace {
 
 // Of a card of our own.
-void read_card(TomlTable& table, DeviceWanted& device) {
+void read_card(TomlTable& table, DeviceWanted& device, bool live) {
   if (const auto line = table.integer("line", 0, 15)) device.line = static_cast<unsigned>(*line);
   if (device.model == kUartModel) {
-    if (const auto baud = table.integer("baud", 50, 921'600)) device.baud = static_cast<unsigned>(*baud);
+    if (const auto baud = table.integer("baud", 50, kHighestBaud)) device.baud = static_cast<unsigned>(*baud);
+    if (const auto clock = table.integer("clock_hz", 16 * 50, 16 * std::int64_t{kHighestBaud})) device.clock = static_cast<unsigned>(*clock);
     if (const auto gap = table.number("gap_us", 0, 1e6)) device.gap_ns = static_cast<std::uint64_t>(*gap * 1000);
-    if (const auto flow = table.choice("flow", {"none", "rts"})) device.obeys_rts = *flow == "rts";
+    if (const auto flow = table.choice("flow", {"none", "rts", "room"})) {
+      device.obeys_rts = *flow != "none";
+      device.waits_for_room = *flow == "room";
+    }
+    if (const auto far_end = table.choice("far_end", {"file", "pty"})) device.far_end_is_pty = *far_end == "pty";
+    if (device.far_end_is_pty && !live)
+      table.wrong("far_end", "a pseudo terminal is of the host's time: it needs kind = \"live\" in [machine], at the top of the file");
   } else {
     if (const auto time = table.number("conversion_us", 0.1, 1e6)) device.conversion_ns = static_cast<std::uint64_t>(*time * 1000);
     if (const auto count = table.integer("dead_after", 0, 1'000'000'000)) device.dead_after = static_cast<std::uint64_t>(*count);
@@ -38,7 +45,7 @@ void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems
     table.need("model", "one of QEMU's sound cards, model = \"AC97\", or a card of our own, model = \"16550\"");
     if (const auto model = table.choice("model", {"AC97", kHdaModel, kUartModel, kConverterModel})) device.model = *model;
     if (device.is_card()) {
-      read_card(table, device);
+      read_card(table, device, scenario.machine == "live");
       scenario.devices.push_back(std::move(device));
       continue;
     }

@@ -56,6 +56,7 @@ void DebugLines::event(const Stamp& stamp, const Event& event) {
 Session::~Session() {
   pause_.reset();
   machine_.reset();
+  pty_.reset();
   board_.reset();
   cards_ = {};
   std::error_code failed;
@@ -198,7 +199,12 @@ std::optional<Refusal> Session::start() {
       return onlooker_.stopped(*machine_, number, stamp, event);
     });
   if (board_ != nullptr) machine_->attach(*board_);
-  cards_ = make_cards(scenario_);
+  if (const DeviceWanted* const line = scenario_.serial_line(); line != nullptr && line->far_end_is_pty) {
+    auto pty = PtyFarEnd::make();
+    if (!pty) return Refusal{ExitCode::HostLacks, fmt::format("{}: {}", line->position.text(), pty.error().what)};
+    pty_ = std::move(pty).value();
+  }
+  cards_ = make_cards(scenario_, pty_ != nullptr ? pty_->machines_side() : -1);
   if (cards_.board != nullptr) machine_->attach(*cards_.board);
   return {};
 }
@@ -355,12 +361,13 @@ void Session::use_line() {
   const WorkloadWanted& workload = *scenario_.workload;
   terminal_.baud = workload.baud;
   terminal_.read_bytes = workload.read_bytes;
+  terminal_.rts_handshake = workload.rts_handshake;
   terminal_.to_send = to_send_;
   terminal_.room.resize(to_receive_.size());
   const std::optional<lab::Task> task = start_application(terminal_, "serial line");
   if (!task) return;
   machine_->run_until([&] { return terminal_.ready || task->done(); }, scenario_.time_limit_ns);
-  if (terminal_.ready) cards_.line->send(to_receive_);
+  if (terminal_.ready) pty_ != nullptr ? pty_->begin(to_receive_) : cards_.line->send(to_receive_);
   finish_application(*task, terminal_, [this] { return fmt::format("{} of {} bytes were received", terminal_.received, to_receive_.size()); });
 }
 

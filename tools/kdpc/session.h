@@ -19,6 +19,7 @@
 #include "tools/kdpc/event_tape.h"
 #include "tools/kdpc/pause.h"
 #include "tools/kdpc/player.h"
+#include "tools/kdpc/pty_far_end.h"
 #include "tools/kdpc/report.h"
 #include "tools/kdpc/scenario.h"
 #include "tools/kdpc/sound_card.h"
@@ -107,6 +108,7 @@ class Session {
   Player player_;
   Terminal terminal_;
   std::unique_ptr<qtest::QemuBoard> board_;
+  std::unique_ptr<PtyFarEnd> pty_;  // the far end of the line that is used; null: the card's own
   Cards cards_;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> trace_file_{nullptr, &std::fclose};
   std::unique_ptr<Latency> latency_;

@@ -19,6 +19,16 @@ NTSTATUS control(io::File& file, ULONG code, const T& input) {
   return request == nullptr ? STATUS_INSUFFICIENT_RESOURCES : io::requests::finish(request).status;
 }
 
+// The limits stay the driver's.
+NTSTATUS ask_for_handshake(io::File& file) {
+  SERIAL_HANDFLOW flow = {};
+  io::Request* const ask = io::requests::begin_control(file, IOCTL_SERIAL_GET_HANDFLOW, nullptr, 0, &flow, sizeof flow);
+  if (ask == nullptr) return STATUS_INSUFFICIENT_RESOURCES;
+  if (const NTSTATUS got = io::requests::finish(ask).status; !NT_SUCCESS(got)) return got;
+  flow.FlowReplace = (flow.FlowReplace & ~static_cast<ULONG>(SERIAL_RTS_MASK)) | SERIAL_RTS_HANDSHAKE;
+  return control(file, IOCTL_SERIAL_SET_HANDFLOW, flow);
+}
+
 }  // namespace
 
 void Terminal::use(io::File& file) {
@@ -26,6 +36,7 @@ void Terminal::use(io::File& file) {
   if (const NTSTATUS set = control(file, IOCTL_SERIAL_SET_BAUD_RATE, SERIAL_BAUD_RATE{baud}); !NT_SUCCESS(set)) well = refuse("its rate", set);
   if (const NTSTATUS set = control(file, IOCTL_SERIAL_SET_TIMEOUTS, SERIAL_TIMEOUTS{kQuietMs, 0, kSilentMs, 0, 0}); well && !NT_SUCCESS(set))
     well = refuse("its time-outs", set);
+  if (const NTSTATUS set = well && rts_handshake ? ask_for_handshake(file) : STATUS_SUCCESS; !NT_SUCCESS(set)) well = refuse("its handshake", set);
   ready = well;
 
   io::Request* const write = well && !to_send.empty() ? io::requests::begin_write(file, to_send.data(), to_send.size()) : nullptr;

@@ -13,6 +13,7 @@ struct Terminal final : Application {
   // What it is to do.
   unsigned baud = 115200;
   std::size_t read_bytes = 256;  // in one read
+  bool rts_handshake = false;
   std::string_view to_send;
 
   // What it did. Written inside, read on the host. What is received lies in room that the host has made.

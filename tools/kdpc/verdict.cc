@@ -191,7 +191,7 @@ void Session::hear_line(Report& report, const std::vector<RoutineLatency>& routi
   line.counted_chip_overruns = terminal_.chip_overruns;
   line.counted_ring_overruns = terminal_.ring_overruns;
   const std::string_view received(terminal_.room.data(), terminal_.received);
-  const std::string heard = cards_.line->received_text();
+  const std::string heard = pty_ != nullptr && !workload.send.empty() ? pty_->heard(to_send_.size()) : cards_.line->received_text();
   line.source = workload.receive.string();
   if (!workload.send.empty()) {
     line.send_source = workload.send.string();
