@@ -159,7 +159,12 @@ void make_terminal(Pair& pair) {
   ASSERT_EQ(::tcsetattr(pair.theirs, TCSANOW, &settings), 0);
 }
 
-bool until(const std::function<bool()>& condition) { return host::run_until(condition, 20 * kSecond).how == host::Ended::ConditionMet; }
+bool until(const std::function<bool()>& condition) {
+  const host::Outcome outcome = host::run_until(condition, 20 * kSecond);
+  if (outcome.report)
+    ADD_FAILURE() << std::hex << outcome.report->code << " at processor " << outcome.report->processor << ": " << outcome.report->sentence;
+  return outcome.how == host::Ended::ConditionMet;
+}
 
 // One write, one call: the next is written when the service routine has been there.
 void expect_a_call_for_each_write(const Pair& pair, Kind kind) {

@@ -47,7 +47,17 @@ void on_signal(int, siginfo_t*, void* context) {
     return;
   }
   const Irql before = irql();
-  if (!has_deliverable() && !gate::is_closed()) return;
+  if (!has_deliverable()) {
+    if (!gate::is_closed()) return;
+    // Too high for the gate: it comes there by itself, unless it is stuck. Signals are not let in for that: under a storm of them each handler would find the
+    // next one here, until the stack is full.
+    if (before >= apic::kGateLevel) {
+      set_irql(Irql::High);
+      gate::pass(slot, before);
+      set_irql(before);
+      if (!has_deliverable()) return;
+    }
+  }
   const int error = errno;
   set_irql(Irql::High);
   signals::let_in();
