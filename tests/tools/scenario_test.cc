@@ -77,6 +77,22 @@ lost_bytes = ">0"
   EXPECT_TRUE(scenario->expect.lost_bytes->has(1));
 }
 
+TEST_F(ScenarioFile, HasALineWhoseFarEndIsATerminalInRealTime) {
+  const std::string device = "[devices.com1]\nmodel = '16550'\nfar_end = 'pty'\n";
+  const std::string live = "[machine]\nkind = 'live'\n", workload = "[workload]\nreceive = 'a.txt'\nhandshake = 'rts'\n";
+  const auto scenario = read(live + device + "baud = 7812500\nclock_hz = 125000000\nflow = 'room'\n" + workload);
+  ASSERT_TRUE(scenario) << scenario.error().what;
+  EXPECT_TRUE(scenario->serial_line()->far_end_is_pty && scenario->serial_line()->obeys_rts && scenario->serial_line()->waits_for_room);
+  EXPECT_EQ(scenario->serial_line()->clock, 125'000'000U);
+  EXPECT_EQ(scenario->workload->baud, 7'812'500U);
+  EXPECT_TRUE(scenario->workload->rts_handshake);
+  EXPECT_EQ(complaint(device + workload), "a.toml:3:11: a pseudo terminal is of the host's time: it needs kind = \"live\" in [machine]");
+  EXPECT_EQ(complaint(live + "[devices.com1]\nmodel = '16550'\n[devices.com2]\nmodel = '16550'\nfar_end = 'pty'\n" + workload),
+            "a.toml:7:11: the application uses the first serial line, and only that one's far end can be a pseudo terminal");
+  EXPECT_EQ(complaint(live + "[costs]\nisr_entry = 5\n"),
+            "a.toml:3:1: the live machine runs in real time: nothing has a cost that could be set; leave [costs] out, or take kind = \"sim\"");
+}
+
 TEST_F(ScenarioFile, SaysEverythingARunNeeds) {
   const auto scenario = read(R"(
 title = "A title"

@@ -7,7 +7,7 @@ namespace kdpc::tool {
 namespace {
 
 // Of a card of our own.
-void read_card(TomlTable& table, DeviceWanted& device, bool live) {
+void read_card(TomlTable& table, DeviceWanted& device, const Scenario& scenario) {
   if (const auto line = table.integer("line", 0, 15)) device.line = static_cast<unsigned>(*line);
   if (device.model == kUartModel) {
     if (const auto baud = table.integer("baud", 50, kHighestBaud)) device.baud = static_cast<unsigned>(*baud);
@@ -18,8 +18,10 @@ void read_card(TomlTable& table, DeviceWanted& device, bool live) {
       device.waits_for_room = *flow == "room";
     }
     if (const auto far_end = table.choice("far_end", {"file", "pty"})) device.far_end_is_pty = *far_end == "pty";
-    if (device.far_end_is_pty && !live)
-      table.wrong("far_end", "a pseudo terminal is of the host's time: it needs kind = \"live\" in [machine], at the top of the file");
+    if (device.far_end_is_pty && scenario.serial_line() != nullptr)
+      table.wrong("far_end", "the application uses the first serial line, and only that one's far end can be a pseudo terminal");
+    if (device.far_end_is_pty && scenario.machine != "live")
+      table.wrong("far_end", "a pseudo terminal is of the host's time: it needs kind = \"live\" in [machine]");
   } else {
     if (const auto time = table.number("conversion_us", 0.1, 1e6)) device.conversion_ns = static_cast<std::uint64_t>(*time * 1000);
     if (const auto count = table.integer("dead_after", 0, 1'000'000'000)) device.dead_after = static_cast<std::uint64_t>(*count);
@@ -45,7 +47,7 @@ void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems
     table.need("model", "one of QEMU's sound cards, model = \"AC97\", or a card of our own, model = \"16550\"");
     if (const auto model = table.choice("model", {"AC97", kHdaModel, kUartModel, kConverterModel})) device.model = *model;
     if (device.is_card()) {
-      read_card(table, device, scenario.machine == "live");
+      read_card(table, device, scenario);
       scenario.devices.push_back(std::move(device));
       continue;
     }
