@@ -7,16 +7,19 @@ typedef unsigned long long size_type;
 typedef unsigned short wide;
 
 // Every edge of driver code passes here. The first word of the World (0x400000000000) counts down to the next event; at zero the machine's
-// KdpcEdge() decides what happens. It is reached by a jump: to it, the driver's edge is the caller.
+// KdpcEdge() decides what happens. It is reached by a jump: to it, the driver's edge is the caller. On the live machine a signal may come anywhere, and whoever
+// looks for the driver's frames then has to get past this one.
 __asm__(
     ".text\n"
     ".globl __sanitizer_cov_trace_pc\n"
     ".type __sanitizer_cov_trace_pc, @function\n"
     "__sanitizer_cov_trace_pc:\n"
+    "  .cfi_startproc\n"
     "  movabsq $0x400000000000, %rax\n"
     "  decq (%rax)\n"
     "  js KdpcEdge@PLT\n"
     "  ret\n"
+    "  .cfi_endproc\n"
     ".size __sanitizer_cov_trace_pc, . - __sanitizer_cov_trace_pc\n");
 
 // Frames of more than a page touch each page in order, so that a guard page is met. Takes the size in rax, changes no register.
@@ -25,8 +28,11 @@ __asm__(
     ".globl ___chkstk_ms\n"
     ".type ___chkstk_ms, @function\n"
     "___chkstk_ms:\n"
+    "  .cfi_startproc\n"
     "  pushq %rcx\n"
+    "  .cfi_adjust_cfa_offset 8\n"
     "  pushq %rax\n"
+    "  .cfi_adjust_cfa_offset 8\n"
     "  cmpq $0x1000, %rax\n"
     "  leaq 24(%rsp), %rcx\n"
     "  jb 2f\n"
@@ -40,8 +46,11 @@ __asm__(
     "  subq %rax, %rcx\n"
     "  orl $0, (%rcx)\n"
     "  popq %rax\n"
+    "  .cfi_adjust_cfa_offset -8\n"
     "  popq %rcx\n"
+    "  .cfi_adjust_cfa_offset -8\n"
     "  ret\n"
+    "  .cfi_endproc\n"
     ".size ___chkstk_ms, . - ___chkstk_ms\n");
 
 void* memcpy(void* to, const void* from, size_type count) {
