@@ -3,6 +3,8 @@
 #include "base/invariant.h"
 #include "kernel/bugcheck.h"
 #include "kernel/ipi.h"
+#include "kernel/irql_inline.h"
+#include "kernel/outside.h"
 #include "kernel/system.h"
 #include "kernel/threaded_dpc.h"
 #include "this_machine.h"
@@ -25,8 +27,6 @@ bool wants_local_drain(Importance importance, const Processor& self) {
 // SEMANTICS 5.2 and TAB-1…4, for a target that is another processor and then has `depth` DPCs.
 bool wants_remote_drain(Importance importance, std::int32_t depth, const Processor& target) {
   const Options& options = sys().options;
-  const bool polling = target.idle && !target.halted;
-  if (polling) return false;  // it looks at its queue before it halts
   const bool urgent =
       importance == Importance::High || (importance == Importance::MediumHigh && options.medium_high_remote == Options::MediumHighRemote::Immediate);
   switch (options.remote_ipi) {
@@ -39,6 +39,9 @@ bool wants_remote_drain(Importance importance, std::int32_t depth, const Process
   return true;
 }
 
+// It looks at its queue before it halts.
+bool is_polling(const Processor& target) { return target.idle && !target.halted; }
+
 // Not while one runs or has been asked for (TAB-5).
 bool may_ask_for_drain(const Processor& target) { return !target.dpc_routine_active && !target.dpc_interrupt_requested; }
 
@@ -48,7 +51,9 @@ enum class Asked : std::uint8_t { Nothing, Drain };
 Asked insert_here(Dpc& dpc, Processor& self, DpcQueue& queue, bool threaded) {
   const auto importance = static_cast<Importance>(dpc.importance);
   // Copies: once it is in the queue another processor can remove it, and free it.
-  DpcQueued fact{&dpc, dpc.routine, self.number, dpc.importance, 0, false, threaded, dpc.argument1, dpc.argument2};
+  const bool observed = Machine::observes();
+  DpcQueued fact{};
+  if (observed) fact = {&dpc, dpc.routine, self.number, dpc.importance, 0, false, threaded, dpc.argument1, dpc.argument2};
   queue.insert_here(dpc);
   bool asks = false;
   if (threaded) {
@@ -56,9 +61,11 @@ Asked insert_here(Dpc& dpc, Processor& self, DpcQueue& queue, bool threaded) {
   } else if (may_ask_for_drain(self) && wants_local_drain(importance, self)) {
     self.dpc_interrupt_requested = asks = true;
   }
-  fact.depth = static_cast<std::uint32_t>(queue.depth());
-  fact.drain_requested = asks;
-  Machine::observe(fact);
+  if (observed) {
+    fact.depth = static_cast<std::uint32_t>(queue.depth());
+    fact.drain_requested = asks;
+    Machine::observe(fact);
+  }
   return asks ? Asked::Drain : Asked::Nothing;
 }
 
@@ -66,21 +73,27 @@ Asked insert_here(Dpc& dpc, Processor& self, DpcQueue& queue, bool threaded) {
 // that: either the end of the target's drain sees the Dpc, or we see that the drain is over (RET-3b).
 Asked insert_elsewhere(Dpc& dpc, Processor& target, DpcQueue& queue, bool threaded) {
   const auto importance = static_cast<Importance>(dpc.importance);
-  const std::int32_t depth = queue.depth() + 1;
-  const auto asks = [&] {
-    return threaded ? threaded_dpc::may_request_thread(target) : may_ask_for_drain(target) && wants_remote_drain(importance, depth, target);
+  const auto asks = [&](std::int32_t on_its_way) {
+    if (threaded) return threaded_dpc::may_request_thread(target);
+    if (is_polling(target)) return false;  // and is not disturbed by a look at what it is about to write
+    return may_ask_for_drain(target) && wants_remote_drain(importance, queue.depth() + on_its_way, target);
   };
-  Machine::observe(
-      DpcQueued{&dpc, dpc.routine, target.number, dpc.importance, static_cast<std::uint32_t>(depth), asks(), threaded, dpc.argument1, dpc.argument2});
+  if (Machine::observes())
+    Machine::observe(DpcQueued{&dpc, dpc.routine, target.number, dpc.importance, static_cast<std::uint32_t>(queue.depth() + 1), asks(1), threaded,
+                               dpc.argument1, dpc.argument2});
   queue.send(dpc);
-  if (!asks()) return Asked::Nothing;
+  if (!asks(0)) return Asked::Nothing;
   const bool first = threaded ? threaded_dpc::request_thread(target) : !__atomic_exchange_n(&target.dpc_interrupt_requested, true, __ATOMIC_ACQ_REL);
   return first ? Asked::Drain : Asked::Nothing;
 }
 
+bool has_known_type(const Dpc& dpc) {
+  return dpc.type == static_cast<std::uint8_t>(DpcType::Ordinary) || dpc.type == static_cast<std::uint8_t>(DpcType::Threaded);
+}
+
 void check_usable(const Dpc* dpc) {
   if (dpc == nullptr) bug_check(stop::IrqlNotLessOrEqual, {0, as_parameter(Irql::High), 1, 0}, "KeInsertQueueDpc was given a null KDPC.", "INS-8");
-  if (dpc->type != static_cast<std::uint8_t>(DpcType::Ordinary) && dpc->type != static_cast<std::uint8_t>(DpcType::Threaded))
+  if (!has_known_type(*dpc))
     bug_check(stop::IrqlNotLessOrEqual, {as_parameter(dpc), as_parameter(Irql::High), 1, 0},
               "KeInsertQueueDpc was given memory that KeInitializeDpc never initialised.", "INS-8");
 }
@@ -110,7 +123,7 @@ bool is_queued(const Dpc& dpc) {
 }  // namespace
 
 void initialize(Dpc& dpc, DpcRoutine* routine, void* context, DpcType type) {
-  if ((dpc.type == static_cast<std::uint8_t>(DpcType::Ordinary) || dpc.type == static_cast<std::uint8_t>(DpcType::Threaded)) && is_queued(dpc))
+  if (has_known_type(dpc) && is_queued(dpc))
     bug_check(stop::KernelSecurityCheckFailure, {3, as_parameter(&dpc), 0, 0},
               "KeInitializeDpc was called for a KDPC that is still queued: its links would corrupt the queue.", "INI-4");
   dpc.type = static_cast<std::uint8_t>(type);
@@ -137,12 +150,14 @@ unsigned target_of(const Dpc& dpc, unsigned here) {
 }
 
 bool insert(Dpc* dpc, void* argument1, void* argument2) {
-  RaiseTo<Irql::High> raised;  // before it looks at the Dpc, as NT does: garbage is found at HIGH_LEVEL (INS-8)
+  fetch_for_writing(dpc);  // its last run may have been elsewhere
+  const AtHigh raised;     // before it looks at the Dpc, as NT does: garbage is found at HIGH_LEVEL (INS-8)
   check_usable(dpc);
   Processor& self = Machine::here();
   Processor& target = processor(target_of(*dpc, self.number));
   const bool threaded = is_threaded(*dpc);
   DpcQueue& queue = threaded ? target.threaded_dpcs : target.dpcs;
+  if (&target != &self) queue.expect_to_send();
   // Refused or not: what the caller has done before is seen by the run that follows.
   Machine::observe(OrderReleased{dpc});
   if (!queue.claim(*dpc)) {
@@ -208,12 +223,13 @@ bool set_target(Dpc& dpc, unsigned number) {
   return true;
 }
 
-void call_checked(const DueDpc& due, ActivityKind kind, Irql level) {
+namespace {
+
+inline void call_borrowing(const DueDpc& due, ActivityKind kind, Irql level, const Thread& thread) {
   if (due.routine == nullptr)
     bug_check(level < Irql::Dispatch ? stop::PageFaultInNonpagedArea : stop::DriverIrqlNotLessOrEqual,
               level < Irql::Dispatch ? StopParameters{0, 8, 0, 0} : StopParameters{0, as_parameter(level), 8, 0},
               "A DPC with a null routine has come to run.", "INI-2");
-  const Thread& thread = thread::current();
   const std::int16_t kernel_before = thread.kernel_apc_disable;
   const std::int16_t special_before = thread.special_apc_disable;
   Machine::observe(OrderAcquired{due.dpc});
@@ -234,25 +250,27 @@ void call_checked(const DueDpc& due, ActivityKind kind, Irql level) {
               "A DPC routine left the borrowed thread with another APC-disable count.", "IRQL-11");
 }
 
-void call_routine(const DueDpc& due, ActivityKind kind) {
-  Processor& self = Machine::here();
+inline void call_routine_here(Processor& self, const DueDpc& due, ActivityKind kind) {
   self.dpc_time_count = 0;
   self.dpc_began = Machine::mark();
   self.active_dpc = due.dpc;
   const bool is_call = due.dpc == &self.call.dpc;
   if (is_call) generic_call::routine_begins_here(self);
-  call_checked(due, kind, Irql::Dispatch);
+  call_borrowing(due, kind, Irql::Dispatch, *self.current_thread);
   if (is_call) generic_call::routine_returned_here(self);
   Machine::observe(OrderReleased{&self.active_dpc});  // for whoever waits for it to end (REM-4)
   __atomic_store_n(&self.active_dpc, nullptr, __ATOMIC_RELEASE);
 }
 
-bool has_work(const Processor& processor) { return processor.dpcs.has_any() || processor.timer_request; }
+}  // namespace
+
+void call_checked(const DueDpc& due, ActivityKind kind, Irql level) { call_borrowing(due, kind, level, thread::current()); }
+void call_routine(const DueDpc& due, ActivityKind kind) { call_routine_here(Machine::here(), due, kind); }
 
 void retire_here() {
   Processor& self = Machine::here();
   std::uint32_t ran = 0;
-  Machine::observe(DrainBegan{static_cast<std::uint32_t>(self.dpcs.depth())});
+  if (Machine::observes()) Machine::observe(DrainBegan{static_cast<std::uint32_t>(self.dpcs.depth())});
   do {
     self.dpc_routine_active = true;
     if (self.timer_request) {
@@ -261,14 +279,14 @@ void retire_here() {
       Machine::set_irql(Irql::High);
     }
     for (DueDpc due; self.dpcs.pop_here(due, self.active_dpc);) {
-      lower_here(Irql::Dispatch);
-      call_routine(due, ActivityKind::Dpc);
+      lower_inline_here(Irql::Dispatch);
+      call_routine_here(self, due, ActivityKind::Dpc);
       ++ran;
       Machine::set_irql(Irql::High);
     }
     self.dpc_routine_active = false;
-    // Interlocked, so that the queue is looked at after it: pairs with sending a Dpc (RET-3b).
-    (void)__atomic_exchange_n(&self.dpc_interrupt_requested, false, __ATOMIC_SEQ_CST);
+    self.dpc_interrupt_requested = false;
+    self.dpcs.order_here();
   } while (self.dpcs.has_any());
   Machine::observe(DrainEnded{ran});
 }
@@ -295,4 +313,24 @@ void adapt_here(Processor& self) {
 }
 
 }  // namespace dpc
+
+// It is "elsewhere" whatever the target, and nothing here asks which processor this is.
+bool outside::insert_dpc(Dpc& dpc, void* argument1, void* argument2) {
+  if (!dpc::has_known_type(dpc)) return false;
+  const unsigned number = dpc.number == 0 ? 0u : static_cast<unsigned>(dpc.number) - Dpc::kTargeted;
+  if (number >= sys().processor_count) return false;
+  Processor& target = processor(number);
+  const bool threaded = dpc::is_threaded(dpc);
+  DpcQueue& queue = threaded ? target.threaded_dpcs : target.dpcs;
+  Machine::observe(OrderReleased{&dpc});
+  if (!queue.claim(dpc)) {
+    Machine::observe(DpcRefused{&dpc, dpc.routine, argument1, argument2});
+    return false;
+  }
+  dpc.argument1 = argument1;
+  dpc.argument2 = argument2;
+  if (dpc::insert_elsewhere(dpc, target, queue, threaded) == dpc::Asked::Drain) ipi::interrupt_for_dispatch(target);
+  return true;
+}
+
 }  // namespace kdpc

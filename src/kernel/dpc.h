@@ -38,7 +38,7 @@ bool set_target(Dpc& dpc, unsigned processor);
 
 // Entered and left at High, on the DPC or idle stack: runs at Dispatch what is due, until nothing is left (RET-1…9).
 void retire_here();
-// Does this processor have anything for retire_here()?
+// Does this processor have anything for retire_here()? (processor.h)
 bool has_work(const Processor& processor);
 // Once a full tick, at Clock: the adaptive thresholds (SEMANTICS 3.4).
 void adapt_here(Processor& self);

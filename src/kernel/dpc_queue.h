@@ -12,12 +12,18 @@
 //            that moment the insertion is still under way, and a removal comes before it.
 //   K.QUE-4  A Dpc leaves the queue by an exchange, so that its routine sees what was stored before an insertion that was refused until then (INS-1).
 //   K.QUE-5  While a visitor takes the inbox in, a Dpc is in neither part. Whoever decides that nothing is left asks has_any(), which is true then.
+//   K.QUE-6  The owner says that its drain is over, then looks at its inbox; a sender sends, then looks whether the drain is over: one of them must see
+//            what the other did (RET-3b). A sender passes a full fence with each Dpc. The owner passes one between its two steps if `fenced_` is set,
+//            and until somebody sends to it for the first time nobody needs that. Who finds `known_` not set sets `fenced_`, makes every processor
+//            pass a fence, and sets `known_`, before it sends. An owner that read `fenced_` before that fence of its processor has already said what
+//            it had to say when the fence came, so the sender, which looks afterwards, sees it; one that reads it later passes its own.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
 #include "base/annotations.h"
 #include "base/list.h"
+#include "base/prefetch.h"
 #include "kernel/spinlock.h"
 
 namespace kdpc {
@@ -76,6 +82,12 @@ class DpcQueue {
   // The owner, at High. False: empty. `active` names the Dpc before it stops being queued: who waits for its run sees the one or the other (REM-4).
   bool pop_here(DueDpc& due, Dpc* volatile& active);
 
+  // The owner: what it has stored before is seen by whoever sends from now on, or has_any() then says what was sent before (K.QUE-6).
+  void order_here() {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (fenced_) __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  }
+
   // Any processor, at High. False: it is not in this queue, or not yet.
   bool remove(Dpc& dpc);
   bool contains(const Dpc& dpc);
@@ -86,7 +98,12 @@ class DpcQueue {
     for (Link* link = list_.first(); link != nullptr; link = list_.after(link)) visit(*owner_of<&Dpc::link>(link));
   }
 
-  // False: it is empty, and what is sent from now on sees all that this processor has stored before its last full fence.
+  // Hints. Before claim(), by who is about to send: the inbox is brought here while the Dpc is.
+  void expect_to_send() const { fetch_for_writing(&inbox_); }
+  // By the owner: the last one sent is brought here while it gets ready to take in.
+  void expect_to_take_in() const { fetch_for_writing(last_sent()); }
+
+  // False: it is empty, and what is sent from now on sees all that this processor has stored before order_here().
   bool has_any() const {
     if (__atomic_load_n(&inbox_, __ATOMIC_ACQUIRE) != 0 || __atomic_load_n(&wanted_, __ATOMIC_ACQUIRE) != 0) return true;
     return __atomic_load_n(&listed_, __ATOMIC_ACQUIRE) != 0;
@@ -124,18 +141,86 @@ class DpcQueue {
   void leave_here();
   void visit() NO_PERMISSION_CHECK;
   void end_visit() NO_PERMISSION_CHECK;
+  void let_others_send();
+  void wait_for_visitors();
   void take_in();
   void enlist(Dpc& dpc);
 
+  static void store(Dpc::Where& to, Dpc::Where where) { __atomic_store(&to, &where, __ATOMIC_RELAXED); }
+  static Dpc::Where load(const Dpc::Where& from) {
+    Dpc::Where where;
+    __atomic_load(&from, &where, __ATOMIC_RELAXED);
+    return where;
+  }
+
   // The owner's line; a visitor writes there only when it comes.
-  alignas(64) List list_;                          // inside
-  volatile std::int32_t listed_ = 0;               // inside
-  volatile std::uint32_t ever_listed_ = 0;         // inside
-  volatile std::uint32_t inside_ = 0;              // H  the owner is inside
-  volatile std::uint32_t wanted_ = 0;              // X  a visitor is inside, or waits for the owner to leave
-  std::uint16_t number_ = 0;                       // I
+  alignas(64) List list_;                   // inside
+  volatile std::int32_t listed_ = 0;        // inside
+  volatile std::uint32_t ever_listed_ = 0;  // inside
+  volatile std::uint32_t inside_ = 0;       // H  the owner is inside
+  volatile std::uint32_t wanted_ = 0;       // X  a visitor is inside, or waits for the owner to leave
+  // What is seldom written.
+  alignas(64) std::uint16_t number_ = 0;           // I
+  volatile bool fenced_ = false;                   // X  K.QUE-6
+  volatile bool known_ = false;                    // X  … and every processor knows
   alignas(64) volatile std::uintptr_t inbox_ = 0;  // X  the last one sent; above its address, how many there are, at most kMostCounted
   SpinLock visitors_;
 };
+
+inline bool DpcQueue::claim(Dpc& dpc) {
+  // The interlocked operation comes before the answer also when that is no: the caller's stores are seen by the run that is still to come (INS-1).
+  // Whoever loses the race for a Dpc leaves another queue's address in it, which says no less that it is queued.
+  if (dpc.queue != nullptr) [[unlikely]] {
+    DpcQueue* none = nullptr;
+    if (!__atomic_compare_exchange_n(&dpc.queue, &none, this, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return false;
+  } else if (__atomic_exchange_n(&dpc.queue, this, __ATOMIC_SEQ_CST) != nullptr) [[unlikely]] {
+    return false;
+  }
+  store(dpc.where, {number_, Dpc::Place::None, dpc.importance == static_cast<std::uint8_t>(Importance::High)});
+  return true;
+}
+
+inline void DpcQueue::insert_here(Dpc& dpc) {
+  enter_here();
+  enlist(dpc);
+  leave_here();
+}
+
+inline bool DpcQueue::pop_here(DueDpc& due, Dpc* volatile& active) {
+  enter_here();
+  Link* link = list_.pop_front();
+  if (link != nullptr) {
+    listed_ = listed_ - 1;
+    Dpc* dpc = owner_of<&Dpc::link>(link);
+    due = {dpc, dpc->routine, dpc->context, dpc->argument1, dpc->argument2};
+    store(dpc->where, {number_, Dpc::Place::None, false});
+    __atomic_store_n(&active, dpc, __ATOMIC_RELAXED);
+    (void)__atomic_exchange_n(&dpc->queue, nullptr, __ATOMIC_SEQ_CST);  // K.DPC-2, K.QUE-4: from here on the object is its owner's again
+  }
+  leave_here();
+  return link != nullptr;
+}
+
+inline void DpcQueue::enter_here() {
+  __atomic_store_n(&inside_, 1u, __ATOMIC_RELAXED);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);  // K.QUE-1
+  if (__atomic_load_n(&wanted_, __ATOMIC_ACQUIRE) != 0) [[unlikely]]
+    wait_for_visitors();
+  if (inbox_ != 0) [[unlikely]]
+    take_in();
+}
+
+inline void DpcQueue::leave_here() { __atomic_store_n(&inside_, 0u, __ATOMIC_RELEASE); }
+
+inline void DpcQueue::enlist(Dpc& dpc) {
+  listed_ = listed_ + 1;
+  ever_listed_ = ever_listed_ + 1;
+  if (dpc.where.urgent) {
+    list_.push_front(dpc.link);
+  } else {
+    list_.push_back(dpc.link);
+  }
+  store(dpc.where, {number_, Dpc::Place::Listed, dpc.where.urgent});
+}
 
 }  // namespace kdpc

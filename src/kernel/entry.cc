@@ -1,5 +1,7 @@
 #include "kernel/entry.h"
 
+#include <atomic>
+
 #include "kernel/bugcheck.h"
 #include "kernel/clock.h"
 #include "kernel/interrupt.h"
@@ -69,6 +71,21 @@ void interrupt_from(Irql before, std::uint8_t vector) {
   Machine::set_irql(Irql::High);
   Machine::here().ending_interrupts = false;
   lower_here(before);
+}
+
+bool has_work_while_idle() {
+  const Processor& self = Machine::here();
+  if (!dpc::has_work(self)) return false;
+  self.dpcs.expect_to_take_in();
+  return true;
+}
+
+bool may_halt() {
+  // The flag first, then a last look: an inserter either sees the flag and sends an IPI, or we see its work (RET-3b).
+  Processor& self = Machine::here();
+  self.halted = true;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return !dpc::has_work(self) && self.next_thread == nullptr;
 }
 
 void thread_begins(Thread& self) {

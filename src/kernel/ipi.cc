@@ -55,13 +55,18 @@ void take_part_here() {
 }  // namespace
 
 void request_dispatch(Processor& target) {
-  Machine::observe(DrainRequested{target.number});
   // The caller is at Dispatch or above, so "this processor" cannot change under it.
   if (&target == &Machine::here()) {
+    Machine::observe(DrainRequested{target.number});
     Machine::request_here(kDispatchRequest);
   } else {
-    send(ProcessorSet::only(target.number), kIpiDispatch);
+    interrupt_for_dispatch(target);
   }
+}
+
+void interrupt_for_dispatch(Processor& target) {
+  Machine::observe(DrainRequested{target.number});
+  send(ProcessorSet::only(target.number), kIpiDispatch);
 }
 
 void request_clock(Processor& target) {

@@ -31,6 +31,8 @@ namespace ipi {
 
 // Any level. The DISPATCH interrupt will come to `target` when its level allows; on this processor without an IPI.
 void request_dispatch(Processor& target);
+// The same by IPI, whoever asks.
+void interrupt_for_dispatch(Processor& target);
 // Dispatch or above. `target` arms its clock anew (clock::rearm_here); on this processor at once.
 void request_clock(Processor& target);
 // At Dispatch or above. The APC interrupt will come to `target`, another processor, when its level allows.

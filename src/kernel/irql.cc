@@ -4,6 +4,7 @@
 
 #include "kernel/apc.h"
 #include "kernel/bugcheck.h"
+#include "kernel/irql_inline.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
 #include "this_machine.h"
@@ -55,7 +56,7 @@ void change(Irql from, Irql to) {
   if (to > from) {
     Machine::set_irql(to);
   } else {
-    lower_here(to);
+    lower_inline_here(to);
   }
 }
 
@@ -72,14 +73,23 @@ Irql current_irql() { return Machine::irql(); }
 
 Irql raise_for_driver(Irql to) {
   const Irql from = Machine::irql();
-  if (to < from || to > Irql::High) refuse_raise(from, to);
-  change(from, std::min(to, Irql::High));
+  if (to <= from || to > Irql::High) [[unlikely]] {
+    if (to != from) refuse_raise(from, to);
+    change(from, std::min(to, Irql::High));
+    return from;
+  }
+  Machine::observe(IrqlChanged{static_cast<std::uint8_t>(from), static_cast<std::uint8_t>(to)});
+  Machine::set_irql(to);
   return from;
 }
 
 void lower_for_driver(Irql to) {
   const Irql from = Machine::irql();
-  if (to > from) refuse_lower(from, to, WrongLower::Upward);
+  if (to >= from) [[unlikely]] {
+    if (to != from) refuse_lower(from, to, WrongLower::Upward);
+    change(from, std::min(to, Irql::High));
+    return;
+  }
   if (to < Irql::Dispatch && from >= Irql::Dispatch) {
     const Processor& self = Machine::here();
     self.current_thread->wait_follows = false;  // the wait that was promised cannot follow at once any more (WAIT-1)
@@ -89,7 +99,8 @@ void lower_for_driver(Irql to) {
       refuse_lower(from, to, WrongLower::InsideDpc);
     }
   }
-  change(from, std::min(to, Irql::High));
+  Machine::observe(IrqlChanged{static_cast<std::uint8_t>(from), static_cast<std::uint8_t>(to)});
+  lower_inline_here(to);
 }
 
 Irql raise_here(Irql to) {
@@ -101,9 +112,9 @@ Irql raise_here(Irql to) {
   return from;
 }
 
-void lower_here(Irql to) {
-  Machine::set_irql(to);
-  Machine::window();  // hardware first: it is above anything software can ask for
+void lower_here(Irql to) { lower_inline_here(to); }
+
+void serve_requests_here(Irql to) {
   // A glance, as to take requests means to raise the level: what comes meanwhile waits for the window that follows.
   while (to < Irql::Dispatch && (Machine::requests() & (to < Irql::Apc ? kDispatchRequest | kApcRequest : kDispatchRequest)) != 0) {
     const Irql asked = scheduler::take_request(to);
@@ -112,8 +123,7 @@ void lower_here(Irql to) {
     } else if (asked == Irql::Apc) {
       apc::deliver_here();
     }
-    Machine::set_irql(to);
-    Machine::window();
+    Machine::lower(to);
   }
 }
 

@@ -45,6 +45,8 @@ void lower_for_driver(Irql to);
 // The kernel's own. raise_here() never lowers, except for a driver that is too high already and that its profile does not stop; both are exact inverses.
 Irql raise_here(Irql to);
 void lower_here(Irql to);  // may run interrupts, DPCs and a thread switch before it returns
+// The second half of that: `to` is the level already, and interrupts have been looked for.
+void serve_requests_here(Irql to);
 
 // Raises for the rest of the scope.
 template <Irql Level>

@@ -9,6 +9,8 @@
 //  take_requests()          Takes all of them, as one snapshot; called at High only.
 //  here()                   The current processor. Only at Dispatch or above; the reference dies at the next lowering, window or switch.
 //  window()                 A point where every interrupt above the current level that is due is taken, through entry::interrupt().
+//  lower(l)                 set_irql(l), then window().
+//  observes()               False: nobody would be told, a fact need not even be put together.
 //  observe(event)           States a fact. Any level, any lock; nothing listens that could call back.
 //  spin_pause(word, until)  One turn of a wait for `word` to change, or for the time `until` if one is given; interrupts above the current level are
 //                           taken meanwhile. `word.lock` is what LockAcquired and LockReleased call the lock for which the word stands.
@@ -26,7 +28,7 @@
 //                           dispatcher lock held by this processor before and after.
 //  call_on(stack, f, x)     Calls f(x) on this processor's DPC or ISR stack, or directly when already on it (or on the ISR stack).
 //  stack_limits()           The stack in use now.
-//  idle()                   Entered and left at High: waits, open to every interrupt above Dispatch, until one was taken.
+//  idle()                   Entered and left at High: waits, open to every interrupt above Dispatch, until one was taken; or there is entry::has_work_while_idle().
 //  stall(ns)                At least that long passes; interrupts above the current level are taken meanwhile.
 //  edge()                   Driver code has used up the edge budget it counts down: time passes, a window is opened, the budget is refilled.
 //  stop(report)             The end of this run. Unwinds nothing, never returns.
@@ -99,6 +101,8 @@ concept MachineContract = requires(Irql level, Requests requests, std::uint64_t 
   { M::take_requests() } -> std::same_as<Requests>;
   { M::here() } -> std::same_as<Processor&>;
   { M::window() } -> std::same_as<void>;
+  { M::lower(level) } -> std::same_as<void>;
+  { M::observes() } -> std::same_as<bool>;
   { M::observe(ClockTicked{}) } -> std::same_as<void>;
   { M::spin_pause(word) } -> std::same_as<void>;
   { M::spin_pause(word, nanoseconds) } -> std::same_as<void>;

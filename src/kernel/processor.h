@@ -31,16 +31,18 @@ struct Processor {
   DpcQueue dpcs;                          // Q  the ordinary ones: NT's DpcData[0]
   volatile bool dpc_routine_active;       // X  the retire loop is running here: no drain need be requested (TAB-5)
   volatile bool dpc_interrupt_requested;  // X  a drain was requested and has not yet begun
-  Dpc* volatile active_dpc;               // H  whose routine runs (RET-7); an address only
   std::int32_t maximum_dpc_queue_depth;   // H  adaptive (SEMANTICS 3.4)
-  std::uint32_t dpc_request_rate;         // H
-  std::uint32_t dpc_last_count;           // H
-  std::uint32_t adjust_dpc_countdown;     // H
-  std::uint64_t dpc_began;                // H  Machine::mark() when the running DPC was called
-  std::uint32_t dpc_time_count;           // H  ticks the running DPC or ISR has had
-  std::uint32_t dpc_watchdog_count;       // H  ticks until the cumulative watchdog acts
-  Timer watchdog_timer;                   // D  periodic; its DPC reloads the count
-  Dpc watchdog_dpc;                       // Q  threaded
+
+  // Whoever sends a DPC reads those before; these are written with each that runs.
+  alignas(64) Dpc* volatile active_dpc;  // H  whose routine runs (RET-7); an address only
+  std::uint32_t dpc_request_rate;        // H
+  std::uint32_t dpc_last_count;          // H
+  std::uint32_t adjust_dpc_countdown;    // H
+  std::uint64_t dpc_began;               // H  Machine::mark() when the running DPC was called
+  std::uint32_t dpc_time_count;          // H  ticks the running DPC or ISR has had
+  std::uint32_t dpc_watchdog_count;      // H  ticks until the cumulative watchdog acts
+  Timer watchdog_timer;                  // D  periodic; its DPC reloads the count
+  Dpc watchdog_dpc;                      // Q  threaded
 
   DpcQueue threaded_dpcs;              // Q  NT's DpcData[1]
   Thread* dpc_thread;                  // I  takes from it, and runs nowhere else; null: threaded DPCs are disabled
@@ -75,6 +77,10 @@ struct Processor {
   std::uint64_t unexpected_interrupts;                                 // H
   std::uint64_t kernel_ticks, dpc_ticks, interrupt_ticks, idle_ticks;  // H  accounting (SEMANTICS 6.6)
 };
+
+namespace dpc {
+inline bool has_work(const Processor& processor) { return processor.dpcs.has_any() || processor.timer_request; }
+}  // namespace dpc
 
 inline constexpr std::uint32_t kIpiDispatch = 1;  // request the DISPATCH interrupt on the target (IPI-1)
 inline constexpr std::uint32_t kIpiClock = 2;     // arm the target's clock anew: its next interrupt may have to come sooner

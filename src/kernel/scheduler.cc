@@ -1,12 +1,12 @@
 #include "kernel/scheduler.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "kernel/bugcheck.h"
 #include "kernel/clock.h"
 #include "kernel/dpc.h"
 #include "kernel/ipi.h"
+#include "kernel/irql_inline.h"
 #include "kernel/system.h"
 #include "kernel/threaded_dpc.h"
 #include "this_machine.h"
@@ -108,9 +108,11 @@ void switch_locked(Thread& old, Thread& next, WaitReason why) {
   next.state = ThreadState::Running;
   next.processor = self.number;
   set_idle(self, next.is_idle);
-  // Who inserted a DPC while the idle loop polled has asked for nothing, and the loop now ends. Pairs with the fence in dpc::insert().
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (old.is_idle && (dpc::has_work(self) || self.dpc_thread_signal)) Machine::request_here(kDispatchRequest);
+  if (old.is_idle) {
+    // Who inserted a DPC while the idle loop polled has asked for nothing, and the loop now ends.
+    self.dpcs.order_here();
+    if (dpc::has_work(self) || self.dpc_thread_signal) Machine::request_here(kDispatchRequest);
+  }
   if (next.quantum <= 0) next.quantum = next.quantum_reset;
   Machine::observe(ThreadSwitched{old.id, next.id, why});
   Machine::switch_to(old, next);
@@ -267,20 +269,18 @@ Irql take_request(Irql level) {
 
 void dispatch_interrupt() NO_PERMISSION_CHECK {
   Machine::set_irql(Irql::High);
-  if (dpc::has_work(Machine::here())) {
-    clock::stop_charging_here(Machine::here());
-    Machine::call_on(StackKind::Dpc, retire_on_dpc_stack, nullptr);
-    clock::begin_charging_here(Machine::here());
-  } else {
-    // The request may be older than a DPC whose sender has relied on it: a last look (RET-3b).
-    Processor& self = Machine::here();
-    (void)__atomic_exchange_n(&self.dpc_interrupt_requested, false, __ATOMIC_SEQ_CST);
-    if (dpc::has_work(self)) Machine::request_here(kDispatchRequest);
-  }
-  lower_here(Irql::Dispatch);
-  threaded_dpc::wake_thread_here();
-
   Processor& self = Machine::here();
+  if (!dpc::has_work(self)) {
+    self.dpc_interrupt_requested = false;
+    self.dpcs.order_here();  // what has come meanwhile has asked for nothing
+  }
+  if (dpc::has_work(self)) {
+    clock::stop_charging_here(self);
+    Machine::call_on(StackKind::Dpc, retire_on_dpc_stack, nullptr);
+    clock::begin_charging_here(self);
+  }
+  lower_inline_here(Irql::Dispatch);
+  if (self.dpc_thread_signal) threaded_dpc::wake_thread_here();
   if (!self.quantum_end && self.next_thread == nullptr) return;
   const Irql previous = acquire_dispatcher_lock();
   WaitReason why = WaitReason::Preempted;
@@ -332,15 +332,10 @@ void idle_loop() NO_PERMISSION_CHECK {
       continue;
     }
     if (self->next_thread == nullptr && self->ready.summary == 0) {
-      // The flag first, then a last look: an inserter either sees the flag and sends an IPI, or we see its work (RET-3b).
-      self->halted = true;
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-      if (!dpc::has_work(*self) && self->next_thread == nullptr) {
-        clock::idle_begins_here(*self);
-        Machine::idle();
-        clock::idle_ends_here(*self);
-      }
-      self->halted = false;
+      clock::idle_begins_here(*self);
+      Machine::idle();
+      clock::idle_ends_here(*self);
+      if (self->halted) self->halted = false;  // others read it all the time
       lower_here(Irql::Dispatch);
       continue;
     }

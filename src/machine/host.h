@@ -12,6 +12,10 @@
 #include "kernel/options.h"
 #include "machine/sink.h"
 
+namespace kdpc {
+struct Dpc;
+}
+
 namespace kdpc::host {
 
 // How an idle processor of the live machine waits: it looks for a while, and then sleeps; it looks for ever, at the price of a processor of the host's;
@@ -70,6 +74,10 @@ enum class StackWord : std::uint8_t { None, Live, Dead };
 StackWord stack_word(std::uintptr_t address, std::uintptr_t caller);
 // Inside event(): the run ends with this fact, as a Finding; the code that states it goes no further.
 void end_with_fact();
+
+// Queues a Dpc (kernel/outside.h); any thread that is no processor's, also its signal handlers, at any time. On the simulated machine, where nothing comes from
+// such threads, an answer of no.
+bool insert_dpc(Dpc& dpc, void* argument1, void* argument2);
 
 // A job (kernel/job.h) has been posted: the job vector goes to `processor`.
 void job_posted(unsigned processor);

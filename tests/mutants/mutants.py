@@ -31,8 +31,9 @@ class TableError(Exception):
 
 
 class Mutant:
-    def __init__(self, number, rule, file):
+    def __init__(self, number, rule, file, compiled=None):
         self.number, self.rule, self.file = number, rule, file
+        self.compiled = compiled or file  # with a header: the one source that is compiled with the mistake in it
         self.old, self.new = [], []
 
     def __str__(self):
@@ -63,8 +64,8 @@ def read_table():
             (mutants[-1].old if line[0] == "-" else mutants[-1].new).append(line[1:])
             continue
         words = line.split()
-        if len(words) != 2:
-            raise TableError(f"{TABLE.name}:{number}: a head line is `RULE file`")
+        if len(words) not in (2, 3):
+            raise TableError(f"{TABLE.name}:{number}: a head line is `RULE file`, or `RULE header file`")
         mutants.append(Mutant(len(mutants) + 1, *words))
     return mutants
 
@@ -120,10 +121,17 @@ class Build:
         return folder
 
     def build(self, mutant):
-        entry = self.compile_commands.get((ROOT / "src" / mutant.file).resolve())
+        compiled = (ROOT / "src" / mutant.compiled).resolve()
+        entry = self.compile_commands.get(compiled)
         if entry is None:
             raise TableError(f"{mutant}: the build does not compile this file")
-        source = self.work / f"{mutant.number}.cc"
+        headers = []
+        if mutant.compiled == mutant.file:
+            source = self.work / f"{mutant.number}.cc"
+        else:
+            headers = [f"-I{self.work / f'{mutant.number}.include'}"]  # found before the real one
+            source = self.work / f"{mutant.number}.include" / mutant.file
+            source.parent.mkdir(parents=True, exist_ok=True)
         source.write_text(mutant.source())
         object_file = self.work / f"{mutant.number}.o"
         words = shlex.split(entry["command"])
@@ -133,8 +141,10 @@ class Build:
                 at = words.index(flag)
                 del words[at:at + 2]
         words = [word for word in words if word not in ("-MD", "-MMD", "-g", "-Werror")]
-        words = [str(source) if pathlib.Path(word).is_absolute() and pathlib.Path(word).resolve() == (ROOT / "src" / mutant.file).resolve() else word
-                 for word in words]
+        if not headers:
+            words = [str(source) if pathlib.Path(word).is_absolute() and pathlib.Path(word).resolve() == compiled else word for word in words]
+        first = next(i for i, word in enumerate(words) if word.startswith("-I"))
+        words[first:first] = headers
         words[words.index("-o") + 1] = str(object_file)
         self.shell(shlex.join(words + ["-w", "-g0"]), f"compiling {mutant}")
         return self.link(str(mutant.number), entry["output"], object_file)

@@ -2,6 +2,7 @@
 #include "machine/host.h"
 
 #include "base/invariant.h"
+#include "kernel/outside.h"
 #include "kernel/system.h"
 #include "machine/live/apic.h"
 #include "machine/live/arena.h"
@@ -34,6 +35,9 @@ void prepare(Slot& slot, unsigned number, Processor& processor) {
   slot.irql = Irql::High;
   slot.attention = attention::kParked;
   slot.clock = kForever;
+  const arena::Bounds for_dpcs = arena::dpc_stack(number), for_isrs = arena::isr_stack(number);
+  slot.own_stacks[static_cast<unsigned>(StackKind::Dpc)] = {for_dpcs.low, for_dpcs.high};
+  slot.own_stacks[static_cast<unsigned>(StackKind::Isr)] = {for_isrs.low, for_isrs.high};
 }
 
 // The host has processor 0's place while the machine stands still, at a level at which nothing is taken and nobody is switched to.
@@ -150,6 +154,7 @@ unsigned stack_of_fact(std::uintptr_t*, unsigned) { return 0; }
 StackWord stack_word(std::uintptr_t, std::uintptr_t) { return StackWord::None; }
 void end_with_fact() {}
 
+bool insert_dpc(Dpc& dpc, void* argument1, void* argument2) { return outside::insert_dpc(dpc, argument1, argument2); }
 void job_posted(unsigned processor) { apic::pend(slot_of(processor), kJobVector); }
 
 Attached attach(Board& board) { return bus::attach(board); }

@@ -1,5 +1,6 @@
 #include "machine/live/idle.h"
 
+#include "kernel/entry.h"
 #include "machine/host.h"
 #include "machine/live/calls.h"
 #include "machine/live/processors.h"
@@ -38,6 +39,7 @@ class Patience {
 
 void sleep_or_look(Slot& slot) {
   Patience patience;
+  bool may_halt = false;
   for (;;) {
     std::uint32_t doing = slot.attention;
     if ((doing & attention::kParked) != 0) {
@@ -45,11 +47,13 @@ void sleep_or_look(Slot& slot) {
       patience = {};
     } else if (doing == attention::kLeaving) {
       processors::go_home();
-    } else if (has_interrupt(slot)) {
+    } else if (has_interrupt(slot) || (!may_halt && entry::has_work_while_idle())) {
       return;
     } else if (doing == attention::kBlocked) {
       calls::wait(slot.attention, doing);
     } else if (patience.is_at_its_end()) {
+      if (!may_halt && !entry::may_halt()) return;
+      may_halt = true;  // an IPI comes with everything
       slot.attention.compare_exchange_strong(doing, attention::kBlocked);
     }
   }

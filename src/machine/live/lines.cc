@@ -19,6 +19,7 @@ struct Line {
 };
 
 Lock lock;
+std::atomic<bool> comes_back[256];  // a level line has, or has had, this vector
 std::vector<Line> all_lines;
 std::vector<std::uint8_t> message_vectors;  // 0: not assigned
 ProcessorSet routes[256];
@@ -54,12 +55,14 @@ void forget() {
   all_lines.clear();
   message_vectors.clear();
   for (ProcessorSet& route : routes) route = {};
+  for (std::atomic<bool>& any : comes_back) any = false;
 }
 
 bool end(std::uint8_t vector) {
-  if (vector >= kJobVector) {  // no line has these
+  // No line of this vector comes back: nothing to look for. A line that gets the vector at this moment finds it out of service, or the second look finds the line.
+  if (!comes_back[vector]) {
     apic::end_service(here(), vector);
-    return false;
+    if (!comes_back[vector]) return false;
   }
   const Locked locked(lock);
   apic::end_service(here(), vector);
@@ -100,6 +103,7 @@ void assign(unsigned line, std::uint8_t vector, bool level) {
   KDPC_INVARIANT("K.LIVE-16", line < all_lines.size());
   all_lines[line].vector = vector;
   all_lines[line].level = level;
+  if (level) comes_back[vector] = true;
   if (all_lines[line].asserted) deliver(all_lines[line]);
 }
 

@@ -66,12 +66,12 @@ void Machine::call_on(StackKind stack, void (*function)(void*), void* argument) 
   }
   // The kind says `Isr` from before that stack is used until after it has been left: an interrupt in between stays on the stack it finds.
   const StackLimits outer{slot.stack_low, slot.stack_high, slot.stack};
-  const arena::Bounds bounds = stack == StackKind::Isr ? arena::isr_stack(slot.number) : arena::dpc_stack(slot.number);
+  const auto [low, high] = slot.own_stacks[static_cast<unsigned>(stack)];
   slot.stack = stack;
-  slot.stack_low = bounds.low;
-  slot.stack_high = bounds.high;
+  slot.stack_low = low;
+  slot.stack_high = high;
   std::uintptr_t saved_pointer;
-  call_on_stack(bounds.low, bounds.high, function, argument, &saved_pointer);
+  call_on_stack(low, high, function, argument, &saved_pointer);
   slot.stack_low = outer.low;
   slot.stack_high = outer.high;
   asm volatile("" : : : "memory");

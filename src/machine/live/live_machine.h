@@ -34,7 +34,13 @@ class Machine {
     if (has_deliverable()) [[unlikely]]
       delivery::take_all_here();
   }
+  static void lower(Irql level) {
+    live::set_irql(level);
+    if (has_deliverable(level)) [[unlikely]]
+      delivery::take_all_here();
+  }
 
+  static bool observes() { return shared().observed; }
   // Changes of level are too many and too cheap to be told in real time.
   template <class E>
   static void observe(const E& event) {

@@ -75,6 +75,9 @@ struct alignas(64) Slot {
   std::uintptr_t home_fs;                                // I
   std::uintptr_t home_low, home_high;                    // I
   std::uintptr_t alternate_stack;                        // I
+  struct {
+    std::uintptr_t low, high;
+  } own_stacks[3];  // I  by StackKind: for its DPCs and for its ISRs
 
   Fact* facts;                           // I
   char* texts;                           // I
@@ -87,17 +90,17 @@ struct Shared {
   std::int64_t edge_budget;
   std::int64_t unused[7];  // a line of its own: driver code writes that word all the time
 
-  unsigned processors;                 // I
-  bool observed;                       // H  there are sinks
-  std::atomic<bool> time_passes;       // H
-  std::atomic<bool> marks_are_wanted;  // X  somebody has asked how long something took
-  std::uint8_t idle_policy;            // I  host::Idle
-  bool oversubscribed;                 // I  more processors than the host has
-  std::uint64_t origin;                // H  the host's clock at the machine's time 0
-  std::uint64_t stopped_at;            // H  the machine's time while none passes
-  std::uint64_t first_clock;           // I  the host's clock when the machine was made …
-  std::uint64_t first_mark;            // I  … and the processor's
-  std::atomic<std::uint32_t> idle;     // X  processors that are
+  unsigned processors;                          // I
+  bool observed;                                // H  there are sinks
+  std::atomic<bool> time_passes;                // H
+  std::atomic<bool> marks_are_wanted;           // X  somebody has asked how long something took
+  std::uint8_t idle_policy;                     // I  host::Idle
+  bool oversubscribed;                          // I  more processors than the host has
+  std::uint64_t origin;                         // H  the host's clock at the machine's time 0
+  std::uint64_t stopped_at;                     // H  the machine's time while none passes
+  std::uint64_t first_clock;                    // I  the host's clock when the machine was made …
+  std::uint64_t first_mark;                     // I  … and the processor's
+  alignas(64) std::atomic<std::uint32_t> idle;  // X  processors that are; away from what everybody reads all the time
 };
 static_assert(offsetof(Shared, edge_budget) == 0 && kWorldBase + sizeof(Shared) <= WorldHeader::kPlace);
 
@@ -137,10 +140,11 @@ inline void clear_requests() { asm volatile("movl $0, %%gs:%c0" : : "i"(offsetof
 
 // A vector above the level is pending. Level and pending levels may be told by two processors, if the thread is migrated in between: the one that was left
 // has seen to its own before the thread left it.
-inline bool has_deliverable() {
+inline bool has_deliverable(Irql level) {
   std::uint32_t levels;
   asm volatile("movl %%gs:%c1, %0" : "=r"(levels) : "i"(offsetof(Slot, pending_levels)) : "memory");
-  return (levels >> (static_cast<unsigned>(irql()) + 1)) != 0;
+  return (levels >> (static_cast<unsigned>(level) + 1)) != 0;
 }
+inline bool has_deliverable() { return has_deliverable(irql()); }
 
 }  // namespace kdpc::live

@@ -174,6 +174,7 @@ void end_with_fact() {
 
 Irql irql_of_processor(unsigned processor) { return state().slots[processor].irql; }
 
+bool insert_dpc(Dpc&, void*, void*) { return false; }
 void job_posted(unsigned processor) { controller::pend(processor, kJobVector, controller::time_here()); }
 
 Attached attach(Board& board) { return bus::attach(board); }

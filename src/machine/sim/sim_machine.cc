@@ -152,6 +152,7 @@ StackLimits Machine::stack_limits() {
 }
 
 void Machine::idle() {
+  if (!entry::may_halt()) return;
   settle(current());
   set_irql(Irql::Dispatch);
   while (!take_interrupts()) wait_as(Doing::Halted);

@@ -33,6 +33,12 @@ class Machine {
       window_slow();
   }
 
+  static void lower(Irql level) {
+    set_irql(level);
+    window();
+  }
+
+  static constexpr bool observes() { return true; }  // facts cost time, whoever listens
   // What the fact costs is charged before anything that follows from it.
   template <class E>
   static void observe(const E& event) {
