@@ -28,6 +28,8 @@
 
 #include "kdpc/device.h"
 
+struct _KDPC;  // the WDK's
+
 namespace kdpc {
 
 class EventSink;
@@ -284,6 +286,11 @@ class Machine {
   void assert_line(unsigned line);
   void deassert_line(unsigned line);
   void send_message(unsigned vector, unsigned processor = 0);  // an edge without a line
+
+  // Live machine only. KeInsertQueueDpc for those outside: any thread of this process, at any time, also while the machine runs; and a signal handler,
+  // if nobody listens to the machine's events (remember_events 0, neither hash nor checks). The DPC runs on its target processor, or on processor 0.
+  // False: it is queued already.
+  static bool insert_dpc(_KDPC* dpc, void* argument1 = nullptr, void* argument2 = nullptr);
 
   // -- drivers ------------------------------------------------------------------------------------------------------------------------------
   // Each of these runs the machine until it is done. False: `why` says what failed, in words and as NTSTATUS; or the run is over, see outcome().

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "kdpc/lab.h"
+#include "kernel/dpc.h"
 #include "kernel/job.h"
 #include "kernel/system.h"
 #include "kernel/thread.h"
@@ -294,6 +295,9 @@ Settings Machine::options() const { return settings_of(parts_->options); }
 unsigned Machine::add_line(bool level) { return host::add_line(level); }
 void Machine::assert_line(unsigned line) { host::set_line(line, true); }
 void Machine::deassert_line(unsigned line) { host::set_line(line, false); }
+bool Machine::insert_dpc(_KDPC* dpc, void* argument1, void* argument2) {
+  return host::insert_dpc(*reinterpret_cast<Dpc*>(dpc), argument1, argument2);
+}
 void Machine::send_message(unsigned vector, unsigned processor) { host::raise_message(static_cast<std::uint8_t>(vector), processor); }
 
 namespace {

@@ -1,4 +1,4 @@
-# Install BUILD to a fresh prefix, then configure, build and test PROJECT against it.
+# Install BUILD to a fresh prefix, then configure, build and test PROJECT and EMBED, a program without drivers, against it.
 set(scratch ${BUILD}/consumer)
 file(REMOVE_RECURSE ${scratch})
 
@@ -11,9 +11,12 @@ function(run)
 endfunction()
 
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${scratch}/prefix)
-run(${CMAKE_COMMAND} -S ${PROJECT} -B ${scratch}/build -G Ninja -DCMAKE_PREFIX_PATH=${scratch}/prefix -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_C_COMPILER=${C})
-run(${CMAKE_COMMAND} --build ${scratch}/build)
-run(${CMAKE_CTEST_COMMAND} --test-dir ${scratch}/build --output-on-failure --no-tests=error)
+foreach(project ${PROJECT} ${EMBED})
+  cmake_path(GET project FILENAME name)
+  run(${CMAKE_COMMAND} -S ${project} -B ${scratch}/${name} -G Ninja -DCMAKE_PREFIX_PATH=${scratch}/prefix -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_C_COMPILER=${C})
+  run(${CMAKE_COMMAND} --build ${scratch}/${name})
+  run(${CMAKE_CTEST_COMMAND} --test-dir ${scratch}/${name} --output-on-failure --no-tests=error)
+endforeach()
 file(GLOB_RECURSE command ${scratch}/prefix/bin/kdpc)
 if(command)
   run(${command} --help)
