@@ -9,7 +9,8 @@
 
 #include "kdpc/lab.h"
 #include "kernel/dpc.h"
-#include "kernel/thread.h"
+#include "kernel/scheduler.h"
+#include "kernel/system.h"
 #include "kernel/wait.h"
 #include "remote.h"
 #include "this_machine.h"
@@ -60,6 +61,29 @@ void remote(benchmark::State& state, std::chrono::nanoseconds pause, Importance 
   dpc::set_target(dpc, kThere);
   dpc::set_importance(dpc, importance);
   bench::measure_latency(state, arrival, pause, [&dpc] { dpc::insert(&dpc, nullptr, nullptr); });
+}
+
+// There and back as floors/cache_line measures it: stamps around sixteen trips, as reading the counter takes as long as half of one.
+void remote_trip(benchmark::State& state) {
+  constexpr int kTrips = 16;
+  with_another(state, [&] {
+    bench::Done done;
+    Dpc dpc{};
+    dpc::initialize(dpc, count, &done);
+    dpc::set_target(dpc, kThere);
+    bench::Samples trips(static_cast<std::size_t>(state.max_iterations));
+    std::uint64_t there = 0;
+    for (auto _ : state) {
+      const std::uint64_t before = bench::stamp();
+      for (int i = 0; i < kTrips; ++i) {
+        dpc::insert(&dpc, nullptr, nullptr);
+        ++there;
+        if (!bench::spin_until([&] { return done.count.load(std::memory_order_acquire) == there; })) return state.SkipWithError(bench::kNoAnswer);
+      }
+      trips.add(before, bench::stamp());
+    }
+    if (!trips.empty()) state.counters[bench::kResult] = trips.nanoseconds(50) / kTrips;
+  });
 }
 
 // Nothing has come to it for three microseconds: it looks all the time. For sixty: it sleeps.
@@ -142,6 +166,46 @@ void hand_off_turn(unsigned who) {
 void thread_hand_off(benchmark::State& state) {
   for (EventObject& event : events) wait::initialize_event(event, ObjectType::SynchronizationEvent, false);
   turns(state, hand_off_turn, give_turn);
+}
+
+// The machine's part of a switch alone: registers, stack and thread-local data. Two threads hand the processor to and fro, with the dispatcher's lock held
+// all the time; the scheduler knows the second one as ready, and nowhere queued, while the first runs.
+void switch_by_hand(Thread& from, Thread& to) {
+  Machine::here().current_thread = &to;
+  to.state = ThreadState::Running;
+  from.state = ThreadState::Ready;
+  Machine::switch_to(from, to);
+}
+void machine_switch(benchmark::State& state) NO_PERMISSION_CHECK {
+  const auto machine = make(state, 1);
+  if (machine == nullptr) return;
+  Thread *first = nullptr, *second = nullptr;
+  bool over = false;
+  bench::Samples samples(static_cast<std::size_t>(state.max_iterations));
+  const lab::Task one = machine->start(0, Irql::Passive, [&] {
+    first = &thread::current();
+    while (second == nullptr) thread::yield();
+    const Irql previous = scheduler::acquire_dispatcher_lock();
+    for (auto _ : state) {
+      const std::uint64_t before = bench::stamp();
+      for (int i = 0; i < kTurns; ++i) switch_by_hand(*first, *second);
+      samples.add(before, bench::stamp());
+    }
+    over = true;
+    scheduler::ready_locked(*second);
+    scheduler::release_dispatcher_lock(previous);
+  });
+  const lab::Task other = machine->start(0, Irql::Passive, [&] {
+    while (first == nullptr) thread::yield();
+    const Irql previous = scheduler::acquire_dispatcher_lock();
+    Machine::here().ready.remove(*first);  // there since it gave way
+    second = &thread::current();
+    while (!over) switch_by_hand(*second, *first);
+    thread::finish_switch_locked();
+    scheduler::release_dispatcher_lock(previous);
+  });
+  finish(state, *machine, {one, other});
+  if (!samples.empty()) state.counters[bench::kResult] = samples.nanoseconds(50) / (2 * kTurns);
 }
 
 // -- many -----------------------------------------------------------------------------------------------------------------------------------------
@@ -230,7 +294,7 @@ void many_processors(benchmark::State& state, std::uint64_t rounds) {
 
 std::vector<bench::Figure> figures() {
   return {
-      {"remote_polling", "a DPC to a processor that polls, and back", "remote_polling.round_trip_p50", "floors/cache_line", 2},
+      {"remote_polling", "a DPC to a processor that polls, and back", "remote_trip", "floors/cache_line", 2},
       {"remote_polling.tbb", "a DPC to a processor that polls, and back", "remote_polling.round_trip_p50", "peer-tbb/latency.round_trip_p50", 0.75},
       {"remote_polling.asio", "a DPC to a processor that polls, and back", "remote_polling.round_trip_p50", "peer-asio/latency.round_trip_p50",
        1.0 / 7},
@@ -245,6 +309,7 @@ std::vector<bench::Figure> figures() {
       {"stream.libuv", "a DPC of a stream to another processor", "stream", "peer-libuv/stream", 1},
       {"stream.nt", "a DPC of a stream to another processor", "stream", "peer-nt_queue/stream"},
       {"thread_switch", "a thread gives way to another", "thread_switch", "floors/futex_hand_off", 0.02},
+      {"thread_switch.machine", "the machine's part of that", "machine_switch", "floors/futex_hand_off", 0.02},
       {"thread_hand_off", "a thread sets an event for another and waits", "thread_hand_off", "floors/futex_hand_off"},
       {"queue_length", "a DPC of 1 to a million: the dearest", "queue_length.most", "queue_length.least", 2},
       {"processors", "a DPC with 1 to 64 processors: the dearest", "processors.most", "processors.least", 2},
@@ -259,10 +324,12 @@ int main(int argc, char** argv) {
   const bench::Arguments arguments = bench::parse(argc, argv);
   const int samples = arguments.quick ? 200 : 2000;
   benchmark::RegisterBenchmark("remote_polling", remote_polling)->Iterations(samples * 5);
+  benchmark::RegisterBenchmark("remote_trip", remote_trip)->Iterations(samples);
   benchmark::RegisterBenchmark("remote_blocked", remote_blocked)->Iterations(samples);
   benchmark::RegisterBenchmark("remote_busy", remote_busy)->Iterations(samples);
   benchmark::RegisterBenchmark("stream", stream, arguments.quick ? 10'000 : 100'000)->Iterations(1);
   benchmark::RegisterBenchmark("thread_switch", thread_switch)->Iterations(samples);
+  benchmark::RegisterBenchmark("machine_switch", machine_switch)->Iterations(samples);
   benchmark::RegisterBenchmark("thread_hand_off", thread_hand_off)->Iterations(samples);
   benchmark::RegisterBenchmark("queue_length", queue_length, arguments.quick ? 10'000 : 1'000'000)->Iterations(1);
   benchmark::RegisterBenchmark("processors", many_processors, arguments.quick ? 1'000 : 64'000)->Iterations(1);
