@@ -98,6 +98,8 @@ void check_usable(const Dpc* dpc) {
               "KeInsertQueueDpc was given memory that KeInitializeDpc never initialised.", "INS-8");
 }
 
+DpcQueue& queue_for(Processor& target, bool threaded) { return threaded ? target.threaded_dpcs : target.dpcs; }
+
 bool is_a_queue(const DpcQueue* claimed) {
   for (unsigned number = 0; number < sys().processor_count; ++number)
     if (claimed == &processor(number).dpcs || claimed == &processor(number).threaded_dpcs) return true;
@@ -156,7 +158,7 @@ bool insert(Dpc* dpc, void* argument1, void* argument2) {
   Processor& self = Machine::here();
   Processor& target = processor(target_of(*dpc, self.number));
   const bool threaded = is_threaded(*dpc);
-  DpcQueue& queue = threaded ? target.threaded_dpcs : target.dpcs;
+  DpcQueue& queue = queue_for(target, threaded);
   if (&target != &self) queue.expect_to_send();
   // Refused or not: what the caller has done before is seen by the run that follows.
   Machine::observe(OrderReleased{dpc});
@@ -318,10 +320,10 @@ void adapt_here(Processor& self) {
 bool outside::insert_dpc(Dpc& dpc, void* argument1, void* argument2) {
   if (!dpc::has_known_type(dpc)) return false;
   const unsigned number = dpc.number == 0 ? 0u : static_cast<unsigned>(dpc.number) - Dpc::kTargeted;
-  if (number >= sys().processor_count) return false;
+  if (sys().processor_count <= number) return false;
   Processor& target = processor(number);
   const bool threaded = dpc::is_threaded(dpc);
-  DpcQueue& queue = threaded ? target.threaded_dpcs : target.dpcs;
+  DpcQueue& queue = dpc::queue_for(target, threaded);
   Machine::observe(OrderReleased{&dpc});
   if (!queue.claim(dpc)) {
     Machine::observe(DpcRefused{&dpc, dpc.routine, argument1, argument2});
