@@ -11,7 +11,8 @@ namespace kdpc::live::idle {
 namespace {
 
 constexpr std::uint64_t kLook = 20'000;  // ns of looking before it sleeps, with a processor of the host's for each of ours
-constexpr unsigned kLongestPause = 64;   // between two looks: who makes a vector pending wants the line for himself
+// Between two looks: who makes a vector pending wants the line for himself, but who sends a DPC waits for the look.
+constexpr unsigned kLongestPause = 4;
 
 bool has_interrupt(const Slot& slot) { return slot.pending_levels >> (static_cast<unsigned>(Irql::Dispatch) + 1) != 0; }
 
