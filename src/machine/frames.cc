@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <unwind.h>
 
+#include <cstring>
+
 #include "kernel/bugcheck.h"
 #include "machine/sanitizer.h"
 
@@ -16,12 +18,20 @@ struct Collection {
   std::uintptr_t from;  // skip what lies above this instruction; 0: skip nothing
 };
 
+// What the host puts between a handler and what it has interrupted: a call of rt_sigreturn, which is nobody's frame.
+bool is_return_from_signal(std::uintptr_t instruction) {
+  static constexpr unsigned char kCall[] = {0x48, 0xC7, 0xC0, 0x0F, 0, 0, 0, 0x0F, 0x05};
+  return std::memcmp(reinterpret_cast<const void*>(instruction), kCall, sizeof kCall) == 0;
+}
+
 _Unwind_Reason_Code collect(_Unwind_Context* context, void* argument) {
   auto& collection = *static_cast<Collection*>(argument);
-  const std::uintptr_t instruction = _Unwind_GetIP(context);
+  int is_interrupted = 0;  // and stands before the instruction, not behind a call
+  const std::uintptr_t instruction = _Unwind_GetIPInfo(context, &is_interrupted);
   if (instruction == 0) return _URC_END_OF_STACK;
   if (collection.from != 0 && instruction == collection.from) collection.from = 0;
-  if (collection.from == 0) collection.frames[collection.count++] = instruction;
+  if (collection.from == 0 && !is_return_from_signal(instruction))
+    collection.frames[collection.count++] = instruction + (is_interrupted != 0 ? 1 : 0);
   return collection.count == kMaxFrames - 1 ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 
