@@ -225,9 +225,7 @@ bool set_target(Dpc& dpc, unsigned number) {
   return true;
 }
 
-namespace {
-
-inline void call_borrowing(const DueDpc& due, ActivityKind kind, Irql level, const Thread& thread) {
+static inline void call_borrowing(const DueDpc& due, ActivityKind kind, Irql level, const Thread& thread) {
   if (due.routine == nullptr)
     bug_check(level < Irql::Dispatch ? stop::PageFaultInNonpagedArea : stop::DriverIrqlNotLessOrEqual,
               level < Irql::Dispatch ? StopParameters{0, 8, 0, 0} : StopParameters{0, as_parameter(level), 8, 0},
@@ -252,7 +250,7 @@ inline void call_borrowing(const DueDpc& due, ActivityKind kind, Irql level, con
               "A DPC routine left the borrowed thread with another APC-disable count.", "IRQL-11");
 }
 
-inline void call_routine_here(Processor& self, const DueDpc& due, ActivityKind kind) {
+static inline void call_routine_here(Processor& self, const DueDpc& due, ActivityKind kind) {
   self.dpc_time_count = 0;
   self.dpc_began = Machine::mark();
   self.active_dpc = due.dpc;
@@ -263,8 +261,6 @@ inline void call_routine_here(Processor& self, const DueDpc& due, ActivityKind k
   Machine::observe(OrderReleased{&self.active_dpc});  // for whoever waits for it to end (REM-4)
   __atomic_store_n(&self.active_dpc, nullptr, __ATOMIC_RELEASE);
 }
-
-}  // namespace
 
 void call_checked(const DueDpc& due, ActivityKind kind, Irql level) { call_borrowing(due, kind, level, thread::current()); }
 void call_routine(const DueDpc& due, ActivityKind kind) { call_routine_here(Machine::here(), due, kind); }

@@ -1,9 +1,11 @@
 #include "machine/frames.h"
 
 #include <dlfcn.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <unwind.h>
 
-#include <cstring>
+#include <csignal>
 
 #include "kernel/bugcheck.h"
 #include "machine/sanitizer.h"
@@ -12,17 +14,25 @@ namespace kdpc::frames {
 
 namespace {
 
+// What the host puts between a handler and what it has interrupted: a call of rt_sigreturn, which is nobody's frame. Known by its address, as not every
+// frame's code can be read: that of a driver may be pageable.
+std::uintptr_t return_from_signal() {
+  struct {
+    void* handler;
+    unsigned long flags;
+    std::uintptr_t restorer;
+    std::uint64_t mask;
+  } action{};
+  ::syscall(SYS_rt_sigaction, SIGSEGV, nullptr, &action, sizeof action.mask);
+  return action.restorer;
+}
+
 struct Collection {
   std::uintptr_t* frames;
   unsigned count;
   std::uintptr_t from;  // skip what lies above this instruction; 0: skip nothing
+  std::uintptr_t nobody = return_from_signal();
 };
-
-// What the host puts between a handler and what it has interrupted: a call of rt_sigreturn, which is nobody's frame.
-bool is_return_from_signal(std::uintptr_t instruction) {
-  static constexpr unsigned char kCall[] = {0x48, 0xC7, 0xC0, 0x0F, 0, 0, 0, 0x0F, 0x05};
-  return std::memcmp(reinterpret_cast<const void*>(instruction), kCall, sizeof kCall) == 0;
-}
 
 _Unwind_Reason_Code collect(_Unwind_Context* context, void* argument) {
   auto& collection = *static_cast<Collection*>(argument);
@@ -30,8 +40,7 @@ _Unwind_Reason_Code collect(_Unwind_Context* context, void* argument) {
   const std::uintptr_t instruction = _Unwind_GetIPInfo(context, &is_interrupted);
   if (instruction == 0) return _URC_END_OF_STACK;
   if (collection.from != 0 && instruction == collection.from) collection.from = 0;
-  if (collection.from == 0 && !is_return_from_signal(instruction))
-    collection.frames[collection.count++] = instruction + (is_interrupted != 0 ? 1 : 0);
+  if (collection.from == 0 && instruction != collection.nobody) collection.frames[collection.count++] = instruction + (is_interrupted != 0 ? 1 : 0);
   return collection.count == kMaxFrames - 1 ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 
