@@ -1,6 +1,7 @@
 #include "machine/live/bus.h"
 
 #include <algorithm>
+#include <list>
 #include <memory>
 #include <string>
 #include <utility>
@@ -116,7 +117,8 @@ struct Mapping {
 };
 
 std::vector<std::unique_ptr<Attachment>> attachments;
-std::vector<Mapping> mappings;
+// A processor can stand still in the middle of looking, while the host attaches another board.
+std::list<Mapping> mappings;
 
 const Mapping* find(BusSpace space, std::uint64_t address, unsigned width) {
   for (const Mapping& mapping : mappings)
