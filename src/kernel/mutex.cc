@@ -2,7 +2,6 @@
 
 #include <limits>
 
-#include "base/invariant.h"
 #include "kernel/apc.h"
 #include "kernel/bugcheck.h"
 #include "kernel/scheduler.h"
@@ -43,7 +42,9 @@ bool is_at_limit(const Mutant& mutant, const Thread& thread) {
 bool take_locked(Mutant& mutant, Thread& thread) {
   mutant.header.signal_state = mutant.header.signal_state - 1;
   if (mutant.header.signal_state != 0) return false;
-  KDPC_INVARIANT("K.MUT-1", mutant.owner == nullptr);
+  if (mutant.owner != nullptr)
+    bug_check(stop::KernelSecurityCheckFailure, {3, as_parameter(&mutant), 0, 0},
+              "A mutex that is free names an owner: something has overwritten it, or it is no mutex.", "0x139");
   const bool was_abandoned = mutant.abandoned != 0;
   mutant.abandoned = 0;
   mutant.owner = &thread;

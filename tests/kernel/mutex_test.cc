@@ -36,6 +36,16 @@ KDPC_TEST(Mutex, IsOwnedAsOftenAsItWasAcquired) {
   });
 }
 
+KDPC_TEST(Mutex, ThatIsFreeAndNamesAnOwnerHasBeenOverwritten) {
+  static KMUTEX mutex;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeMutex(&mutex, 0);
+    mutex.OwnerThread = reinterpret_cast<PKTHREAD>(&mutex);
+    KeWaitForSingleObject(&mutex, Executive, KernelMode, FALSE, nullptr);
+  });
+  EXPECT_BUGCHECK(0x139, 3, &mutex);
+}
+
 KDPC_TEST(Mutex, KeepsOthersOutAndPassesToTheFirstWhoWaits) {
   initialize(m);
   for (const char letter : {'a', 'b'})
