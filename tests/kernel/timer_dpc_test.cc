@@ -226,6 +226,27 @@ KDPC_TEST(TimerBatch, CapturesRoutineAndContextWhenTheTimerLeavesTheTable) {
   EXPECT_STREQ(order, "2");
 }
 
+VOID NTAPI look_at_the_second(PKDPC, PVOID, PVOID, PVOID) {
+  KDPC_EXPECT(two.dpc.DpcData != nullptr);
+  KDPC_EXPECT_EQ(KeRemoveQueueDpc(&two.dpc), TRUE);
+}
+
+// So that a flush, which queues behind it, waits for it.
+KDPC_TEST(TimerBatch, HasQueuedWhatDoesNotRunFromItBeforeItsFirstDpcRuns) {
+  RULE("TIM-21");
+  RULE("FLU-2");
+  reset();
+  m.on(0, PASSIVE_LEVEL, [] {
+    prepare(one, "1", look_at_the_second);
+    prepare(two, "2");
+    KeInitializeThreadedDpc(&two.dpc, record, nullptr);
+    KeSetTimer(&one.timer, in_ms(20), &one.dpc);
+    KeSetTimer(&two.timer, in_ms(20), &two.dpc);
+  });
+  m.run_for(60ms);
+  EXPECT_STREQ(order, "");
+}
+
 KDPC_TEST(TimerBatch, IsOverWhenAFlushReturns) {
   RULE("TIM-21");
   reset();
