@@ -253,7 +253,6 @@ static inline void call_borrowing(const DueDpc& due, ActivityKind kind, Irql lev
 static inline void call_routine_here(Processor& self, const DueDpc& due, ActivityKind kind) {
   self.dpc_time_count = 0;
   self.dpc_began = Machine::mark();
-  self.active_dpc = due.dpc;
   const bool is_call = due.dpc == &self.call.dpc;
   if (is_call) generic_call::routine_begins_here(self);
   call_borrowing(due, kind, Irql::Dispatch, *self.current_thread);
@@ -263,7 +262,11 @@ static inline void call_routine_here(Processor& self, const DueDpc& due, Activit
 }
 
 void call_checked(const DueDpc& due, ActivityKind kind, Irql level) { call_borrowing(due, kind, level, thread::current()); }
-void call_routine(const DueDpc& due, ActivityKind kind) { call_routine_here(Machine::here(), due, kind); }
+void call_routine(const DueDpc& due, ActivityKind kind) {
+  Processor& self = Machine::here();
+  self.active_dpc = due.dpc;  // it comes from no queue, which would have named it
+  call_routine_here(self, due, kind);
+}
 
 void retire_here() {
   Processor& self = Machine::here();

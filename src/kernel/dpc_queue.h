@@ -1,8 +1,8 @@
 // The DPCs of one processor that wait for their run, in two parts.
 //
 // Its processor, the owner, has a list, on which it works with plain loads and stores. Others send: they push onto the inbox, one word, and the owner
-// takes in what has come before it inserts or takes anything itself. So the way of a DPC that is queued where it runs has no lock on it, and one
-// interlocked exchange: the claim of the Dpc.
+// takes in what has come before it inserts or takes anything itself. So the way of a DPC that is queued where it runs has no lock on it, and two
+// interlocked exchanges: those by which it is claimed and leaves.
 //
 //   K.QUE-1  Who is inside may touch the list: the owner, at High; or a visitor, at High, that holds `visitors_`, has said so by `wanted_`, and has
 //            then seen the owner outside. The owner's store to `inside_` and its load of `wanted_` need no fence between them, because the visitor

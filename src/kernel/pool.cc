@@ -215,7 +215,7 @@ void for_each_active(OnTimer&& on_timer, OnDpc&& on_dpc) {
     Processor& where = processor(number);
     where.timers.for_each([&](const Timer& timer) { on_timer(&timer); });
     for (DpcQueue* queue : {&where.dpcs, &where.threaded_dpcs}) {
-      if (queue->depth() == 0) continue;
+      if (!queue->has_any()) continue;
       RaiseTo<Irql::High> raised;
       queue->for_each([&](const Dpc& dpc) { on_dpc(&dpc); });
     }
