@@ -145,50 +145,36 @@ void expire(benchmark::State& state) {
   }
 }
 
-void set_1k(benchmark::State& state) { set_anew<Wheel, 1'000>(state); }
-void set_10k(benchmark::State& state) { set_anew<Wheel, 10'000>(state); }
-void set_100k(benchmark::State& state) { set_anew<Wheel, 100'000>(state); }
-void set_1m(benchmark::State& state) { set_anew<Wheel, 1'000'000>(state); }
-void hands_set_1k(benchmark::State& state) { set_anew<Hands, 1'000>(state); }
-void hands_set_10k(benchmark::State& state) { set_anew<Hands, 10'000>(state); }
-void hands_set_100k(benchmark::State& state) { set_anew<Hands, 100'000>(state); }
-void expire_1k(benchmark::State& state) { expire<Wheel, 1'000>(state); }
-void expire_10k(benchmark::State& state) { expire<Wheel, 10'000>(state); }
-void expire_100k(benchmark::State& state) { expire<Wheel, 100'000>(state); }
-void expire_1m(benchmark::State& state) { expire<Wheel, 1'000'000>(state); }
-void hands_expire_1k(benchmark::State& state) { expire<Hands, 1'000>(state); }
-void hands_expire_100k(benchmark::State& state) { expire<Hands, 100'000>(state); }
-
-BENCHMARK(set_1k);
-BENCHMARK(set_10k);
-BENCHMARK(set_100k);
-BENCHMARK(set_1m)->MinTime(0.5);
-BENCHMARK(hands_set_1k);
-BENCHMARK(hands_set_10k);
-BENCHMARK(hands_set_100k);
-BENCHMARK(expire_1k);
-BENCHMARK(expire_10k);
-BENCHMARK(expire_100k);
-BENCHMARK(expire_1m)->MinTime(0.5);  // what is handed down once in seconds is part of it
-BENCHMARK(hands_expire_1k);
-BENCHMARK(hands_expire_100k);
-
 }  // namespace
 }  // namespace kdpc
 
 int main(int argc, char** argv) {
-  return kdpc::bench::run_at_once(argc, argv,
-                                  {
-                                      {"timer.set.10k", "cancel and set a timer, 10,000 set", "set_10k", "set_1k", 8},
-                                      {"timer.set.100k", "the same, 100,000 set", "set_100k", "set_1k", 8},
-                                      {"timer.set.1m", "the same, a million set", "set_1m", "set_1k", 8},
-                                      {"timer.set.1k.hands", "1,000 set, against 256 sorted lists", "set_1k", "hands_set_1k", 1},
-                                      {"timer.set.10k.hands", "10,000 set, against 256 sorted lists", "set_10k", "hands_set_10k", 0.2},
-                                      {"timer.set.100k.hands", "100,000 set, against 256 sorted lists", "set_100k", "hands_set_100k", 0.02},
-                                      {"timer.expire.10k", "expire a timer and set it, 10,000 set", "expire_10k", "expire_1k", 8},
-                                      {"timer.expire.100k", "the same, 100,000 set", "expire_100k", "expire_1k", 8},
-                                      {"timer.expire.1m", "the same, a million set", "expire_1m", "expire_1k", 8},
-                                      {"timer.expire.1k.hands", "1,000 set, against 256 sorted lists", "expire_1k", "hands_expire_1k", 3},
-                                      {"timer.expire.100k.hands", "100,000 set, against 256 sorted lists", "expire_100k", "hands_expire_100k", 0.02},
-                                  });
+  using namespace kdpc;
+  benchmark::RegisterBenchmark("set_1k", set_anew<Wheel, 1'000>);
+  benchmark::RegisterBenchmark("set_10k", set_anew<Wheel, 10'000>);
+  benchmark::RegisterBenchmark("set_100k", set_anew<Wheel, 100'000>);
+  benchmark::RegisterBenchmark("set_1m", set_anew<Wheel, 1'000'000>)->MinTime(0.5);
+  benchmark::RegisterBenchmark("hands_set_1k", set_anew<Hands, 1'000>);
+  benchmark::RegisterBenchmark("hands_set_10k", set_anew<Hands, 10'000>);
+  benchmark::RegisterBenchmark("hands_set_100k", set_anew<Hands, 100'000>);
+  benchmark::RegisterBenchmark("expire_1k", expire<Wheel, 1'000>);
+  benchmark::RegisterBenchmark("expire_10k", expire<Wheel, 10'000>);
+  benchmark::RegisterBenchmark("expire_100k", expire<Wheel, 100'000>);
+  benchmark::RegisterBenchmark("expire_1m", expire<Wheel, 1'000'000>)->MinTime(0.5);  // what is handed down once in seconds is part of it
+  benchmark::RegisterBenchmark("hands_expire_1k", expire<Hands, 1'000>);
+  benchmark::RegisterBenchmark("hands_expire_100k", expire<Hands, 100'000>);
+  return bench::run_at_once(argc, argv,
+                            {
+                                {"timer.set.10k", "cancel and set a timer, 10,000 set", "set_10k", "set_1k", 8},
+                                {"timer.set.100k", "the same, 100,000 set", "set_100k", "set_1k", 8},
+                                {"timer.set.1m", "the same, a million set", "set_1m", "set_1k", 8},
+                                {"timer.set.1k.hands", "1,000 set, against 256 sorted lists", "set_1k", "hands_set_1k", 1},
+                                {"timer.set.10k.hands", "10,000 set, against 256 sorted lists", "set_10k", "hands_set_10k", 0.2},
+                                {"timer.set.100k.hands", "100,000 set, against 256 sorted lists", "set_100k", "hands_set_100k", 0.02},
+                                {"timer.expire.10k", "expire a timer and set it, 10,000 set", "expire_10k", "expire_1k", 8},
+                                {"timer.expire.100k", "the same, 100,000 set", "expire_100k", "expire_1k", 8},
+                                {"timer.expire.1m", "the same, a million set", "expire_1m", "expire_1k", 8},
+                                {"timer.expire.1k.hands", "1,000 set, against 256 sorted lists", "expire_1k", "hands_expire_1k", 3},
+                                {"timer.expire.100k.hands", "100,000 set, against 256 sorted lists", "expire_100k", "hands_expire_100k", 0.02},
+                            });
 }
