@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -142,8 +143,18 @@ bool is_reached(const Shared& shared, unsigned index) {
   return of.calls != 0 && (of.returned != 0 || excuse_of(kExports[index].name) != nullptr);
 }
 
-// False: an export was not reached, or never returned.
-bool tell_counts(const Shared& shared, const Wanted& wanted, double seconds) {
+// Says which were not.
+bool is_every_one_reached(const Shared& shared) {
+  bool good = true;
+  for (unsigned index = 0; index < wdk::kRoutineCount; ++index) {
+    if (is_reached(shared, index)) continue;
+    std::printf("%s %s\n", kExports[index].name, shared.of[index].calls == 0 ? "was never called" : "has never returned");
+    good = false;
+  }
+  return good;
+}
+
+void tell_counts(const Shared& shared, const Wanted& wanted, double seconds) {
   std::uint64_t calls = 0;
   for (const Counts& counts : shared.of) calls += counts.calls;
   std::printf("%llu cases with %llu calls of %u exports in %.0f s, first seed %llu:", static_cast<unsigned long long>(shared.cases.load()),
@@ -161,23 +172,17 @@ bool tell_counts(const Shared& shared, const Wanted& wanted, double seconds) {
                   ended(End::Deadlock) + ended(End::NoProgress));
     }
   }
-  if (!wanted.every) return true;
-  bool good = true;
-  for (unsigned index = 0; index < wdk::kRoutineCount; ++index) {
-    if (is_reached(shared, index)) continue;
-    std::printf("%s %s\n", kExports[index].name, shared.of[index].calls == 0 ? "was never called" : "has never returned");
-    good = false;
-  }
-  return good;
 }
 
-// Cases `next` … `end`, each in the worker of a thousand; returns how many failed.
-unsigned drive(const Wanted& wanted, Shared& shared, std::uint64_t next, std::uint64_t end, double deadline) {
-  unsigned failures = 0;
+// Cases `next` … `end`, each in the worker of a thousand, until `failures`, which are those of the whole run, are as many as were wanted.
+void drive(const Wanted& wanted, Shared& shared, std::uint64_t next, std::uint64_t end, double deadline, unsigned& failures) {
   while (next < end && now() < deadline && failures < wanted.failures) {
     std::fflush(nullptr);
     const pid_t worker = ::fork();
-    if (worker < 0) return std::fputs("fuzz_exports: no process could be made\n", stderr), failures + 1;
+    if (worker < 0) {
+      std::fputs("fuzz_exports: no process could be made\n", stderr);
+      std::exit(kHarnessBroken);
+    }
     if (worker == 0) work(wanted, shared, next, std::min(end, next + kCasesOfAWorker), deadline);
     const std::string wrong = watch(worker, shared);
     next = shared.seed;
@@ -189,19 +194,16 @@ unsigned drive(const Wanted& wanted, Shared& shared, std::uint64_t next, std::ui
     tell_calls(shared, stderr);
     ++next;
   }
-  return failures;
 }
 
 // An export that chance has left out.
-unsigned drive_one(const Wanted& wanted, Shared& shared, unsigned index) {
+void drive_one(const Wanted& wanted, Shared& shared, unsigned index, unsigned& failures) {
   Wanted only = wanted;
   only.wish.only = static_cast<int>(index);
-  unsigned failures = 0;
-  for (unsigned part = 0; part < 40 && !is_reached(shared, index); ++part) {
+  for (unsigned part = 0; part < 40 && !is_reached(shared, index) && failures < wanted.failures; ++part) {
     const std::uint64_t first = wanted.seed + 10 * part;
-    failures += drive(only, shared, first, first + 10, 1e300);
+    drive(only, shared, first, first + 10, 1e300, failures);
   }
-  return failures;
 }
 
 int run(const Wanted& wanted) {
@@ -211,11 +213,14 @@ int run(const Wanted& wanted) {
   const double begin = now();
   const double deadline = wanted.minutes > 0 ? begin + 60 * wanted.minutes : 1e300;
   const std::uint64_t end = wanted.count != 0 ? wanted.seed + wanted.count : wanted.minutes > 0 ? ~std::uint64_t{0} : wanted.seed + 1;
-  unsigned failures = drive(wanted, shared, wanted.seed, end, deadline);
+  unsigned failures = 0;
+  drive(wanted, shared, wanted.seed, end, deadline, failures);
   if (wanted.every)
     for (unsigned index = 0; index < wdk::kRoutineCount; ++index)
-      if (!is_reached(shared, index)) failures += drive_one(wanted, shared, index);
-  const bool reached = tell_counts(shared, wanted, now() - begin);
+      if (!is_reached(shared, index)) drive_one(wanted, shared, index, failures);
+  tell_counts(shared, wanted, now() - begin);
+  // A run that has ended early says nothing about what it has not come to.
+  const bool reached = !wanted.every || failures >= wanted.failures || is_every_one_reached(shared);
   if (failures != 0) std::printf("%u failures\n", failures);
   return failures == 0 && reached ? 0 : 1;
 }
