@@ -194,6 +194,14 @@ sys.exit({status})
         self.assertEqual(by_id["live.a"]["sentence"], "a thing: 20.00 ns, 4.00 times that of: floor; the goal is at most 4")
         self.assertEqual((document["rounds"], document["failed"]), (3, []))
 
+    def test_a_small_ratio_keeps_its_digits_in_the_sentence_too(self):
+        self.program("x.live", {"a": [3], "floor": [1000], "none": [0]}, [{"id": "live.a", "ours": "a", "against": "floor"},
+                                                                         {"id": "live.none", "ours": "a", "against": "none", "goal": 1}])
+        by_id = self.document("--rounds", "1")[1]
+        self.assertEqual(by_id["live.a"]["sentence"], "a thing: 3.00 ns, 0.0030 times that of: floor")
+        self.assertEqual(self.judged(by_id["live.none"]), (None, None, None, 1, None))
+        self.assertEqual(by_id["live.none"]["absent"], "nothing can be divided by what none took: 0.00 ns")
+
     def test_seven_rounds_without_a_word(self):
         self.program("x.live", {"a": [1]}, [{"id": "live.a", "ours": "a", "against": "a"}])
         self.assertEqual(self.document()[1]["live.a"]["repetitions"], 7)
@@ -257,18 +265,22 @@ sys.exit({status})
             "live.a                               20.50         10.00     2.05  <= 2     no   ns   a thing, floor",
             "live.b                             123,457         10.00 12345.67                ns   a thing, floor",
             "live.c                              absent  a thing: path_bench.live/none: was not measured",
-            "kdpc, live; its target sleeps              20.50           -           -           -           -           -",
-            "UV                                         41.00           -           -      7000.0           -           -",
-            "UV                                          0.50           -           -           -           -           -",
+            "kdpc, live; its target sleeps                    20.50           -           -           -           -           -",
+            "UV                                               41.00           -           -      7000.0           -           -",
+            "kdpc, live; its target sleeps, divided by          one       of 64      stream     one way         p99    and back",
+            "UV                                                0.50           -           -           -           -           -",
             "UV: what uv carries",
         ):
             self.assertIn(line, lines)
+        self.assertFalse([line for line in lines if line.startswith("kdpc, live; it polls, divided by")], "nothing of ours was measured there")
 
     def test_the_page_gets_the_tables_and_keeps_the_rest(self):
         self.program("x.live", {"a": [1]}, [{"id": "live.a", "ours": "a", "against": "a"}])
         self.assertNotEqual(self.bench("--docs", "--quick").returncode, 0)
         begin, end = "<!-- ./dev bench --docs writes from here -->", "<!-- to here -->"
         self.write("docs/performance.md", f"Before.\n\n{begin}\nold\n{end}\n\nAfter.\n")
+        self.assertEqual(self.bench("--docs", "--only", "x").returncode, 2, "the page is not for a part of them")
+        self.assertIn("old", (self.root / "docs/performance.md").read_text())
         for _ in range(2):
             self.assertEqual(self.bench("--docs", "--quick").returncode, 0)
             page = (self.root / "docs/performance.md").read_text()
