@@ -13,6 +13,8 @@ DRIVERS = os.path.join(BUILD, "drivers")
 VOICE = "/usr/share/sounds/alsa/Front_Center.wav"  # Debian's alsa-utils: 48 kHz, one channel, 1.4 s
 QEMU = "/usr/libexec/xen-qemu-system-i386"
 
+EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples")
+
 HOG = {"FirstMs": 400, "PeriodMs": 500, "Count": 1, "RunUs": 45000, "Processor": 0}
 
 
@@ -30,6 +32,17 @@ def playing(*neighbours, processors=1, play=VOICE, timer_period_us=500, sound_fi
             f"[devices.sound]\nmodel = 'AC97'\ntimer_period_us = {timer_period_us}\n"
             + (sound + others if sound_first else others + sound)
             + f"[workload]\nplay = '{play}'\nopens = '\\\\.\\Ac97_0'\n{workload}\n{extra}\n")
+
+
+def example(path, *changes):
+    """A scenario of examples/, with other words instead of some of its own, which must be there."""
+    with open(os.path.join(EXAMPLES, path), encoding="utf-8") as file:
+        text = file.read()
+    for before, after in changes:
+        if before not in text:
+            raise ValueError(f"{path} does not say: {before}")
+        text = text.replace(before, after)
+    return text
 
 
 class Run:

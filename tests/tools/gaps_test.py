@@ -58,9 +58,7 @@ class RepeatedSound(command.Case):
     """A High Definition Audio controller never falls silent: a late DPC is heard as sound of one ring before."""
 
     def play(self, late):
-        with open(os.path.join(os.path.dirname(__file__), "../../examples/demo/repeated-sound.toml"), encoding="utf-8") as file:
-            scenario = file.read()
-        scenario = scenario.replace("RunUs = 45000", f"RunUs = {late * 1000}").replace("Count = 2", "Count = 1")
+        scenario = command.example("demo/repeated-sound.toml", ("RunUs = 45000", f"RunUs = {late * 1000}"), ("Count = 2", "Count = 1"))
         run = self.run_scenario(scenario[:scenario.index("[expect]")])
         self.assertIsNotNone(run.report, run.said)
         return run

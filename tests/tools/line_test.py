@@ -88,8 +88,7 @@ class Line(command.Case):
         self.assertEqual(first["line"]["overruns"], second["line"]["overruns"])
 
     def example(self, name):
-        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "demo", name), encoding="utf-8") as file:
-            run = self.run_scenario(file.read())
+        run = self.run_scenario(command.example(f"demo/{name}"))
         self.assertEqual(run.code, 0, run.said)
         return run
 

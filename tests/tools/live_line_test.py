@@ -6,7 +6,6 @@ import unittest
 
 import command
 
-EXAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "live", "serial-pty.toml")
 CONTENT = random.Random(4711).randbytes(300_000)
 
 
@@ -18,12 +17,7 @@ class LiveLine(command.Case):
         return path
 
     def example(self, *changes):
-        with open(EXAMPLE, encoding="utf-8") as file:
-            text = file.read().replace("/usr/share/common-licenses/GPL-3", "file.bin")
-        for before, after in changes:
-            self.assertIn(before, text)
-            text = text.replace(before, after)
-        return text
+        return command.example("live/serial-pty.toml", ("/usr/share/common-licenses/GPL-3", "file.bin"), *changes)
 
     def received(self, run, name="received.bin"):
         with open(os.path.join(run.out, name), "rb") as file:

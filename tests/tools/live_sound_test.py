@@ -1,27 +1,15 @@
 #!/usr/bin/env python3
 """A deadline in real time: a sound card must be given more before it runs dry."""
-import os
 import unittest
 
 import command
-
-EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "live")
-
-
-def example(name, *changes):
-    with open(os.path.join(EXAMPLES, name), encoding="utf-8") as file:
-        text = file.read()
-    for before, after in changes:
-        assert before in text, before
-        text = text.replace(before, after)
-    return text
 
 
 @command.needs_sound
 class LiveSound(command.Case):
     def test_with_nobody_in_the_way_the_deadline_is_kept(self):
         # Thirty periods instead of eight: whoever tests this has other things to do as well.
-        run = self.run_scenario(example("on-time.toml", ("PeriodsAhead = 8", "PeriodsAhead = 30"), ("outstanding = 8", "outstanding = 31")))
+        run = self.run_scenario(command.example("live/on-time.toml", ("PeriodsAhead = 8", "PeriodsAhead = 30"), ("outstanding = 8", "outstanding = 31")))
         self.assertEqual(run.code, 0, run.said)
         self.assertEqual(run.report["machine"]["kind"], "live")
         self.assertIn("was played without a drop-out", run.stdout)
@@ -30,7 +18,7 @@ class LiveSound(command.Case):
         self.assertGreater(isr["count"], 100)
 
     def test_a_dpc_that_takes_longer_than_the_deadline_makes_it_missed_and_is_named(self):
-        run = self.run_scenario(example("too-late.toml"))
+        run = self.run_scenario(command.example("live/too-late.toml"))
         self.assertEqual(run.code, 0, run.said)
         self.assertEqual(run.report["verdict"], "dropouts")
         self.assertEqual((run.report["culprit"]["driver"], run.report["culprit"]["routine"]), ("hog", "HogRun"))
