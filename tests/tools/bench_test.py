@@ -22,8 +22,9 @@ class Bench(command.Case):
             os.makedirs(os.path.dirname(os.path.join(self.place, name)), exist_ok=True)
             shutil.copy(os.path.join(command.BUILD, name), os.path.join(self.place, name))
 
-    def bench(self, *arguments):
-        return subprocess.run([os.path.join(self.place, "bin/kdpc"), "bench", *arguments], cwd="/", capture_output=True, text=True, timeout=60, check=False)
+    def bench(self, *arguments, **environment):
+        return subprocess.run([os.path.join(self.place, "bin/kdpc"), "bench", *arguments], cwd="/", env={**os.environ, **environment},
+                              capture_output=True, text=True, timeout=60, check=False)
 
     def program(self, name):
         path = os.path.join(self.place, "libexec/kdpc-benchmarks", name)
@@ -62,7 +63,12 @@ class Bench(command.Case):
         os.remove(os.path.join(self.place, "libexec/kdpc-bench"))
         done = self.bench()
         self.assertEqual(done.returncode, 69)
-        self.assertIn("kdpc-bench cannot be started", done.stderr)
+        self.assertIn("kdpc-bench: No such file or directory; it belongs to an installation", done.stderr)
+
+    def test_without_python_the_command_names_its_package(self):
+        done = self.bench(PATH="/nowhere")
+        self.assertEqual((done.returncode, done.stdout), (69, ""))
+        self.assertIn("Debian's package python3", done.stderr)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,17 @@ namespace kdpc::tool {
 
 ExitCode bench(const std::vector<std::string>& arguments) {
   std::error_code failed;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", failed);
-  std::string program = (self.parent_path() / "kdpc-bench").string();
+  std::string python = "python3", program = (std::filesystem::read_symlink("/proc/self/exe", failed).parent_path() / "kdpc-bench").string();
+  if (::access(program.c_str(), R_OK) != 0) {
+    fmt::print(stderr, "kdpc: {}: {}; it belongs to an installation, and the build makes it: do that again\n", program, std::strerror(errno));
+    return ExitCode::HostLacks;
+  }
   std::vector<std::string> words = arguments;
-  std::vector<char*> pointers{program.data()};
+  std::vector<char*> pointers{python.data(), program.data()};
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
-  ::execv(program.c_str(), pointers.data());
-  fmt::print(stderr, "kdpc: {} cannot be started: {}; it needs python3\n", program, std::strerror(errno));
+  ::execvp(python.c_str(), pointers.data());
+  fmt::print(stderr, "kdpc: python3 cannot be started: {}; Debian's package python3 has it\n", std::strerror(errno));
   return ExitCode::HostLacks;
 }
 
