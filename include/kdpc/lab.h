@@ -289,7 +289,7 @@ class Machine {
 
   // Live machine only. KeInsertQueueDpc for those outside: any thread of this process, at any time, also while the machine runs; and a signal handler,
   // if nobody listens to the machine's events (remember_events 0, neither hash nor checks). The DPC runs on its target processor, or on processor 0.
-  // False: it is queued already.
+  // False: it is queued already; or this is the simulated machine, which has nobody outside, and it is not queued.
   static bool insert_dpc(_KDPC* dpc, void* argument1 = nullptr, void* argument2 = nullptr);
 
   // -- drivers ------------------------------------------------------------------------------------------------------------------------------

@@ -375,16 +375,18 @@ ProcessorState Machine::processor_state(unsigned number) const {
 
 unsigned Machine::processors() const { return parts_->config.processors; }
 
-std::vector<std::string> Machine::last_events(std::size_t count) const {
+namespace {
+
+// The last `count` of those of which tells(event) is true.
+template <class Predicate>
+std::vector<std::string> last_lines(const EventLog& log, EventText& text, std::size_t count, Predicate&& tells) {
+  std::vector<std::uint64_t> numbers;
+  for (std::uint64_t number = log.end(); number > log.first() && numbers.size() < count;)
+    if (tells(log[--number].event)) numbers.push_back(number);
   std::vector<std::string> lines;
-  const EventLog& log = parts_->log;
-  const std::uint64_t remembered = log.end() - log.first();
-  for (std::uint64_t number = log.end() - std::min<std::uint64_t>(count, remembered); number < log.end(); ++number)
-    lines.push_back(parts_->text.line(log[number].stamp, log[number].event));
+  for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) lines.push_back(text.line(log[*number].stamp, log[*number].event));
   return lines;
 }
-
-namespace {
 
 bool is_of_the_kernels_own_locks(const Event& event) {
   return std::visit(
@@ -401,15 +403,11 @@ bool is_of_the_kernels_own_locks(const Event& event) {
 
 }  // namespace
 
+std::vector<std::string> Machine::last_events(std::size_t count) const {
+  return last_lines(parts_->log, parts_->text, count, [](const Event&) { return true; });
+}
 std::vector<std::string> Machine::last_events_that_tell(std::size_t count) const {
-  const EventLog& log = parts_->log;
-  std::uint64_t first = log.end();
-  for (std::size_t found = 0; first > log.first() && found < count;)
-    if (!is_of_the_kernels_own_locks(log[--first].event)) ++found;
-  std::vector<std::string> lines;
-  for (std::uint64_t number = first; number < log.end(); ++number)
-    if (!is_of_the_kernels_own_locks(log[number].event)) lines.push_back(parts_->text.line(log[number].stamp, log[number].event));
-  return lines;
+  return last_lines(parts_->log, parts_->text, count, [](const Event& event) { return !is_of_the_kernels_own_locks(event); });
 }
 
 std::uint64_t Machine::trace_hash() const { return parts_->hash.value(); }
