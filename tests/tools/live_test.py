@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The command on the live machine: real time, real processors, and the same verdicts about drivers that never come back or fault."""
+import resource
 import unittest
 
 import command
@@ -24,6 +25,18 @@ class Live(command.Case):
         self.assertGreaterEqual(run.report["virtual_seconds"], 0.3)
         self.assertLess(run.report["virtual_seconds"], run.report["wall_seconds"] + 0.01)
         self.assertEqual(run.report["warnings"], [])
+
+    def test_an_idle_processor_waits_as_the_scenario_says_and_runs_what_comes(self):
+        spent = {}
+        for idle in ("back-off", "spin", "block"):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+            scenario = live("hog", 1, {"FirstMs": 20, "PeriodMs": 20, "Count": 5, "RunUs": 300}, f"idle = '{idle}'")
+            run = self.run_scenario(scenario.replace("duration_ms = 300", "duration_ms = 1000"))
+            spent[idle] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+            self.assertEqual((run.code, run.report["verdict"]), (AS_EXPECTED, "clean"), run.said)
+            self.assertEqual([each["count"] for each in run.report["dpcs"] if each["routine"] == "HogRun"], [5], run.said)
+        # All of the second, as far as the host has a processor for it.
+        self.assertGreater(spent["spin"], 2 * max(spent["back-off"], spent["block"]) + 0.05, spent)
 
     def bugcheck(self, name, code, extra=""):
         run = self.run_scenario(live(name, extra=extra))
