@@ -22,7 +22,7 @@ class Port final : public Card, public SerialPort {
   // -- Device, Card
   void attached(BoardHost& host) override {
     if (wish_.descriptor < 0) return;
-    descriptor_ = std::make_unique<FarEnd>(host, wish_.descriptor, [this] { far_.free = std::max(far_.free, host_.now()); });
+    descriptor_ = std::make_unique<FarEnd>(host, wish_.descriptor, [this] { far_end_goes_on(); });
   }
   std::string_view name() const override { return wish_.name; }
   std::span<const RegisterRange> registers() const override { return {&range_, 1}; }
