@@ -38,6 +38,16 @@ class Live(command.Case):
         # All of the second, as far as the host has a processor for it.
         self.assertGreater(spent["spin"], 2 * max(spent["back-off"], spent["block"]) + 0.05, spent)
 
+    def test_events_that_found_no_room_are_told_and_those_of_virtual_time_all_find_some(self):
+        scenario = live("many_calls")
+        run = self.run_scenario(scenario)
+        self.assertEqual((run.code, run.report["verdict"]), (AS_EXPECTED, "clean"), run.said)
+        warning, = run.report["warnings"]
+        self.assertRegex(warning, r"^\d{4,} events came too fast and are missing in every number of this report$")
+        self.assertIn(warning, run.stdout)
+        run = self.run_scenario(scenario.replace("'live'", "'sim'"))
+        self.assertEqual((run.code, run.report["warnings"]), (AS_EXPECTED, []), run.said)
+
     def bugcheck(self, name, code, extra=""):
         run = self.run_scenario(live(name, extra=extra))
         self.assertEqual((run.code, run.report["verdict"]), (FINDING, "bugcheck"), run.said)
