@@ -213,6 +213,13 @@ void machine_switch(benchmark::State& state) NO_PERMISSION_CHECK {
 volatile std::uint64_t calls = 0;
 void KDPC_NTAPI call(Dpc*, void*, void*, void*) { calls = calls + 1; }
 
+// What a figure is made of: the dearest of them is set against the cheapest.
+void tell_range(benchmark::State& state, const std::vector<double>& costs) {
+  if (costs.empty()) return;
+  state.counters["least"] = *std::min_element(costs.begin(), costs.end());
+  state.counters["most"] = *std::max_element(costs.begin(), costs.end());
+}
+
 // So many are queued, then run: the time of one.
 void queue_length(benchmark::State& state, std::size_t longest) {
   const auto machine = make(state, 1);
@@ -237,9 +244,7 @@ void queue_length(benchmark::State& state, std::size_t longest) {
       }
   });
   finish(state, *machine, {task});
-  if (costs.empty()) return;
-  state.counters["least"] = *std::min_element(costs.begin(), costs.end());
-  state.counters["most"] = *std::max_element(costs.begin(), costs.end());
+  tell_range(state, costs);
 }
 
 double processor_seconds() {
@@ -288,8 +293,7 @@ void many_processors(benchmark::State& state, std::uint64_t rounds) {
       costs.push_back(cost_with(state, processors, rounds / processors));
       state.counters["of_" + std::to_string(processors)] = costs.back();
     }
-  state.counters["least"] = *std::min_element(costs.begin(), costs.end());
-  state.counters["most"] = *std::max_element(costs.begin(), costs.end());
+  tell_range(state, costs);
 }
 
 std::vector<bench::Figure> figures() {
