@@ -1,9 +1,14 @@
 // What the live machine alone does: real time, processors that run at once, and honest refusals of the rest.
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <string>
 #include <thread>
+#include <utility>
 
+#include "kernel/interrupt.h"
 #include "kernel/wait.h"
+#include "machine/live/lock.h"
 #include "tests/machine/inside.h"
 
 namespace kdpc {
@@ -152,6 +157,40 @@ TEST(LiveMachine, FactsOfAllProcessorsAreToldInOrderOfTimeAndNoneIsLostBelowSync
   EXPECT_EQ(host::facts_lost(), 0u);
 }
 
+namespace {
+
+// Each text says which it is, in a hundred characters.
+class Reader : public EventSink {
+ public:
+  Reader() { host::add_sink(*this); }
+  ~Reader() override { host::remove_sink(*this); }
+  void event(const Stamp&, const Event& event) override {
+    const auto* printed = std::get_if<DebugPrinted>(&event);
+    if (printed == nullptr) return;
+    const std::string text(printed->text, printed->length);
+    if (text.size() == 100 && std::stoul(text) == read) ++read;
+  }
+  std::uint64_t read = 0;
+};
+
+}  // namespace
+
+TEST(LiveMachine, TextsThatFillTheirRoomBeforeTheFactsDoAreNotLostBelowSynch) {
+  const inside::World world;
+  Reader reader;
+  constexpr unsigned kTexts = 5'000;
+  const auto printing = inside::start(0, Irql::Passive, [] {
+    for (unsigned index = 0; index < kTexts; ++index) {
+      char text[101];
+      std::snprintf(text, sizeof text, "%-100u", index);
+      Machine::observe(DebugPrinted{text, 100});
+    }
+  });
+  EXPECT_EQ(host::run_until([&] { return printing->done; }, 20 * kSecond).how, host::Ended::ConditionMet);
+  EXPECT_EQ(reader.read, kTexts);
+  EXPECT_EQ(host::facts_lost(), 0u);
+}
+
 TEST(LiveMachine, FactsThatFindNoRoomAboveAreCounted) {
   const inside::World world;
   Counter counter;
@@ -170,6 +209,78 @@ TEST(LiveMachine, ACheckpointIsRefusedWithASentence) {
   const auto taken = host::checkpoint();
   ASSERT_FALSE(taken.ok());
   EXPECT_NE(taken.error().what.find("simulated machine"), std::string::npos);
+}
+
+namespace {
+
+// Two level lines with one vector. Each stays asserted until its flag has been taken, so a service that finds no flag was called for nothing.
+struct SharedVector {
+  unsigned lines[2] = {};
+  bool asserted[2] = {};
+  live::Lock lock;  // a flag and its line are one
+  std::atomic<std::uint64_t> served[2] = {}, calls{0}, for_nothing{0};
+
+  static constexpr std::uint8_t kVector = 0x62;
+
+  static unsigned char KDPC_NTAPI service(Interrupt*, void* context) {
+    auto& self = *static_cast<SharedVector*>(context);
+    const live::Locked locked(self.lock);
+    bool any = false;
+    for (unsigned index = 0; index < 2; ++index) {
+      if (!std::exchange(self.asserted[index], false)) continue;
+      host::set_line(self.lines[index], false);
+      ++self.served[index];
+      any = true;
+    }
+    ++self.calls;
+    if (!any) ++self.for_nothing;
+    return 1;
+  }
+  // False: it is asserted still.
+  bool assert_line(unsigned index) {
+    const live::Locked locked(lock);
+    if (asserted[index]) return false;
+    asserted[index] = true;
+    host::set_line(lines[index], true);
+    return true;
+  }
+};
+
+}  // namespace
+
+TEST(LiveMachine, ALevelLineIsServedAsOftenAsItIsAssertedAndNeverForNothing) {
+  const inside::World world({.processors = 2});
+  SharedVector vector;
+  for (unsigned& line : vector.lines) {
+    line = host::add_line(true);
+    host::assign_line(line, SharedVector::kVector, true);
+  }
+  on(1, Irql::Passive, [&] {
+    InterruptSpec spec{};
+    spec.routine = SharedVector::service;
+    spec.context = &vector;
+    spec.vector = SharedVector::kVector;
+    spec.irql = spec.synchronize_irql = irql_of(SharedVector::kVector);
+    spec.trigger = Trigger::Level;
+    spec.processors = ProcessorSet::only(1);
+    Interrupt* interrupt = nullptr;
+    EXPECT_EQ(interrupt::connect(spec, interrupt), ConnectResult::Connected);
+  });
+  // The second comes in every moment of the first one's way to its service.
+  constexpr std::uint64_t kEach = 40'000;
+  std::thread device([&vector] {
+    for (std::uint64_t count = 0; count < kEach; ++count) {
+      while (!vector.assert_line(0)) std::this_thread::yield();
+      for (volatile std::uint64_t wait = 0; wait < count % 2'000; wait = wait + 1) {
+      }
+      while (!vector.assert_line(1)) std::this_thread::yield();
+    }
+  });
+  EXPECT_EQ(host::run_until([&] { return vector.served[0] == kEach && vector.served[1] == kEach; }, 60 * kSecond).how, host::Ended::ConditionMet);
+  device.join();
+  host::run_until(nullptr, 5 * kMillisecond);
+  EXPECT_EQ(vector.for_nothing, 0u);
+  EXPECT_GT(vector.calls, 1000u);
 }
 
 // Driver code is compiled to count the first word of the World down; here a loop does what the compiler would add.

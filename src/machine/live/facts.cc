@@ -34,8 +34,19 @@ void hand_over(const Fact& fact) {
   for (EventSink* sink : sinks) sink->event(fact.stamp, fact.event);
 }
 
-// Kept for those who cannot wait.
-constexpr std::uint32_t kReserve = 2048;
+// Kept for those who cannot wait: facts, and bytes of what they say.
+constexpr std::uint32_t kReserve = 2048, kTextReserve = arena::kTexts / 8;
+
+std::uint32_t length_of_text(const Event& event) {
+  const auto* printed = std::get_if<DebugPrinted>(&event);
+  return printed == nullptr ? 0 : printed->length;
+}
+
+// For one who can wait. A text that is too long for the room is not waited for.
+bool has_room(const Slot& slot, const Event& event) {
+  return slot.facts_used < arena::kFacts - kReserve &&
+         (slot.texts_used == 0 || slot.texts_used + std::uint64_t{length_of_text(event)} <= arena::kTexts - kTextReserve);
+}
 
 // What a fact points to is gone when the sinks see it.
 bool keep_text(Slot& slot, Event& event) {
@@ -59,7 +70,10 @@ void write_down(Slot& slot, Irql level, const Event& event) {
     ++slot.facts_lost;
     return;
   }
-  if (++slot.facts_used == arena::kFacts / 2) run::ask_host(run::kMakeRoom);
+  const std::uint32_t text = length_of_text(event);
+  const bool half_told = ++slot.facts_used == arena::kFacts / 2;
+  const bool half_said = slot.texts_used >= arena::kTexts / 2 && slot.texts_used - text < arena::kTexts / 2;
+  if (half_told || half_said) run::ask_host(run::kMakeRoom);
 }
 
 }  // namespace
@@ -71,7 +85,7 @@ void tell(const Event& event) {
   }
   const Irql level = irql();
   set_irql(Irql::High);
-  while (here().facts_used >= arena::kFacts - kReserve && level < Irql::Synch) {
+  while (level < Irql::Synch && !has_room(here(), event)) {
     delivery::take_all(level);
     run::ask_host(run::kMakeRoom);
     calls::yield();

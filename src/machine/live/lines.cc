@@ -38,9 +38,11 @@ bool is_in_service(std::uint8_t vector) {
 // A line that is asserted, or has just become so.
 void deliver(const Line& line) {
   if (line.vector == 0 || routes[line.vector].empty()) return;
-  if (line.level && is_in_service(line.vector)) return;  // comes back at the end of interrupt
   const unsigned target = routes[line.vector].lowest();
-  if (!apic::is_pending(slot_of(target), line.vector)) request(line.vector, target);
+  // In this order: what is taken between the two questions is in service already.
+  if (apic::is_pending(slot_of(target), line.vector)) return;
+  if (line.level && is_in_service(line.vector)) return;  // comes back at the end of interrupt
+  request(line.vector, target);
 }
 
 bool any_level_line_asserted(std::uint8_t vector) {
