@@ -1,10 +1,21 @@
 // What the live machine alone does: real time, processors that run at once, and honest refusals of the rest.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "kernel/interrupt.h"
 #include "kernel/wait.h"
@@ -42,6 +53,52 @@ TEST(LiveMachine, ProcessorsAreRefusedThatCannotBe) {
     ASSERT_FALSE(created.ok());
     EXPECT_EQ(created.error().what, "a machine has 1 to 64 processors, not " + std::to_string(processors));
   }
+}
+
+namespace {
+
+// What create() says in a process whose host refuses these system calls. A child's exit says whether it began with `text`.
+bool creation_is_refused(std::initializer_list<long> calls, int error, const std::string& text) {
+  const pid_t child = ::fork();
+  if (child != 0) {
+    int status = -1;
+    return child > 0 && ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  }
+  std::vector<sock_filter> program{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  for (const long call : calls) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) ::_exit(2);
+  const auto created = host::create({});
+  if (!created && !created.error().what.starts_with(text)) std::fprintf(stderr, "%s\n", created.error().what.c_str());
+  ::_exit(!created && created.error().what.starts_with(text) && !host::exists() ? 0 : 1);
+}
+
+}  // namespace
+
+TEST(LiveMachine, AHostThatFencesNotAllProcessorsIsRefused) {
+  EXPECT_TRUE(creation_is_refused({SYS_membarrier}, ENOSYS, "the live machine needs the host's fences on all processors"));
+}
+
+TEST(LiveMachine, AHostThatGivesNoThreadsIsRefused) {
+  EXPECT_TRUE(creation_is_refused({SYS_clone, SYS_clone3}, EAGAIN, "the host does not give the machine the threads it begins with"));
+}
+
+TEST(LiveMachine, MoreProcessorsThanThisProcessMayUseAreTooMany) {
+  cpu_set_t before, one;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  CPU_ZERO(&one);
+  for (unsigned cpu = 0; CPU_COUNT(&one) == 0; ++cpu)
+    if (CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  {
+    const inside::World world({.processors = 2});
+    EXPECT_TRUE(live::shared().oversubscribed);
+  }
+  ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
 }
 
 TEST(LiveMachine, EveryProcessorRunsWhatItIsGiven) {

@@ -30,8 +30,8 @@ inline void wait(const Futex& word, std::uint32_t value, std::uint64_t nanosecon
 inline void wake(const Futex& word) { call(SYS_futex, reinterpret_cast<long>(&word), FUTEX_WAKE_PRIVATE, 0x7fffffff); }
 
 inline void signal(std::uint32_t process, std::uint32_t thread, int number) { call(SYS_tgkill, process, thread, number); }
-// Every thread of this process passes a full fence. Once before: it may be asked for.
-inline void prepare_fences() { call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED); }
+// Every thread of this process passes a full fence. Once before: it may be asked for; 0, or why the host does not do such a thing.
+inline int prepare_fences() { return static_cast<int>(-call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)); }
 inline void fence_everywhere() { call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED); }
 inline void yield() { call(SYS_sched_yield); }
 

@@ -20,7 +20,7 @@
 #include "machine/live/tls.h"
 #include "machine/live/traps.h"
 
-#include <unistd.h>
+#include <cstring>
 
 namespace kdpc {
 
@@ -99,16 +99,18 @@ Result<void> create(const Config& config) {
   constexpr std::size_t kLeast = sizeof(System) + (std::size_t{1} << 20);
   if (config.memory < kLeast) return Error{"a machine needs at least " + std::to_string(kLeast) + " bytes of memory"};
   const std::size_t size = (config.memory + kPage - 1) / kPage * kPage, paged = size / 4 / kPage * kPage;
+  if (const int refused = calls::prepare_fences(); refused != 0)  // before anything is there that would have to go: K.QUE-1 rests on these fences
+    return Error{"the live machine needs the host's fences on all processors (membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED): " +
+                 std::string(std::strerror(refused))};
   auto memory = arena::map(config.processors, size + paged);
   if (!memory) return memory.error();
 
   segments::find_out();
-  calls::prepare_fences();
   Shared& all = shared();
   all.edge_budget = std::int64_t{1} << 62;
   all.processors = config.processors;
   all.idle_policy = static_cast<std::uint8_t>(config.idle);
-  all.oversubscribed = config.processors > static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN));
+  all.oversubscribed = config.processors > processors::of_host();
   all.first_clock = calls::host_clock();
   all.first_mark = __builtin_ia32_rdtsc();
   auto* system = reinterpret_cast<System*>(*memory);
@@ -116,7 +118,10 @@ Result<void> create(const Config& config) {
   prepare_host(system->processors[0]);
   signals::install();
   traps::install();
-  tls::open();
+  if (auto opened = tls::open(); !opened) {
+    forget_everything();
+    return opened.error();
+  }
   boot({.processors = config.processors,
         .options = config.options,
         .memory = *memory,

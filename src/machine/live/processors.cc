@@ -24,10 +24,12 @@ namespace {
 std::vector<pthread_t> threads;
 calls::Futex ready{0};
 
+bool find_allowed(cpu_set_t& allowed) { return ::sched_getaffinity(0, sizeof allowed, &allowed) == 0; }
+
 // Machines of several processes do not all begin with the host's first processor.
 void pin(unsigned number) {
   cpu_set_t allowed;
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  if (!find_allowed(allowed)) return;
   unsigned skip = (static_cast<unsigned>(::getpid()) + number) % static_cast<unsigned>(CPU_COUNT(&allowed));
   for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed) || skip-- != 0) continue;
@@ -120,6 +122,11 @@ void stop() {
   for (unsigned number = 0; number < threads.size(); ++number) leave(slot_of(number));
   for (const pthread_t thread : threads) ::pthread_join(thread, nullptr);
   threads.clear();
+}
+
+unsigned of_host() {
+  cpu_set_t allowed;
+  return static_cast<unsigned>(find_allowed(allowed) ? CPU_COUNT(&allowed) : ::sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 std::uint64_t time_of(unsigned number) {

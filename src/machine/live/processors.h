@@ -11,6 +11,9 @@ Result<void> start();
 // With the gate closed: all go home and end.
 void stop();
 
+// Processors of the host's that this process may use.
+unsigned of_host();
+
 // What the processor's pthread has had of the host's processors, ns.
 std::uint64_t time_of(unsigned number);
 

@@ -95,7 +95,7 @@ struct Shared {
   std::atomic<bool> time_passes;                // H
   std::atomic<bool> marks_are_wanted;           // X  somebody has asked how long something took
   std::uint8_t idle_policy;                     // I  host::Idle
-  bool oversubscribed;                          // I  more processors than the host has
+  bool oversubscribed;                          // I  more processors than the host gives us
   std::uint64_t origin;                         // H  the host's clock at the machine's time 0
   std::uint64_t stopped_at;                     // H  the machine's time while none passes
   std::uint64_t first_clock;                    // I  the host's clock when the machine was made …

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <climits>
+#include <cstring>
 #include <deque>
+#include <optional>
+#include <string>
 
 #include "machine/live/calls.h"
 #include "machine/live/lock.h"
@@ -33,7 +36,7 @@ unsigned unused_count = 0;
 
 // The maker is a host thread: processors must not make threads, as that may block on what a preempted thread holds.
 std::deque<Donor> donors;  // the maker's, and before that the host's
-pthread_t maker;
+std::optional<pthread_t> maker;
 calls::Futex wanted{0};   // the maker's alarm
 calls::Futex ending{0};   // all go home
 calls::Futex started{0};  // a donor's answer
@@ -57,8 +60,8 @@ void* own_a_block(void* argument) {
   return nullptr;
 }
 
-// With everything blocked.
-bool make_one() {
+// With everything blocked; 0, or why the host refuses.
+int make_one() {
   Donor& donor = donors.emplace_back();
   pthread_attr_t attributes;
   ::pthread_attr_init(&attributes);
@@ -69,11 +72,11 @@ bool make_one() {
   if (refused != 0) {
     donors.pop_back();
     exhausted = true;
-    return false;
+    return refused;
   }
   while (started == 0) calls::wait(started, 0);
   put(&donor);
-  return true;
+  return 0;
 }
 
 void* make_donors(void*) {
@@ -98,14 +101,19 @@ void* make_donors(void*) {
 bool on_processor() { return inside; }
 void set_on_processor(bool is) { inside = is; }
 
-void open() {
+Result<void> open() {
   ending = 0;
   exhausted = false;
   sigset_t before;
   signals::block_all(before);
-  for (unsigned count = 0; count < kReserve; ++count) make_one();
-  ::pthread_create(&maker, nullptr, make_donors, nullptr);
+  int refused = 0;
+  for (unsigned count = 0; count < kReserve && refused == 0; ++count) refused = make_one();
+  pthread_t thread;
+  if (refused == 0) refused = ::pthread_create(&thread, nullptr, make_donors, nullptr);
+  if (refused == 0) maker = thread;
   signals::restore(before);
+  if (refused == 0) return {};
+  return Error{"the host does not give the machine the threads it begins with: " + std::string(std::strerror(refused))};
 }
 
 void close() {
@@ -113,7 +121,8 @@ void close() {
   calls::wake(ending);
   wanted.fetch_add(1);
   calls::wake(wanted);
-  ::pthread_join(maker, nullptr);
+  if (maker) ::pthread_join(*maker, nullptr);
+  maker.reset();
   for (Donor& donor : donors) ::pthread_join(donor.thread, nullptr);
   donors.clear();
   unused = nullptr;

@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 
+#include "base/result.h"
+
 namespace kdpc::live::tls {
 
 // This code runs in the machine: on a stack of a processor's, with its GS base. Part of the thread-local data, so it is true of an NT thread wherever it runs.
@@ -11,8 +13,8 @@ void set_on_processor(bool is);
 
 struct Donor;
 
-void open();   // by the host, before the first take()
-void close();  // by the host, when the processors have gone: the donors end
+Result<void> open();  // by the host, before the first take()
+void close();         // by the host, when the processors have gone: the donors end
 // At any level up to Synch; null: the host has no more threads to give.
 Donor* take();
 void give(Donor* donor);
