@@ -27,10 +27,12 @@ class HeldLocks {
   // What is deeper than this is not looked after: nobody holds so many locks but by mistake, and the mistake shows elsewhere.
   static constexpr std::uint32_t kMost = 16;
 
-  // An ISR may come between any two steps; what it adds it removes. So a place is claimed first, and cleared before it is given back.
+  // An ISR may come between any two steps; what it adds it removes. So a place is claimed first, and cleared before it is given back. Both are steps of the
+  // program only if the compiler leaves them where they are: it may move what is not volatile across what is.
   void add(const HeldLock& entry) {
     const std::uint32_t place = count_;
     count_ = place + 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (place < kMost) entries_[place] = entry;
   }
   // The innermost one that fits; null: there is none.
@@ -53,6 +55,7 @@ class HeldLocks {
       for (auto place = static_cast<std::uint32_t>(found - entries_); place < last; ++place) entries_[place] = entries_[place + 1];
       entries_[last] = HeldLock{};
     }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     count_ = count_ - 1;
   }
   // Nothing was left out, so what is not found is not held.

@@ -1,6 +1,7 @@
 // What the live machine alone does: real time, processors that run at once, and honest refusals of the rest.
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -10,6 +11,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdio>
 #include <string>
@@ -17,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernel/bugcheck.h"
 #include "kernel/interrupt.h"
 #include "kernel/wait.h"
 #include "machine/live/lock.h"
@@ -175,6 +178,33 @@ TEST(LiveMachine, InterruptsComeWhereverAProcessorIs) {
     ticks = sys().tick_count - before;
   });
   EXPECT_GE(ticks, 2u);
+}
+
+// As a socket sends it, to any thread of the process: also to one that is older than the machine, and has nothing of its.
+TEST(LiveMachine, TheSignalOfItsProcessorsMeansNothingToOtherThreads) {
+  std::atomic<bool> now{false};
+  std::thread other([&now] {
+    now.wait(false);
+    EXPECT_EQ(::pthread_kill(::pthread_self(), SIGURG), 0);
+  });
+  const inside::World world;
+  now = true;
+  now.notify_one();
+  other.join();
+  EXPECT_EQ(::pthread_kill(::pthread_self(), SIGURG), 0);
+  int runs = 0;
+  on(0, Irql::Passive, [&] { ++runs; });
+  EXPECT_EQ(runs, 1);
+}
+
+TEST(LiveMachine, ABugCheckOfWhatTheHostRunsEndsWithItsSentence) {
+  EXPECT_EXIT(
+      {
+        const inside::World world;
+        on(0, Irql::Passive, [] {});
+        bug_check(stop::IrqlNotLessOrEqual, {}, "Nothing of it was true.", "test");
+      },
+      testing::ExitedWithCode(70), "bug check 0xA in code that the host runs: Nothing of it was true");
 }
 
 namespace {

@@ -9,6 +9,7 @@
 #include "machine/live/clock.h"
 #include "machine/live/gate.h"
 #include "machine/live/signals.h"
+#include "machine/live/tls.h"
 
 namespace kdpc::live::delivery {
 
@@ -37,7 +38,8 @@ void take_all_here() {
 }
 
 void on_signal(int, siginfo_t*, void* context) {
-  Slot& slot = here();  // everything is blocked: this processor's until the mask is opened
+  if (!tls::on_processor()) return;  // somebody else's signal, at a thread of the host's
+  Slot& slot = here();               // everything is blocked: this processor's until the mask is opened
   slot.signalled.exchange(false);
   clock::look(slot);
   if (slot.attention != attention::kRunning) {

@@ -1,5 +1,8 @@
 #include "machine/live/live_machine.h"
 
+#include <cstdio>
+
+#include "base/invariant.h"
 #include "kernel/bugcheck.h"
 #include "kernel/entry.h"
 #include "machine/frames.h"
@@ -11,6 +14,7 @@
 #include "machine/live/lock.h"
 #include "machine/live/processors.h"
 #include "machine/live/run.h"
+#include "machine/live/tls.h"
 #include "machine/stack_switch.h"
 
 namespace kdpc::live {
@@ -107,6 +111,10 @@ void Machine::stall(std::uint64_t nanoseconds) {
 void Machine::edge() { shared().edge_budget = std::int64_t{1} << 62; }
 
 void Machine::stop(const BugcheckReport& report) {
+  if (!tls::on_processor()) {
+    std::fprintf(stderr, "kdpc: bug check 0x%X in code that the host runs: %s\n", report.code, report.sentence);
+    KDPC_INVARIANT("K.LIVE-21", !"a bug check is a processor's");  // there is nothing the host could leave for good
+  }
   BugcheckReport complete = report;
   frames::fill(complete.frames);
   run::finish({host::Ended::Bugcheck, {}, complete});
