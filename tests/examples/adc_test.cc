@@ -134,7 +134,9 @@ KDPC_TEST(Adc, StoppedOrPulledOutItEndsItsRequests, .processors = 2) {
     EXPECT_TRUE(m.run_until([&] { return task.done(); }, 5s));
     EXPECT_EQ(status[0], pulled ? STATUS_DELETE_PENDING : STATUS_DEVICE_NOT_READY);
     EXPECT_EQ(status[1], STATUS_DEVICE_NOT_READY);
-    if (!pulled) EXPECT_TRUE(m.start_device("adc", "adc", card.why)) << card.why;
+    if (!pulled) {
+      EXPECT_TRUE(m.start_device("adc", "adc", card.why)) << card.why;
+    }
   }
   card.unload();
 }
