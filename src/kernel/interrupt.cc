@@ -177,7 +177,7 @@ bool serve(Interrupt& object, Irql level, bool chained) {
   Machine::observe(ActivityEnded{ActivityKind::Isr, claimed, routine, &object});
   check_return(object, level, sse_before);
   const auto vector = static_cast<std::uint8_t>(object.vector);
-  Machine::observe(IsrAnswered{&object, routine, vector, chained, claimed, Machine::is_asserted(vector)});
+  if (Machine::observes()) Machine::observe(IsrAnswered{&object, routine, vector, chained, claimed, Machine::is_asserted(vector)});
   object.statistics.isr_active = 0;
   if (claimed) ++object.service_count;
   return claimed;

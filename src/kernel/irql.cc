@@ -60,6 +60,21 @@ void change(Irql from, Irql to) {
   }
 }
 
+// What is seldom is out of line, and called last: the usual way has no registers to save for it.
+[[gnu::noinline]] Irql raise_unusually(Irql from, Irql to) {
+  if (to != from) refuse_raise(from, to);
+  change(from, std::min(to, Irql::High));
+  return from;
+}
+[[gnu::noinline]] void lower_upward(Irql from, Irql to) {
+  if (to != from) refuse_lower(from, to, WrongLower::Upward);
+  change(from, std::min(to, Irql::High));
+}
+[[gnu::noinline]] void lower_inside(const Processor& self, Irql from, Irql to) {
+  refuse_lower(from, to, self.interrupt_nesting != 0 ? WrongLower::InsideIsr : WrongLower::InsideDpc);
+  change(from, to);
+}
+
 }  // namespace
 
 const char* name_of(Irql level) {
@@ -73,11 +88,8 @@ Irql current_irql() { return Machine::irql(); }
 
 Irql raise_for_driver(Irql to) {
   const Irql from = Machine::irql();
-  if (to <= from || to > Irql::High) [[unlikely]] {
-    if (to != from) refuse_raise(from, to);
-    change(from, std::min(to, Irql::High));
-    return from;
-  }
+  if (to <= from || to > Irql::High) [[unlikely]]
+    return raise_unusually(from, to);
   Machine::observe(IrqlChanged{static_cast<std::uint8_t>(from), static_cast<std::uint8_t>(to)});
   Machine::set_irql(to);
   return from;
@@ -85,19 +97,13 @@ Irql raise_for_driver(Irql to) {
 
 void lower_for_driver(Irql to) {
   const Irql from = Machine::irql();
-  if (to >= from) [[unlikely]] {
-    if (to != from) refuse_lower(from, to, WrongLower::Upward);
-    change(from, std::min(to, Irql::High));
-    return;
-  }
+  if (to >= from) [[unlikely]]
+    return lower_upward(from, to);
   if (to < Irql::Dispatch && from >= Irql::Dispatch) {
     const Processor& self = Machine::here();
     self.current_thread->wait_follows = false;  // the wait that was promised cannot follow at once any more (WAIT-1)
-    if (self.interrupt_nesting != 0) {
-      refuse_lower(from, to, WrongLower::InsideIsr);
-    } else if (self.dpc_routine_active) {
-      refuse_lower(from, to, WrongLower::InsideDpc);
-    }
+    if (self.interrupt_nesting != 0 || self.dpc_routine_active) [[unlikely]]
+      return lower_inside(self, from, to);
   }
   Machine::observe(IrqlChanged{static_cast<std::uint8_t>(from), static_cast<std::uint8_t>(to)});
   lower_inline_here(to);
