@@ -162,7 +162,7 @@ bool insert(Dpc* dpc, void* argument1, void* argument2) {
   if (&target != &self) queue.expect_to_send();
   // Refused or not: what the caller has done before is seen by the run that follows.
   Machine::observe(OrderReleased{dpc});
-  if (!queue.claim(*dpc)) {
+  if (!queue.claim(*dpc, self.number)) {
     Machine::observe(DpcRefused{dpc, dpc->routine, argument1, argument2});
     return false;
   }
@@ -324,7 +324,7 @@ bool outside::insert_dpc(Dpc& dpc, void* argument1, void* argument2) {
   const bool threaded = dpc::is_threaded(dpc);
   DpcQueue& queue = dpc::queue_for(target, threaded);
   Machine::observe(OrderReleased{&dpc});
-  if (!queue.claim(dpc)) {
+  if (!queue.claim(dpc, DpcQueue::kNobodys)) {
     Machine::observe(DpcRefused{&dpc, dpc.routine, argument1, argument2});
     return false;
   }

@@ -11,16 +11,38 @@ void DpcQueue::initialize(std::uint16_t number) {
   ever_listed_ = 0;
   inside_ = 0;
   wanted_ = 0;
+  urgent_sent_ = false;
   fenced_ = false;
   known_ = false;
+  refused_ = false;
   number_ = number;
   inbox_ = 0;
   visitors_.initialize();
 }
 
+bool DpcQueue::claim_once_more(Dpc& dpc, unsigned processor) {
+  for (;;) {
+    const bool known = __atomic_load_n(&sys().dpcs_refused, __ATOMIC_ACQUIRE);  // before the fence that is in the exchange
+    DpcQueue* none = nullptr;
+    if (__atomic_compare_exchange_n(&dpc.queue, &none, this, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return true;
+    const Dpc::Where where = load(dpc.where);
+    if (known || (where.place == Dpc::Place::Listed && where.home / 2u == processor)) return false;
+    let_others_be_refused();
+  }
+}
+
+void DpcQueue::let_others_be_refused() {
+  for (unsigned number = 0; number < sys().processor_count; ++number)
+    for (DpcQueue* queue : {&kdpc::processor(number).dpcs, &kdpc::processor(number).threaded_dpcs})
+      __atomic_store_n(&queue->refused_, true, __ATOMIC_SEQ_CST);
+  Machine::fence_everywhere();
+  __atomic_store_n(&sys().dpcs_refused, true, __ATOMIC_RELEASE);
+}
+
 void DpcQueue::send(Dpc& dpc) {
   if (!__atomic_load_n(&known_, __ATOMIC_ACQUIRE)) [[unlikely]]
     let_others_send();
+  const bool urgent = dpc.where.urgent;  // it may be gone when it has been sent
   // Most often nothing is in it. To guess that, instead of looking, fetches the line once and not twice.
   std::uintptr_t last = 0, with = 0;
   do {
@@ -28,6 +50,7 @@ void DpcQueue::send(Dpc& dpc) {
     dpc.link.next = reinterpret_cast<Link*>(last & kAddress);
     with = reinterpret_cast<std::uintptr_t>(&dpc) | (count == kMostCounted ? count : count + 1) << kCountShift;
   } while (!__atomic_compare_exchange_n(&inbox_, &last, with, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+  if (urgent) __atomic_store_n(&urgent_sent_, true, __ATOMIC_RELEASE);
 }
 
 void DpcQueue::let_others_send() {
@@ -68,7 +91,6 @@ void DpcQueue::visit() {
   __atomic_store_n(&wanted_, 1u, __ATOMIC_SEQ_CST);
   Machine::fence_everywhere();
   while (__atomic_load_n(&inside_, __ATOMIC_ACQUIRE) != 0) Machine::spin_pause(&inside_);
-  if (inbox_ != 0) take_in();
 }
 
 void DpcQueue::end_visit() {
@@ -76,21 +98,28 @@ void DpcQueue::end_visit() {
   visitors_.release_here(LockKind::System);
 }
 
-// Last in, first out: turned round, it is the order of arrival.
+// The last one sent comes first, and each is touched once: it goes in front of those that were sent after it; of the urgent ones the last one stays in front.
 void DpcQueue::take_in() {
-  Dpc* newest = reinterpret_cast<Dpc*>(__atomic_exchange_n(&inbox_, std::uintptr_t{0}, __ATOMIC_ACQUIRE) & kAddress);
-  Dpc* oldest = nullptr;
-  while (newest != nullptr) {
-    Dpc* before = reinterpret_cast<Dpc*>(newest->link.next);
-    newest->link.next = reinterpret_cast<Link*>(oldest);
-    oldest = newest;
-    newest = before;
+  __atomic_store_n(&urgent_sent_, false, __ATOMIC_RELAXED);  // first: one that is sent meanwhile is taken in with the next
+  auto* dpc = reinterpret_cast<Dpc*>(__atomic_exchange_n(&inbox_, std::uintptr_t{0}, __ATOMIC_ACQUIRE) & kAddress);
+  List urgent, usual;
+  urgent.initialize();
+  usual.initialize();
+  while (dpc != nullptr) {
+    fetch_for_writing(dpc);
+    auto* sent_before = reinterpret_cast<Dpc*>(dpc->link.next);
+    if (dpc->where.urgent) {
+      urgent.push_back(dpc->link);
+    } else {
+      usual.push_front(dpc->link);
+    }
+    count_in(*dpc);
+    dpc = sent_before;
   }
-  while (oldest != nullptr) {
-    Dpc* after = reinterpret_cast<Dpc*>(oldest->link.next);
-    enlist(*oldest);
-    oldest = after;
-  }
+  list_.take_over(usual);
+  if (urgent.empty()) return;
+  urgent.take_over(list_);
+  list_.take_over(urgent);
 }
 
 }  // namespace kdpc

@@ -33,6 +33,8 @@ struct System {
   std::uint32_t clock_interval_requests;     // D  … and how many have not taken it back
   std::uint32_t high_resolution_timers;      // D  in the tables: while there are any, the clock runs as fast as it can
 
+  volatile bool dpcs_refused;  // X  somebody has been refused elsewhere, and every processor knows (K.QUE-4)
+
   List threads;                  // D  all that have not been freed
   std::uint32_t next_thread_id;  // D
   ProcessorSet idle_processors;  // D
