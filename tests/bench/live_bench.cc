@@ -114,7 +114,7 @@ void remote_busy(benchmark::State& state) {
 void stream(benchmark::State& state, std::uint64_t length) {
   with_another(state, [&] {
     bench::Done done;
-    const auto dpcs = std::make_unique<Dpc[]>(bench::kUnderWay);
+    const auto dpcs = std::make_unique<bench::Separate<Dpc>[]>(bench::kUnderWay);
     for (std::size_t n = 0; n < bench::kUnderWay; ++n) {
       dpc::initialize(dpcs[n], count, &done);
       dpc::set_target(dpcs[n], kThere);

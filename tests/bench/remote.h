@@ -112,10 +112,15 @@ struct alignas(64) Done {
 // So many may be under way in a stream. Each has an object of its own, which is not posted again before its callback has run.
 inline constexpr std::size_t kUnderWay = 4096;
 
+// Objects that go to and fro share no cache line, neither ours nor the peers'.
+template <class T>
+struct alignas(64) Separate : T {};
+
 // Each iteration posts `count` callbacks; the result is the time of one, from the first post to the end of the last callback. post(n) posts object
 // n of kUnderWay, whose callback ends with done.one_more(); flush() is called after every 64.
 template <class Post, class Flush>
 void measure_stream(benchmark::State& state, Done& done, std::uint64_t count, Post&& post, Flush&& flush) {
+  const double tick = nanoseconds_per_tick();  // found out once, which takes longer than all of this
   const std::uint64_t before = done.count.load(std::memory_order_acquire);
   std::uint64_t posted = 0, ran = 0;
   const std::uint64_t start = stamp();
@@ -132,7 +137,7 @@ void measure_stream(benchmark::State& state, Done& done, std::uint64_t count, Po
     flush();
   }
   if (!spin_until([&] { return done.count.load(std::memory_order_acquire) - before == posted; })) return state.SkipWithError(kNoAnswer);
-  state.counters[kResult] = static_cast<double>(stamp() - start) * nanoseconds_per_tick() / static_cast<double>(posted);
+  state.counters[kResult] = static_cast<double>(stamp() - start) * tick / static_cast<double>(posted);
 }
 
 }  // namespace kdpc::bench

@@ -127,7 +127,7 @@ void to_another_core(benchmark::State& state, std::size_t count, void (*routine)
   const auto processors = two_processors();
   if (!processors) return state.SkipWithError(kOneProcessor);
   try {
-    const auto items = std::make_unique<typename P::Item[]>(count);
+    const auto items = std::make_unique<Separate<typename P::Item>[]>(count);
     P peer;
     Arrival first;
     typename P::Item& greeting = items[0];
@@ -147,7 +147,7 @@ void to_another_core(benchmark::State& state, std::size_t count, void (*routine)
 template <Peer P>
 void stream(benchmark::State& state, std::uint64_t count) {
   Done done;
-  to_another_core<P>(state, kUnderWay + 1, done_routine, &done, [&](P& peer, typename P::Item* items) {
+  to_another_core<P>(state, kUnderWay + 1, done_routine, &done, [&](P& peer, Separate<typename P::Item>* items) {
     measure_stream(
         state, done, count, [&](std::size_t n) { post(peer, items[n], nullptr, nullptr); }, [&] { flush(peer); });
   });
@@ -158,7 +158,7 @@ void latency(benchmark::State& state) {
   Arrival arrival;
   // Thirty microseconds: a thread that blocks has gone to sleep by then.
   const std::chrono::microseconds pause(polls<P>() ? 3 : 30);
-  to_another_core<P>(state, 2, arrival_routine, &arrival, [&](P& peer, typename P::Item* items) {
+  to_another_core<P>(state, 2, arrival_routine, &arrival, [&](P& peer, Separate<typename P::Item>* items) {
     measure_latency(state, arrival, pause, [&] {
       post(peer, items[0], nullptr, nullptr);
       flush(peer);
