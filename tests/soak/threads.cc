@@ -169,7 +169,7 @@ void Worker::go_on() {
   } else if (what < 29) {
     hand_on();
   } else if (what == 29) {
-    belongings_.compute(activity_.random.below(100'000));
+    belongings_.compute(1 + activity_.random.below(100'000));
   } else if (what == 30) {
     use_timer();
   } else {

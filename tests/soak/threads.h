@@ -40,7 +40,7 @@ class Belongings {
   ~Belongings() { exchange(0); }
   void check() const;  // errno and the memory are as they were left
   void renew(Activity& by);
-  void compute(unsigned turns);  // without a call to anybody
+  void compute(unsigned turns);  // at least one; without a call to anybody
 
  private:
   void exchange(std::size_t size);
