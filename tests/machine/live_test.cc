@@ -151,6 +151,26 @@ TEST(LiveMachine, HoweverAProcessorIdlesItWakes) {
   }
 }
 
+// Levels go up and down on the way into the gate and out of it; the host sees the one that the code has.
+TEST(LiveMachine, AFrozenProcessorShowsTheLevelOfItsCode) {
+  const inside::World world;
+  std::atomic<bool> there{false}, stop{false};
+  const auto task = inside::start(0, Irql::Dispatch, [&] {
+    for (there = true; !stop;) {
+    }
+  });
+  EXPECT_EQ(host::run_until([&] { return there.load(); }, 10 * kSecond).how, host::Ended::ConditionMet);
+  unsigned asked = 0, wrong = 0;
+  const auto count = [&] {
+    if (host::irql_of_processor(0) != Irql::Dispatch) ++wrong;
+    return ++asked % 5 == 0;
+  };
+  while (asked < 5'000) ASSERT_EQ(host::run_until(count, 10 * kSecond).how, host::Ended::ConditionMet);
+  EXPECT_EQ(wrong, 0u);
+  stop = true;
+  EXPECT_EQ(host::run_until([&] { return task->done; }, 10 * kSecond).how, host::Ended::ConditionMet);
+}
+
 // Nothing but the host ends this.
 TEST(LiveMachine, AProcessorThatSpinsForEverAtHighCanBeLookedAtAndThrownAway) {
   const inside::World world({.processors = 2});

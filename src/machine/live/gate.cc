@@ -109,9 +109,10 @@ void pass(Slot& slot, Irql before) {
 }
 
 void park(Slot& slot, Irql shown) {
-  slot.attention = attention::kParked;  // from here on its signal handler takes nothing
+  slot.attention = attention::kMoving;  // from here on its signal handler takes nothing
   apic::settle(slot, apic::kGateLevel);
   set_irql(shown);
+  slot.attention = attention::kParked;
   tell_host();
   for (;;) {
     std::uint32_t doing = slot.attention;
@@ -119,11 +120,11 @@ void park(Slot& slot, Irql shown) {
       calls::wait(slot.attention, doing);
     } else if (doing == attention::kLeaving) {
       processors::go_home();
-    } else {
-      // Whoever makes a vector pending from here on sends a signal; what was made pending before, the caller looks for.
+    } else if (slot.attention.compare_exchange_strong(doing, attention::kMoving)) {
       set_irql(Irql::High);
-      if (slot.attention.compare_exchange_strong(doing, attention::kRunning)) return;
-      set_irql(shown);
+      // Whoever makes a vector pending from here on sends a signal; what was made pending before, the caller looks for.
+      slot.attention = attention::kRunning;
+      return;
     }
   }
 }

@@ -1,9 +1,9 @@
 // The gate: while it is closed the machine stands still, so that the host may look at it, and change it, without any atomics.
 //
-//   running --park()--> parked --open(): resuming--> running          idle --close()--> idle and parked --open()--> idle
+//   running --park(): moving--> parked --open(): resuming--> moving --> running          idle --close()--> idle and parked --open()--> idle
 //
 //   K.LIVE-5  close() returns when every processor is parked. From then until open() no processor executes anything but its wait for the gate, and signal
-//             handlers that see `parked` and return.
+//             handlers that see `parked` and return. Its level is that of its code.
 //   K.LIVE-6  A processor parks below Synch, where the kernel's lists are whole and no lock of the kernel or of the heap is held by it. One that does not
 //             get there, though it has had time enough, is stuck, and is parked wherever it is.
 #pragma once

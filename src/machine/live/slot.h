@@ -38,6 +38,7 @@ inline constexpr std::uint32_t kPolling = 1;   // idle, looks by itself
 inline constexpr std::uint32_t kBlocked = 2;   // idle, sleeps: make it kPolling and wake it
 inline constexpr std::uint32_t kResuming = 3;  // may go on, and looks first
 inline constexpr std::uint32_t kLeaving = 4;   // to go home for good
+inline constexpr std::uint32_t kMoving = 5;    // into the gate or out of it, between the level of its code and High: looks by itself
 inline constexpr std::uint32_t kParked = 8;    // a flag: frozen, whatever it was doing
 inline constexpr std::uint32_t kEnded = 16;    // with kParked: at home after a bug check
 }  // namespace attention
