@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -21,6 +22,8 @@
 
 #include "kernel/bugcheck.h"
 #include "kernel/interrupt.h"
+#include "kernel/ipi.h"
+#include "kernel/scheduler.h"
 #include "kernel/wait.h"
 #include "machine/live/lock.h"
 #include "tests/machine/inside.h"
@@ -169,6 +172,64 @@ TEST(LiveMachine, AFrozenProcessorShowsTheLevelOfItsCode) {
   EXPECT_EQ(wrong, 0u);
   stop = true;
   EXPECT_EQ(host::run_until([&] { return task->done; }, 10 * kSecond).how, host::Ended::ConditionMet);
+}
+
+// One waits for all others at Ipi, some of which are frozen already, while the next one has been interrupted with a lock of the kernel in its hands.
+TEST(LiveMachine, TheHostFindsNoLockOfTheKernelHeldHoweverProcessorsWaitForEachOther) {
+  constexpr unsigned kProcessors = 4;
+  Options patient;  // where the host has little time for all of them
+  patient.ipi_time_limit_ms = patient.clock_watchdog_ticks = 0;
+  const inside::World world({.processors = kProcessors, .options = patient});
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> calls{0}, holds{0};
+  std::vector<inside::Task> all;
+  all.push_back(inside::start(0, Irql::Passive, [&] {
+    for (; !stop; ++calls) ipi::call_everywhere([](std::uintptr_t argument) KDPC_NTAPI { return argument; }, 0);
+  }));
+  all.push_back(inside::start(1, Irql::Passive, [&] {
+    for (; !stop; ++holds) {
+      const Irql previous = scheduler::acquire_dispatcher_lock();
+      for (volatile unsigned turn = 0; turn < 1'000; turn = turn + 1) {
+      }
+      scheduler::release_dispatcher_lock(previous);
+    }
+  }));
+  for (unsigned number = 2; number < kProcessors; ++number)
+    all.push_back(inside::start(number, Irql::Passive, [&] {
+      while (!stop) {
+      }
+    }));
+  unsigned asked = 0, held = 0;
+  const auto count = [&] {
+    if (!sys().dispatcher_lock.is_free() || !sys().ipi_call.lock.is_free()) ++held;
+    return ++asked >= 100 || host::now() > 5 * kSecond;
+  };
+  const host::Outcome counted = host::run_until(count, 60 * kSecond);
+  EXPECT_EQ(counted.how, host::Ended::ConditionMet) << (counted.report ? counted.report->sentence : "");
+  EXPECT_EQ(held, 0u);
+  EXPECT_GT(calls, 0u);
+  EXPECT_GT(holds, 0u);
+  stop = true;
+  const auto all_done = [&] { return std::all_of(all.begin(), all.end(), [](const inside::Task& task) { return task->done; }); };
+  EXPECT_EQ(host::run_until(all_done, 60 * kSecond).how, host::Ended::ConditionMet);
+  std::printf("%llu calls, %llu holds, %llu ms\n", static_cast<unsigned long long>(calls), static_cast<unsigned long long>(holds),
+              static_cast<unsigned long long>(host::now() / kMillisecond));
+}
+
+TEST(LiveMachine, AHostThatWaitsForWhatAFrozenProcessorHoldsIsToldSo) {
+  EXPECT_EXIT(
+      {
+        const inside::World world({.processors = 2});
+        std::atomic<bool> held{false};
+        inside::start(1, Irql::Passive, [&] {
+          scheduler::acquire_dispatcher_lock();
+          for (held = true; held;) {
+          }
+        });
+        host::run_until([&] { return held.load(); }, 10 * kSecond);
+        scheduler::acquire_dispatcher_lock();
+      },
+      testing::ExitedWithCode(70), "the host waits for a processor, and all of them stand still");
 }
 
 // Nothing but the host ends this.

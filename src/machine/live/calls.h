@@ -33,7 +33,12 @@ inline void signal(std::uint32_t process, std::uint32_t thread, int number) { ca
 // Every thread of this process passes a full fence. Once before: it may be asked for; 0, or why the host does not do such a thing.
 inline int prepare_fences() { return static_cast<int>(-call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)); }
 inline void fence_everywhere() { call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED); }
-inline void yield() { call(SYS_sched_yield); }
+// For whoever has looked for long enough, and may be in the way of the one it waits for. Not sched_yield: who yields in a loop comes after all others for seconds
+// with some hosts (Linux 6.18), or before them.
+inline void give_way() {
+  const Futex nobody_wakes{0};
+  wait(nobody_wakes, 0, 20'000);
+}
 
 // What this host thread has had of its processor.
 inline std::uint64_t processor_time() {

@@ -20,9 +20,11 @@ void take_all(Irql before) {
     if (const std::uint8_t vector = apic::take(slot, before); vector != 0) {
       ++slot.taken;
       if (vector != entry::kClockVector) ++slot.work;
+      const std::uint64_t began = gate::before_interrupt(before);
       set_irql(irql_of(vector));
       entry::interrupt_from(before, vector);
       set_irql(Irql::High);
+      gate::after_interrupt(slot, began);
       continue;
     }
     set_irql(before);

@@ -88,7 +88,7 @@ void tell(const Event& event) {
   while (level < Irql::Synch && !has_room(here(), event)) {
     delivery::take_all(level);
     run::ask_host(run::kMakeRoom);
-    calls::yield();
+    calls::give_way();
     set_irql(Irql::High);
   }
   ++here().undisturbed;

@@ -44,6 +44,7 @@ void prepare(Slot& slot, unsigned number, Processor& processor) {
 void prepare_host(Processor& processor) {
   prepare(host_slot(), 0, processor);
   host_slot().irql = Irql::Dispatch;
+  host_slot().home_fs = segments::fs();
   segments::set_gs(reinterpret_cast<std::uintptr_t>(&host_slot()));
 }
 

@@ -24,18 +24,27 @@ namespace {
 // Who is waited for may need the host's processor that this one spins on.
 constexpr std::uint32_t kSpinsPerLook = 64, kLooksPerYield = 16;
 
+void spin_outside() {
+  thread_local std::uint32_t spins = 0;
+  if (++spins % (kSpinsPerLook * kLooksPerYield) != 0) return;
+  calls::give_way();
+  gate::wait_as_host();
+}
+
 }  // namespace
 
 void Machine::spin_pause(SpinWord, std::uint64_t) {
   __builtin_ia32_pause();
+  if (!tls::on_processor()) {
+    spin_outside();
+    return;
+  }
   const std::uint32_t spins = ++live::here().spins;  // a rough count: below Dispatch it may be another processor's
   if (spins % kSpinsPerLook != 0) return;
-  if (shared().oversubscribed || spins % (kSpinsPerLook * kLooksPerYield) == 0) calls::yield();
-  if (irql() < apic::kGateLevel || !gate::has_long_been_closed()) return;
-  const Irql before = irql();
-  set_irql(Irql::High);
-  gate::park(live::here(), before);
-  delivery::take_all(before);
+  // First: after the host's processor has been given away, the word may be another.
+  if (const Irql before = irql(); before >= apic::kGateLevel && gate::is_closed() && gate::wait_for_another(live::here(), before))
+    delivery::take_all(before);
+  if (shared().oversubscribed || spins % (kSpinsPerLook * kLooksPerYield) == 0) calls::give_way();
 }
 
 std::uint64_t Machine::since(std::uint64_t mark) {

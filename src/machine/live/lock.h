@@ -15,7 +15,7 @@ class Lock {
   void acquire() {
     for (unsigned turn = 0; held_.exchange(true, std::memory_order_acquire); ++turn)
       if (turn % kTurns == kTurns - 1) {
-        calls::yield();
+        calls::give_way();
       } else {
         __builtin_ia32_pause();
       }

@@ -131,6 +131,7 @@ void wait(std::uint64_t earliest, std::uint64_t latest) {
 
 host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
   segments::set_gs(reinterpret_cast<std::uintptr_t>(&host_slot()));
+  host_slot().home_fs = segments::fs();
   const TimePasses time_passes;
   const std::uint64_t start = clock::now();
   const std::uint64_t deadline = limit > kForever - start ? kForever : start + limit;

@@ -33,14 +33,15 @@ struct Fact;
 
 // What a processor is doing, as far as others must know before they disturb it. The word is a futex.
 namespace attention {
-inline constexpr std::uint32_t kRunning = 0;   // a signal makes it look
-inline constexpr std::uint32_t kPolling = 1;   // idle, looks by itself
-inline constexpr std::uint32_t kBlocked = 2;   // idle, sleeps: make it kPolling and wake it
-inline constexpr std::uint32_t kResuming = 3;  // may go on, and looks first
-inline constexpr std::uint32_t kLeaving = 4;   // to go home for good
-inline constexpr std::uint32_t kMoving = 5;    // into the gate or out of it, between the level of its code and High: looks by itself
-inline constexpr std::uint32_t kParked = 8;    // a flag: frozen, whatever it was doing
-inline constexpr std::uint32_t kEnded = 16;    // with kParked: at home after a bug check
+inline constexpr std::uint32_t kRunning = 0;    // a signal makes it look
+inline constexpr std::uint32_t kPolling = 1;    // idle, looks by itself
+inline constexpr std::uint32_t kBlocked = 2;    // idle, sleeps: make it kPolling and wake it
+inline constexpr std::uint32_t kResuming = 3;   // may go on, and looks first
+inline constexpr std::uint32_t kLeaving = 4;    // to go home for good
+inline constexpr std::uint32_t kArriving = 5;   // at the gate, where it puts back the level of its code
+inline constexpr std::uint32_t kDeparting = 6;  // from the gate, where it goes to High, and looks then
+inline constexpr std::uint32_t kParked = 8;     // a flag: frozen, whatever it was doing
+inline constexpr std::uint32_t kEnded = 16;     // with kParked: at home after a bug check
 }  // namespace attention
 
 struct alignas(64) Slot {
@@ -69,7 +70,8 @@ struct alignas(64) Slot {
   std::uint32_t spins;                                   // O
   std::uint32_t undisturbed;                             // O  scopes of machine/live/lock.h that it is in: others may wait for them to end
   std::uint64_t gate_seen;                               // O  for which freeze …
-  std::uint64_t gate_time;                               // O  … it has first refused, by its own processor time
+  std::uint64_t gate_time;                               // O  … it has first refused, or last waited for another, by its own processor time
+  std::atomic<bool> waits;                               // X  it does, at Synch or above; the host takes it back, to see whether it still does
   void** left;                                           // O  where the context goes that is being left
   void* home;                                            // O  the pthread's own context, while an NT thread runs
   void* abandoned;                                       // O  the context that was left for good

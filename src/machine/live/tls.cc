@@ -147,7 +147,7 @@ Donor* take() {
       calls::wake(wanted);
     }
     if (donor != nullptr || exhausted) return donor;
-    calls::yield();  // the maker is at work
+    calls::give_way();  // the maker is at work
   }
 }
 
