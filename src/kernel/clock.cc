@@ -59,7 +59,7 @@ bool may_put_off_ticks(const Processor& self) { return sys().options.idle_ticks 
 
 void arm(Processor& self) {
   RaiseTo<Irql::High> raised;  // the IPI that asks for a shorter interval must not come between the choice and the deed
-  self.next_clock = next_interrupt(self, Machine::now());
+  __atomic_store_n(&self.next_clock, next_interrupt(self, Machine::now()), __ATOMIC_RELAXED);  // others watch it
   Machine::arm_clock(self.next_clock);
 }
 
@@ -112,7 +112,7 @@ void idle_begins_here(Processor& self) {
     skipped = when <= self.next_tick ? 0 : (when - self.next_tick + kClockIncrementNanoseconds - 1) / kClockIncrementNanoseconds;
   }
   self.next_tick += skipped * kClockIncrementNanoseconds;
-  self.next_clock = self.next_tick;
+  __atomic_store_n(&self.next_clock, self.next_tick, __ATOMIC_RELAXED);
   Machine::arm_clock(self.next_clock);
 }
 

@@ -108,7 +108,7 @@ bool is_a_queue(const DpcQueue* claimed) {
 
 // The queue of a Dpc that is queued, if its memory holds a Dpc; or null.
 DpcQueue* home_of(const Dpc& dpc) {
-  const std::uint16_t home = dpc.where.home;
+  const std::uint16_t home = DpcQueue::home_of(dpc);
   const unsigned number = home / 2u;
   if (number >= sys().processor_count) return nullptr;
   return home % 2u != 0 ? &processor(number).threaded_dpcs : &processor(number).dpcs;

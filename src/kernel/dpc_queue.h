@@ -96,6 +96,8 @@ class DpcQueue {
     if (fenced_) __atomic_thread_fence(__ATOMIC_SEQ_CST);
   }
 
+  // The number of the queue in which it is, or was last; it may go to another one at any time.
+  static std::uint16_t home_of(const Dpc& dpc) { return load(dpc.where).home; }
   // Any processor, at High. False: it is not in this queue, or not yet.
   bool remove(Dpc& dpc);
   bool contains(const Dpc& dpc);
