@@ -47,8 +47,13 @@ set(KDPC_DRIVER_TARGET_OPTIONS
 # One of 2^20 slots of 16 MiB from 0x410000000000 up: above the World, below where Linux puts executables.
 function(_kdpc_driver_base result name)
   string(SHA1 hash ${name})
-  string(SUBSTRING ${hash} 0 5 slot)
-  math(EXPR base "0x410000000000 + 0x${slot} * 0x1000000" OUTPUT_FORMAT HEXADECIMAL)
+  if(KDPC_SANITIZE_THREADS)  # there is less room: src/base/fixed_places.h
+    string(SUBSTRING ${hash} 0 4 slot)
+    math(EXPR base "0x551000000000 + 0x${slot} * 0x400000" OUTPUT_FORMAT HEXADECIMAL)
+  else()
+    string(SUBSTRING ${hash} 0 5 slot)
+    math(EXPR base "0x410000000000 + 0x${slot} * 0x1000000" OUTPUT_FORMAT HEXADECIMAL)
+  endif()
   set(${result} ${base} PARENT_SCOPE)
 endfunction()
 
@@ -164,8 +169,12 @@ function(_kdpc_driver_runtime result)
   endif()
   file(MAKE_DIRECTORY ${folder})
   file(WRITE ${folder}/driver.version "{ global: DriverEntry; local: *; };\n")
+  set(defines "")
+  if(KDPC_SANITIZE_THREADS)
+    set(defines -DKDPC_WORLD_BASE="0x550000000000")
+  endif()
   add_custom_command(OUTPUT ${folder}/drvcrt.o
-    COMMAND ${KDPC_DRIVER_CLANG} ${KDPC_DRIVER_TARGET_OPTIONS} -Wall -Wextra -c ${KDPC_DRVCRT_SOURCE} -o ${folder}/drvcrt.o
+    COMMAND ${KDPC_DRIVER_CLANG} ${KDPC_DRIVER_TARGET_OPTIONS} ${defines} -Wall -Wextra -c ${KDPC_DRVCRT_SOURCE} -o ${folder}/drvcrt.o
     DEPENDS ${KDPC_DRVCRT_SOURCE} COMMENT "Compiling the drivers' runtime" VERBATIM)
   add_custom_target(kdpc_drvcrt DEPENDS ${folder}/drvcrt.o)
 endfunction()

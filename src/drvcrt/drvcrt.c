@@ -6,7 +6,11 @@
 typedef unsigned long long size_type;
 typedef unsigned short wide;
 
-// Every edge of driver code passes here. The first word of the World (0x400000000000) counts down to the next event; at zero the machine's
+#ifndef KDPC_WORLD_BASE
+#define KDPC_WORLD_BASE "0x400000000000"  // src/base/fixed_places.h
+#endif
+
+// Every edge of driver code passes here. The first word of the World counts down to the next event; at zero the machine's
 // KdpcEdge() decides what happens. It is reached by a jump: to it, the driver's edge is the caller. On the live machine a signal may come anywhere, and whoever
 // looks for the driver's frames then has to get past this one.
 __asm__(
@@ -15,7 +19,7 @@ __asm__(
     ".type __sanitizer_cov_trace_pc, @function\n"
     "__sanitizer_cov_trace_pc:\n"
     "  .cfi_startproc\n"
-    "  movabsq $0x400000000000, %rax\n"
+    "  movabsq $" KDPC_WORLD_BASE ", %rax\n"
     "  decq (%rax)\n"
     "  js KdpcEdge@PLT\n"
     "  ret\n"

@@ -39,7 +39,7 @@ struct LastException {
   alignas(16) ContextRecord context;
 };
 // In the first page: behind what the machine keeps there, below the header.
-inline constexpr std::uintptr_t kLastExceptionPlace = 0x400000000000 + 2048;
+inline constexpr std::uintptr_t kLastExceptionPlace = kWorldBase + 2048;
 static_assert(kLastExceptionPlace + sizeof(LastException) <= WorldHeader::kPlace);
 
 inline LastException& last_exception() { return *reinterpret_cast<LastException*>(kLastExceptionPlace); }

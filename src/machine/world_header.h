@@ -9,6 +9,7 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "base/fixed_places.h"
 #include "kernel/ex_timer.h"
 #include "kernel/queued_lock.h"
 #include "kernel/system.h"
@@ -44,7 +45,7 @@ struct WorldHeader {
 
   static constexpr std::uint64_t kMagic = 0x444c524f5743504b;  // "KPCWORLD"
   static constexpr std::uint32_t kVersion = 1;
-  static constexpr std::uintptr_t kPlace = 0x400000000000 + 4096 - 512;
+  static constexpr std::uintptr_t kPlace = kWorldBase + 4096 - 512;
 };
 static_assert(sizeof(WorldHeader) <= 512);
 

@@ -7,12 +7,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/fixed_places.h"
+
 namespace kdpc {
 
-// The World begins here, drivers lie behind it in slots of their own; Linux puts executables, libraries, heap and stacks above.
-inline constexpr std::uintptr_t kFixedBegin = 0x400000000000;
-inline constexpr std::uintptr_t kDriversBegin = 0x410000000000;
-inline constexpr std::uintptr_t kFixedEnd = 0x510000000000;
+inline constexpr std::uintptr_t kFixedBegin = kWorldBase;
+inline constexpr std::uintptr_t kFixedEnd = kDriversEnd;
 inline constexpr std::uintptr_t kHostEnd = 0x800000000000;
 
 constexpr bool is_fixed(std::uintptr_t address) { return address >= kFixedBegin && address < kFixedEnd; }

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/fixed_places.h"
 #include "view/locks.h"
 #include "view/views.h"
 
@@ -11,7 +12,7 @@ constexpr unsigned kBuiltInLocks = 16;
 constexpr unsigned kMostFrames = 64;
 
 // Where the World is; its stacks lie above one another so that callers are always higher.
-constexpr std::uintptr_t kWorldBegin = 0x400000000000, kWorldEnd = 0x410000000000;
+constexpr std::uintptr_t kWorldBegin = kWorldBase, kWorldEnd = kDriversBegin;
 
 bool runs_now(const World& world, unsigned number) {
   const WorldHeader& header = world.header();

@@ -9,13 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "base/fixed_places.h"
 #include "wdk/driver_image.h"
 
 namespace {
 
 using DriverEntryRoutine = std::int32_t __attribute__((ms_abi)) (void*, void*);
 
-std::int64_t* const edge_budget = reinterpret_cast<std::int64_t*>(0x400000000000);  // the first word of the World
+std::int64_t* const edge_budget = reinterpret_cast<std::int64_t*>(kdpc::kWorldBase);  // the first word of the World
 int edges_entered = 0;
 std::vector<void*> seen_from_the_edge;
 

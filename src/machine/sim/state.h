@@ -18,7 +18,6 @@
 
 namespace kdpc::sim {
 
-inline constexpr std::uintptr_t kWorldBase = 0x400000000000;
 inline constexpr std::size_t kPage = 4096;
 inline constexpr std::uint64_t kForever = ~std::uint64_t{0};
 
