@@ -33,7 +33,7 @@ function(kdpc_add_machine machine)
     target_link_libraries(${library} PRIVATE $<BUILD_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,kdpc_devices>>)
   endif()
   target_link_options(${library} PRIVATE -Wl,--as-needed -Wl,-Bsymbolic-functions -Wl,-z,now  # nothing is bound at an interrupt
-     $<$<NOT:$<BOOL:${KDPC_SANITIZE}>>:-Wl,--no-undefined>)
+     $<$<NOT:$<OR:$<BOOL:${KDPC_SANITIZE}>,$<BOOL:${KDPC_SANITIZE_THREADS}>>>:-Wl,--no-undefined>)
   set_target_properties(${library} PROPERTIES EXPORT_NAME ${machine} VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 
   # gdb looks beside the library, by the file's real name, for what it is to learn about it.

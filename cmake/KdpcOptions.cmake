@@ -38,6 +38,13 @@ if(KDPC_SANITIZE)
   target_link_options(kdpc_options INTERFACE -fsanitize=address,undefined)
 endif()
 
+if(KDPC_SANITIZE_THREADS)
+  # What is volatile in the kernel is read and written as a whole: src/machine/live/volatiles.cc says so to the sanitizer.
+  target_compile_options(kdpc_options INTERFACE -fsanitize=thread -mllvm -tsan-distinguish-volatile)
+  target_compile_definitions(kdpc_options INTERFACE KDPC_SANITIZE_THREADS KDPC_POLLED_DELIVERY)
+  target_link_options(kdpc_options INTERFACE -fsanitize=thread)
+endif()
+
 # add_subdirectory for folders a source package may leave out.
 function(kdpc_subdirectory_if_present folder)
   if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/CMakeLists.txt)

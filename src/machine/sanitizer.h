@@ -1,4 +1,4 @@
-// What AddressSanitizer must be told about stacks and copies of memory; nothing without it.
+// What AddressSanitizer must be told about stacks and copies of memory, and ThreadSanitizer about fibers; nothing without them.
 #pragma once
 #include <cstddef>
 
@@ -18,7 +18,45 @@
 #define KDPC_NO_ASAN
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define KDPC_TSAN 1
+#endif
+#endif
+
+#ifdef KDPC_TSAN
+#include <sanitizer/tsan_interface.h>
+#define KDPC_NOT_SEEN __attribute__((disable_sanitizer_instrumentation))  // not even its calls
+#else
+#define KDPC_NOT_SEEN
+#endif
+
 namespace kdpc::sanitizer {
+
+// It has a heap of its own.
+#if defined(KDPC_ASAN) || defined(KDPC_TSAN)
+inline constexpr bool kHasHeap = true;
+#else
+inline constexpr bool kHasHeap = false;
+#endif
+
+// ThreadSanitizer keeps what it knows of a thread, its clock and its calls, in the thread-local data.
+#ifdef KDPC_TSAN
+inline constexpr bool kFindsRaces = true;
+#else
+inline constexpr bool kFindsRaces = false;
+#endif
+// What was done before left(it), on whatever thread, comes before what is done after came_to(it).
+inline void left([[maybe_unused]] void* it) {
+#ifdef KDPC_TSAN
+  __tsan_release(it);
+#endif
+}
+inline void came_to([[maybe_unused]] void* it) {
+#ifdef KDPC_TSAN
+  __tsan_acquire(it);
+#endif
+}
 
 // Around every change of stack: leaving() on the old one, arrived() on the new one. `fake` null: the old stack will not be used again.
 inline void leaving([[maybe_unused]] void** fake, [[maybe_unused]] const void* to_low, [[maybe_unused]] std::size_t to_size) {

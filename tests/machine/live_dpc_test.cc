@@ -6,6 +6,7 @@
 #include <wdm.h>
 
 #include "kdpc/test.h"
+#include "this_machine.h"
 
 namespace {
 
@@ -13,8 +14,10 @@ using namespace std::chrono_literals;
 
 bool soon(const auto& condition) {
   const auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (!condition())
+  while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
+    if constexpr (kdpc::live::signals::kPolled) kdpc::Machine::window();
+  }
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include "kernel/dpc.h"
 #include "kernel/interrupt.h"
 #include "tests/machine/inside.h"
+#include "tests/machine/needs_signals.h"
 
 namespace kdpc {
 
@@ -52,6 +53,7 @@ extern "C" [[gnu::noinline]] void thread_that_stays_raised() {
 }
 
 TEST(LiveFault, ADpcThatNeverReturnsIsAViolationAndIsNamed) {
+  NEEDS_SIGNALS;
   const World world(impatient(2));
   static Dpc dpc;
   dpc = {};
@@ -68,6 +70,7 @@ TEST(LiveFault, ADpcThatNeverReturnsIsAViolationAndIsNamed) {
 }
 
 TEST(LiveFault, AnIsrThatNeverReturnsIsAViolationAndIsNamed) {
+  NEEDS_SIGNALS;
   const World world(impatient(2));
   on(1, Irql::Passive, [] {
     InterruptSpec spec{};
@@ -87,6 +90,7 @@ TEST(LiveFault, AnIsrThatNeverReturnsIsAViolationAndIsNamed) {
 }
 
 TEST(LiveFault, AThreadThatStaysAtDispatchIsAViolationAndIsNamed) {
+  NEEDS_SIGNALS;
   const World world(impatient(1));
   start(0, Irql::Dispatch, thread_that_stays_raised);
   const auto outcome = host::run_until([] { return false; }, 10 * kSecond);
@@ -98,6 +102,7 @@ TEST(LiveFault, AThreadThatStaysAtDispatchIsAViolationAndIsNamed) {
 
 // Its own clock does not come any more; the other processor's does.
 TEST(LiveFault, AProcessorThatStaysAtHighIsNoticedByAnother) {
+  NEEDS_SIGNALS;
   host::Config config;
   config.processors = 2;
   config.options.clock_watchdog_ticks = 8;

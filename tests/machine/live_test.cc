@@ -27,6 +27,7 @@
 #include "kernel/wait.h"
 #include "machine/live/lock.h"
 #include "tests/machine/inside.h"
+#include "tests/machine/needs_signals.h"
 
 namespace kdpc {
 
@@ -234,6 +235,7 @@ TEST(LiveMachine, AHostThatWaitsForWhatAFrozenProcessorHoldsIsToldSo) {
 
 // Nothing but the host ends this.
 TEST(LiveMachine, AProcessorThatSpinsForEverAtHighCanBeLookedAtAndThrownAway) {
+  NEEDS_SIGNALS;
   const inside::World world({.processors = 2});
   volatile bool there = false;
   inside::start(1, Irql::High, [&] {
@@ -250,6 +252,7 @@ TEST(LiveMachine, AProcessorThatSpinsForEverAtHighCanBeLookedAtAndThrownAway) {
 
 // Code without a single window.
 TEST(LiveMachine, InterruptsComeWhereverAProcessorIs) {
+  NEEDS_SIGNALS;
   const inside::World world;
   std::uint64_t ticks = 0;
   on(0, Irql::Dispatch, [&] {
@@ -459,7 +462,7 @@ TEST(LiveMachine, ALevelLineIsServedAsOftenAsItIsAssertedAndNeverForNothing) {
 // Driver code is compiled to count the first word of the World down; here a loop does what the compiler would add.
 TEST(LiveMachine, EdgesOfDriverCodeMeetTheClock) {
   const inside::World world;
-  auto& budget = *reinterpret_cast<volatile std::int64_t*>(0x400000000000);
+  auto& budget = *reinterpret_cast<volatile std::int64_t*>(kWorldBase);
   std::uint64_t ticks = 0;
   on(0, Irql::Dispatch, [&] {
     const std::uint64_t before = sys().tick_count;

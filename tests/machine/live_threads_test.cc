@@ -16,6 +16,7 @@
 #include "kernel/dpc.h"
 #include "kernel/interrupt.h"
 #include "kernel/wait.h"
+#include "machine/live/signals.h"
 #include "machine/sanitizer.h"
 #include "tests/machine/inside.h"
 
@@ -138,6 +139,7 @@ void shaken(const std::function<bool(unsigned)>& body) {
     for (unsigned index = 0; index < kThreads; ++index) {
       threads.push_back(std::make_unique<Own>(Own{[&, index] {
         for (unsigned turn = index; !stop; turn += kThreads) {
+          if constexpr (live::signals::kPolled) Machine::window();
           if (!body(turn)) ++wrong;
           ++rounds;
         }

@@ -21,7 +21,7 @@ void set(const Slot& slot) {
 
 }  // namespace
 
-std::uint64_t now() { return shared().time_passes ? calls::host_clock() - shared().origin : shared().stopped_at; }
+std::uint64_t now() { return shared().time_passes ? calls::host_clock() - shared().origin : shared().stopped_at.load(); }
 
 void let_time_pass() {
   shared().origin = calls::host_clock() - shared().stopped_at;

@@ -16,6 +16,7 @@ namespace kdpc::live::delivery {
 void take_all(Irql before) {
   for (;;) {
     Slot& slot = here();
+    if constexpr (signals::kPolled) clock::look(slot);
     if (gate::is_closed()) gate::pass(slot, before);
     if (const std::uint8_t vector = apic::take(slot, before); vector != 0) {
       ++slot.taken;
@@ -37,6 +38,16 @@ void take_all_here() {
   const Irql before = irql();
   set_irql(Irql::High);
   take_all(before);
+}
+
+void look() {
+  Slot& slot = here();  // nobody is preempted but where this is called
+  clock::look(slot);
+  const Irql before = irql();
+  if (before < apic::kGateLevel || !gate::is_closed()) return;
+  set_irql(Irql::High);
+  gate::pass(slot, before);
+  set_irql(before);
 }
 
 void on_signal(int, siginfo_t*, void* context) {

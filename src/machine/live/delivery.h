@@ -19,6 +19,9 @@ void take_all(Irql before);
 // The same from any level.
 void take_all_here();
 
+// The processor looks by itself for what the signal's handler would see before it takes anything (signals.h).
+void look();
+
 void on_signal(int, siginfo_t*, void* context);
 
 }  // namespace kdpc::live::delivery

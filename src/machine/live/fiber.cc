@@ -19,7 +19,11 @@ using boost::context::detail::make_fcontext;
 using boost::context::detail::transfer_t;
 
 // Whoever goes on keeps the context of whom it was left by.
-void arrived_from(transfer_t from) { *here().left = from.fctx; }
+void arrived_from(transfer_t from) {
+  Slot& slot = here();
+  sanitizer::came_to(&slot);
+  *slot.left = from.fctx;
+}
 
 // To the sanitizer a thread is its thread-local data, so each fiber has one of its own: it learns once which stack that is on.
 void be_on(std::uintptr_t low, std::uintptr_t high) {
@@ -35,11 +39,12 @@ void begin(transfer_t from) {
   entry::thread_begins(thread);
 }
 
-void jump(void** left, void* to, std::uintptr_t fs, std::uintptr_t low, std::uintptr_t high) {
+KDPC_NOT_SEEN void jump(void** left, void* to, std::uintptr_t fs, std::uintptr_t low, std::uintptr_t high) {
   Slot& slot = here();
   slot.left = left;
   slot.stack_low = low;
   slot.stack_high = high;
+  sanitizer::left(&slot);
   segments::set_fs(fs);
   arrived_from(jump_fcontext(to, nullptr));
 }

@@ -4,7 +4,7 @@
 // These are the C library's entry points, in front of its own; a sanitizer has others.
 #include "machine/sanitizer.h"
 
-#ifndef KDPC_ASAN
+#if !defined(KDPC_ASAN) && !defined(KDPC_TSAN)
 
 #include <cerrno>
 #include <cstddef>

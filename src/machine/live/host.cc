@@ -108,7 +108,7 @@ Result<void> create(const Config& config) {
 
   segments::find_out();
   Shared& all = shared();
-  all.edge_budget = std::int64_t{1} << 62;
+  all.edge_budget = signals::kEdgeBudget;
   all.processors = config.processors;
   all.idle_policy = static_cast<std::uint8_t>(config.idle);
   all.oversubscribed = config.processors > processors::of_host();

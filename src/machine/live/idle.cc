@@ -3,8 +3,10 @@
 #include "kernel/entry.h"
 #include "machine/host.h"
 #include "machine/live/calls.h"
+#include "machine/live/clock.h"
 #include "machine/live/processors.h"
 #include "machine/live/run.h"
+#include "machine/live/signals.h"
 
 namespace kdpc::live::idle {
 
@@ -38,20 +40,28 @@ class Patience {
   std::uint64_t until_ = 0;
 };
 
+// How long it may sleep without a look; 0: for ever, as the clock's signal wakes it.
+std::uint64_t longest_sleep(const Slot& slot) {
+  if (!signals::kPolled || slot.clock == kForever) return 0;
+  const std::uint64_t now = clock::now();
+  return now < slot.clock ? slot.clock - now : 1;
+}
+
 void sleep_or_look(Slot& slot) {
   Patience patience;
   bool may_halt = false;
   for (;;) {
+    if constexpr (signals::kPolled) clock::look(slot);
     std::uint32_t doing = slot.attention;
     if ((doing & attention::kParked) != 0) {
-      calls::wait(slot.attention, doing);
+      calls::wait(slot.attention, doing, signals::kPolled ? 1'000'000 : 0);  // open() wakes no sleeper whose clock alone has something to say
       patience = {};
     } else if (doing == attention::kLeaving) {
       processors::go_home();
     } else if (has_interrupt(slot) || (!may_halt && entry::has_work_while_idle())) {
       return;
     } else if (doing == attention::kBlocked) {
-      calls::wait(slot.attention, doing);
+      calls::wait(slot.attention, doing, longest_sleep(slot));
     } else if (patience.is_at_its_end()) {
       if (!may_halt && !entry::may_halt()) return;
       may_halt = true;  // an IPI comes with everything

@@ -39,6 +39,7 @@ void Machine::spin_pause(SpinWord, std::uint64_t) {
     spin_outside();
     return;
   }
+  if constexpr (signals::kPolled) window();
   const std::uint32_t spins = ++live::here().spins;  // a rough count: below Dispatch it may be another processor's
   if (spins % kSpinsPerLook != 0) return;
   // First: after the host's processor has been given away, the word may be another.
@@ -116,8 +117,11 @@ void Machine::stall(std::uint64_t nanoseconds) {
   } while (now() < until);
 }
 
-// Interrupts come by signal, so that edges need not be counted.
-void Machine::edge() { shared().edge_budget = std::int64_t{1} << 62; }
+// Where interrupts come by signal, edges need not be counted.
+void Machine::edge() {
+  __atomic_store_n(&shared().edge_budget, signals::kEdgeBudget, __ATOMIC_RELAXED);
+  if constexpr (signals::kPolled) window();
+}
 
 void Machine::stop(const BugcheckReport& report) {
   if (!tls::on_processor()) {

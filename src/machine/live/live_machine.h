@@ -13,6 +13,7 @@
 #include "machine/live/facts.h"
 #include "machine/live/fiber.h"
 #include "machine/live/lines.h"
+#include "machine/live/signals.h"
 #include "machine/live/slot.h"
 
 namespace kdpc::live {
@@ -31,11 +32,13 @@ class Machine {
   static Processor& here() { return *processor_here(); }
 
   static void window() {
+    if constexpr (signals::kPolled) delivery::look();
     if (has_deliverable()) [[unlikely]]
       delivery::take_all_here();
   }
   static void lower(Irql level) {
     live::set_irql(level);
+    if constexpr (signals::kPolled) delivery::look();
     if (has_deliverable(level)) [[unlikely]]
       delivery::take_all_here();
   }

@@ -4,6 +4,7 @@
 #include <sys/auxv.h>
 
 #include "machine/live/calls.h"
+#include "machine/sanitizer.h"
 
 namespace kdpc::live::segments {
 
@@ -22,7 +23,8 @@ std::uintptr_t fs() {
   return base;
 }
 
-void set_fs(std::uintptr_t base) {
+// A call that a sanitizer sees would begin with one thread's data and end with another's.
+KDPC_NOT_SEEN void set_fs(std::uintptr_t base) {
   if (by_instruction) {
     asm volatile("wrfsbase %0" : : "r"(base) : "memory");
   } else {

@@ -32,6 +32,10 @@ void set_mask(const std::uint64_t& mask) { calls::call(SYS_rt_sigprocmask, SIG_S
 
 void install() {
   process_id = static_cast<std::uint32_t>(::getpid());
+  if constexpr (kPolled) {
+    ::sigaction(kInterrupt, nullptr, &before_us);
+    return;
+  }
   struct sigaction action {};
   action.sa_sigaction = delivery::on_signal;
   action.sa_flags = SA_SIGINFO | SA_RESTART;

@@ -9,6 +9,17 @@
 
 namespace kdpc::live::signals {
 
+// Interrupts are not brought by the signal, which is sent all the same and ignored, but found where a processor looks for them by itself: at each window, which
+// each lowering is, while it spins, stalls or idles, and now and then while driver code counts its edges. For ThreadSanitizer, which keeps signals back until a
+// library's function is called. What never comes to such a place is neither interrupted nor frozen.
+#ifdef KDPC_POLLED_DELIVERY
+inline constexpr bool kPolled = true;
+#else
+inline constexpr bool kPolled = false;
+#endif
+inline constexpr std::int64_t kEdgeBudget =
+    kPolled ? 200 : std::int64_t{1} << 62;  // edges of driver code, on all processors, from one look to the next
+
 inline constexpr int kInterrupt = SIGURG;  // ignored by default, and debuggers pass it on without a word
 
 void install();

@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/fixed_places.h"
 #include "base/processor_set.h"
 #include "kernel/irql.h"
 #include "kernel/machine.h"
@@ -25,7 +26,6 @@
 
 namespace kdpc::live {
 
-inline constexpr std::uintptr_t kWorldBase = 0x400000000000;
 inline constexpr std::uint64_t kForever = ~std::uint64_t{0};
 inline constexpr std::size_t kPage = 4096;
 
@@ -64,7 +64,7 @@ struct alignas(64) Slot {
 
   // The rest of its own.
   alignas(64) std::atomic<std::uint64_t> in_service[4];  // X  written by this processor, except for the end of an interrupt that has moved
-  std::uint64_t clock;                                   // O  when the clock interrupts
+  std::atomic<std::uint64_t> clock;                      // X  when the clock interrupts; the handler may find it due while the host looks
   void* timer;                                           // I  the host's, that makes it so
   std::uint32_t tid;                                     // I
   std::uint32_t spins;                                   // O
@@ -99,8 +99,8 @@ struct Shared {
   std::atomic<bool> marks_are_wanted;           // X  somebody has asked how long something took
   std::uint8_t idle_policy;                     // I  host::Idle
   bool oversubscribed;                          // I  more processors than the host gives us
-  std::uint64_t origin;                         // H  the host's clock at the machine's time 0
-  std::uint64_t stopped_at;                     // H  the machine's time while none passes
+  std::atomic<std::uint64_t> origin;            // X  the host's clock at the machine's time 0
+  std::atomic<std::uint64_t> stopped_at;        // X  the machine's time while none passes
   std::uint64_t first_clock;                    // I  the host's clock when the machine was made …
   std::uint64_t first_mark;                     // I  … and the processor's
   alignas(64) std::atomic<std::uint32_t> idle;  // X  processors that are; away from what everybody reads all the time
