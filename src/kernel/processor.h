@@ -73,6 +73,7 @@ struct Processor {
   std::uint64_t last_clock;                                            // H  when the last clock interrupt was due, ns
   std::uint64_t next_clock;                                            // H  when the next one is, ns
   std::uint64_t next_tick;                                             // H  when the next full tick is, ns
+  std::uint64_t last_late;                                             // H  when a full tick last came later than the one after it was due, ns
   std::uint64_t interrupt_count;                                       // H
   std::uint64_t unexpected_interrupts;                                 // H
   std::uint64_t kernel_ticks, dpc_ticks, interrupt_ticks, idle_ticks;  // H  accounting (SEMANTICS 6.6)

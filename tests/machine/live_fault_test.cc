@@ -1,4 +1,8 @@
 // Drivers that never let go of a real processor: the clock comes wherever they are, and the report says where.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 
 #include "kernel/bugcheck.h"
@@ -45,6 +49,11 @@ extern "C" unsigned char KDPC_NTAPI IsrWithoutEnd(Interrupt*, void*) {
   while (forever) {
   }
   return 1;
+}
+
+extern "C" void thread_that_stays() {
+  while (forever) {
+  }
 }
 
 extern "C" [[gnu::noinline]] void thread_that_stays_raised() {
@@ -112,6 +121,27 @@ TEST(LiveFault, AProcessorThatStaysAtHighIsNoticedByAnother) {
   ASSERT_EQ(outcome.how, host::Ended::Bugcheck);
   EXPECT_EQ(outcome.report->code, stop::ClockWatchdogTimeout);
   EXPECT_EQ(outcome.report->parameters.p4, 1u);
+}
+
+// A debugger stops all of it, and for long: afterwards the first processor that goes on makes up for its clock interrupts before the second has taken one.
+TEST(LiveFault, AProcessThatStoodStillHasNoProcessorToBlame) {
+  const World world({.processors = 2, .options = {.clock_watchdog_ticks = 16}});
+  const pid_t process = ::getpid(), helper = ::fork();
+  if (helper == 0) {
+    for (int round = 0; round < 3; ++round) {
+      ::usleep(100'000);
+      ::kill(process, SIGSTOP);
+      ::usleep(600'000);
+      ::kill(process, SIGCONT);
+    }
+    ::_exit(0);
+  }
+  start(0, Irql::Passive, thread_that_stays);
+  start(1, Irql::Passive, thread_that_stays);
+  const auto outcome = host::run_until({}, 2'500 * kMillisecond);
+  EXPECT_EQ(outcome.how, host::Ended::TimeLimit) << (outcome.report ? outcome.report->sentence : "");
+  int status = 0;
+  EXPECT_EQ(::waitpid(helper, &status, 0), helper);
 }
 
 TEST(LiveFault, TwoProcessorsThatFaultAtOnceAreOneReport) {
