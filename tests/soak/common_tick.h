@@ -48,19 +48,22 @@ class CommonTick {
 // The bounds, in common ticks, and why.
 namespace bounds {
 
+// At the shortest interval, 1 ms, 16 clock interrupts in a row have a full tick among them, as those are 15.625 ms apart.
+inline constexpr std::uint32_t kInterruptsPerFullTick = 16;
 // The insertion falls into one tick or the next (K.SOAK-1); of the one after that the target may have had its part before it; and in the next the message
 // is served before the DPCs that were asked for with it.
 inline constexpr std::uint32_t kEdges = 3;
-// Where processors are more than the host has: the host may take the target's pthread away once more between that message and the drain, and once the pthread of
-// whoever holds a lock that the drain, or the switch to a thread, needs.
-inline constexpr std::uint32_t kHost = 2;
+// The host may take a pthread away at any moment, and brings it back with its signals first: a tick more for each that the drain needs. That is the target's own,
+// between the message and the drain, and those of who holds the three locks on the way: the dispatcher's, an interrupt's, a driver's.
+inline constexpr std::uint32_t kHost = 4;
+// Less than a full tick has clock interrupts: a drain that is asked for and does not come is noticed, although the next full tick would make up for it.
 inline constexpr std::uint32_t kAtOnce = kEdges + kHost;
-// ADP-1: what asks for no drain (5.2: Low; Medium to another processor) is drained at the target's next full tick. At the shortest interval, 1 ms, 16 clock
-// interrupts in a row have a full tick among them, 15.625 ms apart.
-inline constexpr std::uint32_t kInterruptsPerFullTick = 16;
+// ADP-1: what asks for no drain (5.2: Low; Medium to another processor) is drained at the target's next full tick.
 inline constexpr std::uint32_t kDeferred = kInterruptsPerFullTick + kAtOnce;
-// A thread that has the highest priority of all on its processor preempts at once (WAIT-7); one switch more than a DPC.
+// A thread that has the highest priority of all on its processor preempts at once (WAIT-7), as does the one that runs threaded DPCs (THR-2); one switch more
+// than a DPC.
 inline constexpr std::uint32_t kAlarm = kAtOnce + 1;
+static_assert(kAlarm < kInterruptsPerFullTick);
 // Among `equals` that may come to the same processor each waits until all others have used up a quantum, two full ticks (6.4), and then for its switch.
 inline constexpr std::uint32_t worker(std::uint32_t equals) { return (equals - 1) * 2 * kInterruptsPerFullTick + kAlarm; }
 

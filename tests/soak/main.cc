@@ -151,14 +151,16 @@ void tell(const Scene& scene, double seconds) {
       "latched, %llu not "
       "claimed, %llu in calls to all, %llu of all kinds, %llu full ticks; %llu migrations, %llu yields, %llu hand-ons, %llu alarms, %llu flushes, "
       "%llu timers; "
-      "longest waits, in common ticks: DPC asked for %u of %u, deferred %u of %u, highest thread %u of %u, equal threads %u of %u, of %u ticks; %.1f "
+      "longest waits, in common ticks: DPC asked for %u of %u, deferred %u of %u, threaded %u of %u, highest thread %u of %u, equal threads %u of "
+      "%u, of %u ticks; %.1f "
       "s of the host's, "
       "%.1f s of the machine's\n",
       scene.wish.processors, wide(scene.wish.seed), sum(Count::Inserted), sum(Count::Ran), sum(Count::Removed), sum(Count::Refused),
       sum(Count::Messages), sum(Count::LevelInterrupts), sum(Count::LatchedInterrupts), sum(Count::NotMine), sum(Count::Called), wide(interrupts),
       wide(ticks), sum(Count::Migrations), sum(Count::Yields), sum(Count::HandOns), sum(Count::Alarms), sum(Count::Flushes), sum(Count::Timers),
-      scene.longest(Wait::AtOnce), bounds::kAtOnce, scene.longest(Wait::Deferred), bounds::kDeferred, scene.longest(Wait::Alarm), bounds::kAlarm,
-      scene.longest(Wait::Worker), bounds::worker(scene.equals()), scene.tick.now(), seconds, static_cast<double>(host::now()) / 1e9);
+      scene.longest(Wait::AtOnce), bounds::kAtOnce, scene.longest(Wait::Deferred), bounds::kDeferred, scene.longest(Wait::Threaded), bounds::kAlarm,
+      scene.longest(Wait::Alarm), bounds::kAlarm, scene.longest(Wait::Worker), bounds::worker(scene.equals()), scene.tick.now(), seconds,
+      static_cast<double>(host::now()) / 1e9);
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ enum class Count : std::uint8_t {
   Migrations, Yields, HandOns, Waits, Alarms, Allocations, Last
 };
 // How long something had to wait, at most, in common ticks (common_tick.h).
-enum class Wait : std::uint8_t { AtOnce, Deferred, Alarm, Worker, Last };
+enum class Wait : std::uint8_t { AtOnce, Deferred, Threaded, Alarm, Worker, Last };
 // clang-format on
 
 // Something that goes on, and that nothing of its own kind interrupts: a thread, the DPCs of a processor, the service routines of one of its levels. What

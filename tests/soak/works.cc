@@ -204,8 +204,9 @@ void Works::run(Dpc* dpc, void* context, void* argument1, void* argument2) {
          "a DPC runs on the processor on which it was queued", work.index, number);
   if (note.timed) {
     const std::uint32_t ticks = (all.tick_.now() - note.tick) & Note::kMask;
-    self.waited(note.deferred ? Wait::Deferred : Wait::AtOnce, ticks);
-    expect(ticks <= (note.deferred ? bounds::kDeferred : bounds::kAtOnce), "a queued DPC runs within a counted number of ticks", work.index, ticks);
+    self.waited(work.threaded ? Wait::Threaded : note.deferred ? Wait::Deferred : Wait::AtOnce, ticks);
+    const std::uint32_t bound = work.threaded ? bounds::kAlarm : note.deferred ? bounds::kDeferred : bounds::kAtOnce;
+    expect(ticks <= bound, "a queued DPC runs within a counted number of ticks", work.index, ticks);
   }
   if (work.single) {
     end_generation(work, ticket, "no insertion runs twice, or after its removal");
