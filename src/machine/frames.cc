@@ -14,19 +14,6 @@ namespace kdpc::frames {
 
 namespace {
 
-// What the host puts between a handler and what it has interrupted: a call of rt_sigreturn, which is nobody's frame. Known by its address, as not every
-// frame's code can be read: that of a driver may be pageable.
-std::uintptr_t return_from_signal() {
-  struct {
-    void* handler;
-    unsigned long flags;
-    std::uintptr_t restorer;
-    std::uint64_t mask;
-  } action{};
-  ::syscall(SYS_rt_sigaction, SIGSEGV, nullptr, &action, sizeof action.mask);
-  return action.restorer;
-}
-
 struct Collection {
   std::uintptr_t* frames;
   unsigned count;
@@ -50,6 +37,17 @@ bool is_code(std::uintptr_t address) {
 }
 
 }  // namespace
+
+std::uintptr_t return_from_signal() {
+  struct {
+    void* handler;
+    unsigned long flags;
+    std::uintptr_t restorer;
+    std::uint64_t mask;
+  } action{};
+  ::syscall(SYS_rt_sigaction, SIGSEGV, nullptr, &action, sizeof action.mask);
+  return action.restorer;
+}
 
 void fill(std::uintptr_t* frames) {
   Collection collection{frames, 0, 0};

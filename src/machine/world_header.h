@@ -42,6 +42,10 @@ struct WorldHeader {
   std::uint64_t spinning;  // what `doing` is while the processor waits for …
   PerProcessor spins_for;  // … this lock
   PerProcessor frame;      // the innermost frame pointer while it is suspended
+  // Of a machine whose processors run side by side, instead of `inside` and `current`:
+  PerProcessor attention;       // what a processor is about …
+  std::uint64_t suspended;      // … and which bit of that says that it stands still
+  std::uintptr_t signal_return;  // a frame that returns there is a handler's, and what it has interrupted lies above it
 
   static constexpr std::uint64_t kMagic = 0x444c524f5743504b;  // "KPCWORLD"
   static constexpr std::uint32_t kVersion = 1;

@@ -1,4 +1,7 @@
 #include <fmt/format.h>
+#include <ucontext.h>
+
+#include <cstddef>
 
 #include "base/fixed_places.h"
 #include "view/locks.h"
@@ -16,11 +19,22 @@ constexpr std::uintptr_t kWorldBegin = kWorldBase, kWorldEnd = kDriversBegin;
 
 bool runs_now(const World& world, unsigned number) {
   const WorldHeader& header = world.header();
+  if (header.attention.first != 0) return (world.machine_keeps(header.attention, number) & header.suspended) == 0;
   bool inside = false;
   std::uintptr_t current = 0;
   return header.inside != 0 && world.memory().read(header.inside, &inside, 1) && inside &&
          world.memory().read(header.current, &current, sizeof current) &&
          current == header.itself.first + std::uintptr_t{number} * header.itself.stride;
+}
+
+// A handler's caller is nobody: what it has interrupted is in the frame that the host's kernel has laid there. Rip and rbp.
+bool read_interrupted(const World& world, std::uintptr_t frame, std::uintptr_t& instruction, std::uintptr_t& frame_beneath) {
+  constexpr std::size_t kContext = 2 * sizeof(std::uintptr_t);
+  const auto registers = world.read<gregset_t>(frame + kContext + offsetof(ucontext_t, uc_mcontext.gregs));
+  if (!registers) return false;
+  instruction = static_cast<std::uintptr_t>((*registers)[REG_RIP]);
+  frame_beneath = static_cast<std::uintptr_t>((*registers)[REG_RBP]);
+  return true;
 }
 
 std::string stack_of(const World& world, unsigned number) {
@@ -32,7 +46,9 @@ std::string stack_of(const World& world, unsigned number) {
     std::uintptr_t link[2];
     if (!world.memory().read(frame, link, sizeof link)) return text + fmt::format("     Failed to read the frame at 0x{:016x}\n", frame);
     if (link[1] == 0) break;
-    text += fmt::format("     {:016x}  {}\n", link[1], world.name(link[1], Symbols::Meaning::ReturnAddress));
+    const bool is_handler = link[1] == world.header().signal_return;
+    if (is_handler && !read_interrupted(world, frame, link[1], link[0])) return text + "     Failed to read what a signal has interrupted\n";
+    text += fmt::format("     {:016x}  {}\n", link[1], world.name(link[1], is_handler ? Symbols::Meaning::Exact : Symbols::Meaning::ReturnAddress));
     if (link[0] <= frame) break;
     frame = link[0];
   }

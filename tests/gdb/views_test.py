@@ -1,20 +1,26 @@
 #!/usr/bin/env python3
 """The debugger's views have three doors, and behind each is the same: gdb on a process, gdb on a core file, kdpc show on that core file. Each must print
-byte for byte what the process itself says it should.
+byte for byte what the process itself says it should. PROGRAM is a test of the views, on MACHINE.
 
-views_test.py GDB PROGRAM KDPC LIBRARY_FOLDER
+views_test.py GDB PROGRAM KDPC LIBRARY_FOLDER MACHINE
 """
 import os
+import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
-GDB, PROGRAM, KDPC, LIBRARIES = sys.argv[1:5]
-STAGED = "View.ADebuggerShowsTheSame"
-STOPPED = "View.AnalyzeTellsABugcheck"
+GDB, PROGRAM, KDPC, LIBRARIES, MACHINE = sys.argv[1:6]
+IMAGE = os.path.basename(PROGRAM)
+STAGED, STOPPED, STOPPED_IN = {
+    "sim": ("View.ADebuggerShowsTheSame", "View.AnalyzeTellsABugcheck", "StagedWait"),
+    "live": ("ViewMachines.ADebuggerShowsTheSame", "ViewMachines.ADebuggerShowsABugcheck", "WaitingDpc"),
+}[MACHINE]
+ALL_VIEWS = ["dpcs", "irql -v", "ipi", "timer", "pcr", "prcb", "running", "running -i -t", "idt -a", "qlocks", "analyze -v"]
 
 
 def sections(text):
@@ -83,13 +89,14 @@ class Views(unittest.TestCase):
             for view, expected in self.expected[case].items():
                 done = subprocess.run([KDPC, "show", view, "--core", self.core[case]], capture_output=True, text=True, timeout=60, check=False)
                 self.assertEqual((done.returncode, done.stdout), (0, expected), view)
-                self.assertRegex(done.stderr, r"^kdpc: a World of the machine sim, [13] processors?, at \d+\.\d{3} \d{3} ms\n$")
+                self.assertRegex(done.stderr, rf"^kdpc: a World of the machine {MACHINE}, [13] processors?, at \d+\.\d{{3}} \d{{3}} ms\n$")
 
     def test_what_is_staged_is_seen(self):
         dpcs = self.expected[STAGED]["dpcs"]
-        self.assertRegex(dpcs, r"(?m)^ 1: Threaded: 0x[0-9a-f]{16} 0x[0-9a-f]{16} view_test\.sim!StagedThreadedDpc +Medium +1 +- +-$")
-        self.assertIn("PLACE:      view_test.sim!StagedWait+", self.expected[STOPPED]["analyze"])
+        self.assertRegex(dpcs, rf"(?m)^ 1: Threaded: 0x[0-9a-f]{{16}} 0x[0-9a-f]{{16}} {re.escape(IMAGE)}!StagedThreadedDpc +Medium +1 +- +-$")
+        self.assertIn(f"PLACE:      {IMAGE}!{STOPPED_IN}+", self.expected[STOPPED]["analyze"])
 
+    @unittest.skipIf(MACHINE != "sim", "where a debugger stops all processors, and they are more than one thread, it is LiveRun that looks")
     def test_a_processor_that_runs_right_now(self):
         shown = sections(self.gdb(["set breakpoint pending on", "break StageDpc", "run", "echo <irql>\\n", "nt irql 0", "echo <running>\\n", "nt running -t",
                                    "echo <end>\\n", "kill"], "--args", PROGRAM, f"--gtest_filter={STAGED}"))
@@ -116,6 +123,85 @@ class Views(unittest.TestCase):
             done = subprocess.run([KDPC, "show", "irql", "--core", path], capture_output=True, text=True, timeout=60, check=False)
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertIn(why, done.stderr)
+
+
+@unittest.skipIf(MACHINE != "live", "elsewhere nothing moves while somebody looks")
+class LiveRun(unittest.TestCase):
+    """A run that is in the middle of things: what a view cannot say it says, and nothing else goes wrong."""
+
+    SCENARIO = """
+duration_ms = 100000
+[machine]
+kind = 'live'
+processors = 2
+[[drivers]]
+name = 'hog'
+parameters = { FirstMs = 10, PeriodMs = 20, Count = 4000, RunUs = 10_000, Processor = 1 }
+"""
+
+    @classmethod
+    def setUpClass(cls):
+        Views.folder = cls.folder = tempfile.mkdtemp(prefix="kdpc-views-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        scenario = os.path.join(cls.folder, "a.toml")
+        with open(scenario, "w", encoding="utf-8") as file:
+            file.write(cls.SCENARIO)
+        with subprocess.Popen([KDPC, "run", scenario, "--out", os.path.join(cls.folder, "out")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as run:
+            try:
+                cls.wait_for(run)
+                # One after the other: each finds it somewhere else.
+                cls.cores = [cls.core_of(run, number) for number in range(2)]
+                cls.attached = Views.gdb([f"source {os.path.join(SOURCE, 'tools/gdb/kdpc-gdb.py')}"]
+                                         + [word for view in ALL_VIEWS for word in (f"echo <{view}>\\n", f"nt {view}")] + ["echo <end>\\n", "detach"],
+                                         "-p", str(run.pid))
+            finally:
+                run.kill()
+
+    @classmethod
+    def wait_for(cls, run):
+        """Until its processors run: they are threads of its."""
+        tasks, deadline = f"/proc/{run.pid}/task", time.monotonic() + 60
+        while time.monotonic() < deadline and run.poll() is None:
+            if "processor 1\n" in [pathlib.Path(tasks, task, "comm").read_text(encoding="utf-8") for task in os.listdir(tasks)]:
+                time.sleep(0.5)
+                return
+            time.sleep(0.05)
+        raise AssertionError("the run has no processors")
+
+    @classmethod
+    def core_of(cls, run, number):
+        path = os.path.join(cls.folder, f"core {number}")
+        said = Views.gdb([f"generate-core-file {path}", "detach"], "-p", str(run.pid))
+        if not os.path.exists(path):
+            raise AssertionError(said)
+        return path
+
+    def test_every_view_of_a_core_says_something(self):
+        for core in self.cores:
+            for view in ALL_VIEWS:
+                done = subprocess.run([KDPC, "show", view, "--core", core], capture_output=True, text=True, errors="replace", timeout=60, check=False)
+                self.assertEqual(done.returncode, 0, f"{view}: {done.stderr}")
+                self.assertNotEqual(done.stdout.strip(), "", view)
+                self.assertRegex(done.stderr, r"^kdpc: a World of the machine live, 2 processors, at \d+\.\d{3} \d{3} ms\n$")
+
+    def test_the_driver_is_seen_in_a_core(self):
+        timers = [subprocess.run([KDPC, "show", "timer", "--core", core], capture_output=True, text=True, timeout=60, check=True).stdout for core in self.cores]
+        self.assertTrue(any("hog" in each for each in timers), timers)
+
+    def test_stacks_are_those_of_processors_that_stand_still(self):
+        for core in self.cores:
+            shown = subprocess.run([KDPC, "show", "running -i -t", "--core", core], capture_output=True, text=True, timeout=60, check=True).stdout
+            stacks = re.split(r"^  \d  .*\n", shown, flags=re.M)[1:]
+            self.assertEqual(len(stacks), 2, shown)
+            for stack in stacks:
+                self.assertTrue("it runs right now" in stack or "  nt!kdpc::entry::thread_begins+" in stack, shown)
+
+    def test_every_view_of_the_process_says_something(self):
+        shown = sections(self.attached)
+        for view in ALL_VIEWS:
+            self.assertNotEqual(shown.get(view, "").strip(), "", f"{view} in\n{self.attached}")
+            self.assertNotRegex(shown[view], "Traceback|Error occurred|Python Exception", self.attached)
 
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

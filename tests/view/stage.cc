@@ -16,6 +16,7 @@ VOID NTAPI StagedThreadedDpc(PKDPC, PVOID, PVOID, PVOID) {}
 BOOLEAN NTAPI StagedFirstIsr(PKINTERRUPT, PVOID) { return FALSE; }
 BOOLEAN NTAPI StagedSecondIsr(PKINTERRUPT, PVOID) {
   lab::Machine::current()->deassert_line(staged_line);
+  staged_interrupt = true;
   return TRUE;
 }
 
@@ -39,6 +40,8 @@ void StageQueues() {
 
 namespace {
 
+constexpr auto kLimit = 10s;  // of real time, where the host is busy; of virtual time nothing like it passes
+
 void set_timers() {
   LARGE_INTEGER due;
   KeInitializeDpc(&timer_dpc, StagedDpc, nullptr);
@@ -61,6 +64,8 @@ void stay_at(unsigned number) {
 void stage(lab::Machine& m) {
   std::memset(staged_handles, 0, sizeof staged_handles);
   for (volatile bool& there : staged) there = false;
+  staged_interrupt = false;
+  staged_queues = false;
   staged_line = m.add_line(true);
   m.on(0, PASSIVE_LEVEL, [] {
     KeInitializeSpinLock(&staged_lock);
@@ -73,6 +78,7 @@ void stage(lab::Machine& m) {
   m.assign_line(staged_line, 0x51, true);
   m.assert_line(staged_line);
   m.run_for(20ms);  // a tick and a bit
+  m.run_until([] { return staged_interrupt; }, kLimit);
   m.start(0, PASSIVE_LEVEL,
           [] {
             LARGE_INTEGER interval;
@@ -82,7 +88,7 @@ void stage(lab::Machine& m) {
           {.name = "sleeper"});
   m.run_for(1ms);
   m.start(2, HIGH_LEVEL, [] { stay_at(2); }, {.name = "two"});
-  m.run_until([] { return staged[2]; }, 5ms);
+  m.run_until([] { return staged[2]; }, kLimit);
   m.start(0, PASSIVE_LEVEL,
           [] {
             KeAcquireInStackQueuedSpinLock(&staged_lock, &staged_handles[0]);
@@ -90,17 +96,18 @@ void stage(lab::Machine& m) {
             while (!staged[1]) KeStallExecutionProcessor(1);
             KeStallExecutionProcessor(20);  // until it waits
             StageQueues();
+            staged_queues = true;
             stay_at(0);
           },
           {.name = "zero"});
-  m.run_until([] { return staged[0]; }, 5ms);
+  m.run_until([] { return staged[0]; }, kLimit);
   m.start(1, PASSIVE_LEVEL,
           [] {
             staged[1] = true;
             KeAcquireInStackQueuedSpinLock(&staged_lock, &staged_handles[1]);
           },
           {.name = "one"});
-  m.run_until([] { return staged[1]; }, 5ms);
+  m.run_until([] { return staged_queues && staged_handles[0].LockQueue.Next != nullptr; }, kLimit);
   m.run_for(1ms);
 }
 

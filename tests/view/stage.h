@@ -1,4 +1,4 @@
-// A World with something of everything in it, on three processors that stand still:
+// A World with something of everything in it, on three processors that stand still, of either machine:
 //
 //   0  at DISPATCH_LEVEL, owns a queued spin lock, has queued DPCs on itself and on processor 1, and one on processor 2
 //   1  at DISPATCH_LEVEL, waits for that lock
@@ -18,7 +18,7 @@ inline KLOCK_QUEUE_HANDLE staged_handles[2];
 inline KTIMER one_shot, periodic;
 inline PKINTERRUPT first_interrupt, second_interrupt;
 inline unsigned staged_line;
-inline volatile bool staged[3];
+inline volatile bool staged[3], staged_interrupt, staged_queues;
 
 extern "C" {
 VOID NTAPI StagedDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2);

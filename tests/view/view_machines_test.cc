@@ -3,6 +3,9 @@
 #include <wdm.h>
 
 #include "kdpc/test.h"
+#include "tests/view/stage.h"
+
+using namespace kdpc::test;
 
 namespace {
 
@@ -34,4 +37,52 @@ KDPC_TEST(ViewMachines, ADpcThatIsHeldOffIsShown) {
   go_on = true;
   m.run_until([&] { return task.done(); }, std::chrono::seconds(10));
   EXPECT_EQ(m.view("dpcs 0"), "CPU Type      KDPC       Function\n 0: nothing is queued\n");
+}
+
+// On either machine, and what a debugger is to find (tests/gdb).
+KDPC_TEST(ViewMachines, ADebuggerShowsTheSame, .processors = 3, .options = {{"clock_watchdog_ticks", "0"}}, .memory = std::size_t{16} << 20) {
+  stage(m);
+  const std::string image = m.place_of(reinterpret_cast<std::uintptr_t>(&StagedDpc)).image;
+  EXPECT_EQ(m.view("irql"),
+            "Debugger saved IRQL for processor 0x0 -- 2 (DISPATCH_LEVEL)\n"
+            "Debugger saved IRQL for processor 0x1 -- 2 (DISPATCH_LEVEL)\n"
+            "Debugger saved IRQL for processor 0x2 -- 15 (HIGH_LEVEL)\n");
+  EXPECT_NE(m.view("qlocks").find(image + "!kdpc::test::staged_lock  O  1\n"), std::string::npos) << m.view("qlocks");
+  EXPECT_NE(m.view("ipi 2").find("  Request Summary: 1 [Dispatch]\n"), std::string::npos) << m.view("ipi 2");
+  EXPECT_NE(m.view("ipi 2").find("  Interrupt:       pending\n"), std::string::npos) << m.view("ipi 2");
+  EXPECT_NE(m.view("idt 0").find("level shared, claimed 0 of 1 calls\n"), std::string::npos) << m.view("idt 0");
+  EXPECT_NE(m.view("idt 0").find("level shared, claimed 1 of 1 calls\n"), std::string::npos) << m.view("idt 0");
+  const std::string dpcs = m.view("dpcs");
+  for (const char* const row : {" 0: Normal  : ", " 1: Normal  : ", " 1: Threaded: ", " 2: Normal  : "})
+    EXPECT_NE(dpcs.find(row), std::string::npos) << dpcs;
+  const std::string stacks = m.view("running -t");
+  for (const char* const frame : {"  nt!KeStallExecutionProcessor+", "  nt!KeAcquireInStackQueuedSpinLock+", "  nt!kdpc::entry::thread_begins+"})
+    EXPECT_NE(stacks.find(frame), std::string::npos) << stacks;
+  EXPECT_EQ(stacks.find("runs right now"), std::string::npos) << stacks;
+  wait_for_debugger(
+      {"dpcs", "dpcs 1", "dpcs 7", "irql", "irql 2 -v", "ipi", "timer", "pcr 2", "prcb", "running", "running -i -t", "idt -a", "qlocks", "analyze"});
+}
+
+namespace {
+
+extern "C" VOID NTAPI WaitingDpc(PKDPC, PVOID, PVOID, PVOID) {
+  static KEVENT never;
+  KeInitializeEvent(&never, NotificationEvent, FALSE);
+  LARGE_INTEGER second;
+  second.QuadPart = -10'000'000;
+  KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, &second);
+}
+
+}  // namespace
+
+KDPC_TEST(ViewMachines, ADebuggerShowsABugcheck, .memory = std::size_t{16} << 20) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    static KDPC dpc;
+    KeInitializeDpc(&dpc, WaitingDpc, nullptr);
+    KeInsertQueueDpc(&dpc, nullptr, nullptr);
+  });
+  EXPECT_BUGCHECK(0xB8, any, any, any, any);
+  EXPECT_NE(m.view("analyze").find("!WaitingDpc+"), std::string::npos) << m.view("analyze");
+  EXPECT_NE(m.view("running -t").find("!WaitingDpc+"), std::string::npos) << m.view("running -t");
+  wait_for_debugger({"analyze", "irql", "ipi", "running -t"});
 }

@@ -198,6 +198,7 @@ void after_interrupt(Slot& slot, std::uint64_t began) {
 }
 
 void park(Slot& slot, Irql shown) {
+  slot.frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   slot.attention = attention::kArriving;  // from here on its signal handler takes nothing
   apic::settle(slot, apic::kGateLevel);
   set_irql(shown);

@@ -4,6 +4,7 @@
 #include "base/invariant.h"
 #include "kernel/outside.h"
 #include "kernel/system.h"
+#include "machine/frames.h"
 #include "machine/live/apic.h"
 #include "machine/live/arena.h"
 #include "machine/live/bus.h"
@@ -67,6 +68,11 @@ void tell_debuggers() {
   header.irql = per_processor(first.irql, sizeof(Slot));
   header.requests = per_processor(first.requests, sizeof(Slot));
   header.pending_levels = per_processor(first.pending_levels, sizeof(Slot));
+  header.time = reinterpret_cast<std::uintptr_t>(&shared().stopped_at);
+  header.frame = per_processor(first.frame, sizeof(Slot));
+  header.attention = per_processor(first.attention, sizeof(Slot));
+  header.suspended = attention::kParked;
+  header.signal_return = frames::return_from_signal();
 }
 
 void forget_everything() {

@@ -73,6 +73,7 @@ void sleep_or_look(Slot& slot) {
 }  // namespace
 
 void wait(Slot& slot, std::uint64_t taken) {
+  slot.frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   slot.attention.exchange(attention::kPolling);  // from here on its signal handler takes nothing
   if (shared().idle.fetch_add(1) + 1 == shared().processors) run::ask_host(run::kAllIdle);
   for (;;) {

@@ -139,6 +139,7 @@ std::uint64_t time_of(unsigned number) {
 void go_home() {
   signals::block();
   set_irql(Irql::High);
+  here().frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   fiber::go_home();
 }
 

@@ -78,6 +78,7 @@ struct alignas(64) Slot {
   std::uintptr_t home_fs;                                // I
   std::uintptr_t home_low, home_high;                    // I
   std::uintptr_t alternate_stack;                        // I
+  std::uintptr_t frame;                                  // O  the innermost frame, for debuggers, where it is idle or parked
   struct {
     std::uintptr_t low, high;
   } own_stacks[3];  // I  by StackKind: for its DPCs and for its ISRs
