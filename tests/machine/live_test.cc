@@ -54,6 +54,48 @@ TEST(LiveMachine, TimeStandsStillWhileTheHostDoesNotRunTheMachine) {
   EXPECT_EQ(host::now(), before);
 }
 
+// A debugger, a condition that prints: the clocks of the host go on, for longer than a watchdog would wait.
+TEST(LiveMachine, TimeStandsStillHoweverLongTheHostLooks) {
+  const inside::World world({.processors = 2});
+  std::atomic<bool> stop{false};
+  std::uint64_t longest = 0, delays = 0, backwards = 0;
+  const auto computing = inside::start(0, Irql::Passive, [&] {
+    for (std::uint64_t last = Machine::now(), now; !stop; last = now) {
+      now = Machine::now();
+      if (now < last) ++backwards;
+      longest = std::max(longest, now - last);
+    }
+  });
+  const auto idling = inside::start(1, Irql::Passive, [&] {
+    for (; !stop; ++delays) wait::delay(-10'000);
+  });
+  const auto host_start = std::chrono::steady_clock::now();
+  unsigned asked = 0, moved = 0;
+  std::uint64_t delays_at_looks[2] = {};
+  const auto look = [&] {
+    ++asked;
+    if (asked % 5 != 0) return asked > 12 && delays >= delays_at_looks[1] + 3;
+    const std::uint64_t before = host::now();
+    if (asked <= 10) {
+      delays_at_looks[asked / 5 - 1] = delays;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    }
+    if (host::now() != before) ++moved;
+    return false;
+  };
+  EXPECT_EQ(host::run_until(look, 60 * kSecond).how, host::Ended::ConditionMet);
+  EXPECT_EQ(moved, 0u);
+  const std::uint64_t host_took =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - host_start).count());
+  EXPECT_LT(host::now(), host_took - 2'900 * kMillisecond);
+  EXPECT_GT(delays_at_looks[1], delays_at_looks[0]);  // a second of time was in between
+  stop = true;
+  EXPECT_EQ(host::run_until([&] { return computing->done && idling->done; }, 10 * kSecond).how, host::Ended::ConditionMet);
+  EXPECT_EQ(backwards, 0u);
+  EXPECT_LT(longest, 1'400 * kMillisecond);
+  EXPECT_NEAR(static_cast<double>(sys().tick_count), static_cast<double>(host::now()) / static_cast<double>(kClockIncrementNanoseconds), 64);
+}
+
 TEST(LiveMachine, ProcessorsAreRefusedThatCannotBe) {
   for (const unsigned processors : {0u, kMaxProcessors + 1}) {
     const auto created = host::create({.processors = processors});

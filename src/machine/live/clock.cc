@@ -13,6 +13,9 @@ namespace kdpc::live::clock {
 
 namespace {
 
+// The machine's time may jump by so much while it stands still: to set every timer anew takes the host as long.
+constexpr std::uint64_t kJump = 50'000;
+
 void set(const Slot& slot) {
   const std::uint64_t wake = shared().origin + slot.clock;
   const itimerspec when{{0, 0}, {static_cast<time_t>(wake / 1'000'000'000), static_cast<long>(wake % 1'000'000'000)}};
@@ -21,18 +24,42 @@ void set(const Slot& slot) {
 
 }  // namespace
 
-std::uint64_t now() { return shared().time_passes ? calls::host_clock() - shared().origin : shared().stopped_at.load(); }
-
-void let_time_pass() {
-  shared().origin = calls::host_clock() - shared().stopped_at;
-  shared().time_passes = true;
-  for (unsigned number = 0; number < shared().processors; ++number)
-    if (const Slot& slot = slot_of(number); slot.clock != kForever) set(slot);
+std::uint64_t now() {
+  for (;;) {
+    const std::uint64_t round = shared().time_round;
+    if (round % 2 == 0) {
+      if (const std::uint64_t time = shared().stopped_at; time != kForever) return time;
+    } else {
+      // Whoever is frozen between the two clocks reads both again: the origin may have moved.
+      const std::uint64_t time = calls::host_clock() - shared().origin;
+      if (shared().time_round == round) return time;
+    }
+    __builtin_ia32_pause();
+  }
 }
 
+bool passes() { return shared().time_round % 2 != 0; }
+
+void let_time_pass() {
+  const std::uint64_t origin = calls::host_clock() - shared().stopped_at;
+  const bool moves = origin - shared().origin >= kJump;
+  if (moves) {
+    shared().stood += __builtin_ia32_rdtsc() - shared().stopped_mark;
+    shared().origin = origin;
+  }
+  ++shared().time_round;
+  // What came due during a jump has told a processor that found it too early.
+  const std::uint64_t time = now();
+  for (unsigned number = 0; number < shared().processors; ++number)
+    if (const Slot& slot = slot_of(number); slot.clock != kForever && (moves || slot.clock <= time)) set(slot);
+}
+
+// In this order: nobody has read a later time than the one at which it stops.
 void stop_time() {
-  shared().stopped_at = now();
-  shared().time_passes = false;
+  shared().stopped_at = kForever;
+  ++shared().time_round;
+  shared().stopped_mark = __builtin_ia32_rdtsc();
+  shared().stopped_at = calls::host_clock() - shared().origin;
 }
 
 void make_timer(Slot& slot) {

@@ -104,7 +104,7 @@ void tell_of(const Slot& slot, const Event& event) {
     return;
   }
   const Fact fact{{clock::now(), slot.number, static_cast<std::uint8_t>(slot.irql), 0}, event};
-  if (!shared().time_passes && std::this_thread::get_id() == host_thread) {
+  if (!clock::passes() && std::this_thread::get_id() == host_thread) {
     hand_over(fact);
     return;
   }

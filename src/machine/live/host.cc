@@ -119,7 +119,7 @@ Result<void> create(const Config& config) {
   all.idle_policy = static_cast<std::uint8_t>(config.idle);
   all.oversubscribed = config.processors > processors::of_host();
   all.first_clock = calls::host_clock();
-  all.first_mark = __builtin_ia32_rdtsc();
+  all.first_mark = all.stopped_mark = __builtin_ia32_rdtsc();
   auto* system = reinterpret_cast<System*>(*memory);
   for (unsigned number = 0; number < config.processors; ++number) prepare(slot_of(number), number, system->processors[number]);
   prepare_host(system->processors[0]);
@@ -146,7 +146,7 @@ Result<void> create(const Config& config) {
 
 void destroy() {
   if (!exists()) return;
-  KDPC_INVARIANT("K.LIVE-18", !shared().time_passes);
+  KDPC_INVARIANT("K.LIVE-18", !shared().runs);
   processors::stop();
   forget_everything();
 }

@@ -53,8 +53,9 @@ std::uint64_t Machine::since(std::uint64_t mark) {
   if (mark == 0) return 0;
   // Two readings of both clocks, the first of them at the machine's start, say how long a unit of the processor's takes.
   const std::uint64_t units = __builtin_ia32_rdtsc() - shared().first_mark, nanoseconds = calls::host_clock() - shared().first_clock;
-  return static_cast<std::uint64_t>(static_cast<double>(__builtin_ia32_rdtsc() - mark) * static_cast<double>(nanoseconds) /
-                                    static_cast<double>(units));
+  const std::uint64_t time = __builtin_ia32_rdtsc(), now = time - shared().stood;
+  return now <= mark ? 0
+                     : static_cast<std::uint64_t>(static_cast<double>(now - mark) * static_cast<double>(nanoseconds) / static_cast<double>(units));
 }
 
 void Machine::arm_clock(std::uint64_t when) {

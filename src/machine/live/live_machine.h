@@ -54,7 +54,7 @@ class Machine {
 
   static void spin_pause(SpinWord word, std::uint64_t until = kForever);
   static std::uint64_t now() { return clock::now(); }
-  static std::uint64_t mark() { return shared().marks_are_wanted ? __builtin_ia32_rdtsc() : 0; }  // it costs as much as half a DPC
+  static std::uint64_t mark() { return shared().marks_are_wanted ? clock::mark() : 0; }  // it costs as much as half a DPC
   static std::uint64_t since(std::uint64_t mark);
   static void arm_clock(std::uint64_t when);
   static void send_ipi(ProcessorSet targets);

@@ -24,8 +24,8 @@ namespace {
 
 // How long the processors may run before the condition is asked again, if nothing worth asking about happens.
 constexpr std::uint64_t kFirstPatience = 50'000, kLastPatience = 1'000'000;
-// To ask costs the processors the time that they stand still: no more than an eighth of all.
-constexpr std::uint64_t kShare = 8;
+// To ask costs the processors the time that they stand still: no more than an eighth of all, by the host's clock. A debugger may look for an hour.
+constexpr std::uint64_t kShare = 8, kLongestShare = 1'000'000'000;
 // Two full ticks with nothing but the clock: whatever a tick brings about has happened by the next one.
 constexpr std::uint64_t kQuietTime = 2 * kClockIncrementNanoseconds;
 
@@ -36,13 +36,13 @@ std::atomic<std::uint32_t> reasons{0};
 calls::Futex alarm{0};
 std::atomic<bool> host_sleeps{false};
 
-// The machine's time passes while there is one of these.
-class TimePasses {
+// While there is one of these, what the host looks at is not to be destroyed.
+class Runs {
  public:
-  TimePasses() { clock::let_time_pass(); }
-  ~TimePasses() { clock::stop_time(); }
-  TimePasses(const TimePasses&) = delete;
-  TimePasses& operator=(const TimePasses&) = delete;
+  Runs() { shared().runs = true; }
+  ~Runs() { shared().runs = false; }
+  Runs(const Runs&) = delete;
+  Runs& operator=(const Runs&) = delete;
 };
 
 // Everybody is idle, and nobody but their clocks will ever give them anything.
@@ -132,10 +132,10 @@ void wait(std::uint64_t earliest, std::uint64_t latest) {
 host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
   segments::set_gs(reinterpret_cast<std::uintptr_t>(&host_slot()));
   host_slot().home_fs = segments::fs();
-  const TimePasses time_passes;
+  const Runs runs;
   const std::uint64_t start = clock::now();
   const std::uint64_t deadline = limit > kForever - start ? kForever : start + limit;
-  std::uint64_t patience = kFirstPatience, closing = start;
+  std::uint64_t patience = kFirstPatience, closing = calls::host_clock();
   Quiet quiet;
   const Promise promise(limit);
   for (;;) {
@@ -149,13 +149,15 @@ host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
               "thread is ready.",
               {}};
     hand_over_requests();
+    clock::let_time_pass();
     gate::open();
-    const std::uint64_t opened = clock::now(), earliest = opened + (opened - closing) * kShare;
-    const std::uint64_t latest = std::max(earliest, opened + patience);
+    const std::uint64_t opened = clock::now(), looked = calls::host_clock() - closing;
+    const std::uint64_t earliest = opened + std::min(looked * kShare, kLongestShare), latest = std::max(earliest, opened + patience);
     wait(earliest, opened >= deadline ? latest : condition ? std::min(deadline, latest) : deadline);
     patience = std::min(patience * 2, kLastPatience);
-    closing = clock::now();
+    closing = calls::host_clock();
     gate::close();
+    clock::stop_time();
   }
 }
 

@@ -96,12 +96,15 @@ struct Shared {
 
   unsigned processors;                          // I
   bool observed;                                // H  there are sinks
-  std::atomic<bool> time_passes;                // H
+  bool runs;                                    // H  the host has the machine run, or looks at it in between
   std::atomic<bool> marks_are_wanted;           // X  somebody has asked how long something took
   std::uint8_t idle_policy;                     // I  host::Idle
   bool oversubscribed;                          // I  more processors than the host gives us
+  std::atomic<std::uint64_t> time_round;        // X  odd: time passes
   std::atomic<std::uint64_t> origin;            // X  the host's clock at the machine's time 0
-  std::atomic<std::uint64_t> stopped_at;        // X  the machine's time while none passes
+  std::atomic<std::uint64_t> stopped_at;        // X  the machine's time while none passes; kForever for a moment
+  std::uint64_t stopped_mark;                   // H  the processor's clock then
+  std::atomic<std::uint64_t> stood;             // X  how long time has stood still altogether, by the processor's clock
   std::uint64_t first_clock;                    // I  the host's clock when the machine was made …
   std::uint64_t first_mark;                     // I  … and the processor's
   alignas(64) std::atomic<std::uint32_t> idle;  // X  processors that are; away from what everybody reads all the time
