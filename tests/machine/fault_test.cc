@@ -28,20 +28,8 @@ volatile int* const nowhere = reinterpret_cast<volatile int*>(0x1000);
 
 void KDPC_NTAPI overflow_routine(Dpc*, void*, void*, void*) { overflow(); }
 
-// A return address inside this small function is among the frames.
-bool names(const std::uintptr_t* frames, void (*function)(void (*)())) {
-  const auto start = reinterpret_cast<std::uintptr_t>(function);
-  for (unsigned index = 0; frames[index] != 0; ++index)
-    if (frames[index] > start && frames[index] < start + 64) return true;
-  return false;
-}
-
 }  // namespace
 
-[[gnu::noinline]] void outermost_function_of_the_test(void (*function)()) {
-  function();
-  asm volatile("" ::: "memory");
-}
 void function_that_faults() { *nowhere = 1; }
 
 TEST(AnyMachineFault, AnOverflowOfAThreadsStackIsNamed) {

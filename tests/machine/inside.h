@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "kernel/interrupt.h"
 #include "kernel/job.h"
 #include "kernel/system.h"
 #include "machine/host.h"
@@ -65,6 +67,40 @@ inline Task start(unsigned processor, Irql level, std::function<void()> function
 inline host::Outcome on(unsigned processor, Irql level, std::function<void()> function) {
   const Task task = start(processor, level, std::move(function));
   return host::run_until([&] { return task->done; }, 60 * kSecond);
+}
+
+// How long a test that shakes the machine does so; KDPC_STRESS_MS makes it longer, for those who look for what happens once a day.
+inline std::uint64_t stress_duration(std::uint64_t milliseconds) {
+  const char* wanted = std::getenv("KDPC_STRESS_MS");
+  return (wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : milliseconds) * kMillisecond;
+}
+
+// In the machine: a message's interrupt at the level of its vector.
+inline void connect(std::uint8_t vector, ServiceRoutine* routine, void* context, ProcessorSet processors) {
+  InterruptSpec spec{};
+  spec.routine = routine;
+  spec.context = context;
+  spec.vector = vector;
+  spec.irql = spec.synchronize_irql = irql_of(vector);
+  spec.trigger = Trigger::Latched;
+  spec.processors = processors;
+  Interrupt* interrupt = nullptr;
+  EXPECT_EQ(interrupt::connect(spec, interrupt), ConnectResult::Connected);
+}
+
+// A return address inside this small function is among the frames.
+template <class Function>
+bool names(const std::uintptr_t* frames, Function* function) {
+  const auto start = reinterpret_cast<std::uintptr_t>(function);
+  for (unsigned index = 0; frames[index] != 0; ++index)
+    if (frames[index] >= start && frames[index] < start + 64) return true;
+  return false;
+}
+
+// A frame to be named.
+[[gnu::noinline]] inline void outermost_function_of_the_test(void (*function)()) {
+  function();
+  asm volatile("" ::: "memory");
 }
 
 // The order of everything that was stated, as text.

@@ -7,7 +7,6 @@
 
 #include "kernel/bugcheck.h"
 #include "kernel/dpc.h"
-#include "kernel/interrupt.h"
 #include "tests/machine/inside.h"
 #include "tests/machine/needs_signals.h"
 
@@ -18,15 +17,6 @@ using namespace inside;
 namespace {
 
 constexpr std::uint8_t kVector = 0x52;  // level 5
-
-// A return address inside this small function is among the frames.
-template <class Function>
-bool names(const std::uintptr_t* frames, Function* function) {
-  const auto start = reinterpret_cast<std::uintptr_t>(function);
-  for (unsigned index = 0; frames[index] != 0; ++index)
-    if (frames[index] >= start && frames[index] < start + 64) return true;
-  return false;
-}
 
 volatile bool forever = true;
 
@@ -81,16 +71,7 @@ TEST(LiveFault, ADpcThatNeverReturnsIsAViolationAndIsNamed) {
 TEST(LiveFault, AnIsrThatNeverReturnsIsAViolationAndIsNamed) {
   NEEDS_SIGNALS;
   const World world(impatient(2));
-  on(1, Irql::Passive, [] {
-    InterruptSpec spec{};
-    spec.routine = IsrWithoutEnd;
-    spec.vector = kVector;
-    spec.irql = spec.synchronize_irql = irql_of(kVector);
-    spec.trigger = Trigger::Latched;
-    spec.processors = ProcessorSet::only(1);
-    Interrupt* interrupt = nullptr;
-    EXPECT_EQ(interrupt::connect(spec, interrupt), ConnectResult::Connected);
-  });
+  on(1, Irql::Passive, [] { connect(kVector, IsrWithoutEnd, nullptr, ProcessorSet::only(1)); });
   host::raise_message(kVector, 1);
   const auto outcome = host::run_until([] { return false; }, 10 * kSecond);
   ASSERT_EQ(outcome.how, host::Ended::Bugcheck);

@@ -265,29 +265,21 @@ TEST(LiveSources, ATimerfdsExpirationsAreAllCounted) {
   }
 }
 
-TEST(LiveSources, APipeInterruptsOnceForEachWrite) {
+namespace {
+
+void expect_a_call_for_each_write_to(void (*make)(Pair&)) {
   for (const Kind kind : {Kind::Edge, Kind::Level}) {
     Pair pair;
-    make_pipe(pair);
+    make(pair);
     expect_a_call_for_each_write(pair, kind);
   }
 }
 
-TEST(LiveSources, ASocketInterruptsOnceForEachWrite) {
-  for (const Kind kind : {Kind::Edge, Kind::Level}) {
-    Pair pair;
-    make_sockets(pair);
-    expect_a_call_for_each_write(pair, kind);
-  }
-}
+}  // namespace
 
-TEST(LiveSources, ATerminalInterruptsOnceForEachWrite) {
-  for (const Kind kind : {Kind::Edge, Kind::Level}) {
-    Pair pair;
-    make_terminal(pair);
-    expect_a_call_for_each_write(pair, kind);
-  }
-}
+TEST(LiveSources, APipeInterruptsOnceForEachWrite) { expect_a_call_for_each_write_to(make_pipe); }
+TEST(LiveSources, ASocketInterruptsOnceForEachWrite) { expect_a_call_for_each_write_to(make_sockets); }
+TEST(LiveSources, ATerminalInterruptsOnceForEachWrite) { expect_a_call_for_each_write_to(make_terminal); }
 
 TEST(LiveSources, NoByteIsLostHoweverFastTheyCome) {
   for (const Kind kind : {Kind::Edge, Kind::Level}) {

@@ -3,14 +3,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <thread>
 #include <vector>
 
 #include "kernel/clock.h"
 #include "kernel/dpc.h"
-#include "kernel/interrupt.h"
 #include "kernel/ipi.h"
 #include "kernel/wait.h"
 #include "tests/machine/inside.h"
@@ -19,19 +17,12 @@ namespace kdpc {
 
 namespace {
 
-using inside::kMillisecond;
 using inside::kSecond;
 using inside::on;
 using inside::start;
 
 constexpr std::uint8_t kVector = 0x52;  // level 5
 constexpr unsigned kDpcs = 64;
-
-// KDPC_STRESS_MS makes it longer, for those who look for what happens once a day.
-std::uint64_t duration() {
-  const char* wanted = std::getenv("KDPC_STRESS_MS");
-  return (wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 1000) * kMillisecond;
-}
 
 struct Random {
   std::uint64_t state;
@@ -78,15 +69,7 @@ struct Stress {
       if (index % 3 != 0) dpc::set_target(dpcs[index], index % processors);
     }
     for (Dpc& dpc : of_isr) dpc::initialize(dpc, run_for_isr, this);
-    InterruptSpec spec{};
-    spec.routine = service;
-    spec.context = this;
-    spec.vector = kVector;
-    spec.irql = spec.synchronize_irql = irql_of(kVector);
-    spec.trigger = Trigger::Latched;
-    spec.processors = ProcessorSet::first(processors);
-    Interrupt* interrupt = nullptr;
-    EXPECT_EQ(interrupt::connect(spec, interrupt), ConnectResult::Connected);
+    inside::connect(kVector, service, this, ProcessorSet::first(processors));
   }
 
   void work(std::uint64_t seed) {
@@ -142,7 +125,7 @@ void expect_even(unsigned processors, unsigned threads_each) {
     }
   });
   std::uint64_t asked = 0;
-  host::run_until([&] { return ++asked != 0 && host::now() > duration(); }, 600 * kSecond);
+  host::run_until([&] { return ++asked != 0 && host::now() > inside::stress_duration(1000); }, 600 * kSecond);
   stress->stop = true;
   device.join();
   const auto all_done = [&] {

@@ -2,10 +2,10 @@
 
 #include <sys/mman.h>
 
-#include <cerrno>
 #include <cstring>
 
 #include "base/invariant.h"
+#include "machine/fixed_memory.h"
 #include "machine/live/facts.h"
 #include "machine/live/lock.h"
 #include "machine/sanitizer.h"
@@ -31,15 +31,7 @@ Lock lock;
 unsigned opened = 0;             // stacks that are readable and writable
 std::uintptr_t free_stacks = 0;  // each holds the next one's address in its lowest word
 
-Result<void> reserve(std::uintptr_t at, std::size_t size, int protection) {
-  void* wanted = reinterpret_cast<void*>(at);
-  void* got = ::mmap(wanted, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-  if (got == wanted) return {};
-  const std::string why = got == MAP_FAILED ? std::strerror(errno) : "the kernel chose another place";
-  if (got != MAP_FAILED) ::munmap(got, size);
-  return Error{"the machine's memory could not be mapped at its fixed address: " + why +
-               "; another mapping is in its way, or the address space of this process is limited (ulimit -v)"};
-}
+Result<void> reserve(std::uintptr_t at, std::size_t size, int protection) { return map_at(at, size, protection, "the machine's memory"); }
 
 void allow(std::uintptr_t at, std::size_t size) {
   const int refused = ::mprotect(reinterpret_cast<void*>(at), size, PROT_READ | PROT_WRITE);

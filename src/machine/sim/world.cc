@@ -8,6 +8,7 @@
 
 #include "base/invariant.h"
 #include "kernel/thread.h"
+#include "machine/fixed_memory.h"
 #include "machine/sim/fiber.h"
 
 namespace kdpc::sim::world {
@@ -20,15 +21,7 @@ std::size_t mapped_memory = 0;
 std::size_t mapped_paged = 0;  // behind it, and again behind that
 unsigned opened_stacks = 0;    // of threads; those below are readable and writable, whatever a restored State says
 
-Result<void> reserve(std::uintptr_t at, std::size_t size, int protection) {
-  void* wanted = reinterpret_cast<void*>(at);
-  void* got = ::mmap(wanted, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-  if (got == wanted) return {};
-  const std::string why = got == MAP_FAILED ? std::strerror(errno) : "the kernel chose another place";
-  if (got != MAP_FAILED) ::munmap(got, size);
-  return Error{"the World could not be mapped at its fixed address: " + why +
-               "; another mapping is in its way, or the address space of this process is limited (ulimit -v)"};
-}
+Result<void> reserve(std::uintptr_t at, std::size_t size, int protection) { return map_at(at, size, protection, "the World"); }
 
 // The same memory at two places, without access at the first.
 Result<void> map_twice(std::uintptr_t first, std::uintptr_t view, std::size_t size) {
