@@ -108,6 +108,7 @@ Kind meaning_of_void(const char* its_name) {
   if (name.starts_with("ExFree") || name.starts_with("MmFree")) return Kind::Block;
   if (name.starts_with("Ob") && name != "ObReferenceObjectByHandle") return Kind::Thread;
   if (name.starts_with("Zw") || name == "ObReferenceObjectByHandle") return Kind::Handle;
+  if (name.find("ErrorLogEntry") != name.npos) return name == "IoAllocateErrorLogEntry" ? Kind::Device : Kind::ErrorLogEntry;
   if (name.starts_with("Io")) return name.find("WorkItem") != name.npos || name.find("Thread") != name.npos ? Kind::Device : Kind::Bytes;
   if (name.starts_with("Rtl")) return Kind::Bytes;
   return Kind::Count;

@@ -35,6 +35,7 @@ bool is_systems(Kind kind) {
     case Kind::Irp:
     case Kind::Mdl:
     case Kind::IoWorkItem:
+    case Kind::ErrorLogEntry:
     case Kind::CacheAware:
     case Kind::Process:
     case Kind::ObjectType:
@@ -375,6 +376,8 @@ void io_objects(Stock& stock) {
   io::File* file = nullptr;
   if (io::requests::open(u"\\Device\\Fuzzed", file) == STATUS_SUCCESS) stock.add(Kind::File, State::Good, &file->object);
   stock.add(Kind::IoWorkItem, State::Good, IoAllocateWorkItem(first));
+  stock.add(Kind::ErrorLogEntry, State::Good, IoAllocateErrorLogEntry(first, sizeof(IO_ERROR_LOG_PACKET)));
+  stock.add(Kind::ErrorLogEntry, State::Good, IoAllocateErrorLogEntry(&driver->object, ERROR_LOG_MAXIMUM_SIZE));
   for (int count = 0; count < 3; ++count) {
     PIRP irp = IoAllocateIrp(static_cast<CCHAR>(1 + count), FALSE);
     if (irp == nullptr) continue;

@@ -32,6 +32,7 @@ enum class Kind : std::uint8_t {
   Resource,
   WorkItem,
   IoWorkItem,
+  ErrorLogEntry,
   Lookaside,
   PagedLookaside,
   LookasideEx,
