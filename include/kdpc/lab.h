@@ -83,6 +83,8 @@ struct Config {
   bool hash = true;                             // compute trace_hash()
   Checks checks = {};
   Idle idle = Idle::BackOff;
+  // Asked whenever a condition is: true ends whatever waits for one, as a limit does. For a user who has lost patience: {}: nobody.
+  std::function<bool()> interrupted = {};
 };
 
 enum class Ended : std::uint8_t {

@@ -217,11 +217,15 @@ Machine* Machine::current() { return the_machine; }
 
 bool Machine::run_until(const std::function<bool()>& condition, Duration limit) {
   if (parts_->outcome.over()) return false;
+  const std::function<bool()>& interrupted = parts_->config.interrupted;
+  bool met = false;
+  const auto met_or_interrupted = [&] { return (met = condition()) || interrupted(); };
   host::Outcome ended;
   {
     const Running running;
-    ended = host::run_until(condition, limit.nanoseconds);
+    ended = host::run_until(condition && interrupted ? met_or_interrupted : condition, limit.nanoseconds);
   }
+  if (ended.how == host::Ended::ConditionMet && interrupted && !met) ended.how = host::Ended::TimeLimit;
   Outcome& outcome = parts_->outcome;
   outcome.how = static_cast<Ended>(ended.how);
   outcome.text = parts_->with_names(ended.text);

@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
 """The command on the live machine: real time, real processors, and the same verdicts about drivers that never come back or fault."""
+import json
+import os
 import resource
+import signal
+import subprocess
+import time
 import unittest
 
 import command
 
-AS_EXPECTED, FINDING = 0, 1
+AS_EXPECTED, FINDING, INTERRUPTED = 0, 1, 130
 
 
 def live(name, processors=2, parameters=None, extra=""):
@@ -66,6 +71,40 @@ class Live(command.Case):
     def test_a_stack_that_overflows_is_named(self):
         self.bugcheck("bad_stack_in_thread", 0x7F)
         self.bugcheck("bad_stack_in_dpc", 0x7F)
+
+    def terminated(self, scenario):
+        """The report of a run that is told to end when its processors have been at work for a while."""
+        path = os.path.join(self.folder(), "a.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(scenario)
+        out = os.path.join(self.folder(), "out")
+        with subprocess.Popen([command.KDPC, "run", path, "--out", out, "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+            self.addCleanup(process.kill)
+            tasks, deadline = f"/proc/{process.pid}/task", time.monotonic() + 60
+            while not any(self.name_of(tasks, task) == "processor 0" for task in os.listdir(tasks)):
+                self.assertLess(time.monotonic(), deadline, "no processor has begun")
+                time.sleep(0.02)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            said, _ = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, INTERRUPTED, said)
+        report = json.loads(said)
+        self.assertEqual(report["verdict"], "interrupted")
+        self.assertTrue(os.path.exists(os.path.join(out, "report.json")))
+        return report
+
+    @staticmethod
+    def name_of(tasks, task):
+        with open(os.path.join(tasks, task, "comm"), encoding="utf-8") as file:
+            return file.read().strip()
+
+    def test_the_signal_to_terminate_ends_a_run_in_order(self):
+        endless = ("duration_ms = 300", "duration_ms = 1000000")
+        report = self.terminated(live("hog", parameters={"FirstMs": 1, "PeriodMs": 2, "Count": 100000, "RunUs": 100}).replace(*endless))
+        hog, = [each for each in report["dpcs"] if each["routine"] == "HogRun"]
+        self.assertGreater(hog["count"], 10)
+        # And where a driver keeps a processor for itself.
+        self.terminated(live("bad_spin_in_dpc", extra="[options]\ndpc_time_limit = 0\ndpc_watchdog_period = 0\n").replace(*endless))
 
 
 if __name__ == "__main__":

@@ -176,6 +176,7 @@ std::optional<Refusal> Session::start() {
   }
   lab::Config config = scenario_.config;
   config.remember_events = kEventsRemembered;
+  config.interrupted = interrupted_;
   if (arguments_.keep_going) config.checks.keep_going = true;
   std::string why;
   machine_ = lab::Machine::create(config, why);
@@ -327,7 +328,7 @@ void Session::finish_application(const lab::Task& task, const Application& appli
           named = true;
         }
         write_trace();
-        return task.done() || interrupted_();
+        return task.done();
       },
       scenario_.time_limit_ns);
   if (ended_early()) return;
