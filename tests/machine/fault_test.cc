@@ -10,23 +10,10 @@ using namespace inside;
 
 namespace {
 
-// As deep as the stack: the address of each frame is used, so that no compiler makes a loop of it.
-[[gnu::noinline]] unsigned long recurse(volatile unsigned long* above) {
-  volatile unsigned long here[64];
-  here[0] = above[0] + 1;
-  if (here[0] == 0) return 0;  // never: for the compiler's peace of mind
-  return recurse(here) + here[0];
-}
-
-void overflow() {
-  volatile unsigned long start = 0;
-  recurse(&start);
-}
-
 volatile int zero = 0;
 volatile int* const nowhere = reinterpret_cast<volatile int*>(0x1000);
 
-void KDPC_NTAPI overflow_routine(Dpc*, void*, void*, void*) { overflow(); }
+void KDPC_NTAPI overflow_routine(Dpc*, void*, void*, void*) { overflow_the_stack(); }
 
 }  // namespace
 
@@ -34,7 +21,7 @@ void function_that_faults() { *nowhere = 1; }
 
 TEST(AnyMachineFault, AnOverflowOfAThreadsStackIsNamed) {
   World world;
-  const auto outcome = on(0, Irql::Passive, overflow);
+  const auto outcome = on(0, Irql::Passive, overflow_the_stack);
   ASSERT_EQ(outcome.how, host::Ended::Bugcheck);
   EXPECT_EQ(outcome.report->code, stop::UnexpectedKernelModeTrap);
   EXPECT_EQ(outcome.report->parameters.p1, 8u);

@@ -97,6 +97,19 @@ bool names(const std::uintptr_t* frames, Function* function) {
   return false;
 }
 
+// As deep as the stack: the address of each frame is used, so that no compiler makes a loop of it.
+[[gnu::noinline]] inline unsigned long recurse(volatile unsigned long* above) {
+  volatile unsigned long here[64];
+  here[0] = above[0] + 1;
+  if (here[0] == 0) return 0;  // never: for the compiler's peace of mind
+  return recurse(here) + here[0];
+}
+
+inline void overflow_the_stack() {
+  volatile unsigned long start = 0;
+  recurse(&start);
+}
+
 // A frame to be named.
 [[gnu::noinline]] inline void outermost_function_of_the_test(void (*function)()) {
   function();

@@ -1,5 +1,7 @@
 // NT threads that are preempted and migrated between any two instructions keep what is theirs: registers, errno, the heap's caches, exceptions in flight, the
 // streams of the C++ library.
+#include <signal.h>
+
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -272,6 +274,47 @@ TEST(LiveThreads, VectorRegistersAreTheirOwn) {
   shaken([](unsigned seed) { return keeps(seed, 4, KEEP("movdqa", "xmm")); });
   if (__builtin_cpu_supports("avx")) shaken([](unsigned seed) { return keeps(seed, 8, KEEP("vmovdqa", "ymm")); });
   if (__builtin_cpu_supports("avx512f")) shaken([](unsigned seed) { return keeps(seed, 16, KEEP("vmovdqa32", "zmm")); });
+}
+
+// It belongs to the pthread, and a signal's handler that ends on another one than it began on gives that one's back.
+TEST(LiveThreads, TheStackForFaultsIsThatOfTheProcessorTheyAreOn) {
+  shaken([](unsigned) {
+    for (volatile int turn = 0; turn < 20000; turn = turn + 1) {
+    }
+    const Irql previous = raise_here(Irql::Dispatch);
+    stack_t stack{};
+    const bool right = ::sigaltstack(nullptr, &stack) == 0 && stack.ss_sp == reinterpret_cast<void*>(live::here().alternate_stack) &&
+                       stack.ss_size >= 64 * 1024 && stack.ss_flags == 0;
+    lower_here(previous);
+    return right;
+  });
+}
+
+TEST(LiveThreads, AnOverflowAfterAMigrationIsNamed) {
+  const auto number_here = [] {
+    const Irql previous = raise_here(Irql::Dispatch);
+    const unsigned number = Machine::here().number;
+    lower_here(previous);
+    return number;
+  };
+  constexpr unsigned kProcessors = 4;
+  for (int round = 0; round < 5; ++round) {
+    const inside::World world({.processors = kProcessors});
+    const Shaker shaker(kProcessors);
+    std::function<void()> moves = [&] {
+      for (const unsigned first = number_here(); number_here() == first;) {
+      }
+      inside::overflow_the_stack();
+    };
+    EXPECT_TRUE(job::post(
+        "moves", [](void* context) KDPC_NTAPI { (*static_cast<std::function<void()>*>(context))(); }, &moves, ProcessorSet::first(kProcessors)));
+    host::job_posted(0);
+    const host::Outcome outcome = host::run_until([] { return false; }, 20 * kSecond);
+    ASSERT_EQ(outcome.how, host::Ended::Bugcheck);
+    EXPECT_EQ(outcome.report->code, stop::UnexpectedKernelModeTrap);
+    EXPECT_EQ(outcome.report->parameters.p1, 8u);
+    EXPECT_NE(std::string(outcome.report->sentence).find("thread"), std::string::npos);
+  }
 }
 
 }  // namespace kdpc

@@ -10,6 +10,7 @@
 #include "machine/live/gate.h"
 #include "machine/live/signals.h"
 #include "machine/live/tls.h"
+#include "machine/live/traps.h"
 
 namespace kdpc::live::delivery {
 
@@ -80,7 +81,7 @@ void on_signal(int, siginfo_t*, void* context) {
   signals::block();  // until the host has taken its frame away: what comes now must not lie on top of it
   errno = error;
   // The thread may have been moved. What the host restores with the context must be this pthread's.
-  static_cast<ucontext_t*>(context)->uc_stack.ss_sp = reinterpret_cast<void*>(here().alternate_stack);
+  static_cast<ucontext_t*>(context)->uc_stack = traps::stack_of(here());
 }
 
 }  // namespace kdpc::live::delivery

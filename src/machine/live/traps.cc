@@ -75,11 +75,16 @@ void uninstall() {
 void give_stack(Slot& slot) {
   void* low = ::mmap(nullptr, kStackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
   KDPC_INVARIANT("K.LIVE-20", low != MAP_FAILED);
-  stack_t stack{};
-  stack.ss_sp = low;
-  stack.ss_size = kStackSize;
-  ::sigaltstack(&stack, nullptr);
   slot.alternate_stack = reinterpret_cast<std::uintptr_t>(low);
+  const stack_t stack = stack_of(slot);
+  ::sigaltstack(&stack, nullptr);
+}
+
+stack_t stack_of(const Slot& slot) {
+  stack_t stack{};
+  stack.ss_sp = reinterpret_cast<void*>(slot.alternate_stack);
+  stack.ss_size = kStackSize;
+  return stack;
 }
 
 void take_stack(Slot& slot) {
