@@ -14,11 +14,18 @@
 
 namespace kdpc::live::delivery {
 
+namespace {
+
+// By whoever has sent it an IPI, and can neither go on nor park before that has been taken.
+bool is_awaited(const Slot& slot, Irql before) { return before < Irql::Ipi && apic::is_pending(slot, entry::kIpiVector); }
+
+}  // namespace
+
 void take_all(Irql before) {
   for (;;) {
     Slot& slot = here();
     if constexpr (signals::kPolled) clock::look(slot);
-    if (gate::is_closed()) gate::pass(slot, before);
+    if (gate::is_closed() && !is_awaited(slot, before)) gate::pass(slot, before);
     if (const std::uint8_t vector = apic::take(slot, before); vector != 0) {
       ++slot.taken;
       if (vector != entry::kClockVector) ++slot.work;

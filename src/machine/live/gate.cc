@@ -21,7 +21,7 @@ constexpr std::uint64_t kHopeless = 2'000'000'000, kQuiteHopeless = 10'000'000'0
 // The gate is opened that often for those who are waited for, each time twice as long as before: ten milliseconds in all, and the time until each of them has
 // had the host's processor.
 constexpr unsigned kOpenings = 9;
-constexpr std::uint64_t kFirstOpening = 20'000, kLongestStart = 100'000'000;
+constexpr std::uint64_t kFirstOpening = 20'000, kLongestStart = 1'000'000'000;
 constexpr std::uint64_t kHostsPatience = 1'000'000'000, kOneWait = 100'000'000;  // looks at the clock that are further apart belong to two waits
 
 std::atomic<bool> closed{true}, given_up{false};
@@ -173,12 +173,14 @@ void close() {
   std::uint64_t moment = kFirstOpening;
   for (unsigned openings = 0;; ++openings) {
     shut();
-    given_up = openings == kOpenings;
     if (wait_until_all_park()) return;
+    if (openings == kOpenings) break;
     open();
     let_answer(moment);
     moment *= 2;
   }
+  given_up = true;
+  wait_until_all_park();
 }
 
 void open() {
