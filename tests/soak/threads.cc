@@ -62,7 +62,7 @@ void Belongings::renew(Activity& by) {
 
 void Belongings::compute(unsigned turns) {
   std::uint64_t left = turns, sum = mark_;
-  asm volatile("1: add %[mark], %[sum]\n dec %[left]\n jnz 1b" : [left] "+r"(left), [sum] "+r"(sum) : [mark] "r"(std::uint64_t{mark_}) : "cc");
+  asm volatile("1: add %[mark], %[sum]\n dec %[left]\n jnz 1b" : [left] "+&r"(left), [sum] "+&r"(sum) : [mark] "r"(std::uint64_t{mark_}) : "cc");
   expect(sum == std::uint64_t{mark_} * (turns + 1), "a thread's registers are its own", mark_, sum);
 }
 
