@@ -110,6 +110,7 @@ bool Devices::take_work(Device& device) {
 }
 
 void Devices::work_a_little(Activity& by) {
+  if (is_calm()) return;
   if (by.random.one_in(4)) works_.insert(works_.any(by.random), by);
   if (by.random.one_in(64)) works_.remove(works_.any(by.random), by);
 }

@@ -6,8 +6,8 @@ namespace kdpc::soak {
 
 namespace {
 
-// Of common ticks: most of the time everything goes on at once, and then for a while each thread waits for one DPC and nothing else comes.
-constexpr std::uint32_t kTurn = 512, kCalm = 24;
+// Of common ticks: most of the time everything goes on at once, and then it is calm for a while.
+constexpr std::uint32_t kTurn = 512, kCalm = 48;
 constexpr std::uint32_t kTicksPerCall = 8;
 constexpr auto kPause = std::chrono::microseconds(100);
 constexpr unsigned kTurnsPerBeat = 5;
@@ -17,7 +17,7 @@ constexpr unsigned kTurnsPerBeat = 5;
 void Outside::live() {
   for (unsigned turn = 0; !over_; ++turn) {
     if (turn % kTurnsPerBeat == 0) keep_tick();
-    if (!quiet_ && !scene_.calm) disturb();
+    if (!quiet_ && !is_calm()) disturb();
     std::this_thread::sleep_for(kPause);
   }
 }
@@ -29,7 +29,8 @@ void Outside::keep_tick() {
   if (number == processors) {
     scene_.tick.begin_next();
     const std::uint32_t now = scene_.tick.now();
-    scene_.calm = now % kTurn >= kTurn - kCalm;
+    if (now % kTurn == 0) scene_.prober = scene_.outside_.random.below(static_cast<unsigned>(scene_.workers_.size()));
+    calm = now % kTurn >= kTurn - kCalm;
     if (now % kTicksPerCall == 0) scene_.calls_wanted = scene_.flushes_wanted = 1;
     number = 0;
   }

@@ -88,7 +88,7 @@ void Scene::wind_up() {
 void Scene::sideline(void* context, Work& work, Activity& by) {
   auto& scene = *static_cast<Scene*>(context);
   const unsigned what = by.random.below(256);
-  if (what >= 64 || scene.calm.load(std::memory_order_relaxed)) return;
+  if (what >= 64 || is_calm()) return;
   const unsigned group = group_of(number_here());
   if (what < 24) {
     scene.works.insert(scene.works.any(by.random), by);
@@ -115,7 +115,7 @@ void Scene::on_period(Dpc*, void* context, void*, void*) {
   expect(Machine::irql() == (its.threaded ? Irql::Passive : Irql::Dispatch) && number_here() == its.processor,
          "a periodic timer's DPC runs at its IRQL, on its target", its.processor);
   Activity& by = its.threaded ? works.of_threaded(its.processor) : works.of_dpcs(its.processor);
-  works.insert(works.any(by.random), by);
+  if (!is_calm()) works.insert(works.any(by.random), by);
 }
 
 std::uintptr_t Scene::on_call(std::uintptr_t argument) {

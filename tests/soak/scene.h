@@ -38,7 +38,7 @@ class Scene {
   std::atomic<unsigned> ended{0};
   // For whoever is first: things that make every processor take part.
   std::atomic<unsigned> calls_wanted{0}, flushes_wanted{0};
-  std::atomic<bool> calm{false};  // nobody does anything but wait for one DPC
+  std::atomic<unsigned> prober{0};  // the worker that does something while it is calm
   std::atomic<unsigned> batch{48}, messages{6};
 
   unsigned equals() const { return workers_each_ * 2 + 1; }  // threads below the alarms that may come to one processor

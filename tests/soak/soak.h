@@ -67,6 +67,9 @@ unsigned tell_broken();  // on stderr; how many
 
 // All of it is to come to an end.
 inline std::atomic<bool> stopping{false};
+// For a while nothing goes on but computing, and one thread that queues a DPC, or wakes another thread, and waits: what nobody has asked for is not done by chance.
+inline std::atomic<bool> calm{false};
+inline bool is_calm() { return calm.load(std::memory_order_relaxed); }
 
 // Which processor runs this; a moment ago, if the level is below Dispatch.
 unsigned number_here();

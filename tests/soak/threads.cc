@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kMillisecond = 10'000;  // of 100 ns
 constexpr unsigned kMostMemory = 500;
+constexpr unsigned kShortly = 10'000;  // turns of computing
 
 bool is_at_passive() { return Machine::irql() == Irql::Passive; }
 
@@ -89,8 +90,8 @@ void Worker::live() {
   count_migration();
   while (!stopping) {
     look_around();
-    if (scene_.calm.load(std::memory_order_relaxed)) {
-      wait_for_probe();
+    if (is_calm()) {
+      be_calm();
     } else {
       do_batch();
       go_on();
@@ -256,11 +257,25 @@ void Worker::flush() {
   last_tick_ = scene_.tick.now();
 }
 
-void Worker::wait_for_probe() {
-  Work& probe = scene_.works.probe(index_);
-  if (!scene_.works.insert(probe, activity_)) return;
-  while (!probe.has_ended(probe.generation) && scene_.calm && !stopping) {
-    belongings_.compute(5'000);
+void Worker::be_calm() {
+  if (index_ != scene_.prober) {
+    belongings_.compute(kShortly);
+  } else if (activity_.random.one_in(3)) {
+    Alarm& alarm = scene_.alarm(activity_.random.below(scene_.wish.processors));
+    alarm.ring();
+    compute_while([&] { return alarm.rung != 0; });
+  } else {
+    Work& probe = scene_.works.probe(index_);
+    scene_.works.change(probe, activity_.random);
+    if (scene_.works.insert(probe, activity_)) compute_while([&] { return !probe.has_ended(probe.generation); });
+    compute_while([&] { return probe.running; });
+  }
+}
+
+template <class Condition>
+void Worker::compute_while(Condition&& condition) {
+  while (condition() && !stopping) {
+    belongings_.compute(kShortly);
     look_around();
   }
 }

@@ -72,7 +72,9 @@ class Worker {
   void use_timer();
   void take_part();
   void flush();
-  void wait_for_probe();
+  void be_calm();
+  template <class Condition>
+  void compute_while(Condition&& condition);
   static void KDPC_NTAPI on_timer(Dpc* dpc, void* context, void*, void*);
 
   Scene& scene_;

@@ -182,6 +182,13 @@ bool Works::remove_or_wait(Work& work, Activity& by) {
   return true;
 }
 
+void Works::change(Work& probe, Random& random) {
+  probe.importance = static_cast<Importance>(random.below(4));
+  probe.target = static_cast<std::uint16_t>(random.below(processors_));
+  dpc::set_importance(probe.dpc, probe.importance);
+  dpc::set_target(probe.dpc, probe.target);
+}
+
 void Works::run(Dpc* dpc, void* context, void* argument1, void* argument2) {
   Work& work = *static_cast<Work*>(context);
   Works& all = *work.all;

@@ -54,6 +54,7 @@ class Works {
   bool insert(Work& work, Activity& by, From from = From::Machine);
   bool remove(Work& work, Activity& by);
   bool remove_or_wait(Work& work, Activity& by);  // Passive
+  void change(Work& probe, Random& random);       // its importance and its target; it is not queued, nor running
 
   Activity& of_dpcs(unsigned processor) { return of_dpcs_[processor]; }
   Activity& of_threaded(unsigned processor) { return of_threaded_[processor]; }
