@@ -8,6 +8,9 @@ namespace {
 
 // Of common ticks: most of the time everything goes on at once, and then it is calm for a while.
 constexpr std::uint32_t kTurn = 512, kCalm = 48;
+// And now and then for so long that a thread of several would have to wait longer than it may, if it got no turn.
+constexpr std::uint32_t kTurnsPerLongCalm = 4, kLongCalm = 256;
+static_assert(kLongCalm > bounds::worker(7));
 constexpr std::uint32_t kTicksPerCall = 8;
 constexpr auto kPause = std::chrono::microseconds(100);
 constexpr unsigned kTurnsPerBeat = 5;
@@ -30,7 +33,7 @@ void Outside::keep_tick() {
     scene_.tick.begin_next();
     const std::uint32_t now = scene_.tick.now();
     if (now % kTurn == 0) scene_.prober = scene_.outside_.random.below(static_cast<unsigned>(scene_.workers_.size()));
-    calm = now % kTurn >= kTurn - kCalm;
+    calm = now % kTurn >= kTurn - (now / kTurn % kTurnsPerLongCalm == 1 ? kLongCalm : kCalm);
     if (now % kTicksPerCall == 0) scene_.calls_wanted = scene_.flushes_wanted = 1;
     number = 0;
   }
