@@ -304,10 +304,11 @@ void adapt_here(Processor& self) {
   if (self.dpcs.depth() != 0 && !self.dpc_routine_active) {
     self.adjust_dpc_countdown = options.adjust_dpc_threshold;
     Machine::request_here(kDispatchRequest);
-    if (self.dpc_request_rate < options.ideal_dpc_rate && self.maximum_dpc_queue_depth > 1) --self.maximum_dpc_queue_depth;
+    if (self.dpc_request_rate < options.ideal_dpc_rate && self.maximum_dpc_queue_depth > 1)
+      self.maximum_dpc_queue_depth = self.maximum_dpc_queue_depth - 1;
   } else if (--self.adjust_dpc_countdown == 0) {
     self.adjust_dpc_countdown = options.adjust_dpc_threshold;
-    if (self.maximum_dpc_queue_depth != options.dpc_queue_depth) ++self.maximum_dpc_queue_depth;
+    if (self.maximum_dpc_queue_depth != options.dpc_queue_depth) self.maximum_dpc_queue_depth = self.maximum_dpc_queue_depth + 1;
   }
   if (self.maximum_dpc_queue_depth != before)
     Machine::observe(DpcThresholdChanged{static_cast<std::uint32_t>(self.maximum_dpc_queue_depth), self.dpc_request_rate});

@@ -12,9 +12,10 @@ namespace kdpc {
 struct Thread;
 
 struct HeldLock {
-  const volatile void* lock;
-  const void* handle;  // the place in the queue; null: not a queued lock
-  Thread* thread;      // that ran, or was interrupted, when it was taken
+  // An audit on another processor reads one of these as a hint: it may find what is just being added, moved, or given back.
+  const volatile void* volatile lock;
+  const void* volatile handle;  // the place in the queue; null: not a queued lock
+  Thread* volatile thread;      // that ran, or was interrupted, when it was taken
   LockKind kind;
   bool shared;
 
@@ -33,7 +34,7 @@ class HeldLocks {
     const std::uint32_t place = count_;
     count_ = place + 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (place < kMost) entries_[place] = entry;
+    if (place < kMost) put(entries_[place], entry);
   }
   // The innermost one that fits; null: there is none.
   template <class Fits>
@@ -52,8 +53,8 @@ class HeldLocks {
     if (found == nullptr && is_complete()) return;
     const std::uint32_t last = (count_ < kMost ? count_ : kMost) - 1;
     if (found != nullptr) {
-      for (auto place = static_cast<std::uint32_t>(found - entries_); place < last; ++place) entries_[place] = entries_[place + 1];
-      entries_[last] = HeldLock{};
+      for (auto place = static_cast<std::uint32_t>(found - entries_); place < last; ++place) put(entries_[place], entries_[place + 1]);
+      put(entries_[last], {});
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     count_ = count_ - 1;
@@ -63,6 +64,15 @@ class HeldLocks {
   std::uint32_t count() const { return count_; }
 
  private:
+  // One after another, as an audit reads them: the compiler would copy the whole.
+  static void put(HeldLock& to, const HeldLock& from) {
+    to.lock = from.lock;
+    to.handle = from.handle;
+    to.thread = from.thread;
+    to.kind = from.kind;
+    to.shared = from.shared;
+  }
+
   volatile std::uint32_t count_;
   HeldLock entries_[kMost];
 };

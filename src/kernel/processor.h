@@ -28,10 +28,10 @@ struct Processor {
   volatile bool quantum_end;        // H  the running thread's time is up
   Thread* ended_thread;             // D  switched away from for good; the next thread gives its last reference back
 
-  DpcQueue dpcs;                          // Q  the ordinary ones: NT's DpcData[0]
-  volatile bool dpc_routine_active;       // X  the retire loop is running here: no drain need be requested (TAB-5)
-  volatile bool dpc_interrupt_requested;  // X  a drain was requested and has not yet begun
-  std::int32_t maximum_dpc_queue_depth;   // H  adaptive (SEMANTICS 3.4)
+  DpcQueue dpcs;                                  // Q  the ordinary ones: NT's DpcData[0]
+  volatile bool dpc_routine_active;               // X  the retire loop is running here: no drain need be requested (TAB-5)
+  volatile bool dpc_interrupt_requested;          // X  a drain was requested and has not yet begun
+  volatile std::int32_t maximum_dpc_queue_depth;  // X  adaptive (SEMANTICS 3.4); by this processor, for those who send
 
   // Whoever sends a DPC reads those before; these are written with each that runs.
   alignas(64) Dpc* volatile active_dpc;  // H  whose routine runs (RET-7); an address only
