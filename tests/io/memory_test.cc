@@ -61,7 +61,7 @@ KDPC_TEST(Registers, WhereNothingAnswersReadsAllOnesAndIsSaid) {
 }
 
 // As a driver is compiled: without a sanitizer, which would fault in its own bookkeeping.
-__attribute__((no_sanitize("address", "undefined"))) void write_plainly(volatile ULONG* address) { *address = 1; }
+__attribute__((no_sanitize("address", "undefined", "thread"))) void write_plainly(volatile ULONG* address) { *address = 1; }
 
 KDPC_TEST(Registers, TouchedLikeMemoryTheyAreNamed) {
   static PULONG registers;

@@ -6,7 +6,7 @@
 #include <wdm.h>
 
 #include "kdpc/test.h"
-#include "this_machine.h"
+#include "tests/machine/polled.h"
 
 namespace {
 
@@ -16,7 +16,7 @@ bool soon(const auto& condition) {
   const auto deadline = std::chrono::steady_clock::now() + 10s;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
-    if constexpr (kdpc::live::signals::kPolled) kdpc::Machine::window();
+    look_if_polled();
   }
   return true;
 }

@@ -8,7 +8,7 @@
 #include "kernel/bugcheck.h"
 #include "kernel/dpc.h"
 #include "tests/machine/inside.h"
-#include "tests/machine/needs_signals.h"
+#include "tests/machine/polled.h"
 
 namespace kdpc {
 

@@ -80,7 +80,7 @@ class DescriptorBoard final : public Board {
 
 // Counts how often it is called, and gathers what the device has.
 struct Service {
-  std::atomic<std::uint64_t> calls{0}, sum{0}, dpcs{0};
+  std::atomic<std::uint64_t> calls{0}, sum{0}, queued{0}, dpcs{0};
   std::string text;  // with bytes
   bool bytes = false;
   Dpc dpc = {};
@@ -95,8 +95,8 @@ struct Service {
       host::bus_read(BusSpace::Memory, kBase, 8, value);
       self.sum += value;
     }
-    dpc::insert(&self.dpc, nullptr, nullptr);
-    ++self.calls;  // it looks no more: whatever comes from here on calls it again
+    if (dpc::insert(&self.dpc, nullptr, nullptr)) ++self.queued;  // unless the call before has not had its run yet
+    ++self.calls;                                                 // it looks no more: whatever comes from here on calls it again
     return 1;
   }
   // Takes one byte a call.
@@ -183,7 +183,7 @@ void expect_a_call_for_each_write(const Pair& pair, Kind kind) {
   }
   EXPECT_EQ(service.text, sent);
   EXPECT_EQ(service.calls, 200u);
-  EXPECT_TRUE(until([&] { return service.dpcs == 200; }));
+  EXPECT_TRUE(until([&] { return service.dpcs == service.queued; }));
 }
 
 // As fast as it goes: interrupts may stand for several bytes, and no byte is lost.

@@ -27,7 +27,7 @@
 #include "kernel/wait.h"
 #include "machine/live/lock.h"
 #include "tests/machine/inside.h"
-#include "tests/machine/needs_signals.h"
+#include "tests/machine/polled.h"
 
 namespace kdpc {
 
@@ -202,8 +202,7 @@ TEST(LiveMachine, AFrozenProcessorShowsTheLevelOfItsCode) {
   const inside::World world;
   std::atomic<bool> there{false}, stop{false};
   const auto task = inside::start(0, Irql::Dispatch, [&] {
-    for (there = true; !stop;) {
-    }
+    for (there = true; !stop;) look_if_polled();
   });
   EXPECT_EQ(host::run_until([&] { return there.load(); }, 10 * kSecond).how, host::Ended::ConditionMet);
   unsigned asked = 0, wrong = 0;
@@ -232,15 +231,13 @@ TEST(LiveMachine, TheHostFindsNoLockOfTheKernelHeldHoweverProcessorsWaitForEachO
   all.push_back(inside::start(1, Irql::Passive, [&] {
     for (; !stop; ++holds) {
       const Irql previous = scheduler::acquire_dispatcher_lock();
-      for (volatile unsigned turn = 0; turn < 1'000; turn = turn + 1) {
-      }
+      for (volatile unsigned turn = 0; turn < 1'000; turn = turn + 1) look_if_polled();
       scheduler::release_dispatcher_lock(previous);
     }
   }));
   for (unsigned number = 2; number < kProcessors; ++number)
     all.push_back(inside::start(number, Irql::Passive, [&] {
-      while (!stop) {
-      }
+      while (!stop) look_if_polled();
     }));
   unsigned asked = 0, held = 0;
   const auto count = [&] {
@@ -266,8 +263,7 @@ TEST(LiveMachine, AHostThatWaitsForWhatAFrozenProcessorHoldsIsToldSo) {
         std::atomic<bool> held{false};
         inside::start(1, Irql::Passive, [&] {
           scheduler::acquire_dispatcher_lock();
-          for (held = true; held;) {
-          }
+          for (held = true; held;) look_if_polled();
         });
         host::run_until([&] { return held.load(); }, 10 * kSecond);
         scheduler::acquire_dispatcher_lock();

@@ -20,9 +20,9 @@
 #include "kernel/dpc.h"
 #include "kernel/wait.h"
 #include "machine/live/lock.h"
-#include "machine/live/signals.h"
 #include "machine/sanitizer.h"
 #include "tests/machine/inside.h"
+#include "tests/machine/polled.h"
 
 namespace kdpc {
 
@@ -130,7 +130,7 @@ void shaken(const std::function<bool(unsigned)>& body) {
     for (unsigned index = 0; index < kThreads; ++index) {
       threads.push_back(std::make_unique<Own>(Own{[&, index] {
         for (unsigned turn = index; !stop; turn += kThreads) {
-          if constexpr (live::signals::kPolled) Machine::window();
+          look_if_polled();
           if (!body(turn)) ++wrong;
           ++rounds;
         }

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernel/processor.h"
+#include "machine/live/signals.h"
 
 namespace kdpc::soak {
 
@@ -66,6 +67,9 @@ inline constexpr std::uint32_t kAlarm = kAtOnce + 1;
 static_assert(kAlarm < kInterruptsPerFullTick);
 // Among `equals` that may come to the same processor each waits until all others have used up a quantum, two full ticks (6.4), and then for its switch.
 inline constexpr std::uint32_t worker(std::uint32_t equals) { return (equals - 1) * 2 * kInterruptsPerFullTick + kAlarm; }
+
+// Where interrupts are polled for, they wait until a processor looks.
+inline bool holds(std::uint32_t ticks, std::uint32_t bound) { return live::signals::kPolled || ticks <= bound; }
 
 }  // namespace bounds
 }  // namespace kdpc::soak

@@ -5,6 +5,7 @@
 #include "kernel/dpc.h"
 #include "kernel/flush.h"
 #include "kernel/system.h"
+#include "tests/machine/polled.h"
 #include "tests/soak/scene.h"
 #include "this_machine.h"
 
@@ -34,7 +35,8 @@ void KDPC_NTAPI Alarm::live(void* context) {
     const std::uint32_t since = self.rung.exchange(0, std::memory_order_acq_rel);
     const std::uint32_t ticks = since == 0 ? 0 : self.scene.tick.now() - since;
     self.activity.waited(Wait::Alarm, ticks);
-    expect(ticks <= bounds::kAlarm, "the ready thread of the highest priority runs within a counted number of ticks", self.processor, ticks);
+    expect(bounds::holds(ticks, bounds::kAlarm), "the ready thread of the highest priority runs within a counted number of ticks", self.processor,
+           ticks);
     expect(is_at_passive() && number_here() == self.processor, "a thread runs at PASSIVE_LEVEL, where it may", self.processor);
     belongings.check();
     belongings.renew(self.activity);
@@ -65,6 +67,7 @@ void Belongings::compute(unsigned turns) {
   std::uint64_t left = turns, sum = mark_;
   asm volatile("1: add %[mark], %[sum]\n dec %[left]\n jnz 1b" : [left] "+&r"(left), [sum] "+&r"(sum) : [mark] "r"(std::uint64_t{mark_}) : "cc");
   expect(sum == std::uint64_t{mark_} * (turns + 1), "a thread's registers are its own", mark_, sum);
+  look_if_polled();
 }
 
 Worker::Worker(Scene& scene, unsigned index, unsigned group)
@@ -113,7 +116,7 @@ void Worker::look_around() {
   const std::uint32_t now = scene_.tick.now(), ticks = now - last_tick_;
   last_tick_ = now;
   activity_.waited(Wait::Worker, ticks);
-  expect(ticks <= bounds::worker(scene_.equals()), "every ready thread runs within a counted number of ticks", index_, ticks);
+  expect(bounds::holds(ticks, bounds::worker(scene_.equals())), "every ready thread runs within a counted number of ticks", index_, ticks);
   expect(is_at_passive(), "a thread runs at PASSIVE_LEVEL", index_);
   count_migration();
   belongings_.check();
@@ -197,7 +200,8 @@ void Worker::hand_on() {
   const std::uint32_t now = scene_.tick.now(), since = std::max(began, woken_.load(std::memory_order_acquire));
   if (woken) {
     activity_.waited(Wait::Worker, now - since);
-    expect(now - since <= bounds::worker(scene_.equals()), "a thread that was woken runs within a counted number of ticks", index_, now - since);
+    expect(bounds::holds(now - since, bounds::worker(scene_.equals())), "a thread that was woken runs within a counted number of ticks", index_,
+           now - since);
   }
   activity_.count(Count::HandOns);
   last_tick_ = now;

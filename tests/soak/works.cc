@@ -213,7 +213,7 @@ void Works::run(Dpc* dpc, void* context, void* argument1, void* argument2) {
     const std::uint32_t ticks = (all.tick_.now() - note.tick) & Note::kMask;
     self.waited(work.threaded ? Wait::Threaded : note.deferred ? Wait::Deferred : Wait::AtOnce, ticks);
     const std::uint32_t bound = work.threaded ? bounds::kAlarm : note.deferred ? bounds::kDeferred : bounds::kAtOnce;
-    expect(ticks <= bound, "a queued DPC runs within a counted number of ticks", work.index, ticks);
+    expect(bounds::holds(ticks, bound), "a queued DPC runs within a counted number of ticks", work.index, ticks);
   }
   if (work.single) {
     end_generation(work, ticket, "no insertion runs twice, or after its removal");
