@@ -85,7 +85,12 @@ struct Config {
   Idle idle = Idle::BackOff;
   // Asked whenever a condition is: true ends whatever waits for one, as a limit does. For a user who has lost patience: {}: nobody.
   std::function<bool()> interrupted = {};
+  // Why only the simulated machine will do, as words that follow "it": "counts on the order of two processors' deeds". The live one is not made then.
+  const char* simulated_only = nullptr;
 };
+
+// Which machine this program was linked with.
+bool is_simulated();
 
 enum class Ended : std::uint8_t {
   ConditionMet,  // also: nothing has run yet

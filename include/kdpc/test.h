@@ -12,6 +12,15 @@
 // GoogleTest's macros are legal on the host context only: in the body of the test and in conditions of run_until. KDPC_EXPECT is legal anywhere, at
 // any IRQL, on any stack; what it finds becomes a failure of the test at the end. RULE is legal anywhere too.
 //
+// The same test may be built for both machines (kdpc_add_test(… MACHINES sim live)). It holds on the live one too if it waits for conditions. A case that
+// cannot says why, and is skipped there with these words; on the simulated machine they change nothing:
+//
+//   KDPC_TEST(DpcAdaptation, ALowDpcWaitsAtMostOneTick, .simulated_only = "says when each tick comes") { … }
+//
+// Such reasons are: it says how long something takes, or asks for a state that lasts for microseconds; it counts on the order of two processors' deeds; it
+// lets minutes pass; it asks for costs, checkpoints, rule checks, pageable memory that goes, equal hashes. That it has always passed so far is no
+// reason to leave the mark out.
+//
 // A run that ends by itself (bug check, deadlock, …) fails the test, unless the test says EXPECT_BUGCHECK or EXPECT_ENDED. A failing test prints
 // what the drivers printed, the last events, the processors, and how to see it again.
 #pragma once
@@ -173,6 +182,7 @@ class Session {
 };
 
 inline void run(const lab::Config& config, void (*body)(lab::Machine& m), const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  if (config.simulated_only != nullptr && !lab::is_simulated()) GTEST_SKIP() << "It " << config.simulated_only << '.';
   Session session(config, file, line);
   // The destructor takes the session back: NOLINTNEXTLINE(clang-analyzer-core.StackAddressEscape)
   if (session.machine() != nullptr) body(*session.machine());

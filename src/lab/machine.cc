@@ -171,6 +171,8 @@ struct Machine::Parts {
   }
 };
 
+bool is_simulated() { return host::facts_are_complete(); }
+
 std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why) {
   if (the_machine != nullptr || host::exists()) {
     why = "there is a machine in this process already; a process has one at a time";
@@ -178,6 +180,10 @@ std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why)
   }
   if (config.processors < 1 || config.processors > kMaxProcessors) {
     why = fmt::format("a machine has 1 to {} processors, not {}", kMaxProcessors, config.processors);
+    return nullptr;
+  }
+  if (config.simulated_only != nullptr && !is_simulated()) {
+    why = fmt::format("this needs the simulated machine: it {}", config.simulated_only);
     return nullptr;
   }
   auto options = options_from(config.options);
