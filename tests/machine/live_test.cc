@@ -64,6 +64,7 @@ TEST(LiveMachine, TimeStandsStillHoweverLongTheHostLooks) {
       now = Machine::now();
       if (now < last) ++backwards;
       longest = std::max(longest, now - last);
+      look_if_polled();
     }
   });
   const auto idling = inside::start(1, Irql::Passive, [&] {
