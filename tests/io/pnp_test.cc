@@ -7,6 +7,7 @@
 #include "tests/io/host_driver.h"
 #include "tests/io/pulse_board.h"
 #include "tests/io/told.h"
+#include "tests/kernel/at_rest.h"
 
 namespace kdpc {
 namespace {
@@ -203,11 +204,11 @@ KDPC_TEST(Pnp, ADeviceThatSaysItHasFailedIsRemoved) {
   RULE("PNP-1");
   Started s(m);
   m.on(0, PASSIVE_LEVEL, [] { IoInvalidateDeviceState(physical); });
-  m.run_for(1ms);
+  test::let_rest(m);
   EXPECT_EQ(told, "");
   failed = true;
   m.on(0, DISPATCH_LEVEL, [] { IoInvalidateDeviceState(physical); });
-  m.run_for(1ms);
+  test::let_rest(m);
   EXPECT_EQ(told, "surprise remove ");
 }
 
@@ -244,7 +245,7 @@ KDPC_TEST(Power, ARefusedSleepLeavesTheSystemAwake) {
   EXPECT_EQ(told, "query-S3 set-S0 D0 D0-done ");
 }
 
-KDPC_TEST(Power, ARequestThatIsNeverCompletedIsABugCheck) {
+KDPC_TEST(Power, ARequestThatIsNeverCompletedIsABugCheck, .simulated_only = "lets ten minutes pass") {
   Started s(m);
   refused = 0xFE;
   EXPECT_FALSE(m.sleep(s.why));

@@ -131,15 +131,15 @@ KDPC_TEST(NormalApc, IsInterruptedBySpecialOnesButNotByNormalOnes) {
 
 NTSTATUS result;
 
-kdpc::lab::Task start_waiting(kdpc::lab::Machine& m, unsigned processor, unsigned level = PASSIVE_LEVEL) {
+kdpc::lab::Task start_waiting(kdpc::lab::Machine& m, unsigned processor, int limit_in_ms = 10'000) {
   initialize_events(m);
-  auto task = m.start(processor, level, [] {
+  auto task = m.start(processor, PASSIVE_LEVEL, [limit_in_ms] {
     target = KeGetCurrentThread();
-    LARGE_INTEGER limit = in_ms(100);
+    LARGE_INTEGER limit = in_ms(limit_in_ms);
     result = KeWaitForSingleObject(&events[0], Executive, KernelMode, FALSE, &limit);
     note('w');
   });
-  m.run_for(1ms);
+  let_rest(m, processor);
   return task;
 }
 
@@ -149,25 +149,25 @@ KDPC_TEST(Apc, ToAThreadThatWaitsRunsInItAndTheWaitGoesOn) {
     normal(apcs[0], target);
     insert(apcs[0], "N");
   });
-  m.run_for(1ms);
+  let_rest(m);
   EXPECT_STREQ(order, "Nn");
   EXPECT_EQ(ran_in, target);
   EXPECT_FALSE(waiting.done());
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
   EXPECT_EQ(result, STATUS_SUCCESS);
   EXPECT_STREQ(order, "Nnw");
 }
 
-KDPC_TEST(Apc, DoesNotLengthenATimeLimit) {
-  auto waiting = start_waiting(m, 0);
+KDPC_TEST(Apc, DoesNotLengthenATimeLimit, .simulated_only = "says how long something takes") {
+  auto waiting = start_waiting(m, 0, 100);
   const auto began = m.now();
   m.run_for(60ms);
   m.on(0, PASSIVE_LEVEL, [] {
     special(apcs[0], target);
     insert(apcs[0]);
   });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
   EXPECT_EQ(result, STATUS_TIMEOUT);
   EXPECT_LT(m.now() - began, 100'000'000 + kTickNanoseconds);
 }
@@ -192,21 +192,21 @@ KDPC_TEST(Apc, ToAThreadThatWaitsAtApcLevelOrInARegionComesLater) {
         KeLowerIrql(old);
       }
     });
-    m.run_for(1ms);
+    let_rest(m);
     m.on(0, PASSIVE_LEVEL, [] {
       normal(apcs[0], target);
       insert(apcs[0], "N");
     });
-    m.run_for(1ms);
+    let_rest(m);
     EXPECT_STREQ(order, "");
     EXPECT_EQ(m.count("wait-ended", {{"status", 0x100}}), 0u);  // STATUS_KERNEL_APC: it was not even woken
     m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
     EXPECT_STREQ(order, "wNn");
   }
 }
 
-KDPC_TEST(Apc, ToAThreadThatRunsElsewhereComesByAnIpi, .processors = 2) {
+KDPC_TEST(Apc, ToAThreadThatRunsElsewhereComesByAnIpi, .processors = 2, .simulated_only = "says how soon") {
   reset();
   auto busy = m.start(1, PASSIVE_LEVEL, [] {
     target = KeGetCurrentThread();
@@ -221,18 +221,20 @@ KDPC_TEST(Apc, ToAThreadThatRunsElsewhereComesByAnIpi, .processors = 2) {
   m.run_for(1ms);
   EXPECT_STREQ(order, "S");
   EXPECT_EQ(ran_in, target);
-  EXPECT_TRUE(m.run_until([&] { return busy.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done(); }, 10s));
 }
 
 KDPC_TEST(Apc, ToAThreadThatIsReadyRunsWhenItRuns) {
   auto waiting = start_waiting(m, 0);
-  m.on(0, PASSIVE_LEVEL, [] {
-    KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);  // ready now, behind this thread
-    special(apcs[0], target);
-    insert(apcs[0]);
-    note('1');
-  });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  m.on(0, PASSIVE_LEVEL,
+       [] {
+         KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);  // ready now, behind this thread
+         special(apcs[0], target);
+         insert(apcs[0]);
+         note('1');
+       },
+       {.priority = 12});
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
   EXPECT_STREQ(order, "1Sw");
 }
 
@@ -257,8 +259,8 @@ KDPC_TEST(Apc, ToAThreadThatHasEndedIsRefused) {
   auto waiting = start_waiting(m, 0);
   m.on(0, PASSIVE_LEVEL, [] { ObReferenceObject(target); });
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
-  m.run_for(1ms);
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] {
     special(apcs[0], target);
     KDPC_EXPECT_EQ(insert(apcs[0]), FALSE);
@@ -266,21 +268,21 @@ KDPC_TEST(Apc, ToAThreadThatHasEndedIsRefused) {
   });
 }
 
-KDPC_TEST(Apc, GivesTheThreadItsIncrement) {
+KDPC_TEST(Apc, GivesTheThreadItsIncrement, .simulated_only = "counts on no quantum's end in between") {
   RULE("BOOST-1");
   static KPRIORITY seen;
-  auto waiting = start_waiting(m, 0);
+  auto waiting = start_waiting(m, 0, 100);
   static const auto look = [](PKAPC, PKNORMAL_ROUTINE*, PVOID*, PVOID*, PVOID*) NTAPI { seen = KeQueryPriorityThread(KeGetCurrentThread()); };
   m.on(0, PASSIVE_LEVEL, [] {
     special(apcs[0], target, look);
     KeInsertQueueApc(&apcs[0], nullptr, nullptr, 3);
   });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
   EXPECT_EQ(seen, 11);
 }
 
 // To be woken costs a unit of quantum, at the last of which a boost decays; to be woken for an APC costs none.
-KDPC_TEST(Apc, TakesNoQuantumOfAThreadThatWaits) {
+KDPC_TEST(Apc, TakesNoQuantumOfAThreadThatWaits, .simulated_only = "counts on no tick in between") {
   RULE("BOOST-1");
   initialize_events(m);
   auto waiting = m.start(0, PASSIVE_LEVEL, [] {
@@ -290,7 +292,7 @@ KDPC_TEST(Apc, TakesNoQuantumOfAThreadThatWaits) {
       KDPC_EXPECT_EQ(KeQueryPriorityThread(target), 11);
     }
   });
-  m.run_for(1ms);
+  let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });  // five units are left
   for (int time = 0; time < 10; ++time)
     m.on(0, PASSIVE_LEVEL, [] {
@@ -299,7 +301,7 @@ KDPC_TEST(Apc, TakesNoQuantumOfAThreadThatWaits) {
     });
   EXPECT_STREQ(order, "SSSSSSSSSS");
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
 }
 
 // -- user APCs: nothing here returns to user mode -------------------------------------------------------------------------------------------
@@ -320,13 +322,13 @@ KDPC_TEST(UserApc, EndsAnAlertableWaitForTheUserAndTheNextOnesToo) {
     KDPC_EXPECT_EQ(KeDelayExecutionThread(UserMode, TRUE, &interval), STATUS_USER_APC);
     KDPC_EXPECT_EQ(KeDelayExecutionThread(KernelMode, TRUE, &interval), STATUS_SUCCESS);
   });
-  m.run_for(1ms);
+  let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] {
     KeInitializeApc(&apcs[0], target, OriginalApcEnvironment, kernel_routine, rundown, normal_routine, UserMode, nullptr);
     KDPC_EXPECT_EQ(insert(apcs[0]), TRUE);
   });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
-  m.run_for(1ms);
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  let_rest(m);
   EXPECT_STREQ(order, "");
   EXPECT_EQ(rundowns, 1);  // the thread has ended
 }
@@ -339,15 +341,15 @@ KDPC_TEST(UserApc, DoesNotEndAWaitOfTheKernelsNorOneThatIsNotAlertable) {
       target = KeGetCurrentThread();
       KDPC_EXPECT_EQ(KeWaitForSingleObject(&events[0], Executive, mode, mode == KernelMode, nullptr), STATUS_SUCCESS);
     });
-    m.run_for(1ms);
+    let_rest(m);
     m.on(0, PASSIVE_LEVEL, [] {
       KeInitializeApc(&apcs[0], target, OriginalApcEnvironment, kernel_routine, rundown, normal_routine, UserMode, nullptr);
       insert(apcs[0]);
     });
-    m.run_for(1ms);
+    let_rest(m);
     EXPECT_FALSE(waiting.done());
     m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
   }
 }
 

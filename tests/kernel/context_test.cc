@@ -93,10 +93,11 @@ void look_twice_at(kdpc::lab::Machine& m, unsigned level) {
     KDPC_EXPECT_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr, look_twice, nullptr), STATUS_SUCCESS);
     ZwClose(handle);
   });
-  EXPECT_TRUE(m.run_until([] { return looked; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return looked; }, 10s));
 }
 
-KDPC_TEST(Processors, BelowDispatchAThreadMayBeMovedBetweenTwoLooks, .processors = 2) {
+KDPC_TEST(Processors, BelowDispatchAThreadMayBeMovedBetweenTwoLooks, .processors = 2,
+          .simulated_only = "asks for a state that lasts for milliseconds") {
   RULE("CTX-1");
   look_twice_at(m, PASSIVE_LEVEL);
   EXPECT_NE(looks.first, looks.second);
@@ -138,14 +139,15 @@ void connect(kdpc::lab::Machine& m) {
 KDPC_TEST(BorrowedThread, IsTheOneThatWasInterrupted) {
   RULE("CTX-2");
   static PKTHREAD interrupted;
+  interrupted = nullptr;
   connect(m);
   auto task = m.start(0, PASSIVE_LEVEL, [] {
     interrupted = KeGetCurrentThread();
-    KeStallExecutionProcessor(2000);
+    while (runs == 0) KeStallExecutionProcessor(50);
   });
-  m.run_for(1ms);
+  EXPECT_TRUE(m.run_until([] { return interrupted != nullptr; }, 10s));
   m.send_message(kVector);
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
   EXPECT_EQ(runs, 1);
   EXPECT_EQ(in_isr, interrupted);
   EXPECT_EQ(in_dpc, interrupted);
@@ -154,9 +156,9 @@ KDPC_TEST(BorrowedThread, IsTheOneThatWasInterrupted) {
 KDPC_TEST(BorrowedThread, IsTheIdleThreadOfAnIdleProcessor) {
   RULE("CTX-2");
   connect(m);
-  m.run_for(1ms);
+  EXPECT_TRUE(m.run_until([&] { return m.processor_state(0).idle; }, 10s));
   m.send_message(kVector);
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
   EXPECT_EQ(in_isr, reinterpret_cast<PKTHREAD>(kdpc::processor(0).idle_thread));
   EXPECT_EQ(in_dpc, in_isr);
 }

@@ -6,13 +6,14 @@
 #include <string>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 
 namespace dpc_order {
 
 inline int runs = 0;
 inline std::string order;
 inline KDPC dpcs[16];
-inline volatile bool release_it = false;
+inline volatile bool at_work = false, release_it = false;
 
 inline VOID NTAPI append(PKDPC, PVOID Context, PVOID, PVOID) {
   ++runs;
@@ -36,10 +37,12 @@ inline void prepare(PKDPC dpc, const char* name, KDPC_IMPORTANCE importance, int
 
 // Keeps a processor busy in a thread below DISPATCH_LEVEL: neither idle nor draining.
 inline kdpc::lab::Task keep_busy(kdpc::lab::Machine& m, unsigned processor) {
+  at_work = false;
   auto task = m.start(processor, PASSIVE_LEVEL, [] {
+    at_work = true;
     while (!release_it) KeStallExecutionProcessor(50);
   });
-  m.run_for(std::chrono::milliseconds(2));
+  EXPECT_TRUE(m.run_until([] { return at_work; }, std::chrono::seconds(10)));
   return task;
 }
 

@@ -40,7 +40,7 @@ void expect_remote_request(kdpc::lab::Machine& m, KDPC_IMPORTANCE importance, bo
   EXPECT_EQ(queued[0]["drain_requested"], wanted ? 1u : 0u) << "importance " << importance;
   EXPECT_EQ(queued[0]["target"], 1u);
   release_it = true;
-  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, 10s));
 }
 
 KDPC_TEST(DpcRemote, ABusyTargetIsInterruptedForMediumHighAndHighOnly, .processors = 2) {
@@ -54,7 +54,8 @@ KDPC_TEST(DpcRemote, ABusyTargetIsInterruptedForMediumHighAndHighOnly, .processo
 }
 
 // On its own processor only Low waits, and only while that has enough to do: until the fourth.
-KDPC_TEST(DpcDrain, OnItsOwnProcessorOnlyALowDpcWaitsAndOnlyForTheDepth, .options = {{"minimum_dpc_rate", "0"}}) {
+KDPC_TEST(DpcDrain, OnItsOwnProcessorOnlyALowDpcWaitsAndOnlyForTheDepth, .options = {{"minimum_dpc_rate", "0"}},
+          .simulated_only = "counts on no tick in between") {
   RULE("5.2");
   for (const KDPC_IMPORTANCE importance : {MediumImportance, MediumHighImportance, HighImportance}) {
     reset();
@@ -75,7 +76,7 @@ KDPC_TEST(DpcDrain, OnItsOwnProcessorOnlyALowDpcWaitsAndOnlyForTheDepth, .option
   });
 }
 
-KDPC_TEST(DpcRemote, AnIdleTargetIsWokenForEveryImportance, .processors = 2) {
+KDPC_TEST(DpcRemote, AnIdleTargetIsWokenForEveryImportance, .processors = 2, .simulated_only = "says how soon") {
   RULE("TAB-1");
   for (const KDPC_IMPORTANCE importance : {LowImportance, MediumImportance, MediumHighImportance, HighImportance}) {
     reset();
@@ -120,18 +121,19 @@ int low_dpcs_until_request(kdpc::lab::Machine& m) {
     if (queued["drain_requested"] != 0) break;
   }
   release_it = true;
-  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 7; }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 7; }, 10s));
   return until;
 }
 
-KDPC_TEST(DpcRemote, TheFourthLowDpcReachesTheDefaultDepth, .processors = 2) {
+KDPC_TEST(DpcRemote, TheFourthLowDpcReachesTheDefaultDepth, .processors = 2, .simulated_only = "counts on no tick in between") {
   RULE("TAB-2");
   RULE("TAB-4");
   RULE("V-5");
   EXPECT_EQ(low_dpcs_until_request(m), 4);
 }
 
-KDPC_TEST(DpcRemote, WithTheOtherReadingTheFifthExceedsIt, .processors = 2, .options = {{"depth_compare", "greater"}}) {
+KDPC_TEST(DpcRemote, WithTheOtherReadingTheFifthExceedsIt, .processors = 2, .options = {{"depth_compare", "greater"}},
+          .simulated_only = "counts on no tick in between") {
   RULE("TAB-2");
   RULE("V-5");
   EXPECT_EQ(low_dpcs_until_request(m), 5);
@@ -159,7 +161,7 @@ KDPC_TEST(DpcDrain, NoRequestIsMadeWhileADrainRunsOrIsRequested) {
   EXPECT_EQ(order, "again second ");
 }
 
-KDPC_TEST(DpcDrain, AnIdleProcessorDrainsItsDeferredDpcs, .options = {{"minimum_dpc_rate", "0"}}) {
+KDPC_TEST(DpcDrain, AnIdleProcessorDrainsItsDeferredDpcs, .options = {{"minimum_dpc_rate", "0"}}, .simulated_only = "says how soon") {
   RULE("TAB-7");
   reset();
   m.on(0, DISPATCH_LEVEL, [] {
@@ -169,7 +171,8 @@ KDPC_TEST(DpcDrain, AnIdleProcessorDrainsItsDeferredDpcs, .options = {{"minimum_
   EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1ms));  // long before the next tick: the idle loop did it
 }
 
-KDPC_TEST(DpcDrain, AnotherDpcsDrainTakesTheDeferredOnesToo, .options = {{"minimum_dpc_rate", "0"}}) {
+KDPC_TEST(DpcDrain, AnotherDpcsDrainTakesTheDeferredOnesToo, .options = {{"minimum_dpc_rate", "0"}},
+          .simulated_only = "counts on no tick in between") {
   RULE("TAB-7");
   reset();
   m.on(0, PASSIVE_LEVEL, [] {
@@ -183,7 +186,8 @@ KDPC_TEST(DpcDrain, AnotherDpcsDrainTakesTheDeferredOnesToo, .options = {{"minim
   EXPECT_EQ(order, "low medium ");
 }
 
-KDPC_TEST(DpcDrain, LoweringBelowDispatchAloneDoesNotDrain, .options = {{"minimum_dpc_rate", "0"}}) {
+KDPC_TEST(DpcDrain, LoweringBelowDispatchAloneDoesNotDrain, .options = {{"minimum_dpc_rate", "0"}},
+          .simulated_only = "counts on no tick in between") {
   RULE("TAB-8");
   reset();
   m.on(0, PASSIVE_LEVEL, [] {
@@ -196,7 +200,7 @@ KDPC_TEST(DpcDrain, LoweringBelowDispatchAloneDoesNotDrain, .options = {{"minimu
   });
 }
 
-KDPC_TEST(DpcIpi, TheIpiOnlyRequestsTheDispatchInterrupt, .processors = 2) {
+KDPC_TEST(DpcIpi, TheIpiOnlyRequestsTheDispatchInterrupt, .processors = 2, .simulated_only = "asks for a state that lasts for two milliseconds") {
   RULE("IPI-1");
   reset();
   auto busy = m.start(1, DISPATCH_LEVEL, [] { KeStallExecutionProcessor(2000); });
@@ -209,10 +213,10 @@ KDPC_TEST(DpcIpi, TheIpiOnlyRequestsTheDispatchInterrupt, .processors = 2) {
     KDPC_EXPECT(runs == 0);  // the IPI has come, but its target is at DISPATCH_LEVEL
   });
   EXPECT_EQ(m.count("activity-began", {{"kind", 5}}), 1u) << "exactly one IPI interrupt";
-  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, 10s));
 }
 
-KDPC_TEST(DpcAdaptation, ALowDpcOnABusyProcessorWaitsAtMostOneTick, .processors = 2) {
+KDPC_TEST(DpcAdaptation, ALowDpcOnABusyProcessorWaitsAtMostOneTick, .processors = 2, .simulated_only = "says how soon") {
   RULE("ADP-1");
   reset();
   auto busy = keep_busy(m, 1);
@@ -222,10 +226,10 @@ KDPC_TEST(DpcAdaptation, ALowDpcOnABusyProcessorWaitsAtMostOneTick, .processors 
     KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
     KDPC_EXPECT(runs == 0);
   });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
   EXPECT_LE(m.now() - begin, static_cast<std::uint64_t>(std::chrono::nanoseconds(kTick).count()) + 100'000);
   release_it = true;
-  m.run_until([&] { return busy.done(); }, 1s);
+  m.run_until([&] { return busy.done(); }, 10s);
 }
 
 // One Low DPC per tick to a busy processor for `ticks` ticks; after each tick, its maximum depth.
@@ -241,11 +245,11 @@ std::vector<int> depths_with_one_low_dpc_per_tick(kdpc::lab::Machine& m, int tic
     depths.push_back(m.processor_state(1).maximum_dpc_queue_depth);
   }
   release_it = true;
-  m.run_until([&] { return busy.done(); }, 1s);
+  m.run_until([&] { return busy.done(); }, 10s);
   return depths;
 }
 
-KDPC_TEST(DpcAdaptation, QuietTicksRaiseWhatLeftoversHaveLowered, .processors = 2) {
+KDPC_TEST(DpcAdaptation, QuietTicksRaiseWhatLeftoversHaveLowered, .processors = 2, .simulated_only = "counts ticks") {
   RULE("3.4");
   RULE("ADP-2");
   RULE("V-6");
@@ -271,7 +275,7 @@ KDPC_TEST(DpcAdaptation, AColdProcessorDrainsLowDpcsAtOnce) {
   });
 }
 
-KDPC_TEST(DpcAdaptation, FourDpcsPerTickReachTheMinimumRateAndThenLowWaits) {
+KDPC_TEST(DpcAdaptation, FourDpcsPerTickReachTheMinimumRateAndThenLowWaits, .simulated_only = "counts ticks") {
   RULE("ADP-3");
   reset();
   for (int tick = 0; tick < 12; ++tick) {

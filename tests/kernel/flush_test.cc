@@ -35,17 +35,20 @@ KDPC_TEST(DpcFlush, WaitsForARoutineThatIsAlreadyRunningElsewhere, .processors =
   RULE("FLU-2");
   reset();
   m.on(1, PASSIVE_LEVEL, [] { KeInitializeDpc(&shared, overlap, nullptr); });
+  held = true;
   auto first = m.start(1, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 10s));
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT(inside == 1);
+    held = false;
     KeFlushQueuedDpcs();
     KDPC_EXPECT(inside == 0);
   });
-  EXPECT_TRUE(m.run_until([&] { return first.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return first.done(); }, 10s));
 }
 
-KDPC_TEST(DpcFlush, ForcesDeferredLowDpcsToRun, .processors = 2, .options = {{"minimum_dpc_rate", "0"}}) {
+KDPC_TEST(DpcFlush, ForcesDeferredLowDpcsToRun, .processors = 2, .options = {{"minimum_dpc_rate", "0"}},
+          .simulated_only = "counts on no tick in between") {
   RULE("FLU-2");
   static KDPC dpc;
   reset();
@@ -115,16 +118,18 @@ KDPC_TEST(DpcFlush, WaitsForAThreadedRoutineThatIsAlreadyRunning, .processors = 
   RULE("FLU-2");
   reset();
   m.on(1, PASSIVE_LEVEL, [] { KeInitializeThreadedDpc(&shared, overlap, nullptr); });
+  held = true;
   m.start(1, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 10s));
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT_EQ(inside, 1);
+    held = false;
     KeFlushQueuedDpcs();
     KDPC_EXPECT_EQ(inside, 0);
   });
 }
 
-KDPC_TEST(DpcFlush, WaitsForTheDpcsOfAnExpiryThatIsUnderWay, .processors = 2) {
+KDPC_TEST(DpcFlush, WaitsForTheDpcsOfAnExpiryThatIsUnderWay, .processors = 2, .simulated_only = "counts on two timers being due at one tick") {
   RULE("FLU-2");
   static KTIMER timers[2];
   static KDPC dpcs[2];
@@ -136,7 +141,7 @@ KDPC_TEST(DpcFlush, WaitsForTheDpcsOfAnExpiryThatIsUnderWay, .processors = 2) {
       KeSetTimer(&timers[index], in_ms(20), &dpcs[index]);
     }
   });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 10s));
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT(KeCancelTimer(&timers[1]) == FALSE);  // out of its table, and its DPC in no queue
     KDPC_EXPECT(KeRemoveQueueDpc(&dpcs[1]) == FALSE);
@@ -156,7 +161,7 @@ KDPC_TEST(DpcFlush, SeveralThreadsMayFlushAtOnce, .processors = 4) {
       for (int time = 0; time < 5; ++time) KeFlushQueuedDpcs();
       InterlockedIncrement(&back);
     });
-  EXPECT_TRUE(m.run_until([] { return back == 4; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return back == 4; }, 20s));
   EXPECT_NO_FINDINGS();
 }
 

@@ -37,7 +37,11 @@ void reset() {
 VOID NTAPI note_and_say_done(PKDPC Dpc, PVOID Context, PVOID SystemArgument1, PVOID SystemArgument2) {
   // What has not been counted down yet, and the barrier: how many have come to it, and of how many.
   const LONG remaining = *static_cast<volatile LONG*>(SystemArgument1);
-  if (remaining > most_remaining) most_remaining = remaining;
+  for (LONG most = most_remaining; remaining > most;) {
+    const LONG seen = InterlockedCompareExchange(&most_remaining, remaining, most);
+    if (seen == most) break;
+    most = seen;
+  }
   KDPC_EXPECT_EQ(static_cast<const LONG*>(SystemArgument2)[0], LONG{0});
   KDPC_EXPECT_EQ(static_cast<const LONG*>(SystemArgument2)[1], LONG(KeQueryActiveProcessorCount(nullptr)));
   ran[KeGetCurrentProcessorNumber()] = {KeGetCurrentIrql(), Context, KeIsExecutingDpc() != 0, Dpc, SystemArgument1, SystemArgument2};
@@ -79,7 +83,7 @@ KDPC_TEST(GenericCallDpc, CallsFromDifferentThreadsTakeTurns, .processors = 4) {
       for (int time = 0; time < 3; ++time) KeGenericCallDpc(note_and_say_done, nullptr);
       InterlockedIncrement(&back);
     });
-  EXPECT_TRUE(m.run_until([] { return back == 4; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return back == 4; }, 20s));
   EXPECT_EQ(runs, 4 * 3 * 4);
   const auto began = m.events("generic-call-began");
   const auto ended = m.events("generic-call-ended");
@@ -128,7 +132,7 @@ KDPC_TEST(GenericCallDpc, ABarrierThatOneProcessorNeverComesToIsExplained, .proc
   m.on(0, PASSIVE_LEVEL, [] { KeGenericCallDpc(meet, nullptr); });
   EXPECT_BUGCHECK(0x133, 0, 0x501, 0x500);
   EXPECT_EQ(m.outcome().bugcheck->rule, "GEN-3");
-  EXPECT_LT(m.now(), 1'000'000u);  // and not after the 20 s that NT needs
+  if (kdpc::lab::is_simulated()) EXPECT_LT(m.now(), 1'000'000u);  // and not after the 20 s that NT needs
 }
 
 VOID NTAPI come_late(PKDPC, PVOID, PVOID SystemArgument1, PVOID SystemArgument2) {
@@ -139,7 +143,7 @@ VOID NTAPI come_late(PKDPC, PVOID, PVOID SystemArgument1, PVOID SystemArgument2)
   KeSignalCallDpcDone(SystemArgument1);
 }
 
-KDPC_TEST(GenericCallDpc, SoIsOneThatComesAloneAndTooLate, .processors = 3) {
+KDPC_TEST(GenericCallDpc, SoIsOneThatComesAloneAndTooLate, .processors = 3, .simulated_only = "counts on the order of the processors' deeds") {
   RULE("GEN-3");
   reset();
   odd_one = 1;
@@ -196,9 +200,10 @@ KDPC_TEST(GenericCallDpc, AboveApcItIsRefused) {
   EXPECT_BUGCHECK(0xC4, 0xE5, DISPATCH_LEVEL);
 }
 
+volatile bool lingers;
 VOID NTAPI linger(PKDPC, PVOID, PVOID SystemArgument1, PVOID) {
   KeSignalCallDpcDone(SystemArgument1);
-  if (KeGetCurrentProcessorNumber() == 1) KeStallExecutionProcessor(300);  // touches nothing shared any more
+  while (KeGetCurrentProcessorNumber() == 1 && lingers) KeStallExecutionProcessor(50);  // touches nothing of the call any more
   InterlockedIncrement(&runs);
 }
 
@@ -206,9 +211,11 @@ KDPC_TEST(GenericCallDpc, ReturnsWhenAllAreDoneAlthoughOneStillRuns, .processors
   RULE("GEN-1");
   RULE("GEN-2");
   reset();
+  lingers = true;
   m.on(0, PASSIVE_LEVEL, [] {
     KeGenericCallDpc(linger, nullptr);
     KDPC_EXPECT_EQ(runs, LONG{1});
+    lingers = false;
     KeGenericCallDpc(note_and_say_done, nullptr);  // and the next call is not confused by it
     KDPC_EXPECT_EQ(runs, LONG{4});
   });
@@ -248,7 +255,7 @@ ULONG_PTR NTAPI see_the_others(ULONG_PTR) {
   return static_cast<ULONG_PTR>(arrived);
 }
 
-KDPC_TEST(IpiGenericCall, AllHaveArrivedBeforeAnyRuns, .processors = 3) {
+KDPC_TEST(IpiGenericCall, AllHaveArrivedBeforeAnyRuns, .processors = 3, .simulated_only = "asks for a state that lasts for microseconds") {
   RULE("IPI-2");
   arrived = 0;
   // One of them is masked for a while: the others must not have begun when it comes.
@@ -270,11 +277,12 @@ KDPC_TEST(IpiGenericCall, TwoCallersTakeTurns, .processors = 4) {
       for (int time = 0; time < 3; ++time) KeIpiGenericCall(note_at_ipi_level, 0);
       InterlockedIncrement(&back);
     });
-  EXPECT_TRUE(m.run_until([] { return back == 4; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return back == 4; }, 20s));
   EXPECT_EQ(runs, 4 * 3 * 4);
 }
 
-KDPC_TEST(IpiGenericCall, AProcessorThatTakesNoIpiIsFound, .processors = 2, .options = {{"ipi_time_limit_ms", "5"}}) {
+KDPC_TEST(IpiGenericCall, AProcessorThatTakesNoIpiIsFound, .processors = 2, .options = {{"ipi_time_limit_ms", "5"}},
+          .simulated_only = "says how long something takes") {
   RULE("IPI-2");
   m.start(1, HIGH_LEVEL, [] { KeStallExecutionProcessor(100'000); });
   m.run_for(1ms);

@@ -38,7 +38,7 @@ kdpc::lab::Task start_waiting(kdpc::lab::Machine& m, ULONG count, WAIT_TYPE type
     result = wait_for_these(count, type);
     note('w');
   });
-  m.run_for(1ms);
+  let_rest(m);
   return task;
 }
 
@@ -69,7 +69,7 @@ KDPC_TEST(WaitAny, IsEndedByWhicheverIsSignalledAndForgetsTheOthers) {
     auto waiting = start_waiting(m, 3, WaitAny);
     EXPECT_FALSE(waiting.done());
     set(m, index);
-    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
     EXPECT_EQ(result, STATUS_WAIT_0 + index);
     m.on(0, PASSIVE_LEVEL, [] {
       for (KEVENT& event : events) KDPC_EXPECT(IsListEmpty(&event.Header.WaitListHead));
@@ -89,7 +89,7 @@ KDPC_TEST(WaitAny, OfSixtyFourObjectsNeedsAnArrayOfBlocks) {
   });
   auto waiting = start_waiting(m, 64, WaitAny);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&many[63], IO_NO_INCREMENT, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
   EXPECT_EQ(result, STATUS_WAIT_63);
 }
 
@@ -98,7 +98,7 @@ KDPC_TEST(WaitAny, TheSameObjectMayStandThereTwice) {
   objects[1] = &events[0];
   auto waiting = start_waiting(m, 2, WaitAny);
   set(m, 0);
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
   EXPECT_EQ(result, STATUS_WAIT_0);
 }
 
@@ -132,7 +132,7 @@ KDPC_TEST(WaitAll, TakesNothingUntilItCanTakeEverything) {
   auto waiting = start_waiting(m, 3, WaitAll);
   for (const int index : {2, 0}) {
     set(m, index);
-    m.run_for(1ms);
+    let_rest(m);
     EXPECT_FALSE(waiting.done());
   }
   m.on(0, PASSIVE_LEVEL, [] {
@@ -140,10 +140,10 @@ KDPC_TEST(WaitAll, TakesNothingUntilItCanTakeEverything) {
     KDPC_EXPECT_EQ(poll(&events[0]), STATUS_SUCCESS);  // somebody else takes one of them
   });
   set(m, 1);
-  m.run_for(1ms);
+  let_rest(m);
   EXPECT_FALSE(waiting.done());
   set(m, 0);
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
   EXPECT_EQ(result, STATUS_SUCCESS);
   m.on(0, PASSIVE_LEVEL, [] {
     for (int index = 0; index < 3; ++index) KDPC_EXPECT_EQ(KeReadStateEvent(&events[index]), 0);
@@ -155,14 +155,14 @@ KDPC_TEST(WaitAll, DoesNotStandInTheWayOfWhoWaitsForLess) {
   auto all = start_waiting(m, 2, WaitAll);
   auto one = waiter(m, 0, 8, events[0], 'o');
   set(m, 0);  // the first in the list cannot be satisfied, the second can
-  EXPECT_TRUE(m.run_until([&] { return one.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return one.done(); }, 10s));
   EXPECT_FALSE(all.done());
   set(m, 1);
   set(m, 0);
-  EXPECT_TRUE(m.run_until([&] { return all.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return all.done(); }, 10s));
 }
 
-KDPC_TEST(WaitAll, OfObjectsOfEveryKindConsumesEachAsItsTypeSays) {
+KDPC_TEST(WaitAll, OfObjectsOfEveryKindConsumesEachAsItsTypeSays, .simulated_only = "looks before 20 milliseconds are over") {
   RULE("WAIT-4");
   static KTIMER timer;
   static KMUTEX mutex;
@@ -181,14 +181,14 @@ KDPC_TEST(WaitAll, OfObjectsOfEveryKindConsumesEachAsItsTypeSays) {
     KDPC_EXPECT_EQ(KeReadStateMutex(&mutex), 0);
     KDPC_EXPECT_EQ(KeReleaseMutex(&mutex, FALSE), 0);
   });
-  m.run_for(1ms);
+  let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] {
     KeReleaseSemaphore(&semaphore, IO_NO_INCREMENT, 2, FALSE);
     KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
   });
-  m.run_for(1ms);
+  let_rest(m);
   EXPECT_FALSE(waiting.done());
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT(KeReadStateEvent(&events[0]) != 0);
     KDPC_EXPECT_EQ(KeReadStateSemaphore(&semaphore), 1);
@@ -273,9 +273,9 @@ KDPC_TEST(WaitForMultiple, AtDispatchOnAFreeBuildBlocks, .options = {{"irql_chec
     KDPC_EXPECT_EQ(wait_for_these(2, WaitAny), STATUS_WAIT_1);
     KDPC_EXPECT_EQ(KeGetCurrentIrql(), DISPATCH_LEVEL);
   });
-  m.run_for(1ms);
+  let_rest(m);
   set(m, 1);
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
 }
 
 // -- WAIT-1: a signal that announces the wait after it --------------------------------------------------------------------------------------
@@ -292,10 +292,10 @@ KDPC_TEST(SignalAndWait, LeavesTheCallerAtDispatchUntilItsWaitHasBegun) {
     KDPC_EXPECT_EQ(KeGetCurrentIrql(), APC_LEVEL);
     note('2');
   });
-  m.run_for(1ms);
+  let_rest(m);
   EXPECT_STREQ(order, "1h");
   set(m, 1);
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
   EXPECT_STREQ(order, "1h2");
 }
 
@@ -346,7 +346,7 @@ kdpc::lab::Task start_alertable(kdpc::lab::Machine& m, KPROCESSOR_MODE mode) {
     alerted_thread = KeGetCurrentThread();
     result = wait_alertably(mode);
   });
-  m.run_for(1ms);
+  let_rest(m);
   return task;
 }
 
@@ -356,7 +356,7 @@ KDPC_TEST(Alert, EndsAnAlertableWait) {
   for (const KPROCESSOR_MODE mode : {KernelMode, UserMode}) {
     auto waiting = start_alertable(m, mode);
     m.on(0, PASSIVE_LEVEL, [mode] { KDPC_EXPECT_EQ(KeAlertThread(alerted_thread, mode), FALSE); });
-    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
     EXPECT_EQ(result, STATUS_ALERTED);
   }
 }
@@ -384,10 +384,10 @@ KDPC_TEST(Alert, ForTheUserDoesNotEndAWaitOfTheKernels) {
   initialize(m);
   auto waiting = start_alertable(m, KernelMode);
   m.on(0, PASSIVE_LEVEL, [] { KeAlertThread(alerted_thread, UserMode); });
-  m.run_for(1ms);
+  let_rest(m);
   EXPECT_FALSE(waiting.done());
   set(m, 0);
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
   EXPECT_EQ(result, STATUS_SUCCESS);
 }
 
@@ -405,7 +405,7 @@ KDPC_TEST(Alert, ASignalledObjectComesBeforeIt) {
 
 // -- what a run that cannot go on says ------------------------------------------------------------------------------------------------------
 
-KDPC_TEST(Quiescence, NamesAllThatIsWaitedForAndWhoOwnsAMutex) {
+KDPC_TEST(Quiescence, NamesAllThatIsWaitedForAndWhoOwnsAMutex, .simulated_only = "asks for an explanation who waits for what") {
   static KMUTEX mutex;
   initialize(m);
   m.start(0, PASSIVE_LEVEL,
@@ -415,10 +415,10 @@ KDPC_TEST(Quiescence, NamesAllThatIsWaitedForAndWhoOwnsAMutex) {
             wait_for(&events[1]);
           },
           {.name = "owner"});
-  m.run_for(1ms);
+  let_rest(m);
   objects[1] = &mutex;
   auto never = start_waiting(m, 2, WaitAll);
-  EXPECT_FALSE(m.run_until([&] { return never.done(); }, 1s));
+  EXPECT_FALSE(m.run_until([&] { return never.done(); }, 10s));
   EXPECT_ENDED(Quiescent);
   const std::string text = m.outcome().text;
   EXPECT_NE(text.find("all of the synchronization event"), std::string::npos) << text;

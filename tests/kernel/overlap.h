@@ -4,22 +4,24 @@
 
 namespace overlapping {
 
-inline int runs = 0;
-inline volatile int inside = 0;
+inline volatile LONG runs = 0, inside = 0;
+inline volatile bool held = false;  // it does not end before this is taken back
 inline KDPC shared;
 
-inline VOID NTAPI count(PKDPC, PVOID, PVOID, PVOID) { ++runs; }
+inline VOID NTAPI count(PKDPC, PVOID, PVOID, PVOID) { InterlockedIncrement(&runs); }
 // Longest far away: when processor 0 is through with its own ones, others still run elsewhere.
 inline VOID NTAPI overlap(PKDPC, PVOID, PVOID, PVOID) {
-  ++runs;
-  inside = inside + 1;
+  InterlockedIncrement(&runs);
+  InterlockedIncrement(&inside);
+  for (int turn = 0; turn < 100'000 && held; ++turn) KeStallExecutionProcessor(10);
   KeStallExecutionProcessor(200 * (1 + KeGetCurrentProcessorNumber()));
-  inside = inside - 1;
+  InterlockedDecrement(&inside);
 }
 
 inline void reset() {
   runs = 0;
   inside = 0;
+  held = false;
 }
 
 }  // namespace overlapping

@@ -18,7 +18,7 @@ void use_up_a_quantum() { KeStallExecutionProcessor(2 * 15'625); }
 
 // -- the priority that is set, and the base -------------------------------------------------------------------------------------------------
 
-KDPC_TEST(SetPriority, AboveTheBaseDecaysWithEachQuantum) {
+KDPC_TEST(SetPriority, AboveTheBaseDecaysWithEachQuantum, .simulated_only = "counts ticks") {
   RULE("BOOST-1");
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT_EQ(KeSetPriorityThread(KeGetCurrentThread(), 11), 8);
@@ -29,7 +29,7 @@ KDPC_TEST(SetPriority, AboveTheBaseDecaysWithEachQuantum) {
   });
 }
 
-KDPC_TEST(SetPriority, BelowTheBaseLastsForOneQuantum) {
+KDPC_TEST(SetPriority, BelowTheBaseLastsForOneQuantum, .simulated_only = "counts ticks") {
   m.on(0, PASSIVE_LEVEL, [] {
     KeSetPriorityThread(KeGetCurrentThread(), 3);
     KDPC_EXPECT_EQ(priority_now(), 3);
@@ -69,7 +69,7 @@ KDPC_TEST(BasePriority, IsTheProcessesPlusAnIncrementWithinTheVariablePriorities
   });
 }
 
-KDPC_TEST(BasePriority, MovesWhatABoostHasAddedAlong) {
+KDPC_TEST(BasePriority, MovesWhatABoostHasAddedAlong, .simulated_only = "counts on no quantum's end in between") {
   initialize_events(m);
   auto task = m.start(0, PASSIVE_LEVEL, [] {
     wait_for(&events[0]);
@@ -77,9 +77,9 @@ KDPC_TEST(BasePriority, MovesWhatABoostHasAddedAlong) {
     KeSetBasePriorityThread(KeGetCurrentThread(), 1);
     KDPC_EXPECT_EQ(priority_now(), 12);
   });
-  m.run_for(1ms);
+  let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
 }
 
 // -- a thread that is to run next and is made lower -----------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ void start_waiters(kdpc::lab::Machine& m) {
             note('a');
           },
           {.priority = 12});
-  m.run_for(1ms);
+  let_rest(m);
   waiter(m, 0, 10, events[1], 'b');
 }
 
@@ -112,7 +112,7 @@ void make_lower(kdpc::lab::Machine& m, KPRIORITY priority, bool both) {
     KeLowerIrql(old);
     note('1');
   });
-  EXPECT_TRUE(m.run_until([both] { return steps == (both ? 4 : 3); }, 1s));
+  EXPECT_TRUE(m.run_until([both] { return steps == (both ? 4 : 3); }, 10s));
 }
 
 KDPC_TEST(StandbyThread, MadeLowerThanAReadyOneIsDisplaced) {
@@ -137,7 +137,7 @@ KDPC_TEST(StandbyThread, MadeLowerButStillTheBestRunsNext) {
 
 KSEMAPHORE semaphore;
 
-KDPC_TEST(Boost, IsGivenByASemaphoreToAllItReleases) {
+KDPC_TEST(Boost, IsGivenByASemaphoreToAllItReleases, .simulated_only = "counts on no quantum's end in between") {
   RULE("BOOST-1");
   reset();
   m.on(0, PASSIVE_LEVEL, [] { KeInitializeSemaphore(&semaphore, 0, 5); });
@@ -147,10 +147,10 @@ KDPC_TEST(Boost, IsGivenByASemaphoreToAllItReleases) {
       KDPC_EXPECT_EQ(priority_now(), 10);
       note('s');
     });
-    m.run_for(1ms);
+    let_rest(m);
   }
   m.on(0, PASSIVE_LEVEL, [] { KeReleaseSemaphore(&semaphore, 2, 2, FALSE); });
-  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 10s));
 }
 
 PIRP pending_irp;
@@ -160,7 +160,7 @@ NTSTATUS NTAPI keep_pending(PDEVICE_OBJECT, PIRP irp) {
   return STATUS_PENDING;
 }
 
-KDPC_TEST(Boost, IsGivenByTheCompletionOfAnIrp) {
+KDPC_TEST(Boost, IsGivenByTheCompletionOfAnIrp, .simulated_only = "counts on no quantum's end in between") {
   RULE("BOOST-1");
   static DEVICE_OBJECT* device;
   initialize_events(m);
@@ -178,13 +178,13 @@ KDPC_TEST(Boost, IsGivenByTheCompletionOfAnIrp) {
                         KDPC_EXPECT_EQ(priority_now(), 5 + 8);
                       },
                       {.priority = 5});
-  m.run_for(1ms);
+  let_rest(m);
   constexpr CCHAR kSoundIncrement = 8;
   m.on(0, PASSIVE_LEVEL, [] { finish(pending_irp, STATUS_SUCCESS, 0, kSoundIncrement); });
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
 }
 
-KDPC_TEST(Boost, OfAThreadThatHasAHigherOneAlreadyIsNotLowered) {
+KDPC_TEST(Boost, OfAThreadThatHasAHigherOneAlreadyIsNotLowered, .simulated_only = "counts on no quantum's end in between") {
   RULE("BOOST-1");
   initialize_events(m);
   auto task = m.start(0, PASSIVE_LEVEL, [] {
@@ -193,14 +193,14 @@ KDPC_TEST(Boost, OfAThreadThatHasAHigherOneAlreadyIsNotLowered) {
     wait_for(&events[1]);
     KDPC_EXPECT_EQ(priority_now(), 13);
   });
-  m.run_for(1ms);
+  let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 5, FALSE); });
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[1], 1, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
 }
 
 // Each wait costs one unit of quantum, six are one quantum, and an increment renews it.
-KDPC_TEST(Boost, AThreadThatOnlyWaitsUsesUpItsQuantumToo) {
+KDPC_TEST(Boost, AThreadThatOnlyWaitsUsesUpItsQuantumToo, .simulated_only = "counts units of a quantum") {
   RULE("BOOST-1");
   static KPRIORITY seen[8];
   initialize_events(m);
@@ -210,10 +210,10 @@ KDPC_TEST(Boost, AThreadThatOnlyWaitsUsesUpItsQuantumToo) {
       one = priority_now();
     }
   });
-  m.run_for(1ms);
+  let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });  // renewed, less one: five are left
   for (int count = 0; count < 7; ++count) m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
   const KPRIORITY expected[8] = {11, 11, 11, 11, 11, 10, 10, 10};
   for (int index = 0; index < 8; ++index) EXPECT_EQ(seen[index], expected[index]) << index;
 }
@@ -243,23 +243,23 @@ ULONGLONG ticks_after_waking(kdpc::lab::Machine& m, unsigned priority) {
     KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
     KeSetEvent(&events[1], IO_NO_INCREMENT, FALSE);
   });
-  EXPECT_TRUE(m.run_until([&] { return task.done() && other.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return task.done() && other.done(); }, 10s));
   return other_ran - woken;
 }
 
-KDPC_TEST(Boost, BelowABaseOf14WakingDoesNotRenewTheQuantum) {
+KDPC_TEST(Boost, BelowABaseOf14WakingDoesNotRenewTheQuantum, .simulated_only = "counts ticks") {
   RULE("BOOST-1");
   for (const unsigned base : {4u, 8u, 13u}) EXPECT_EQ(ticks_after_waking(m, base), 1u) << base;
 }
 
-KDPC_TEST(Boost, FromABaseOf14OnWakingRenewsTheQuantum) {
+KDPC_TEST(Boost, FromABaseOf14OnWakingRenewsTheQuantum, .simulated_only = "counts ticks") {
   RULE("BOOST-1");
   for (const unsigned base : {14u, 15u, 16u, 24u}) EXPECT_EQ(ticks_after_waking(m, base), 2u) << base;
 }
 
 // -- yielding -------------------------------------------------------------------------------------------------------------------------------
 
-KDPC_TEST(Yield, LetsAnEqualOrLowerThreadRunAndSaysWhetherOneDid) {
+KDPC_TEST(Yield, LetsAnEqualOrLowerThreadRunAndSaysWhetherOneDid, .simulated_only = "asks for a state that lasts for a millisecond") {
   RULE("WAIT-5");
   for (const unsigned priority : {8, 4}) {
     reset();
@@ -272,12 +272,12 @@ KDPC_TEST(Yield, LetsAnEqualOrLowerThreadRunAndSaysWhetherOneDid) {
     });
     m.run_for(100us);
     m.start(0, PASSIVE_LEVEL, [] { note('2'); }, {.priority = priority});
-    EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
+    EXPECT_TRUE(m.run_until([] { return steps == 3; }, 10s));
     EXPECT_STREQ(order, "123");
   }
 }
 
-KDPC_TEST(Delay, OfZeroIsAYieldAndSucceedsEvenIfNobodyIsThere) {
+KDPC_TEST(Delay, OfZeroIsAYieldAndSucceedsEvenIfNobodyIsThere, .simulated_only = "asks for a state that lasts for a millisecond") {
   RULE("WAIT-5");
   reset();
   m.start(0, PASSIVE_LEVEL, [] {
@@ -290,11 +290,11 @@ KDPC_TEST(Delay, OfZeroIsAYieldAndSucceedsEvenIfNobodyIsThere) {
   });
   m.run_for(100us);
   m.start(0, PASSIVE_LEVEL, [] { note('2'); });
-  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 10s));
   EXPECT_STREQ(order, "123");
 }
 
-KDPC_TEST(Yield, WhileAnotherProcessorIsIdleGoesOnThere, .processors = 2) {
+KDPC_TEST(Yield, WhileAnotherProcessorIsIdleGoesOnThere, .processors = 2, .simulated_only = "asks for a state that lasts for two milliseconds") {
   static ULONG before, after;
   reset();
   m.on(0, PASSIVE_LEVEL, [] {
@@ -317,7 +317,7 @@ KDPC_TEST(Yield, WhileAnotherProcessorIsIdleGoesOnThere, .processors = 2) {
 
 // -- where a thread likes to run, and for how long it has -----------------------------------------------------------------------------------
 
-KDPC_TEST(IdealProcessor, IsWhereAThreadIsReadiedFirst, .processors = 4) {
+KDPC_TEST(IdealProcessor, IsWhereAThreadIsReadiedFirst, .processors = 4, .simulated_only = "counts on all processors being idle") {
   RULE("WAIT-7");
   static PKTHREAD thread;
   static ULONG ran_on;
@@ -342,12 +342,12 @@ KDPC_TEST(IdealProcessor, IsWhereAThreadIsReadiedFirst, .processors = 4) {
     });
     m.run_for(1ms);
     m.on((ideal + 1) % 4, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-    EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1s));
+    EXPECT_TRUE(m.run_until([] { return steps == 1; }, 10s));
     EXPECT_EQ(ran_on, ideal);
   }
 }
 
-KDPC_TEST(RunTime, IsCountedInTicks) {
+KDPC_TEST(RunTime, IsCountedInTicks, .simulated_only = "counts ticks") {
   m.on(0, PASSIVE_LEVEL, [] {
     ULONG user = 7;
     const ULONG before = KeQueryRuntimeThread(KeGetCurrentThread(), &user);

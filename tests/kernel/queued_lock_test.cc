@@ -152,21 +152,22 @@ void expect_order(kdpc::lab::Machine& m, const std::vector<Arrival>& arrivals, c
       KeStallExecutionProcessor(100);
       KeReleaseInStackQueuedSpinLockFromDpcLevel(&handle);
     }));
-  EXPECT_TRUE(m.run_until([&] { return std::all_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.done(); }); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return std::all_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.done(); }); }, 10s));
   EXPECT_STREQ(order, expected);
 }
 
-KDPC_TEST(QueuedSpinLockOrder, IsThatOfArrival, .processors = 6) {
+KDPC_TEST(QueuedSpinLockOrder, IsThatOfArrival, .processors = 6, .simulated_only = "counts on the order of the processors' deeds") {
   RULE("LCK-2");
   expect_order(m, {{0, 1}, {1, 50}, {2, 40}, {3, 30}, {4, 20}, {5, 10}}, "054321");
 }
 
-KDPC_TEST(QueuedSpinLockOrder, IsNotTheOneOfProcessorNumbers, .processors = 6) {
+KDPC_TEST(QueuedSpinLockOrder, IsNotTheOneOfProcessorNumbers, .processors = 6, .simulated_only = "counts on the order of the processors' deeds") {
   RULE("LCK-2");
   expect_order(m, {{3, 1}, {0, 50}, {5, 11}, {1, 30}, {4, 71}, {2, 60}}, "351024");
 }
 
-KDPC_TEST(QueuedSpinLockOrder, WhoComesBackStandsBehindThoseWhoWait, .processors = 3) {
+KDPC_TEST(QueuedSpinLockOrder, WhoComesBackStandsBehindThoseWhoWait, .processors = 3,
+          .simulated_only = "counts on the order of the processors' deeds") {
   RULE("LCK-2");
   initialize(m);
   std::vector<kdpc::lab::Task> tasks;
@@ -180,7 +181,7 @@ KDPC_TEST(QueuedSpinLockOrder, WhoComesBackStandsBehindThoseWhoWait, .processors
         KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[processor]);
       }
     }));
-  EXPECT_TRUE(m.run_until([&] { return tasks[0].done() && tasks[1].done() && tasks[2].done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return tasks[0].done() && tasks[1].done() && tasks[2].done(); }, 10s));
   EXPECT_STREQ(order, "012012012012012");
   const auto acquired = m.events("lock-acquired", {{"lock", m.address_of(&lock)}});
   ASSERT_EQ(acquired.size(), 15u);
@@ -189,7 +190,7 @@ KDPC_TEST(QueuedSpinLockOrder, WhoComesBackStandsBehindThoseWhoWait, .processors
   EXPECT_EQ(acquired[1]["handle"], m.address_of(&handles[1]));
 }
 
-KDPC_TEST(QueuedSpinLockOrder, NobodyWaitsForLongerThanThoseBeforeHimTake, .processors = 4) {
+KDPC_TEST(QueuedSpinLockOrder, NobodyWaitsForLongerThanThoseBeforeHimTake, .processors = 4, .simulated_only = "says how long something takes") {
   RULE("LCK-2");
   initialize(m);
   std::vector<kdpc::lab::Task> tasks;
@@ -201,7 +202,7 @@ KDPC_TEST(QueuedSpinLockOrder, NobodyWaitsForLongerThanThoseBeforeHimTake, .proc
         KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[processor]);
       }
     }));
-  EXPECT_TRUE(m.run_until([&] { return std::all_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.done(); }); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return std::all_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.done(); }); }, 10s));
   std::uint64_t last[4] = {};
   for (const auto& event : m.events("lock-acquired", {{"lock", m.address_of(&lock)}})) {
     if (last[event.processor] != 0) EXPECT_LT(event.time - last[event.processor], 45'000u);
@@ -211,7 +212,8 @@ KDPC_TEST(QueuedSpinLockOrder, NobodyWaitsForLongerThanThoseBeforeHimTake, .proc
 
 VOID NTAPI note_dpc(PKDPC, PVOID, PVOID, PVOID) { note('d'); }
 
-KDPC_TEST(QueuedSpinLock, WhoWaitsAtDispatchIsInterruptedByDevicesButNotByDpcs, .processors = 2) {
+KDPC_TEST(QueuedSpinLock, WhoWaitsAtDispatchIsInterruptedByDevicesButNotByDpcs, .processors = 2,
+          .simulated_only = "counts on the order of the processors' deeds") {
   RULE("LCK-2");
   static KDPC dpc;
   initialize(m);
@@ -234,7 +236,7 @@ KDPC_TEST(QueuedSpinLock, WhoWaitsAtDispatchIsInterruptedByDevicesButNotByDpcs, 
     KeReleaseInStackQueuedSpinLock(&handles[1]);
     note('e');
   });
-  EXPECT_TRUE(m.run_until([&] { return holder.done() && waiter.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return holder.done() && waiter.done(); }, 10s));
   EXPECT_STREQ(order, "arbde");
   EXPECT_GE(m.count("activity-began", {{"kind", 5}}), 1u);  // the IPI came through
 }

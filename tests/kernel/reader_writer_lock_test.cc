@@ -49,24 +49,24 @@ void expect_visits(kdpc::lab::Machine& m, const std::vector<Guest>& guests, cons
         ExReleaseSpinLockExclusiveFromDpcLevel(&lock);
       }
     }));
-  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 10s));
   EXPECT_STREQ(order, expected);
   EXPECT_EQ(lock, 0);
 }
 
-KDPC_TEST(ReaderWriterLock, ReadersAreInTogether, .processors = 3) {
+KDPC_TEST(ReaderWriterLock, ReadersAreInTogether, .processors = 3, .simulated_only = "counts on the order of the processors' deeds") {
   RULE("K.RW-1");
   expect_visits(m, {{'a', true, 10}, {'b', true, 20}, {'c', true, 30}}, "abcABC");
 }
-KDPC_TEST(ReaderWriterLock, AWriterIsAlone, .processors = 3) {
+KDPC_TEST(ReaderWriterLock, AWriterIsAlone, .processors = 3, .simulated_only = "counts on the order of the processors' deeds") {
   RULE("K.RW-1");
   expect_visits(m, {{'a', false, 10}, {'b', true, 20}, {'c', true, 30}}, "aAbcBC");
 }
-KDPC_TEST(ReaderWriterLock, TwoWritersExcludeEachOther, .processors = 2) {
+KDPC_TEST(ReaderWriterLock, TwoWritersExcludeEachOther, .processors = 2, .simulated_only = "counts on the order of the processors' deeds") {
   RULE("K.RW-1");
   expect_visits(m, {{'a', false, 10}, {'b', false, 20}}, "aAbB");
 }
-KDPC_TEST(ReaderWriterLock, AWriterWhoWaitsKeepsNewReadersOut, .processors = 4) {
+KDPC_TEST(ReaderWriterLock, AWriterWhoWaitsKeepsNewReadersOut, .processors = 4, .simulated_only = "counts on the order of the processors' deeds") {
   RULE("K.RW-1");
   expect_visits(m, {{'a', true, 10}, {'w', false, 20}, {'b', true, 30}, {'c', true, 40}}, "aAwWbcBC");
 }
@@ -89,7 +89,7 @@ KDPC_TEST(ReaderWriterLock, RaisingFormsRestoreTheLevel) {
     });
 }
 
-KDPC_TEST(ReaderWriterLock, TheOnlyReaderMayBecomeTheWriter, .processors = 2) {
+KDPC_TEST(ReaderWriterLock, TheOnlyReaderMayBecomeTheWriter, .processors = 2, .simulated_only = "counts on the order of the processors' deeds") {
   RULE("K.RW-1");
   initialize();
   std::vector<kdpc::lab::Task> tasks;
@@ -108,11 +108,12 @@ KDPC_TEST(ReaderWriterLock, TheOnlyReaderMayBecomeTheWriter, .processors = 2) {
     note('r');
     ExReleaseSpinLockSharedFromDpcLevel(&lock);
   }));
-  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 10s));
   EXPECT_STREQ(order, "wWr");
 }
 
-KDPC_TEST(ReaderWriterLock, OneOfTwoReadersMayNotBecomeTheWriterAndStaysAReader, .processors = 2) {
+KDPC_TEST(ReaderWriterLock, OneOfTwoReadersMayNotBecomeTheWriterAndStaysAReader, .processors = 2,
+          .simulated_only = "counts on the order of the processors' deeds") {
   RULE("K.RW-1");
   initialize();
   std::vector<kdpc::lab::Task> tasks;
@@ -124,11 +125,11 @@ KDPC_TEST(ReaderWriterLock, OneOfTwoReadersMayNotBecomeTheWriterAndStaysAReader,
       KeStallExecutionProcessor(50);
       ExReleaseSpinLockSharedFromDpcLevel(&lock);
     }));
-  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 10s));
   EXPECT_EQ(lock, 0);
 }
 
-KDPC_TEST(ReaderWriterLock, AReaderMayNotPassAWriterWhoWaits, .processors = 2) {
+KDPC_TEST(ReaderWriterLock, AReaderMayNotPassAWriterWhoWaits, .processors = 2, .simulated_only = "counts on the order of the processors' deeds") {
   RULE("K.RW-1");
   initialize();
   std::vector<kdpc::lab::Task> tasks;
@@ -145,7 +146,7 @@ KDPC_TEST(ReaderWriterLock, AReaderMayNotPassAWriterWhoWaits, .processors = 2) {
     note('w');
     ExReleaseSpinLockExclusiveFromDpcLevel(&lock);
   }));
-  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 10s));
   EXPECT_STREQ(order, "rw");
 }
 
@@ -234,7 +235,8 @@ KDPC_TEST(ReaderWriterLockMisuse, AReaderComesAgainToRead) {
   expect_own(m, {true, true});
 }
 
-KDPC_TEST(ReaderWriterLockMisuse, OnAFreeBuildTheReaderWhoComesAgainHangsIfAWriterWaits, .processors = 2, .options = {{"irql_checks", "free"}}) {
+KDPC_TEST(ReaderWriterLockMisuse, OnAFreeBuildTheReaderWhoComesAgainHangsIfAWriterWaits, .processors = 2, .options = {{"irql_checks", "free"}},
+          .simulated_only = "asks for a deadlock to be explained") {
   RULE("LCK-3");
   initialize();
   m.start(0, DISPATCH_LEVEL, [] {
@@ -251,7 +253,8 @@ KDPC_TEST(ReaderWriterLockMisuse, OnAFreeBuildTheReaderWhoComesAgainHangsIfAWrit
   EXPECT_ENDED(Deadlock);
 }
 
-KDPC_TEST(ReaderWriterLockMisuse, AReaderThatWaitsForAnotherLockIsPartOfTheCircle, .processors = 3) {
+KDPC_TEST(ReaderWriterLockMisuse, AReaderThatWaitsForAnotherLockIsPartOfTheCircle, .processors = 3,
+          .simulated_only = "asks for a deadlock to be explained") {
   RULE("LCK-3");
   static KSPIN_LOCK other;
   other = 0;

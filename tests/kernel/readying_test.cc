@@ -43,7 +43,7 @@ KDPC_TEST(Readying, AHigherThreadAtDispatchWaitsForTheLevel) {
   EXPECT_STREQ(order, "1h2");
 }
 
-KDPC_TEST(Readying, AnEqualThreadWaitsForItsTurn) {
+KDPC_TEST(Readying, AnEqualThreadWaitsForItsTurn, .simulated_only = "counts on no quantum's end in between") {
   RULE("WAIT-6");
   initialize_events(m);
   auto equal = waiter(m, 0, 8, events[0], 'e');
@@ -51,11 +51,11 @@ KDPC_TEST(Readying, AnEqualThreadWaitsForItsTurn) {
     KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
     note('1');
   });
-  EXPECT_TRUE(m.run_until([&] { return equal.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return equal.done(); }, 10s));
   EXPECT_STREQ(order, "1e");
 }
 
-KDPC_TEST(Readying, AHaltedIdleProcessorIsWokenForTheThread, .processors = 2) {
+KDPC_TEST(Readying, AHaltedIdleProcessorIsWokenForTheThread, .processors = 2, .simulated_only = "says how soon") {
   RULE("WAIT-7");
   initialize_events(m);
   auto task = waiter(m, 1, 8, events[0], 'w');
@@ -80,7 +80,7 @@ VOID NTAPI anywhere(PVOID) {
   PsTerminateSystemThread(STATUS_SUCCESS);
 }
 
-KDPC_TEST(Readying, AnIdleProcessorIsPreferredToABusyOne, .processors = 3) {
+KDPC_TEST(Readying, AnIdleProcessorIsPreferredToABusyOne, .processors = 3, .simulated_only = "asks for a state that lasts for milliseconds") {
   RULE("WAIT-7");
   for (unsigned idle = 0; idle < 3; ++idle) {  // whatever the thread's ideal processor is
     initialize_events(m);
@@ -98,11 +98,11 @@ KDPC_TEST(Readying, AnIdleProcessorIsPreferredToABusyOne, .processors = 3) {
     m.start((idle + 1) % 3, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); }, {.priority = 9});
     EXPECT_TRUE(m.run_until([] { return steps == 1; }, 5ms)) << idle;
     EXPECT_EQ(ran_on, idle);
-    EXPECT_TRUE(m.run_until([&] { return busy[0].done() && busy[1].done(); }, 1s));
+    EXPECT_TRUE(m.run_until([&] { return busy[0].done() && busy[1].done(); }, 10s));
   }
 }
 
-KDPC_TEST(Readying, ABusyProcessorIsPreemptedThroughAnIpi, .processors = 2) {
+KDPC_TEST(Readying, ABusyProcessorIsPreemptedThroughAnIpi, .processors = 2, .simulated_only = "says how soon") {
   RULE("WAIT-7");
   initialize_events(m);
   waiter(m, 1, 9, events[0], 'h');
@@ -117,11 +117,12 @@ KDPC_TEST(Readying, ABusyProcessorIsPreemptedThroughAnIpi, .processors = 2) {
   EXPECT_STREQ(order, "h");
   EXPECT_EQ(m.count("ipi-sent", {{"targets", 1u << 1}}), 1u);
   EXPECT_EQ(m.events("thread-switched", {{"why", kPreempted}}).at(0).processor, 1u);
-  EXPECT_TRUE(m.run_until([&] { return busy.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done(); }, 10s));
   EXPECT_STREQ(order, "hb");
 }
 
-KDPC_TEST(Readying, ALowerOrEqualThreadOnABusyProcessorSendsNoIpi, .processors = 2) {
+KDPC_TEST(Readying, ALowerOrEqualThreadOnABusyProcessorSendsNoIpi, .processors = 2,
+          .simulated_only = "asks for a state that lasts for milliseconds") {
   RULE("WAIT-7");
   initialize_events(m);
   waiter(m, 1, 8, events[0], 'e');
@@ -133,7 +134,7 @@ KDPC_TEST(Readying, ALowerOrEqualThreadOnABusyProcessorSendsNoIpi, .processors =
   m.forget_events();
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
   EXPECT_EQ(m.count("ipi-sent", {{"targets", 1u << 1}}), 0u);
-  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 10s));
   EXPECT_STREQ(order, "be");
 }
 
@@ -146,11 +147,11 @@ KDPC_TEST(Readying, ADisplacedNextThreadGoesToTheHeadOfItsList) {
   m.on(0, DISPATCH_LEVEL, [] {
     for (int index = 0; index < 3; ++index) KeSetEvent(&events[index], IO_NO_INCREMENT, FALSE);
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 10s));
   EXPECT_STREQ(order, "hmn");
 }
 
-KDPC_TEST(Readying, APreemptedThreadGoesToTheHeadOfItsListOthersToTheTail) {
+KDPC_TEST(Readying, APreemptedThreadGoesToTheHeadOfItsListOthersToTheTail, .simulated_only = "counts on no quantum's end in between") {
   RULE("WAIT-7");
   initialize_events(m);
   waiter(m, 0, 8, events[0], 'b');
@@ -163,7 +164,7 @@ KDPC_TEST(Readying, APreemptedThreadGoesToTheHeadOfItsListOthersToTheTail) {
     KeSetEvent(&events[2], IO_NO_INCREMENT, FALSE);
     note('a');
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 5; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return steps == 5; }, 10s));
   EXPECT_STREQ(order, "ahabc");
 }
 
@@ -181,13 +182,13 @@ KPRIORITY priority_after(kdpc::lab::Machine& m, unsigned base, KPRIORITY increme
                         result = priority_now();
                       },
                       {.priority = base});
-  m.run_for(1ms);
+  let_rest(m);
   m.on(0, PASSIVE_LEVEL, [increment] { KeSetEvent(&events[0], increment, FALSE); });
-  m.run_until([&] { return task.done(); }, 1s);
+  m.run_until([&] { return task.done(); }, 10s);
   return result;
 }
 
-KDPC_TEST(Boost, IsTheBasePlusTheIncrementAndAtMost15) {
+KDPC_TEST(Boost, IsTheBasePlusTheIncrementAndAtMost15, .simulated_only = "counts on no quantum's end in between") {
   RULE("BOOST-1");
   EXPECT_EQ(priority_after(m, 8, 0), 8);
   EXPECT_EQ(priority_after(m, 8, 1), 9);
@@ -200,7 +201,7 @@ KDPC_TEST(Boost, IsNotGivenToABaseOf14OrMoreNorToRealTimeThreads) {
   for (unsigned base = 14; base <= 31; ++base) EXPECT_EQ(priority_after(m, base, 6), static_cast<KPRIORITY>(base));
 }
 
-KDPC_TEST(Boost, DecaysOneStepWithEachQuantum) {
+KDPC_TEST(Boost, DecaysOneStepWithEachQuantum, .simulated_only = "counts ticks") {
   RULE("BOOST-1");
   initialize_events(m);
   auto task = m.start(0, PASSIVE_LEVEL, [] {
@@ -212,7 +213,7 @@ KDPC_TEST(Boost, DecaysOneStepWithEachQuantum) {
   });
   m.run_for(1ms);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
 }
 
 KDPC_TEST(Boost, IsNotGivenByATimer) {
@@ -259,11 +260,11 @@ void one_dispatch_interrupt(kdpc::lab::Machine& m, ULONG milliseconds) {
   });
   m.run_for(1ms);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return low.done() && high.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return low.done() && high.done(); }, 10s));
   EXPECT_STREQ(order, "ldhL");
 }
 
-KDPC_TEST(DispatchInterrupt, DoesAllDpcsThenTheQuantumEndAndThatTakesTheNextThread) {
+KDPC_TEST(DispatchInterrupt, DoesAllDpcsThenTheQuantumEndAndThatTakesTheNextThread, .simulated_only = "counts ticks") {
   RULE("6.4");
   RULE("V-10");
   RULE("RET-1");
@@ -274,14 +275,14 @@ KDPC_TEST(DispatchInterrupt, DoesAllDpcsThenTheQuantumEndAndThatTakesTheNextThre
   EXPECT_EQ(m.count("thread-switched", {{"from", seen.low_thread}, {"to", seen.high_thread}, {"why", kPreempted}}), 0u);
 }
 
-KDPC_TEST(DispatchInterrupt, WithoutAQuantumEndSwitchesToTheNextThread) {
+KDPC_TEST(DispatchInterrupt, WithoutAQuantumEndSwitchesToTheNextThread, .simulated_only = "counts on no quantum's end in between") {
   RULE("RET-1");
   one_dispatch_interrupt(m, 1);
   EXPECT_EQ(seen.after, seen.before);
   EXPECT_EQ(m.count("thread-switched", {{"from", seen.low_thread}, {"to", seen.high_thread}, {"why", kPreempted}}), 1u);
 }
 
-KDPC_TEST(Quantum, StaysUsedUpHoweverLongTheThreadCannotBePreempted) {
+KDPC_TEST(Quantum, StaysUsedUpHoweverLongTheThreadCannotBePreempted, .simulated_only = "counts ticks") {
   reset();
   const auto long_one = m.start(0, PASSIVE_LEVEL, [] {
     KIRQL old;

@@ -18,7 +18,7 @@ VOID NTAPI spend_a_tick(PKDPC, PVOID Context, PVOID, PVOID) {
   KeStallExecutionProcessor(20000);
 }
 
-KDPC_TEST(DpcRetire, TimersComeFirstAndARequestMadeMeanwhileWaitsForTheWholeList) {
+KDPC_TEST(DpcRetire, TimersComeFirstAndARequestMadeMeanwhileWaitsForTheWholeList, .simulated_only = "counts on where a tick falls") {
   RULE("RET-3");
   RULE("RET-3a");
   reset();
@@ -54,7 +54,7 @@ KDPC_TEST(DpcRetire, ADueTimerRunsBeforeTheQueuedDpcs) {
   EXPECT_EQ(order, "timer dpc ");
 }
 
-KDPC_TEST(DpcRetire, NothingIsForgottenBetweenTheEndOfADrainAndAnInsertion, .processors = 2) {
+KDPC_TEST(DpcRetire, NothingIsForgottenBetweenTheEndOfADrainAndAnInsertion, .processors = 2, .simulated_only = "says how soon") {
   RULE("RET-3b");
   // Many insertions from one processor at shifting distances to the drains of the other: each runs within a millisecond, without the tick.
   static int inserted;
@@ -78,14 +78,17 @@ KDPC_TEST(DpcRetire, NothingIsForgottenBetweenTheEndOfADrainAndAnInsertion, .pro
 }
 
 PKINTERRUPT interrupt;
+volatile bool begun = false, interrupted = false;
 BOOLEAN NTAPI insert_from_isr(PKINTERRUPT, PVOID) {
   prepare(&dpcs[5], "from-isr", MediumImportance);
   KeInsertQueueDpc(&dpcs[5], nullptr, nullptr);
+  interrupted = true;
   return TRUE;
 }
 VOID NTAPI be_interrupted(PKDPC, PVOID, PVOID, PVOID) {
   order += "begin ";
-  KeStallExecutionProcessor(1000);
+  begun = true;
+  for (int turn = 0; turn < 100'000 && !interrupted; ++turn) KeStallExecutionProcessor(10);
   order += "end ";
 }
 
@@ -93,15 +96,17 @@ KDPC_TEST(DpcRetire, AnInterruptPreemptsADpcAndItsDpcRunsInTheSameDrain) {
   RULE("RET-4");
   RULE("RET-9");
   reset();
+  begun = false;
+  interrupted = false;
   m.on(0, PASSIVE_LEVEL, [] {
     IoConnectInterrupt(&interrupt, insert_from_isr, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 1, FALSE);
     KeInitializeDpc(&dpcs[0], be_interrupted, nullptr);
   });
   auto task = m.start(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&dpcs[0], nullptr, nullptr); });
-  EXPECT_TRUE(m.run_until([] { return order == "begin "; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return begun; }, 10s));
   m.forget_events();
   m.send_message(kVector);
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
   EXPECT_EQ(order, "begin end from-isr ");
   EXPECT_EQ(m.count("activity-began", {{"kind", 0}}), 1u);
   EXPECT_EQ(m.count("drain-began"), 0u) << "the interrupt must not have ended the drain";
@@ -149,7 +154,7 @@ KDPC_TEST(DpcRetire, TheRoutineRunsAtDispatchReleasedAndOnTheDpcStack) {
     due.QuadPart = -1;
     KeSetTimer(&timer, due, &dpcs[0]);
   });
-  EXPECT_TRUE(m.run_until([] { return inside.stack != 0; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return inside.stack != 0; }, 10s));
   const auto other = inside.stack > idle_dpc_stack ? inside.stack - idle_dpc_stack : idle_dpc_stack - inside.stack;
   EXPECT_GT(other, 24u * 1024);
 }
@@ -193,9 +198,9 @@ KDPC_TEST(DpcRetire, TheIdleLoopDrainsWithoutADispatchInterrupt) {
   RULE("RET-2");
   reset();
   m.on(0, PASSIVE_LEVEL, [] { IoConnectInterrupt(&interrupt, insert_from_isr, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 1, FALSE); });
-  m.run_for(1ms);
+  EXPECT_TRUE(m.run_until([&] { return m.processor_state(0).idle; }, 10s));
   m.send_message(kVector);
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1ms));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
   const auto ran = m.events("activity-began", {{"object", m.address_of(&dpcs[5])}});
   ASSERT_EQ(ran.size(), 1u);
   EXPECT_EQ(ran[0].thread, m.processor_state(0).thread) << "it borrowed the idle thread";
@@ -219,14 +224,14 @@ KDPC_TEST(DpcRetire, TheNextThreadRunsAfterTheWholeDpcList) {
                           order += "thread ";
                         },
                         {.name = "waiter", .priority = 12});
-  m.run_for(1ms);
+  kdpc::test::let_rest(m);
   m.on(0, DISPATCH_LEVEL, [] {
     KeInitializeDpc(&dpcs[0], signal_then, nullptr);
     prepare(&dpcs[1], "dpc2", MediumImportance);
     KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
     KeInsertQueueDpc(&dpcs[1], nullptr, nullptr);
   });
-  EXPECT_TRUE(m.run_until([&] { return waiter.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return waiter.done(); }, 10s));
   EXPECT_EQ(order, "dpc1 dpc2 thread ");
 }
 
@@ -241,7 +246,7 @@ struct Leaving {
 Leaving leaving;
 VOID NTAPI urgent_ran(PKDPC, PVOID, PVOID, PVOID) { leaving.ran = true; }
 
-KDPC_TEST(Idle, ADpcThatCameWhileItPolledRunsBeforeTheThread, .processors = 3, .costs = {{"lock", "1000"}}) {
+KDPC_TEST(Idle, ADpcThatCameWhileItPolledRunsBeforeTheThread, .processors = 3, .costs = {{"lock", "1000"}}, .simulated_only = "asks for costs") {
   RULE("TAB-1");
   leaving = {};
   m.on(0, PASSIVE_LEVEL, [] {

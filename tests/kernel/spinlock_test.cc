@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/due_time.h"
 
 using namespace std::chrono_literals;
@@ -64,7 +65,7 @@ KDPC_TEST(SpinLock, AtDpcLevelLeavesTheLevelAlone) {
   }
 }
 
-KDPC_TEST(SpinLock, StoresTheOldLevelOnlyWhenTheLockIsOwned, .processors = 2) {
+KDPC_TEST(SpinLock, StoresTheOldLevelOnlyWhenTheLockIsOwned, .processors = 2, .simulated_only = "asks for a state that lasts for a millisecond") {
   RULE("LCK-1");
   initialize(m);
   auto holder = m.start(0, APC_LEVEL, [] {
@@ -82,7 +83,7 @@ KDPC_TEST(SpinLock, StoresTheOldLevelOnlyWhenTheLockIsOwned, .processors = 2) {
     KDPC_EXPECT_EQ(saved, PASSIVE_LEVEL);
     KeReleaseSpinLock(&lock, saved);
   });
-  EXPECT_TRUE(m.run_until([&] { return holder.done() && spinner.done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return holder.done() && spinner.done(); }, 10s));
   EXPECT_STREQ(order, "arb");
   const auto acquired = m.events("lock-acquired", {{"lock", m.address_of(&lock)}});
   ASSERT_EQ(acquired.size(), 2u);
@@ -111,7 +112,7 @@ KDPC_TEST(SpinLock, ExcludesTheOtherProcessors, .processors = 4) {
         KeReleaseSpinLock(&lock, old);
       }
     });
-  EXPECT_TRUE(m.run_until([&] { return tasks[0].done() && tasks[1].done() && tasks[2].done() && tasks[3].done(); }, 1s));
+  EXPECT_TRUE(m.run_until([&] { return tasks[0].done() && tasks[1].done() && tasks[2].done() && tasks[3].done(); }, 20s));
   EXPECT_EQ(counter, 800);
 }
 
@@ -165,7 +166,8 @@ KDPC_TEST(SpinLockOwner, AcquiringItsOwnLockIsABugCheck) {
   EXPECT_BUGCHECK(0x0F, &lock, 0, 0, DISPATCH_LEVEL);
 }
 
-KDPC_TEST(SpinLockOwner, AcquiringItsOwnLockOnAFreeBuildHangsAndTheHangIsReported, .options = {{"irql_checks", "free"}}) {
+KDPC_TEST(SpinLockOwner, AcquiringItsOwnLockOnAFreeBuildHangsAndTheHangIsReported, .options = {{"irql_checks", "free"}},
+          .simulated_only = "asks for a deadlock to be explained") {
   RULE("LCK-3");
   initialize(m);
   m.start(0, PASSIVE_LEVEL, [] {
@@ -190,14 +192,15 @@ KDPC_TEST(SpinLockOwner, ReleasingTheLockOfAnotherProcessorIsABugCheck, .process
   m.start(1, DISPATCH_LEVEL, [] {
     KeAcquireSpinLockAtDpcLevel(&lock);
     note('a');
-    KeStallExecutionProcessor(1000);
+    for (;;) KeStallExecutionProcessor(1000);  // until the run ends
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1ms));
+  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 10s));
   m.on(0, DISPATCH_LEVEL, [] { KeReleaseSpinLockFromDpcLevel(&lock); });
   EXPECT_BUGCHECK(0x10, &lock, 0, 1, DISPATCH_LEVEL);
 }
 
-KDPC_TEST(SpinLockOwner, TwoLocksTakenInOppositeOrdersAreReportedAsADeadlock, .processors = 2) {
+KDPC_TEST(SpinLockOwner, TwoLocksTakenInOppositeOrdersAreReportedAsADeadlock, .processors = 2,
+          .simulated_only = "asks for a deadlock to be explained") {
   RULE("LCK-3");
   initialize(m);
   m.start(0, DISPATCH_LEVEL, [] {
@@ -238,7 +241,7 @@ void lower_with_the_lock_held(kdpc::lab::Machine& m) {
     LARGE_INTEGER long_time = in_ms(10'000);
     KeDelayExecutionThread(KernelMode, FALSE, &long_time);
   });
-  m.run_for(1ms);
+  let_rest(m);
   EXPECT_NO_FINDINGS();
 }
 
@@ -264,7 +267,7 @@ KDPC_TEST(SpinLock, StillHeldWhenItsThreadEndsIsFound, .checks = {.off = {"lock-
     KeAcquireSpinLockAtDpcLevel(&lock);
     KeLowerIrql(PASSIVE_LEVEL);
   });
-  m.run_for(1ms);
+  run_to_its_end(m);
   EXPECT_BUGCHECK(0xC4, 0x100A, any, &lock, 0);
 }
 
@@ -296,16 +299,19 @@ KDPC_TEST(SpinLock, InPoolThatIsFreedAfterItsReleaseIsNobodysConcern) {
 KDPC_TEST(SpinLockTry, TellsWhetherItGotTheLock, .processors = 2) {
   RULE("LCK-4");
   initialize(m);
+  static volatile bool held;
+  held = true;
   auto holder = m.start(1, DISPATCH_LEVEL, [] {
     KDPC_EXPECT_EQ(KeTryToAcquireSpinLockAtDpcLevel(&lock), TRUE);
     note('a');
-    KeStallExecutionProcessor(1000);
+    while (held) KeStallExecutionProcessor(50);
     KeReleaseSpinLockFromDpcLevel(&lock);
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1ms));
+  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 10s));
   m.on(0, DISPATCH_LEVEL, [] { KDPC_EXPECT_EQ(KeTryToAcquireSpinLockAtDpcLevel(&lock), FALSE); });
   m.on(0, PASSIVE_LEVEL, [] { KDPC_EXPECT_EQ(KeTestSpinLock(&lock), FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return holder.done(); }, 1s));
+  held = false;
+  EXPECT_TRUE(m.run_until([&] { return holder.done(); }, 10s));
   m.on(0, HIGH_LEVEL, [] { KDPC_EXPECT_EQ(KeTestSpinLock(&lock), TRUE); });
 }
 
@@ -375,7 +381,7 @@ std::vector<std::uint64_t> hold_times(kdpc::lab::Machine& m, const KSPIN_LOCK& w
   return times;
 }
 
-KDPC_TEST(SpinLockHold, IsMeasuredByTheTraceAndTheAdviceIsNotEnforced, .processors = 2) {
+KDPC_TEST(SpinLockHold, IsMeasuredByTheTraceAndTheAdviceIsNotEnforced, .processors = 2, .simulated_only = "says how long something takes") {
   RULE("LCK-6");
   initialize(m);
   for (unsigned processor = 0; processor < 2; ++processor)

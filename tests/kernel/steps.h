@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/due_time.h"
 
 namespace kdpc::test {
@@ -36,7 +37,7 @@ inline lab::Task waiter(lab::Machine& m, unsigned processor, unsigned priority, 
                         note(letter);
                       },
                       {.priority = priority});
-  m.run_for(std::chrono::milliseconds(1));
+  let_rest(m, processor);
   return task;
 }
 

@@ -16,7 +16,7 @@ constexpr std::uint64_t kQuantumEnd = 2;  // WaitReason::QuantumEnd
 
 // -- priorities -----------------------------------------------------------------------------------------------------------------------------
 
-KDPC_TEST(ThreadPriority, TheHigherRunsFirst) {
+KDPC_TEST(ThreadPriority, TheHigherRunsFirst, .simulated_only = "asks for a state that lasts for a millisecond") {
   reset();
   m.on(0, DISPATCH_LEVEL, [] { KeStallExecutionProcessor(1); });
   std::vector<kdpc::lab::Task> tasks;
@@ -24,7 +24,7 @@ KDPC_TEST(ThreadPriority, TheHigherRunsFirst) {
   m.run_for(100us);
   for (const unsigned priority : {5, 9, 7, 30, 1})
     tasks.push_back(m.start(0, PASSIVE_LEVEL, [priority] { note(static_cast<char>('A' + priority)); }, {.priority = priority}));
-  EXPECT_TRUE(m.run_until([] { return steps == 5; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return steps == 5; }, 10s));
   const char expected[] = {'A' + 30, 'A' + 9, 'A' + 7, 'A' + 5, 'A' + 1, 0};
   EXPECT_STREQ(order, expected);
 }
@@ -38,7 +38,7 @@ KDPC_TEST(ThreadPriority, SettingItReturnsTheOldOne) {
   });
 }
 
-KDPC_TEST(ThreadPriority, LoweringOnesOwnBelowAReadyThreadGivesWayAtOnce) {
+KDPC_TEST(ThreadPriority, LoweringOnesOwnBelowAReadyThreadGivesWayAtOnce, .simulated_only = "asks for a state that lasts for a millisecond") {
   reset();
   m.start(0, PASSIVE_LEVEL,
           [] {
@@ -50,7 +50,7 @@ KDPC_TEST(ThreadPriority, LoweringOnesOwnBelowAReadyThreadGivesWayAtOnce) {
           {.priority = 9});
   m.run_for(100us);
   m.start(0, PASSIVE_LEVEL, [] { note('2'); });
-  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 10s));
   EXPECT_STREQ(order, "123");
 }
 
@@ -59,13 +59,15 @@ PKTHREAD ready_thread;
 KDPC_TEST(ThreadPriority, RaisingAReadyThreadAboveTheRunningOnePreemptsIt) {
   static KEVENT event;
   reset();
-  m.start(0, PASSIVE_LEVEL, [] {
-    ready_thread = KeGetCurrentThread();
-    KeInitializeEvent(&event, SynchronizationEvent, FALSE);
-    wait_for(&event);
-    note('2');
-  });
-  m.run_for(1ms);
+  m.start(0, PASSIVE_LEVEL,
+          [] {
+            ready_thread = KeGetCurrentThread();
+            KeInitializeEvent(&event, SynchronizationEvent, FALSE);
+            wait_for(&event);
+            note('2');
+          },
+          {.priority = 7});
+  let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] {
     KeSetEvent(&event, IO_NO_INCREMENT, FALSE);
     note('1');
@@ -89,21 +91,23 @@ std::vector<std::uint64_t> quantum_ends(kdpc::lab::Machine& m) {
   return times;
 }
 
-KDPC_TEST(Quantum, OfTwoTicksIsSharedRoundRobin) {
+KDPC_TEST(Quantum, OfTwoTicksIsSharedRoundRobin, .simulated_only = "counts ticks") {
   RULE("6.4");
   EXPECT_EQ(quantum_ends(m), (std::vector<std::uint64_t>{2, 4, 6, 8, 10, 12}));
 }
 
-KDPC_TEST(Quantum, CanBeLonger, .options = {{"quantum_reset", "18"}}) { EXPECT_EQ(quantum_ends(m), (std::vector<std::uint64_t>{6, 12})); }
+KDPC_TEST(Quantum, CanBeLonger, .options = {{"quantum_reset", "18"}}, .simulated_only = "counts ticks") {
+  EXPECT_EQ(quantum_ends(m), (std::vector<std::uint64_t>{6, 12}));
+}
 
-KDPC_TEST(Quantum, OfAThreadThatIsAloneAtItsPriorityIsRenewed) {
+KDPC_TEST(Quantum, OfAThreadThatIsAloneAtItsPriorityIsRenewed, .simulated_only = "counts ticks") {
   m.start(0, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(200'000); }, {.priority = 9});
   m.start(0, PASSIVE_LEVEL, [] { KeStallExecutionProcessor(1000); });
   m.run_for(150ms);
   EXPECT_EQ(m.count("thread-switched", {{"why", kQuantumEnd}}), 0u);
 }
 
-KDPC_TEST(Quantum, EndsOnlyWhenTheLevelAllowsIt) {
+KDPC_TEST(Quantum, EndsOnlyWhenTheLevelAllowsIt, .simulated_only = "counts ticks") {
   RULE("6.4");
   reset();
   m.start(0, PASSIVE_LEVEL, [] {
@@ -116,7 +120,7 @@ KDPC_TEST(Quantum, EndsOnlyWhenTheLevelAllowsIt) {
   });
   m.run_for(1ms);
   m.start(0, PASSIVE_LEVEL, [] { note('2'); });
-  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 10s));
   EXPECT_STREQ(order, "123");
 }
 
@@ -168,7 +172,7 @@ VOID NTAPI busy_thread(PVOID Where) {
   note('x');
 }
 
-KDPC_TEST(Affinity, ThreadsThatMayRunAnywhereSpreadOverAllProcessors, .processors = 3) {
+KDPC_TEST(Affinity, ThreadsThatMayRunAnywhereSpreadOverAllProcessors, .processors = 3, .simulated_only = "says how long something takes") {
   static volatile ULONG where[3];
   reset();
   m.on(0, PASSIVE_LEVEL, [] {
@@ -238,7 +242,7 @@ KDPC_TEST(SystemThread, EndsWhenItsRoutineReturns) {
   EXPECT_STREQ(order, "r");
 }
 
-KDPC_TEST(SystemThread, WaitingForItWithALimitTimesOut) {
+KDPC_TEST(SystemThread, WaitingForItWithALimitTimesOut, .simulated_only = "looks before 20 milliseconds are over") {
   reset();
   m.on(0, PASSIVE_LEVEL, [] {
     HANDLE handle;
@@ -265,7 +269,7 @@ KDPC_TEST(SystemThread, AHandleThatIsClosedOrNeverWasIsInvalid) {
     KDPC_EXPECT_EQ(ZwClose(nullptr), STATUS_INVALID_HANDLE);
     KDPC_EXPECT_EQ(ZwClose(reinterpret_cast<HANDLE>(0x1235)), STATUS_INVALID_HANDLE);
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 1s));  // the second close has not hurt the thread
+  EXPECT_TRUE(m.run_until([] { return steps == 1; }, 10s));  // the second close has not hurt the thread
   EXPECT_NO_FINDINGS();
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/due_time.h"
 
 using namespace std::chrono_literals;
@@ -50,7 +51,7 @@ KDPC_TEST(WorkItem, RunsAtPassiveInASystemThreadWithItsParameter) {
     ExQueueWorkItem(&item, DelayedWorkQueue);
     KDPC_EXPECT_EQ(runs, 0);
   });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
   EXPECT_EQ(seen.parameter, &order);
   EXPECT_EQ(seen.irql, PASSIVE_LEVEL);
   EXPECT_NE(seen.thread, queued_by);
@@ -78,7 +79,7 @@ KDPC_TEST(WorkItem, TheThreeQueuesHaveTheirPriorities) {
       ExInitializeWorkItem(&item, record, nullptr);
       ExQueueWorkItem(&item, queue);
     });
-    EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
+    EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
     EXPECT_EQ(seen.priority, priority);
   }
 }
@@ -103,7 +104,7 @@ KDPC_TEST(WorkItem, OneThatWaitsForTheNextOfTheSameQueueIsServed) {
     ExQueueWorkItem(&item, DelayedWorkQueue);
     ExQueueWorkItem(&other, DelayedWorkQueue);
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 10s));
   EXPECT_STREQ(order, "21");
 }
 
@@ -121,7 +122,7 @@ KDPC_TEST(WorkItem, MayBeQueuedAgainFromInside) {
     ExInitializeWorkItem(&item, requeue_twice, nullptr);
     ExQueueWorkItem(&item, DelayedWorkQueue);
   });
-  EXPECT_TRUE(m.run_until([] { return runs == 3; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return runs == 3; }, 10s));
   EXPECT_EQ(m.count("work-queued", {{"item", m.address_of(&item)}}), 3u);
   EXPECT_NO_FINDINGS();
 }
@@ -144,7 +145,7 @@ KDPC_TEST(WorkItem, MayBeFreedFromInside) {
     allocate(free_the_item);
     ExQueueWorkItem(allocated, DelayedWorkQueue);
   });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
   m.run_for(20ms);
   EXPECT_NO_FINDINGS();
 }
@@ -198,7 +199,7 @@ KDPC_TEST(WorkItem, ThatReturnsAtARaisedLevelIsABugCheck) {
     ExInitializeWorkItem(&item, return_at_dispatch, &order);
     ExQueueWorkItem(&item, DelayedWorkQueue);
   });
-  m.run_for(20ms);
+  run_to_its_end(m);
   EXPECT_BUGCHECK(0xE1, &return_at_dispatch, DISPATCH_LEVEL, &order, &item);
 }
 
@@ -226,16 +227,17 @@ KDPC_TEST(WorkItem, QueuedFromADpcWaitsForTheEndOfTheDrain) {
   RULE("WI-4");
   reset();
   m.on(0, DISPATCH_LEVEL, two_dpcs);
-  EXPECT_TRUE(m.run_until([] { return steps == 4; }, 1s));
+  EXPECT_TRUE(m.run_until([] { return steps == 4; }, 10s));
   EXPECT_STREQ(order, "123w");
 }
 
-KDPC_TEST(WorkItem, QueuedFromADpcMayStartAtOnceOnAnIdleProcessor, .processors = 2) {
+KDPC_TEST(WorkItem, QueuedFromADpcMayStartAtOnceOnAnIdleProcessor, .processors = 2,
+          .simulated_only = "counts on the order of two processors' deeds") {
   RULE("WI-4");
   for (unsigned processor = 0; processor < 2; ++processor) {
     reset();
     m.on(processor, DISPATCH_LEVEL, two_dpcs);
-    EXPECT_TRUE(m.run_until([] { return steps == 4; }, 1s));
+    EXPECT_TRUE(m.run_until([] { return steps == 4; }, 10s));
     EXPECT_STREQ(order, "1w23");
   }
 }

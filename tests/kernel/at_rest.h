@@ -1,0 +1,19 @@
+// For tests that hold in real time too: they wait for a state, and not for a while.
+#pragma once
+#include <chrono>
+
+#include "kdpc/test.h"
+
+namespace kdpc::test {
+
+// Returns when all threads of that processor wait or have ended: one of the lowest priority has had its turn there.
+inline void let_rest(lab::Machine& m, unsigned processor = 0) {
+  EXPECT_TRUE(m.on(processor, PASSIVE_LEVEL, [] {}, {.name = "rest", .priority = 1}));
+}
+
+// Runs on until the run ends by itself, as the test then expects.
+inline void run_to_its_end(lab::Machine& m) {
+  m.run_until([] { return false; }, std::chrono::seconds(2));
+}
+
+}  // namespace kdpc::test
