@@ -289,4 +289,42 @@ sys.exit({status})
             self.assertEqual(page.count("live.a "), 1)
 
 
+class Machines(unittest.TestCase):
+    """tests/machines.txt is the list of the tests that do not run on both machines, with reasons; within a file each such case says its own."""
+
+    FOLDERS = ("kernel", "io", "wdk", "devices", "examples", "machine")
+    TESTS = ROOT / "tests"
+
+    def setUp(self):
+        lines = [line for line in (self.TESTS / "machines.txt").read_text().splitlines() if line and not line.startswith("#")]
+        self.names = [line.split()[0] for line in lines]
+        self.machines = {line.split()[0]: set(line.partition("#")[0].split()[1:]) for line in lines}
+        self.reasons = {line.split()[0]: line.partition("#")[2].strip() for line in lines}
+
+    def test_every_test_stands_there_once(self):
+        tests = [path.stem for folder in self.FOLDERS for path in (self.TESTS / folder).glob("*_test.cc")]
+        self.assertEqual(sorted(set(tests) - set(self.names)), [], "these are not in tests/machines.txt")
+        self.assertEqual(sorted({name for name in self.names if self.names.count(name) > 1}), [], "these stand there twice")
+
+    def test_every_name_is_one_of_a_test(self):
+        there = {path.stem for pattern in ("*_test.cc", "*_bench.cc") for path in self.TESTS.rglob(pattern)}
+        self.assertEqual(sorted(set(self.names) - there), [], "there are no such tests")
+
+    def test_every_absence_has_a_reason(self):
+        for name, machines in self.machines.items():
+            if not name.endswith("_test"):
+                continue
+            with self.subTest(name):
+                self.assertTrue(machines and machines <= {"sim", "live"}, machines)
+                if machines != {"sim", "live"}:
+                    self.assertTrue(self.reasons[name], "why not on both?")
+                else:
+                    self.assertEqual(self.reasons[name], "", "it runs on both, and has a reason why not")
+
+    def test_only_a_test_that_runs_on_both_marks_single_cases(self):
+        for path in self.TESTS.rglob("*_test.cc"):
+            if ".simulated_only" in path.read_text() and path.parent.name in self.FOLDERS:
+                self.assertEqual(self.machines[path.stem], {"sim", "live"}, path.stem)
+
+
 unittest.main()
