@@ -2,6 +2,7 @@
 """The checks of this house are checked: each tool is copied into a small tree of its own and must object to what is wrong there."""
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -287,6 +288,19 @@ sys.exit({status})
             self.assertTrue(page.startswith(f"Before.\n\n{begin}\n```\nfigure ") and page.endswith(f"\n```\n{end}\n\nAfter.\n"), page)
             self.assertNotIn("old", page)
             self.assertEqual(page.count("live.a "), 1)
+
+
+class Pages(unittest.TestCase):
+    def test_every_link_leads_somewhere(self):
+        for page in (ROOT / "README.md", ROOT / "examples/README.md", *(ROOT / "docs").glob("*.md")):
+            text = page.read_text()
+            for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", text):
+                there = page.parent / target if target else page
+                with self.subTest(page=page.name, link=f"{target}#{anchor}"):
+                    self.assertTrue(there.exists())
+                    if anchor and there.suffix == ".md":
+                        headings = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
+                        self.assertIn(anchor, [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings])
 
 
 class Machines(unittest.TestCase):
