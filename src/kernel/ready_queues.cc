@@ -16,12 +16,12 @@ void ReadyQueues::insert(Thread& thread, bool at_head) {
   } else {
     list.push_back(thread.queue_link);
   }
-  summary |= 1u << thread.priority;
+  summary = summary | 1u << thread.priority;
 }
 
 void ReadyQueues::remove(Thread& thread) {
   List::remove(thread.queue_link);
-  if (lists[thread.priority].empty()) summary &= ~(1u << thread.priority);
+  if (lists[thread.priority].empty()) summary = summary & ~(1u << thread.priority);
 }
 
 Thread* ReadyQueues::best(std::uint32_t minimum_priority) const {

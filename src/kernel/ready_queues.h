@@ -7,8 +7,8 @@
 namespace kdpc {
 
 struct ReadyQueues {
-  List lists[32];         // D  oldest first
-  std::uint32_t summary;  // D  bit n: lists[n] is not empty
+  List lists[32];                  // D  oldest first
+  volatile std::uint32_t summary;  // D  bit n: lists[n] is not empty; the idle thread glances at it without
 
   void initialize();
   void insert(Thread& thread, bool at_head);
