@@ -2,6 +2,7 @@
 #include <wdm.h>
 
 #include "tests/io/host_driver.h"
+#include "tests/kernel/at_rest.h"
 
 namespace kdpc {
 namespace {
@@ -71,7 +72,7 @@ KDPC_TEST(DpcForIsr, ManyRequestsBeforeTheDrainAreOneRun) {
     KDPC_EXPECT_EQ(IoConnectInterrupt(&interrupt, request_three_times, nullptr, nullptr, kVector, 6, 6, Latched, FALSE, 1, FALSE), STATUS_SUCCESS);
   });
   m.send_message(kVector);
-  EXPECT_TRUE(m.run_until([] { return runs != 0; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return runs != 0; }, test::within(10ms)));
   m.run_for(1ms);
   EXPECT_EQ(runs, 1);
 }

@@ -1,5 +1,7 @@
 // For tests that hold in real time too: they wait for a state, and not for a while.
 #pragma once
+#include <wdm.h>
+
 #include <chrono>
 
 #include "kdpc/test.h"
@@ -15,5 +17,8 @@ inline void let_rest(lab::Machine& m, unsigned processor = 0) {
 inline void run_to_its_end(lab::Machine& m) {
   m.run_until([] { return false; }, std::chrono::seconds(2));
 }
+
+// How long a condition may take: so long on the simulated machine, where it says something; on the live one, whatever the host needs.
+inline std::chrono::nanoseconds within(std::chrono::nanoseconds time) { return lab::is_simulated() ? time : std::chrono::seconds(10); }
 
 }  // namespace kdpc::test

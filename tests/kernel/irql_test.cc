@@ -79,7 +79,7 @@ KDPC_TEST(Irql, EveryKindOfRoutineRunsAtItsDocumentedLevel) {
     KDPC_EXPECT(KeGetCurrentIrql() == PASSIVE_LEVEL);
   });
   m.send_message(kVector);
-  EXPECT_TRUE(m.run_until([] { return places.done == 5; }, std::chrono::seconds(10)));
+  EXPECT_TRUE(m.run_until([] { return places.done == 5; }, kdpc::test::within(std::chrono::milliseconds(100))));
   EXPECT_EQ(places.in_dpc, DISPATCH_LEVEL);
   EXPECT_EQ(places.in_timer_dpc, DISPATCH_LEVEL);
   EXPECT_EQ(places.in_item, PASSIVE_LEVEL);

@@ -5,6 +5,7 @@
 
 #include "kdpc/test.h"
 #include "kernel/system.h"
+#include "tests/kernel/at_rest.h"
 
 using namespace std::chrono_literals;
 
@@ -42,12 +43,12 @@ KDPC_TEST(Tables, TheLevelOfAVectorIsItsFirstDigit) {
     }
   });
   for (const UCHAR vector : kVectors) m.send_message(vector);
-  m.run_for(1ms);
+  kdpc::test::let_rest(m);
   for (const UCHAR vector : kVectors) EXPECT_EQ(level_of[vector], vector >> 4);
 }
 
 // The level belongs to the processor: a thread that is switched away from at APC_LEVEL leaves none of it to the next.
-KDPC_TEST(Tables, TheLevelIsTheProcessorsAndEachThreadFindsItsOwn) {
+KDPC_TEST(Tables, TheLevelIsTheProcessorsAndEachThreadFindsItsOwn, .simulated_only = "looks before 100 milliseconds are over") {
   RULE("1.1");
   auto raised = m.start(0, APC_LEVEL, [] {
     for (int turn = 0; turn < 100; ++turn) KeStallExecutionProcessor(1'000);
@@ -78,7 +79,7 @@ KDPC_TEST(Tables, AnInterruptObjectHasItsFieldsWhereSymbolsSayTheyAre, .processo
   });
   for (int time = 0; time < 3; ++time) {
     m.send_message(0x51, 1);
-    m.run_for(1ms);
+    kdpc::test::let_rest(m, 1);
   }
   EXPECT_EQ(at<SHORT>(interrupt, 0x00), 22);
   EXPECT_EQ(at<PKSERVICE_ROUTINE>(interrupt, 0x18), &note_level);
@@ -180,7 +181,7 @@ KDPC_TEST(Tables, AProcessorBeginsWithTheKnownTunables, .processors = 2) {
 constexpr ULONG kFiveTicks = 5 * 15'625;
 VOID NTAPI run_five_ticks(PKDPC, PVOID, PVOID, PVOID) { KeStallExecutionProcessor(kFiveTicks); }
 
-KDPC_TEST(Tables, ATickIsPaidByWhatItHasInterrupted) {
+KDPC_TEST(Tables, ATickIsPaidByWhatItHasInterrupted, .simulated_only = "counts ticks") {
   RULE("6.6");
   const auto spent = [&m](auto&& run) {
     m.run_for(20ms);

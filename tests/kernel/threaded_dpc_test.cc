@@ -54,7 +54,7 @@ void start_work(kdpc::lab::Machine& m) {
     prepare_threaded(&dpc, work_until_told);
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
   });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, within(1ms)));
 }
 
 // -- where and how it runs ------------------------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ KDPC_TEST(ThreadedDpc, RunsAtPassiveInAThreadOfTheHighestPriorityOnItsProcessor,
     KDPC_EXPECT_EQ(dpc.Type, UCHAR{0x1A});
     KDPC_EXPECT(KeInsertQueueDpc(&dpc, &timer, &other) == TRUE);
   });
-  ASSERT_TRUE(m.run_until([] { return runs == 1; }, 10s));
+  ASSERT_TRUE(m.run_until([] { return runs == 1; }, within(1ms)));
   EXPECT_EQ(calls[0].irql, PASSIVE_LEVEL);
   EXPECT_EQ(calls[0].processor, 1u);
   EXPECT_EQ(calls[0].priority, 31);
@@ -121,7 +121,7 @@ KDPC_TEST(ThreadedDpc, WithTheOptionDisabledTheyAreOrdinaryOnes, .options = {{"t
     KeSetTimer(&timer, in_ms(20), &dpc);
     KeFlushQueuedDpcs();
   });
-  ASSERT_TRUE(m.run_until([] { return runs == 3; }, 10s));
+  ASSERT_TRUE(m.run_until([] { return runs == 3; }, within(100ms)));
   EXPECT_EQ(calls[2].irql, DISPATCH_LEVEL);
 }
 
@@ -148,7 +148,7 @@ KDPC_TEST(ThreadedDpc, TheFreeProfileLetsItDoWhatAThreadMay, .options = {{"irql_
     });
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
   });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, within(100ms)));
 }
 
 // -- who preempts whom ----------------------------------------------------------------------------------------------------------------------
@@ -174,10 +174,10 @@ KDPC_TEST(ThreadedDpc, AnOrdinaryDpcAndAnInterruptPreemptIt) {
   });
   start_work(m);
   m.send_message(0x51);
-  ASSERT_TRUE(m.run_until([] { return seen == 11; }, 10s));
+  ASSERT_TRUE(m.run_until([] { return seen == 11; }, within(1ms)));
   EXPECT_EQ(inside, 1);
   go_on = true;
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, within(1ms)));
 }
 
 KDPC_TEST(ThreadedDpc, NoThreadPreemptsItButOneOfItsPriorityTakesTurns, .simulated_only = "says when a quantum ends") {
@@ -218,7 +218,7 @@ KDPC_TEST(ThreadedDpc, TheFirstInsertionAsksForTheThreadAndTheOthersDoNot, .proc
   const auto requested = [&](int index) { return m.events("dpc-queued", {{"dpc", m.address_of(&dpcs[index])}}).back()["drain_requested"]; };
   EXPECT_EQ(requested(0), 1u);
   for (int index = 1; index < 6; ++index) EXPECT_EQ(requested(index), 0u) << index;  // depth asks for nothing: there is no threshold
-  ASSERT_TRUE(m.run_until([] { return inside == 1; }, 10s));
+  ASSERT_TRUE(m.run_until([] { return inside == 1; }, within(1ms)));
   m.on(0, DISPATCH_LEVEL, [] {
     prepare_threaded(&dpcs[6], record, 1);
     KeSetImportanceDpc(&dpcs[6], HighImportance);
@@ -226,9 +226,9 @@ KDPC_TEST(ThreadedDpc, TheFirstInsertionAsksForTheThreadAndTheOthersDoNot, .proc
   });
   EXPECT_EQ(requested(6), 0u);
   go_on = true;
-  EXPECT_TRUE(m.run_until([] { return runs == 7; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return runs == 7; }, within(1ms)));
   release_it = true;
-  EXPECT_TRUE(m.run_until([&] { return busy.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done(); }, within(1ms)));
 }
 
 KDPC_TEST(ThreadedDpc, TheThreadIsSetUpByTheDispatchInterrupt) {
@@ -338,7 +338,7 @@ KDPC_TEST(ThreadedDpc, OfATimerIsQueuedAndNotCalledFromTheExpiry) {
     KeSetTimer(&timer, in_ms(20), &dpc);
   });
   m.forget_events();
-  ASSERT_TRUE(m.run_until([] { return runs == 1; }, 10s));
+  ASSERT_TRUE(m.run_until([] { return runs == 1; }, within(100ms)));
   EXPECT_EQ(calls[0].irql, PASSIVE_LEVEL);
   EXPECT_EQ(m.count("dpc-queued", {{"dpc", m.address_of(&dpc)}}), 1u);
 }

@@ -53,7 +53,7 @@ KDPC_TEST(BadDriver, SpinsForEverAtDispatchInAThread, .options = {{"dpc_watchdog
   expect_place(m, "bad_spin_in_thread", "DriverEntry");
 }
 
-KDPC_TEST(BadDriver, TakesTwoLocksInOppositeOrderOnTwoProcessors, .processors = 2) {
+KDPC_TEST(BadDriver, TakesTwoLocksInOppositeOrderOnTwoProcessors, .processors = 2, .simulated_only = "asks for a deadlock to be explained") {
   run(m, "bad_deadlock");
   EXPECT_ENDED(Deadlock);
   EXPECT_THAT(m.outcome().report(), AllOf(HasSubstr("deadlock"), HasSubstr("bad_deadlock!TakeBoth"), HasSubstr("bad_deadlock.c")));
@@ -115,7 +115,7 @@ KDPC_TEST(BadDriver, WaitsInADpc) {
   expect_place(m, "bad_wait_in_dpc", "Wait");
 }
 
-KDPC_TEST(BadDriver, WaitsForEverInDriverEntry) {
+KDPC_TEST(BadDriver, WaitsForEverInDriverEntry, .simulated_only = "asks for an explanation who waits for what") {
   std::string why;
   EXPECT_FALSE(m.load_driver(KDPC_TEST_DRIVERS "/bad_wait_in_entry.drv", why));
   EXPECT_EQ(m.outcome().how, kdpc::lab::Ended::Quiescent);
