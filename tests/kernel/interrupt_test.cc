@@ -422,7 +422,9 @@ KDPC_TEST(Interrupt, TheClocksVectorIsNoDevices) {
     KDPC_EXPECT_EQ(connect(&first, mine, Latched, FALSE, 1, 14, 14, 0xE1), STATUS_INVALID_PARAMETER);
   });
   const auto ticks = m.count("clock-ticked");
-  EXPECT_TRUE(m.run_until([&] { return m.count("clock-ticked") > ticks; }, kdpc::test::within(100ms)));
+  m.run_for(100ms);
+  for (int more = 0; more < 50 && m.count("clock-ticked") == ticks && !kdpc::lab::is_simulated(); ++more) m.run_for(100ms);
+  EXPECT_GT(m.count("clock-ticked"), ticks);
 }
 
 KDPC_TEST(Interrupt, ALockIsReleasedToALevelThatExists) {
