@@ -13,6 +13,13 @@ using namespace std::chrono_literals;
 extern "C" {
 VOID NTAPI StagedDpc(PKDPC, PVOID, PVOID, PVOID) {}
 VOID NTAPI StagedThreadedDpc(PKDPC, PVOID, PVOID, PVOID) {}
+VOID NTAPI StagedWait(PKDPC, PVOID, PVOID, PVOID) {
+  static KEVENT never;
+  KeInitializeEvent(&never, NotificationEvent, FALSE);
+  LARGE_INTEGER second;
+  second.QuadPart = -10'000'000;
+  KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, &second);
+}
 BOOLEAN NTAPI StagedFirstIsr(PKINTERRUPT, PVOID) { return FALSE; }
 BOOLEAN NTAPI StagedSecondIsr(PKINTERRUPT, PVOID) {
   lab::Machine::current()->deassert_line(staged_line);
@@ -124,6 +131,11 @@ void wait_for_debugger(std::initializer_list<const char*> views) {
   for (const char* const each : views) expected << '<' << each << ">\n" << *view::show(*world, each);
   expected.close();
   StandStill();
+}
+
+void show_the_debugger_all() {
+  wait_for_debugger(
+      {"dpcs", "dpcs 1", "dpcs 7", "irql", "irql 2 -v", "ipi", "timer", "pcr 2", "prcb", "running", "running -i -t", "idt -a", "qlocks", "analyze"});
 }
 
 }  // namespace kdpc::test

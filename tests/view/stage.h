@@ -23,6 +23,7 @@ inline volatile bool staged[3], staged_interrupt, staged_queues;
 extern "C" {
 VOID NTAPI StagedDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2);
 VOID NTAPI StagedThreadedDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2);
+VOID NTAPI StagedWait(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2);  // which a DPC must not do
 BOOLEAN NTAPI StagedFirstIsr(PKINTERRUPT Interrupt, PVOID Context);
 BOOLEAN NTAPI StagedSecondIsr(PKINTERRUPT Interrupt, PVOID Context);
 void StageDpc(PKDPC dpc, KDPC_IMPORTANCE importance, int target);  // who queues all of them
@@ -35,5 +36,6 @@ void stage(lab::Machine& m);
 // views of `views`, each behind a line "<view>"; without the variable nothing happens.
 extern "C" void StandStill();
 void wait_for_debugger(std::initializer_list<const char*> views);
+void show_the_debugger_all();  // of what stage() has made
 
 }  // namespace kdpc::test

@@ -59,30 +59,17 @@ KDPC_TEST(ViewMachines, ADebuggerShowsTheSame, .processors = 3, .options = {{"cl
   for (const char* const frame : {"  nt!KeStallExecutionProcessor+", "  nt!KeAcquireInStackQueuedSpinLock+", "  nt!kdpc::entry::thread_begins+"})
     EXPECT_NE(stacks.find(frame), std::string::npos) << stacks;
   EXPECT_EQ(stacks.find("runs right now"), std::string::npos) << stacks;
-  wait_for_debugger(
-      {"dpcs", "dpcs 1", "dpcs 7", "irql", "irql 2 -v", "ipi", "timer", "pcr 2", "prcb", "running", "running -i -t", "idt -a", "qlocks", "analyze"});
+  show_the_debugger_all();
 }
-
-namespace {
-
-extern "C" VOID NTAPI WaitingDpc(PKDPC, PVOID, PVOID, PVOID) {
-  static KEVENT never;
-  KeInitializeEvent(&never, NotificationEvent, FALSE);
-  LARGE_INTEGER second;
-  second.QuadPart = -10'000'000;
-  KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, &second);
-}
-
-}  // namespace
 
 KDPC_TEST(ViewMachines, ADebuggerShowsABugcheck, .memory = std::size_t{16} << 20) {
   m.on(0, PASSIVE_LEVEL, [] {
     static KDPC dpc;
-    KeInitializeDpc(&dpc, WaitingDpc, nullptr);
+    KeInitializeDpc(&dpc, StagedWait, nullptr);
     KeInsertQueueDpc(&dpc, nullptr, nullptr);
   });
   EXPECT_BUGCHECK(0xB8, any, any, any, any);
-  EXPECT_NE(m.view("analyze").find("!WaitingDpc+"), std::string::npos) << m.view("analyze");
-  EXPECT_NE(m.view("running -t").find("!WaitingDpc+"), std::string::npos) << m.view("running -t");
+  EXPECT_NE(m.view("analyze").find("!StagedWait+"), std::string::npos) << m.view("analyze");
+  EXPECT_NE(m.view("running -t").find("!StagedWait+"), std::string::npos) << m.view("running -t");
   wait_for_debugger({"analyze", "irql", "ipi", "running -t"});
 }

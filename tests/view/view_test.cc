@@ -330,21 +330,8 @@ KDPC_TEST(View, WhoWaitsForAnOrdinaryLockIsMarked, .processors = 2) {
 
 KDPC_TEST(View, ADebuggerShowsTheSame, .processors = 3, .memory = std::size_t{16} << 20) {
   stage(m);
-  wait_for_debugger(
-      {"dpcs", "dpcs 1", "dpcs 7", "irql", "irql 2 -v", "ipi", "timer", "pcr 2", "prcb", "running", "running -i -t", "idt -a", "qlocks", "analyze"});
+  show_the_debugger_all();
 }
-
-namespace {
-
-extern "C" VOID NTAPI StagedWait(PKDPC, PVOID, PVOID, PVOID) {
-  static KEVENT never;
-  KeInitializeEvent(&never, NotificationEvent, FALSE);
-  LARGE_INTEGER second;
-  second.QuadPart = -10'000'000;
-  KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, &second);
-}
-
-}  // namespace
 
 namespace {
 
