@@ -225,6 +225,7 @@ bool set_target(Dpc& dpc, unsigned number) {
   return true;
 }
 
+// Static, and in no nameless namespace: these two stand in the backtrace of every DPC that somebody debugs.
 static inline void call_borrowing(const DueDpc& due, ActivityKind kind, Irql level, const Thread& thread) {
   if (due.routine == nullptr)
     bug_check(level < Irql::Dispatch ? stop::PageFaultInNonpagedArea : stop::DriverIrqlNotLessOrEqual,
