@@ -194,6 +194,21 @@ KDPC_TEST(Lab, AnAddressHasAPlace) {
   EXPECT_TRUE(place.file.ends_with("lab_test.cc"));
 }
 
+bool patience_lost = false;
+
+KDPC_TEST(
+    Lab, WhoeverLosesPatienceEndsWhatWaitsAndNothingElse, .interrupted = [] { return patience_lost; }) {
+  patience_lost = false;
+  EXPECT_TRUE(m.on(0, PASSIVE_LEVEL, [] {}));
+  patience_lost = true;
+  EXPECT_FALSE(m.run_until([] { return false; }, 1s));
+  EXPECT_EQ(m.outcome().how, lab::Ended::TimeLimit);
+  EXPECT_LT(m.now(), 1'000'000'000u);
+  EXPECT_TRUE(m.run_until([] { return true; }, 1s));  // what is so already needs no patience
+  patience_lost = false;
+  EXPECT_TRUE(m.on(0, PASSIVE_LEVEL, [] {}));
+}
+
 KDPC_TEST(Lab, WaitingForNothingIsToldApartFromWaitingTooShort) {
   EXPECT_FALSE(m.run_until([] { return false; }, 1ms));
   EXPECT_EQ(m.outcome().how, lab::Ended::TimeLimit);
