@@ -132,33 +132,28 @@ unsigned char Devices::serve_message(Interrupt* interrupt, void* context) {
   return 1;
 }
 
+unsigned char Devices::serve_line(const Interrupt& interrupt, Device& device, Guarded& guarded, Level level, Count count) {
+  expect(interrupt.processor == Machine::here().number, "an interrupt object serves its own processor");
+  guarded.enter(kAlone);
+  Activity& by = of(level, interrupt.processor);
+  const bool mine = take_work(device);
+  by.count(mine ? count : Count::NotMine);
+  if (mine) work_a_little(by);
+  guarded.leave(kAlone);
+  return mine ? 1 : 0;
+}
+
 unsigned char Devices::serve_level(Interrupt* interrupt, void* context) {
   auto& device = *static_cast<Device*>(context);
-  Devices& all = *device.all;
   expect(Machine::irql() == kShared, kIrqlOfRoutine, static_cast<std::uint64_t>(Machine::irql()));
-  expect(interrupt->processor == Machine::here().number, "an interrupt object serves its own processor");
-  Group& group = all.groups_memory_[device.group];
-  group.behind_interrupt_lock.enter(kAlone);
-  Activity& by = all.of(LevelLine, interrupt->processor);
-  const bool mine = take_work(device);
-  by.count(mine ? Count::LevelInterrupts : Count::NotMine);
-  if (mine) all.work_a_little(by);
-  group.behind_interrupt_lock.leave(kAlone);
-  return mine ? 1 : 0;
+  return device.all->serve_line(*interrupt, device, device.all->groups_memory_[device.group].behind_interrupt_lock, LevelLine,
+                                Count::LevelInterrupts);
 }
 
 unsigned char Devices::serve_latched(Interrupt* interrupt, void* context) {
   auto& device = *static_cast<Device*>(context);
-  Devices& all = *device.all;
   expect(Machine::irql() == irql_of(kFirstLatchedVector), kIrqlOfRoutine, static_cast<std::uint64_t>(Machine::irql()));
-  expect(interrupt->processor == Machine::here().number, "an interrupt object serves its own processor");
-  device.behind_interrupt_lock.enter(kAlone);
-  Activity& by = all.of(Latched, interrupt->processor);
-  const bool mine = take_work(device);
-  by.count(mine ? Count::LatchedInterrupts : Count::NotMine);
-  if (mine) all.work_a_little(by);
-  device.behind_interrupt_lock.leave(kAlone);
-  return mine ? 1 : 0;
+  return device.all->serve_line(*interrupt, device, device.behind_interrupt_lock, Latched, Count::LatchedInterrupts);
 }
 
 unsigned char Devices::count_synchronized(void* context) {

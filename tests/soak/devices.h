@@ -77,6 +77,7 @@ class Devices {
   static unsigned char KDPC_NTAPI serve_level(Interrupt* interrupt, void* context);
   static unsigned char KDPC_NTAPI serve_latched(Interrupt* interrupt, void* context);
   static unsigned char KDPC_NTAPI count_synchronized(void* context);
+  unsigned char serve_line(const Interrupt& interrupt, Device& device, Guarded& guarded, Level level, Count count);
   static bool take_work(Device& device);
   Activity& of(Level level, unsigned processor) { return activities_[level * processors_ + processor]; }
   void connect_messages(unsigned group);

@@ -146,21 +146,20 @@ void tell(const Scene& scene, double seconds) {
     ticks += its.kernel_ticks + its.dpc_ticks + its.interrupt_ticks + its.idle_ticks;
   }
   const auto sum = [&](Count what) { return wide(scene.sum(what)); };
-  std::printf(
-      "soak: %u processors, seed %llu: %llu DPCs inserted = %llu ran + %llu removed, %llu refused; interrupts: %llu messages, %llu level, %llu "
-      "latched, %llu not "
-      "claimed, %llu in calls to all, %llu of all kinds, %llu full ticks; %llu migrations, %llu yields, %llu hand-ons, %llu alarms, %llu flushes, "
-      "%llu timers; "
-      "longest waits, in common ticks: DPC asked for %u of %u, deferred %u of %u, threaded %u of %u, highest thread %u of %u, equal threads %u of "
-      "%u, of %u ticks; %.1f "
-      "s of the host's, "
-      "%.1f s of the machine's\n",
-      scene.wish.processors, wide(scene.wish.seed), sum(Count::Inserted), sum(Count::Ran), sum(Count::Removed), sum(Count::Refused),
-      sum(Count::Messages), sum(Count::LevelInterrupts), sum(Count::LatchedInterrupts), sum(Count::NotMine), sum(Count::Called), wide(interrupts),
-      wide(ticks), sum(Count::Migrations), sum(Count::Yields), sum(Count::HandOns), sum(Count::Alarms), sum(Count::Flushes), sum(Count::Timers),
-      scene.longest(Wait::AtOnce), bounds::kAtOnce, scene.longest(Wait::Deferred), bounds::kDeferred, scene.longest(Wait::Threaded), bounds::kAlarm,
-      scene.longest(Wait::Alarm), bounds::kAlarm, scene.longest(Wait::Worker), bounds::worker(scene.equals()), scene.tick.now(), seconds,
-      static_cast<double>(host::now()) / 1e9);
+  std::printf("soak: %u processors, seed %llu, %.1f s of the host's, %.1f s of the machine's\n", scene.wish.processors, wide(scene.wish.seed),
+              seconds, static_cast<double>(host::now()) / 1e9);
+  std::printf("  DPCs: %llu inserted = %llu ran + %llu removed; %llu refused; %llu flushes, %llu timers\n", sum(Count::Inserted), sum(Count::Ran),
+              sum(Count::Removed), sum(Count::Refused), sum(Count::Flushes), sum(Count::Timers));
+  std::printf("  interrupts: %llu messages, %llu level, %llu latched, %llu not claimed, %llu in calls to all; %llu of all kinds, %llu full ticks\n",
+              sum(Count::Messages), sum(Count::LevelInterrupts), sum(Count::LatchedInterrupts), sum(Count::NotMine), sum(Count::Called),
+              wide(interrupts), wide(ticks));
+  std::printf("  threads: %llu migrations, %llu yields, %llu hand-ons, %llu alarms\n", sum(Count::Migrations), sum(Count::Yields),
+              sum(Count::HandOns), sum(Count::Alarms));
+  std::printf("  longest waits in %u common ticks: DPC asked for %u of %u, deferred %u of %u, threaded %u of %u; ", scene.tick.now(),
+              scene.longest(Wait::AtOnce), bounds::kAtOnce, scene.longest(Wait::Deferred), bounds::kDeferred, scene.longest(Wait::Threaded),
+              bounds::kAlarm);
+  std::printf("highest thread %u of %u, equal threads %u of %u\n", scene.longest(Wait::Alarm), bounds::kAlarm, scene.longest(Wait::Worker),
+              bounds::worker(scene.equals()));
 }
 
 }  // namespace
