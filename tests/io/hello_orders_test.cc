@@ -1,15 +1,16 @@
-// The example driver hello in every order of two processors, depth first, each order twice: a checkpoint leads through the same future again.
+// The example driver hello, the same twice: a second machine runs as the first did, and a checkpoint leads through the same future again, in every order of two
+// processors, depth first.
 #include <wdm.h>
 
 #include <algorithm>
 #include <vector>
 
-#include "examples/drivers/hello/hello.h"
 #include "kdpc/test.h"
 #include "kernel/job.h"
 #include "kernel/system.h"
 #include "machine/host.h"
 #include "machine/sim/choice.h"
+#include "tests/io/hello_driver.h"
 #include "tests/io/pulse_board.h"
 
 namespace kdpc {
@@ -17,7 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const std::string kHello = std::string(KDPC_TEST_DRIVERS) + "/hello.drv";
+using test::kHello;
 
 // Each run takes the path of the one before, but for its last open decision. The first kDepth choices are open, later ones are the default.
 class DepthFirst : public sim::Oracle {
@@ -97,6 +98,23 @@ KDPC_TEST(HelloOrders, TenThousandRestoresGiveEqualHashes, .processors = 2, .rem
   EXPECT_GT(distinct.size(), kOrders / 50) << "the orders must not all be one run";
   host::restore(*start.value());
   host::discard(start.value());
+}
+
+std::uint64_t hash_of_a_run() {
+  std::string why;
+  auto machine = lab::Machine::create({}, why);
+  test::PulseBoard board({{"pulse", 0, 1'000'000}});
+  machine->attach(board);
+  EXPECT_TRUE(machine->load_driver(kHello, why)) << why;
+  EXPECT_TRUE(machine->start_device("pulse", "hello", why)) << why;
+  machine->run_for(5ms);
+  EXPECT_EQ(test::counts_of(*machine).Interrupts, 1u);
+  return machine->trace_hash();
+}
+
+TEST(HelloTwice, ASecondMachineRunsTheSameDriverTheSameWay) {
+  const std::uint64_t first = hash_of_a_run();
+  EXPECT_EQ(hash_of_a_run(), first);
 }
 
 }  // namespace

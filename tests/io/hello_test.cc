@@ -2,31 +2,17 @@
 #include <gmock/gmock.h>
 #include <wdm.h>
 
-#include "examples/drivers/hello/hello.h"
 #include "kdpc/test.h"
+#include "tests/io/hello_driver.h"
 #include "tests/io/pulse_board.h"
 
 namespace kdpc {
 namespace {
 
 using namespace std::chrono_literals;
+using test::counts_of;
+using test::kHello;
 using test::PulseBoard;
-
-const std::string kHello = std::string(KDPC_TEST_DRIVERS) + "/hello.drv";
-
-HELLO_COUNTS counts_of(lab::Machine& m) {
-  HELLO_COUNTS counts = {};
-  m.on(0, PASSIVE_LEVEL, [&] {
-    lab::DeviceFile file;
-    KDPC_EXPECT_EQ(file.open("\\\\.\\Hello"), STATUS_SUCCESS);
-    if (!file.is_open()) return;
-    const lab::IoResult result = file.read(&counts, sizeof counts);
-    KDPC_EXPECT_EQ(result.status, STATUS_SUCCESS);
-    KDPC_EXPECT_EQ(result.information, sizeof counts);
-    file.close();
-  });
-  return counts;
-}
 
 void trigger(lab::Machine& m) {
   m.on(0, PASSIVE_LEVEL, [] {
@@ -114,24 +100,6 @@ KDPC_TEST(Hello, IsNotRemovedWhileAnApplicationHasItOpen) {
   EXPECT_EQ(why, "pulse: removing a device that an application has open failed with STATUS_DEVICE_BUSY (0x80000011)");
   m.on(0, PASSIVE_LEVEL, [] { file.close(); });
   EXPECT_TRUE(m.remove_device("pulse", why)) << why;
-}
-
-std::uint64_t hash_of_a_run() {
-  std::string why;
-  auto machine = lab::Machine::create({}, why);
-  PulseBoard board({{"pulse", 0, 1'000'000}});
-  machine->attach(board);
-  EXPECT_TRUE(machine->load_driver(kHello, why)) << why;
-  EXPECT_TRUE(machine->start_device("pulse", "hello", why)) << why;
-  machine->run_for(5ms);
-  EXPECT_EQ(counts_of(*machine).Interrupts, 1u);
-  return machine->trace_hash();
-}
-
-TEST(HelloTwice, ASecondMachineRunsTheSameDriverTheSameWay) {
-  if (!lab::is_simulated()) GTEST_SKIP() << "It asks for equal hashes.";
-  const std::uint64_t first = hash_of_a_run();
-  EXPECT_EQ(hash_of_a_run(), first);
 }
 
 }  // namespace
