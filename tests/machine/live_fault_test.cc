@@ -42,8 +42,7 @@ extern "C" unsigned char KDPC_NTAPI IsrWithoutEnd(Interrupt*, void*) {
 }
 
 extern "C" void thread_that_stays() {
-  while (forever) {
-  }
+  while (forever) look_if_polled();
 }
 
 extern "C" [[gnu::noinline]] void thread_that_stays_raised() {
