@@ -5,6 +5,7 @@
 
 #include "kdpc/test.h"
 #include "tests/kernel/apcs.h"
+#include "tests/kernel/at_rest.h"
 
 using namespace std::chrono_literals;
 using namespace kdpc::test;
@@ -154,7 +155,7 @@ KDPC_TEST(Apc, ToAThreadThatWaitsRunsInItAndTheWaitGoesOn) {
   EXPECT_EQ(ran_in, target);
   EXPECT_FALSE(waiting.done());
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   EXPECT_EQ(result, STATUS_SUCCESS);
   EXPECT_STREQ(order, "Nnw");
 }
@@ -167,7 +168,7 @@ KDPC_TEST(Apc, DoesNotLengthenATimeLimit, .simulated_only = "says how long somet
     special(apcs[0], target);
     insert(apcs[0]);
   });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   EXPECT_EQ(result, STATUS_TIMEOUT);
   EXPECT_LT(m.now() - began, 100'000'000 + kTickNanoseconds);
 }
@@ -201,7 +202,7 @@ KDPC_TEST(Apc, ToAThreadThatWaitsAtApcLevelOrInARegionComesLater) {
     EXPECT_STREQ(order, "");
     EXPECT_EQ(m.count("wait-ended", {{"status", 0x100}}), 0u);  // STATUS_KERNEL_APC: it was not even woken
     m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
     EXPECT_STREQ(order, "wNn");
   }
 }
@@ -221,7 +222,7 @@ KDPC_TEST(Apc, ToAThreadThatRunsElsewhereComesByAnIpi, .processors = 2, .simulat
   m.run_for(1ms);
   EXPECT_STREQ(order, "S");
   EXPECT_EQ(ran_in, target);
-  EXPECT_TRUE(m.run_until([&] { return busy.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done(); }, within(1s)));
 }
 
 KDPC_TEST(Apc, ToAThreadThatIsReadyRunsWhenItRuns) {
@@ -234,7 +235,7 @@ KDPC_TEST(Apc, ToAThreadThatIsReadyRunsWhenItRuns) {
          note('1');
        },
        {.priority = 12});
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   EXPECT_STREQ(order, "1Sw");
 }
 
@@ -259,7 +260,7 @@ KDPC_TEST(Apc, ToAThreadThatHasEndedIsRefused) {
   auto waiting = start_waiting(m, 0);
   m.on(0, PASSIVE_LEVEL, [] { ObReferenceObject(target); });
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] {
     special(apcs[0], target);
@@ -277,7 +278,7 @@ KDPC_TEST(Apc, GivesTheThreadItsIncrement, .simulated_only = "counts on no quant
     special(apcs[0], target, look);
     KeInsertQueueApc(&apcs[0], nullptr, nullptr, 3);
   });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   EXPECT_EQ(seen, 11);
 }
 
@@ -301,7 +302,7 @@ KDPC_TEST(Apc, TakesNoQuantumOfAThreadThatWaits, .simulated_only = "counts on no
     });
   EXPECT_STREQ(order, "SSSSSSSSSS");
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
 }
 
 // -- user APCs: nothing here returns to user mode -------------------------------------------------------------------------------------------
@@ -327,7 +328,7 @@ KDPC_TEST(UserApc, EndsAnAlertableWaitForTheUserAndTheNextOnesToo) {
     KeInitializeApc(&apcs[0], target, OriginalApcEnvironment, kernel_routine, rundown, normal_routine, UserMode, nullptr);
     KDPC_EXPECT_EQ(insert(apcs[0]), TRUE);
   });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   let_rest(m);
   EXPECT_STREQ(order, "");
   EXPECT_EQ(rundowns, 1);  // the thread has ended
@@ -349,7 +350,7 @@ KDPC_TEST(UserApc, DoesNotEndAWaitOfTheKernelsNorOneThatIsNotAlertable) {
     let_rest(m);
     EXPECT_FALSE(waiting.done());
     m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   }
 }
 

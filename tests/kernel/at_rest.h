@@ -13,12 +13,12 @@ inline void let_rest(lab::Machine& m, unsigned processor = 0) {
   EXPECT_TRUE(m.on(processor, PASSIVE_LEVEL, [] {}, {.name = "rest", .priority = 1}));
 }
 
-// Runs on until the run ends by itself, as the test then expects.
-inline void run_to_its_end(lab::Machine& m) {
-  m.run_until([] { return false; }, std::chrono::seconds(2));
-}
-
 // How long a condition may take: so long on the simulated machine, where it says something; on the live one, whatever the host needs.
-inline std::chrono::nanoseconds within(std::chrono::nanoseconds time) { return lab::is_simulated() ? time : std::chrono::seconds(10); }
+inline std::chrono::nanoseconds within(std::chrono::nanoseconds time) { return lab::is_simulated() ? time : std::chrono::seconds(20); }
+
+// Runs on until the run ends by itself, as the test then expects.
+inline void run_to_its_end(lab::Machine& m, std::chrono::nanoseconds time) {
+  m.run_until([] { return false; }, within(time));
+}
 
 }  // namespace kdpc::test

@@ -6,6 +6,7 @@
 
 #include "kdpc/test.h"
 #include "kernel/system.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/due_time.h"
 
 using namespace std::chrono_literals;
@@ -93,7 +94,7 @@ void look_twice_at(kdpc::lab::Machine& m, unsigned level) {
     KDPC_EXPECT_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, nullptr, nullptr, nullptr, look_twice, nullptr), STATUS_SUCCESS);
     ZwClose(handle);
   });
-  EXPECT_TRUE(m.run_until([] { return looked; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return looked; }, within(1s)));
 }
 
 KDPC_TEST(Processors, BelowDispatchAThreadMayBeMovedBetweenTwoLooks, .processors = 2,
@@ -145,9 +146,9 @@ KDPC_TEST(BorrowedThread, IsTheOneThatWasInterrupted) {
     interrupted = KeGetCurrentThread();
     while (runs == 0) KeStallExecutionProcessor(50);
   });
-  EXPECT_TRUE(m.run_until([] { return interrupted != nullptr; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return interrupted != nullptr; }, within(1ms)));
   m.send_message(kVector);
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, within(1s)));
   EXPECT_EQ(runs, 1);
   EXPECT_EQ(in_isr, interrupted);
   EXPECT_EQ(in_dpc, interrupted);
@@ -156,9 +157,9 @@ KDPC_TEST(BorrowedThread, IsTheOneThatWasInterrupted) {
 KDPC_TEST(BorrowedThread, IsTheIdleThreadOfAnIdleProcessor) {
   RULE("CTX-2");
   connect(m);
-  EXPECT_TRUE(m.run_until([&] { return m.processor_state(0).idle; }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return m.processor_state(0).idle; }, within(1ms)));
   m.send_message(kVector);
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, within(1s)));
   EXPECT_EQ(in_isr, reinterpret_cast<PKTHREAD>(kdpc::processor(0).idle_thread));
   EXPECT_EQ(in_dpc, in_isr);
 }

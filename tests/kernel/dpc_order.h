@@ -42,7 +42,7 @@ inline kdpc::lab::Task keep_busy(kdpc::lab::Machine& m, unsigned processor) {
     at_work = true;
     while (!release_it) KeStallExecutionProcessor(50);
   });
-  EXPECT_TRUE(m.run_until([] { return at_work; }, std::chrono::seconds(10)));
+  EXPECT_TRUE(m.run_until([] { return at_work; }, kdpc::test::within(std::chrono::milliseconds(2))));
   return task;
 }
 

@@ -2,6 +2,7 @@
 #include <wdm.h>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/overlap.h"
 
 using namespace overlapping;
@@ -40,13 +41,13 @@ KDPC_TEST(DpcRemove, DoesNotWaitForARunningRoutine, .processors = 2) {
   m.on(0, PASSIVE_LEVEL, [] { KeInitializeDpc(&shared, overlap, nullptr); });
   held = true;
   auto first = m.start(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, std::chrono::seconds(10)));
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, kdpc::test::within(std::chrono::seconds(1))));
   m.on(1, PASSIVE_LEVEL, [] {
     KDPC_EXPECT(KeRemoveQueueDpc(&shared) == FALSE);
     KDPC_EXPECT(inside == 1);  // back while it still runs
     held = false;
   });
-  EXPECT_TRUE(m.run_until([&] { return first.done(); }, std::chrono::seconds(10)));
+  EXPECT_TRUE(m.run_until([&] { return first.done(); }, kdpc::test::within(std::chrono::seconds(1))));
   EXPECT_EQ(runs, 1);
 }
 
@@ -84,7 +85,7 @@ KDPC_TEST(DpcRemoveEx, WaitsForTheRoutineThatRunsElsewhere, .processors = 2) {
   for (const unsigned level : {unsigned{PASSIVE_LEVEL}, unsigned{DISPATCH_LEVEL}, 5u}) {
     held = true;
     auto first = m.start(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
-    EXPECT_TRUE(m.run_until([] { return inside == 1; }, std::chrono::seconds(10)));
+    EXPECT_TRUE(m.run_until([] { return inside == 1; }, kdpc::test::within(std::chrono::seconds(1))));
     m.on(1, level, [] {
       KDPC_EXPECT(KeRemoveQueueDpcEx(&shared, FALSE) == FALSE);
       KDPC_EXPECT(inside == 1);
@@ -92,7 +93,7 @@ KDPC_TEST(DpcRemoveEx, WaitsForTheRoutineThatRunsElsewhere, .processors = 2) {
       KDPC_EXPECT(KeRemoveQueueDpcEx(&shared, TRUE) == FALSE);
       KDPC_EXPECT(inside == 0);
     });
-    EXPECT_TRUE(m.run_until([&] { return first.done(); }, std::chrono::seconds(10)));
+    EXPECT_TRUE(m.run_until([&] { return first.done(); }, kdpc::test::within(std::chrono::seconds(1))));
   }
   EXPECT_EQ(runs, 3);
 }
@@ -103,13 +104,13 @@ KDPC_TEST(DpcRemoveEx, WaitsForAThreadedRoutineToo, .processors = 2) {
   m.on(0, PASSIVE_LEVEL, [] { KeInitializeThreadedDpc(&shared, overlap, nullptr); });
   held = true;
   auto first = m.start(0, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, std::chrono::seconds(10)));
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, kdpc::test::within(std::chrono::seconds(1))));
   m.on(1, PASSIVE_LEVEL, [] {
     held = false;
     KDPC_EXPECT(KeRemoveQueueDpcEx(&shared, TRUE) == FALSE);
     KDPC_EXPECT(inside == 0);
   });
-  EXPECT_TRUE(m.run_until([&] { return first.done(); }, std::chrono::seconds(10)));
+  EXPECT_TRUE(m.run_until([&] { return first.done(); }, kdpc::test::within(std::chrono::seconds(1))));
 }
 
 KDPC_TEST(DpcRemoveEx, RemovesAQueuedOneWithoutWaiting) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/dpc_order.h"
 
 namespace {
@@ -40,7 +41,7 @@ void expect_remote_request(kdpc::lab::Machine& m, KDPC_IMPORTANCE importance, bo
   EXPECT_EQ(queued[0]["drain_requested"], wanted ? 1u : 0u) << "importance " << importance;
   EXPECT_EQ(queued[0]["target"], 1u);
   release_it = true;
-  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, kdpc::test::within(1s)));
 }
 
 KDPC_TEST(DpcRemote, ABusyTargetIsInterruptedForMediumHighAndHighOnly, .processors = 2) {
@@ -121,7 +122,7 @@ int low_dpcs_until_request(kdpc::lab::Machine& m) {
     if (queued["drain_requested"] != 0) break;
   }
   release_it = true;
-  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 7; }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 7; }, kdpc::test::within(1s)));
   return until;
 }
 
@@ -213,7 +214,7 @@ KDPC_TEST(DpcIpi, TheIpiOnlyRequestsTheDispatchInterrupt, .processors = 2, .simu
     KDPC_EXPECT(runs == 0);  // the IPI has come, but its target is at DISPATCH_LEVEL
   });
   EXPECT_EQ(m.count("activity-began", {{"kind", 5}}), 1u) << "exactly one IPI interrupt";
-  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done() && runs == 1; }, kdpc::test::within(1s)));
 }
 
 KDPC_TEST(DpcAdaptation, ALowDpcOnABusyProcessorWaitsAtMostOneTick, .processors = 2, .simulated_only = "says how soon") {
@@ -226,10 +227,10 @@ KDPC_TEST(DpcAdaptation, ALowDpcOnABusyProcessorWaitsAtMostOneTick, .processors 
     KeInsertQueueDpc(&dpcs[0], nullptr, nullptr);
     KDPC_EXPECT(runs == 0);
   });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, kdpc::test::within(1s)));
   EXPECT_LE(m.now() - begin, static_cast<std::uint64_t>(std::chrono::nanoseconds(kTick).count()) + 100'000);
   release_it = true;
-  m.run_until([&] { return busy.done(); }, 10s);
+  m.run_until([&] { return busy.done(); }, kdpc::test::within(1s));
 }
 
 // One Low DPC per tick to a busy processor for `ticks` ticks; after each tick, its maximum depth.
@@ -245,7 +246,7 @@ std::vector<int> depths_with_one_low_dpc_per_tick(kdpc::lab::Machine& m, int tic
     depths.push_back(m.processor_state(1).maximum_dpc_queue_depth);
   }
   release_it = true;
-  m.run_until([&] { return busy.done(); }, 10s);
+  m.run_until([&] { return busy.done(); }, kdpc::test::within(1s));
   return depths;
 }
 

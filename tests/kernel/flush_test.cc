@@ -2,6 +2,7 @@
 #include <wdm.h>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/due_time.h"
 #include "tests/kernel/overlap.h"
 
@@ -37,14 +38,14 @@ KDPC_TEST(DpcFlush, WaitsForARoutineThatIsAlreadyRunningElsewhere, .processors =
   m.on(1, PASSIVE_LEVEL, [] { KeInitializeDpc(&shared, overlap, nullptr); });
   held = true;
   auto first = m.start(1, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, within(1s)));
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT(inside == 1);
     held = false;
     KeFlushQueuedDpcs();
     KDPC_EXPECT(inside == 0);
   });
-  EXPECT_TRUE(m.run_until([&] { return first.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return first.done(); }, within(1s)));
 }
 
 KDPC_TEST(DpcFlush, ForcesDeferredLowDpcsToRun, .processors = 2, .options = {{"minimum_dpc_rate", "0"}},
@@ -120,7 +121,7 @@ KDPC_TEST(DpcFlush, WaitsForAThreadedRoutineThatIsAlreadyRunning, .processors = 
   m.on(1, PASSIVE_LEVEL, [] { KeInitializeThreadedDpc(&shared, overlap, nullptr); });
   held = true;
   m.start(1, PASSIVE_LEVEL, [] { KeInsertQueueDpc(&shared, nullptr, nullptr); });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, within(1s)));
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT_EQ(inside, 1);
     held = false;
@@ -141,7 +142,7 @@ KDPC_TEST(DpcFlush, WaitsForTheDpcsOfAnExpiryThatIsUnderWay, .processors = 2, .s
       KeSetTimer(&timers[index], in_ms(20), &dpcs[index]);
     }
   });
-  EXPECT_TRUE(m.run_until([] { return inside == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return inside == 1; }, within(1s)));
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT(KeCancelTimer(&timers[1]) == FALSE);  // out of its table, and its DPC in no queue
     KDPC_EXPECT(KeRemoveQueueDpc(&dpcs[1]) == FALSE);
@@ -161,7 +162,7 @@ KDPC_TEST(DpcFlush, SeveralThreadsMayFlushAtOnce, .processors = 4) {
       for (int time = 0; time < 5; ++time) KeFlushQueuedDpcs();
       InterlockedIncrement(&back);
     });
-  EXPECT_TRUE(m.run_until([] { return back == 4; }, 20s));
+  EXPECT_TRUE(m.run_until([] { return back == 4; }, within(1s)));
   EXPECT_NO_FINDINGS();
 }
 

@@ -91,7 +91,7 @@ KDPC_TEST(Interrupt, TheObjectIsASetWithOneLockForAllProcessors, .processors = 2
   EXPECT_EQ(m.count("interrupt-connected", {{"vector", kVector}, {"connected", 1}}), 2u);
   m.send_message(kVector, 0);
   m.send_message(kVector, 1);
-  EXPECT_TRUE(m.run_until([] { return isr_runs == 2; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return isr_runs == 2; }, kdpc::test::within(1s)));
   EXPECT_EQ(most_in_isr, 1);
   EXPECT_EQ(m.count("lock-acquired", {{"kind", 1}, {"waited", 1}}), 1u);
 }
@@ -107,7 +107,7 @@ KDPC_TEST(Interrupt, ADriversOwnLockIsSharedByItsInterrupts, .processors = 2) {
   });
   m.send_message(0x51, 0);
   m.send_message(0x61, 1);
-  EXPECT_TRUE(m.run_until([] { return isr_runs == 2; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return isr_runs == 2; }, kdpc::test::within(1s)));
   EXPECT_EQ(most_in_isr, 1);
 }
 
@@ -261,7 +261,7 @@ KDPC_TEST(Interrupt, ALineThatNobodyQuietsIsAStorm, .options = {{"storm_dispatch
   m.assign_line(level_line, kVector, true);
   m.on(0, PASSIVE_LEVEL, [] { connect(&first, careless, LevelSensitive, FALSE); });
   m.assert_line(level_line);
-  kdpc::test::run_to_its_end(m);
+  kdpc::test::run_to_its_end(m, 100ms);
   EXPECT_BUGCHECK(0xF2, serve, &careless, first, 1);
 }
 
@@ -275,7 +275,7 @@ KDPC_TEST(Interrupt, AStormOnASharedVectorSaysSo, .options = {{"storm_dispatches
     connect(&second, never_mine, LevelSensitive, TRUE);
   });
   m.assert_line(level_line);
-  kdpc::test::run_to_its_end(m);
+  kdpc::test::run_to_its_end(m, 100ms);
   EXPECT_BUGCHECK(0xF2, serve, &never_mine, first, 2);
 }
 
@@ -336,7 +336,7 @@ KDPC_TEST(Interrupt, KeSynchronizeExecutionInsideItsOwnIsrDeadlocksAndIsDiagnose
   RULE("INT-21");
   m.on(0, PASSIVE_LEVEL, [] { IoConnectInterrupt(&first, synchronize_again, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 1, FALSE); });
   m.send_message(kVector);
-  kdpc::test::run_to_its_end(m);
+  kdpc::test::run_to_its_end(m, 1ms);
   EXPECT_BUGCHECK(0xF, kdpc::test::any, 0, 0, 5);
 }
 
@@ -370,7 +370,7 @@ KDPC_TEST(Interrupt, DisconnectWaitsForARunningIsrButNotForItsDpc, .processors =
     KDPC_EXPECT(in_isr == 0);
     KDPC_EXPECT(dpc_runs == 0);
   });
-  EXPECT_TRUE(m.run_until([] { return dpc_runs == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return dpc_runs == 1; }, kdpc::test::within(1s)));
   m.send_message(kVector, 1);
   m.run_for(1ms);
   EXPECT_EQ(m.processor_state(1).unexpected_interrupts + 0u, m.count("unexpected-interrupt"));
@@ -386,7 +386,7 @@ KDPC_TEST(Interrupt, AStormOfTheDefaultLengthDoesNotFillTheStack) {
   m.assign_line(level_line, kVector, true);
   m.on(0, PASSIVE_LEVEL, [] { IoConnectInterrupt(&first, never_mine_at_all, nullptr, nullptr, kVector, 5, 5, LevelSensitive, FALSE, 1, FALSE); });
   m.assert_line(level_line);
-  kdpc::test::run_to_its_end(m);
+  kdpc::test::run_to_its_end(m, 1s);
   EXPECT_BUGCHECK(0xF2, kdpc::test::any, kdpc::test::any, first, 1);
 }
 

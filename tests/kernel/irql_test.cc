@@ -127,9 +127,9 @@ KDPC_TEST(Irql, AtDispatchDeviceAndClockInterruptsStillArrive) {
     do KeQueryTickCount(&now);
     while (now.QuadPart == before.QuadPart);  // ends: the clock comes in at DISPATCH_LEVEL
   });
-  EXPECT_TRUE(m.run_until([] { return at_dispatch; }, std::chrono::seconds(10)));
+  EXPECT_TRUE(m.run_until([] { return at_dispatch; }, kdpc::test::within(std::chrono::milliseconds(2))));
   m.send_message(kVector);
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, std::chrono::seconds(2)));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, kdpc::test::within(std::chrono::seconds(1))));
 }
 
 KDPC_TEST(Irql, DispatchMasksDpcsOnItsProcessorOnly, .processors = 2) {
@@ -289,7 +289,7 @@ KDPC_TEST(Irql, ATimerDpcThatChangesTheApcDisableCountHasItsOwnType, .options = 
     due.QuadPart = -1;
     KeSetTimer(&timer, due, &dpc);
   });
-  kdpc::test::run_to_its_end(m);
+  kdpc::test::run_to_its_end(m, std::chrono::milliseconds(50));
   EXPECT_BUGCHECK(0xC7, 5, change_apc_count, 0, 0xffff);
 }
 
@@ -332,7 +332,7 @@ KDPC_TEST(Irql, AnIsrThatLowersBelowDispatchIsAFinding) {
   static PKINTERRUPT interrupt;
   m.on(0, PASSIVE_LEVEL, [] { IoConnectInterrupt(&interrupt, lower_in_isr, nullptr, nullptr, kVector, 5, 5, Latched, FALSE, 1, FALSE); });
   m.send_message(kVector, 0);
-  kdpc::test::run_to_its_end(m);
+  kdpc::test::run_to_its_end(m, std::chrono::milliseconds(1));
   EXPECT_BUGCHECK(0xC4, 0x31, 5, PASSIVE_LEVEL, 0);
 }
 

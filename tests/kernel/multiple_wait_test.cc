@@ -6,6 +6,7 @@
 
 #include "kdpc/test.h"
 #include "kernel/system.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/steps.h"
 
 using namespace std::chrono_literals;
@@ -69,7 +70,7 @@ KDPC_TEST(WaitAny, IsEndedByWhicheverIsSignalledAndForgetsTheOthers) {
     auto waiting = start_waiting(m, 3, WaitAny);
     EXPECT_FALSE(waiting.done());
     set(m, index);
-    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
     EXPECT_EQ(result, STATUS_WAIT_0 + index);
     m.on(0, PASSIVE_LEVEL, [] {
       for (KEVENT& event : events) KDPC_EXPECT(IsListEmpty(&event.Header.WaitListHead));
@@ -89,7 +90,7 @@ KDPC_TEST(WaitAny, OfSixtyFourObjectsNeedsAnArrayOfBlocks) {
   });
   auto waiting = start_waiting(m, 64, WaitAny);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&many[63], IO_NO_INCREMENT, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   EXPECT_EQ(result, STATUS_WAIT_63);
 }
 
@@ -98,7 +99,7 @@ KDPC_TEST(WaitAny, TheSameObjectMayStandThereTwice) {
   objects[1] = &events[0];
   auto waiting = start_waiting(m, 2, WaitAny);
   set(m, 0);
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   EXPECT_EQ(result, STATUS_WAIT_0);
 }
 
@@ -143,7 +144,7 @@ KDPC_TEST(WaitAll, TakesNothingUntilItCanTakeEverything) {
   let_rest(m);
   EXPECT_FALSE(waiting.done());
   set(m, 0);
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   EXPECT_EQ(result, STATUS_SUCCESS);
   m.on(0, PASSIVE_LEVEL, [] {
     for (int index = 0; index < 3; ++index) KDPC_EXPECT_EQ(KeReadStateEvent(&events[index]), 0);
@@ -155,11 +156,11 @@ KDPC_TEST(WaitAll, DoesNotStandInTheWayOfWhoWaitsForLess) {
   auto all = start_waiting(m, 2, WaitAll);
   auto one = waiter(m, 0, 8, events[0], 'o');
   set(m, 0);  // the first in the list cannot be satisfied, the second can
-  EXPECT_TRUE(m.run_until([&] { return one.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return one.done(); }, within(1s)));
   EXPECT_FALSE(all.done());
   set(m, 1);
   set(m, 0);
-  EXPECT_TRUE(m.run_until([&] { return all.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return all.done(); }, within(1s)));
 }
 
 KDPC_TEST(WaitAll, OfObjectsOfEveryKindConsumesEachAsItsTypeSays, .simulated_only = "looks before 20 milliseconds are over") {
@@ -188,7 +189,7 @@ KDPC_TEST(WaitAll, OfObjectsOfEveryKindConsumesEachAsItsTypeSays, .simulated_onl
   });
   let_rest(m);
   EXPECT_FALSE(waiting.done());
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   m.on(0, PASSIVE_LEVEL, [] {
     KDPC_EXPECT(KeReadStateEvent(&events[0]) != 0);
     KDPC_EXPECT_EQ(KeReadStateSemaphore(&semaphore), 1);
@@ -275,7 +276,7 @@ KDPC_TEST(WaitForMultiple, AtDispatchOnAFreeBuildBlocks, .options = {{"irql_chec
   });
   let_rest(m);
   set(m, 1);
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
 }
 
 // -- WAIT-1: a signal that announces the wait after it --------------------------------------------------------------------------------------
@@ -295,7 +296,7 @@ KDPC_TEST(SignalAndWait, LeavesTheCallerAtDispatchUntilItsWaitHasBegun) {
   let_rest(m);
   EXPECT_STREQ(order, "1h");
   set(m, 1);
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, within(1s)));
   EXPECT_STREQ(order, "1h2");
 }
 
@@ -356,7 +357,7 @@ KDPC_TEST(Alert, EndsAnAlertableWait) {
   for (const KPROCESSOR_MODE mode : {KernelMode, UserMode}) {
     auto waiting = start_alertable(m, mode);
     m.on(0, PASSIVE_LEVEL, [mode] { KDPC_EXPECT_EQ(KeAlertThread(alerted_thread, mode), FALSE); });
-    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+    EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
     EXPECT_EQ(result, STATUS_ALERTED);
   }
 }
@@ -387,7 +388,7 @@ KDPC_TEST(Alert, ForTheUserDoesNotEndAWaitOfTheKernels) {
   let_rest(m);
   EXPECT_FALSE(waiting.done());
   set(m, 0);
-  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return waiting.done(); }, within(1s)));
   EXPECT_EQ(result, STATUS_SUCCESS);
 }
 
@@ -418,7 +419,7 @@ KDPC_TEST(Quiescence, NamesAllThatIsWaitedForAndWhoOwnsAMutex, .simulated_only =
   let_rest(m);
   objects[1] = &mutex;
   auto never = start_waiting(m, 2, WaitAll);
-  EXPECT_FALSE(m.run_until([&] { return never.done(); }, 10s));
+  EXPECT_FALSE(m.run_until([&] { return never.done(); }, within(1s)));
   EXPECT_ENDED(Quiescent);
   const std::string text = m.outcome().text;
   EXPECT_NE(text.find("all of the synchronization event"), std::string::npos) << text;

@@ -6,6 +6,7 @@
 
 #include "kdpc/test.h"
 #include "tests/io/host_driver.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/steps.h"
 
 using namespace std::chrono_literals;
@@ -79,7 +80,7 @@ KDPC_TEST(BasePriority, MovesWhatABoostHasAddedAlong, .simulated_only = "counts 
   });
   let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, within(1s)));
 }
 
 // -- a thread that is to run next and is made lower -----------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ void make_lower(kdpc::lab::Machine& m, KPRIORITY priority, bool both) {
     KeLowerIrql(old);
     note('1');
   });
-  EXPECT_TRUE(m.run_until([both] { return steps == (both ? 4 : 3); }, 10s));
+  EXPECT_TRUE(m.run_until([both] { return steps == (both ? 4 : 3); }, within(1s)));
 }
 
 KDPC_TEST(StandbyThread, MadeLowerThanAReadyOneIsDisplaced) {
@@ -150,7 +151,7 @@ KDPC_TEST(Boost, IsGivenByASemaphoreToAllItReleases, .simulated_only = "counts o
     let_rest(m);
   }
   m.on(0, PASSIVE_LEVEL, [] { KeReleaseSemaphore(&semaphore, 2, 2, FALSE); });
-  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return steps == 2; }, within(1s)));
 }
 
 PIRP pending_irp;
@@ -181,7 +182,7 @@ KDPC_TEST(Boost, IsGivenByTheCompletionOfAnIrp, .simulated_only = "counts on no 
   let_rest(m);
   constexpr CCHAR kSoundIncrement = 8;
   m.on(0, PASSIVE_LEVEL, [] { finish(pending_irp, STATUS_SUCCESS, 0, kSoundIncrement); });
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, within(1s)));
 }
 
 KDPC_TEST(Boost, OfAThreadThatHasAHigherOneAlreadyIsNotLowered, .simulated_only = "counts on no quantum's end in between") {
@@ -196,7 +197,7 @@ KDPC_TEST(Boost, OfAThreadThatHasAHigherOneAlreadyIsNotLowered, .simulated_only 
   let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 5, FALSE); });
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[1], 1, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, within(1s)));
 }
 
 // Each wait costs one unit of quantum, six are one quantum, and an increment renews it.
@@ -213,7 +214,7 @@ KDPC_TEST(Boost, AThreadThatOnlyWaitsUsesUpItsQuantumToo, .simulated_only = "cou
   let_rest(m);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });  // renewed, less one: five are left
   for (int count = 0; count < 7; ++count) m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, within(1s)));
   const KPRIORITY expected[8] = {11, 11, 11, 11, 11, 10, 10, 10};
   for (int index = 0; index < 8; ++index) EXPECT_EQ(seen[index], expected[index]) << index;
 }
@@ -243,7 +244,7 @@ ULONGLONG ticks_after_waking(kdpc::lab::Machine& m, unsigned priority) {
     KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
     KeSetEvent(&events[1], IO_NO_INCREMENT, FALSE);
   });
-  EXPECT_TRUE(m.run_until([&] { return task.done() && other.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return task.done() && other.done(); }, within(1s)));
   return other_ran - woken;
 }
 
@@ -272,7 +273,7 @@ KDPC_TEST(Yield, LetsAnEqualOrLowerThreadRunAndSaysWhetherOneDid, .simulated_onl
     });
     m.run_for(100us);
     m.start(0, PASSIVE_LEVEL, [] { note('2'); }, {.priority = priority});
-    EXPECT_TRUE(m.run_until([] { return steps == 3; }, 10s));
+    EXPECT_TRUE(m.run_until([] { return steps == 3; }, within(1s)));
     EXPECT_STREQ(order, "123");
   }
 }
@@ -290,7 +291,7 @@ KDPC_TEST(Delay, OfZeroIsAYieldAndSucceedsEvenIfNobodyIsThere, .simulated_only =
   });
   m.run_for(100us);
   m.start(0, PASSIVE_LEVEL, [] { note('2'); });
-  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return steps == 3; }, within(1s)));
   EXPECT_STREQ(order, "123");
 }
 
@@ -342,7 +343,7 @@ KDPC_TEST(IdealProcessor, IsWhereAThreadIsReadiedFirst, .processors = 4, .simula
     });
     m.run_for(1ms);
     m.on((ideal + 1) % 4, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
-    EXPECT_TRUE(m.run_until([] { return steps == 1; }, 10s));
+    EXPECT_TRUE(m.run_until([] { return steps == 1; }, within(1s)));
     EXPECT_EQ(ran_on, ideal);
   }
 }

@@ -2,6 +2,7 @@
 #include <wdm.h>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/queued_lock.h"
 
 using namespace std::chrono_literals;

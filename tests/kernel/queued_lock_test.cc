@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/queued_lock.h"
 
 using namespace std::chrono_literals;
@@ -152,7 +153,7 @@ void expect_order(kdpc::lab::Machine& m, const std::vector<Arrival>& arrivals, c
       KeStallExecutionProcessor(100);
       KeReleaseInStackQueuedSpinLockFromDpcLevel(&handle);
     }));
-  EXPECT_TRUE(m.run_until([&] { return std::all_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.done(); }); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return std::all_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.done(); }); }, within(1s)));
   EXPECT_STREQ(order, expected);
 }
 
@@ -181,7 +182,7 @@ KDPC_TEST(QueuedSpinLockOrder, WhoComesBackStandsBehindThoseWhoWait, .processors
         KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[processor]);
       }
     }));
-  EXPECT_TRUE(m.run_until([&] { return tasks[0].done() && tasks[1].done() && tasks[2].done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return tasks[0].done() && tasks[1].done() && tasks[2].done(); }, within(1s)));
   EXPECT_STREQ(order, "012012012012012");
   const auto acquired = m.events("lock-acquired", {{"lock", m.address_of(&lock)}});
   ASSERT_EQ(acquired.size(), 15u);
@@ -202,7 +203,7 @@ KDPC_TEST(QueuedSpinLockOrder, NobodyWaitsForLongerThanThoseBeforeHimTake, .proc
         KeReleaseInStackQueuedSpinLockFromDpcLevel(&handles[processor]);
       }
     }));
-  EXPECT_TRUE(m.run_until([&] { return std::all_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.done(); }); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return std::all_of(tasks.begin(), tasks.end(), [](const auto& task) { return task.done(); }); }, within(1s)));
   std::uint64_t last[4] = {};
   for (const auto& event : m.events("lock-acquired", {{"lock", m.address_of(&lock)}})) {
     if (last[event.processor] != 0) EXPECT_LT(event.time - last[event.processor], 45'000u);
@@ -236,7 +237,7 @@ KDPC_TEST(QueuedSpinLock, WhoWaitsAtDispatchIsInterruptedByDevicesButNotByDpcs, 
     KeReleaseInStackQueuedSpinLock(&handles[1]);
     note('e');
   });
-  EXPECT_TRUE(m.run_until([&] { return holder.done() && waiter.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return holder.done() && waiter.done(); }, within(1s)));
   EXPECT_STREQ(order, "arbde");
   EXPECT_GE(m.count("activity-began", {{"kind", 5}}), 1u);  // the IPI came through
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/steps.h"
 
 using namespace std::chrono_literals;
@@ -49,7 +50,7 @@ void expect_visits(kdpc::lab::Machine& m, const std::vector<Guest>& guests, cons
         ExReleaseSpinLockExclusiveFromDpcLevel(&lock);
       }
     }));
-  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, within(1s)));
   EXPECT_STREQ(order, expected);
   EXPECT_EQ(lock, 0);
 }
@@ -108,7 +109,7 @@ KDPC_TEST(ReaderWriterLock, TheOnlyReaderMayBecomeTheWriter, .processors = 2, .s
     note('r');
     ExReleaseSpinLockSharedFromDpcLevel(&lock);
   }));
-  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, within(1s)));
   EXPECT_STREQ(order, "wWr");
 }
 
@@ -125,7 +126,7 @@ KDPC_TEST(ReaderWriterLock, OneOfTwoReadersMayNotBecomeTheWriterAndStaysAReader,
       KeStallExecutionProcessor(50);
       ExReleaseSpinLockSharedFromDpcLevel(&lock);
     }));
-  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, within(1s)));
   EXPECT_EQ(lock, 0);
 }
 
@@ -146,7 +147,7 @@ KDPC_TEST(ReaderWriterLock, AReaderMayNotPassAWriterWhoWaits, .processors = 2, .
     note('w');
     ExReleaseSpinLockExclusiveFromDpcLevel(&lock);
   }));
-  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return all_done(tasks); }, within(1s)));
   EXPECT_STREQ(order, "rw");
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/steps.h"
 
 using namespace std::chrono_literals;
@@ -51,7 +52,7 @@ KDPC_TEST(Readying, AnEqualThreadWaitsForItsTurn, .simulated_only = "counts on n
     KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
     note('1');
   });
-  EXPECT_TRUE(m.run_until([&] { return equal.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return equal.done(); }, within(1s)));
   EXPECT_STREQ(order, "1e");
 }
 
@@ -98,7 +99,7 @@ KDPC_TEST(Readying, AnIdleProcessorIsPreferredToABusyOne, .processors = 3, .simu
     m.start((idle + 1) % 3, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); }, {.priority = 9});
     EXPECT_TRUE(m.run_until([] { return steps == 1; }, 5ms)) << idle;
     EXPECT_EQ(ran_on, idle);
-    EXPECT_TRUE(m.run_until([&] { return busy[0].done() && busy[1].done(); }, 10s));
+    EXPECT_TRUE(m.run_until([&] { return busy[0].done() && busy[1].done(); }, within(1s)));
   }
 }
 
@@ -117,7 +118,7 @@ KDPC_TEST(Readying, ABusyProcessorIsPreemptedThroughAnIpi, .processors = 2, .sim
   EXPECT_STREQ(order, "h");
   EXPECT_EQ(m.count("ipi-sent", {{"targets", 1u << 1}}), 1u);
   EXPECT_EQ(m.events("thread-switched", {{"why", kPreempted}}).at(0).processor, 1u);
-  EXPECT_TRUE(m.run_until([&] { return busy.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return busy.done(); }, within(1s)));
   EXPECT_STREQ(order, "hb");
 }
 
@@ -134,7 +135,7 @@ KDPC_TEST(Readying, ALowerOrEqualThreadOnABusyProcessorSendsNoIpi, .processors =
   m.forget_events();
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE); });
   EXPECT_EQ(m.count("ipi-sent", {{"targets", 1u << 1}}), 0u);
-  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return steps == 2; }, within(1s)));
   EXPECT_STREQ(order, "be");
 }
 
@@ -147,7 +148,7 @@ KDPC_TEST(Readying, ADisplacedNextThreadGoesToTheHeadOfItsList) {
   m.on(0, DISPATCH_LEVEL, [] {
     for (int index = 0; index < 3; ++index) KeSetEvent(&events[index], IO_NO_INCREMENT, FALSE);
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 3; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return steps == 3; }, within(1s)));
   EXPECT_STREQ(order, "hmn");
 }
 
@@ -164,7 +165,7 @@ KDPC_TEST(Readying, APreemptedThreadGoesToTheHeadOfItsListOthersToTheTail, .simu
     KeSetEvent(&events[2], IO_NO_INCREMENT, FALSE);
     note('a');
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 5; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return steps == 5; }, within(1s)));
   EXPECT_STREQ(order, "ahabc");
 }
 
@@ -184,7 +185,7 @@ KPRIORITY priority_after(kdpc::lab::Machine& m, unsigned base, KPRIORITY increme
                       {.priority = base});
   let_rest(m);
   m.on(0, PASSIVE_LEVEL, [increment] { KeSetEvent(&events[0], increment, FALSE); });
-  m.run_until([&] { return task.done(); }, 10s);
+  m.run_until([&] { return task.done(); }, within(1s));
   return result;
 }
 
@@ -213,7 +214,7 @@ KDPC_TEST(Boost, DecaysOneStepWithEachQuantum, .simulated_only = "counts ticks")
   });
   m.run_for(1ms);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, within(1s)));
 }
 
 KDPC_TEST(Boost, IsNotGivenByATimer) {
@@ -260,7 +261,7 @@ void one_dispatch_interrupt(kdpc::lab::Machine& m, ULONG milliseconds) {
   });
   m.run_for(1ms);
   m.on(0, PASSIVE_LEVEL, [] { KeSetEvent(&events[0], 3, FALSE); });
-  EXPECT_TRUE(m.run_until([&] { return low.done() && high.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return low.done() && high.done(); }, within(1s)));
   EXPECT_STREQ(order, "ldhL");
 }
 

@@ -83,7 +83,7 @@ KDPC_TEST(SpinLock, StoresTheOldLevelOnlyWhenTheLockIsOwned, .processors = 2, .s
     KDPC_EXPECT_EQ(saved, PASSIVE_LEVEL);
     KeReleaseSpinLock(&lock, saved);
   });
-  EXPECT_TRUE(m.run_until([&] { return holder.done() && spinner.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return holder.done() && spinner.done(); }, within(1s)));
   EXPECT_STREQ(order, "arb");
   const auto acquired = m.events("lock-acquired", {{"lock", m.address_of(&lock)}});
   ASSERT_EQ(acquired.size(), 2u);
@@ -112,7 +112,7 @@ KDPC_TEST(SpinLock, ExcludesTheOtherProcessors, .processors = 4) {
         KeReleaseSpinLock(&lock, old);
       }
     });
-  EXPECT_TRUE(m.run_until([&] { return tasks[0].done() && tasks[1].done() && tasks[2].done() && tasks[3].done(); }, 20s));
+  EXPECT_TRUE(m.run_until([&] { return tasks[0].done() && tasks[1].done() && tasks[2].done() && tasks[3].done(); }, within(1s)));
   EXPECT_EQ(counter, 800);
 }
 
@@ -267,7 +267,7 @@ KDPC_TEST(SpinLock, StillHeldWhenItsThreadEndsIsFound, .checks = {.off = {"lock-
     KeAcquireSpinLockAtDpcLevel(&lock);
     KeLowerIrql(PASSIVE_LEVEL);
   });
-  run_to_its_end(m);
+  run_to_its_end(m, 1ms);
   EXPECT_BUGCHECK(0xC4, 0x100A, any, &lock, 0);
 }
 
@@ -311,7 +311,7 @@ KDPC_TEST(SpinLockTry, TellsWhetherItGotTheLock, .processors = 2) {
   m.on(0, DISPATCH_LEVEL, [] { KDPC_EXPECT_EQ(KeTryToAcquireSpinLockAtDpcLevel(&lock), FALSE); });
   m.on(0, PASSIVE_LEVEL, [] { KDPC_EXPECT_EQ(KeTestSpinLock(&lock), FALSE); });
   held = false;
-  EXPECT_TRUE(m.run_until([&] { return holder.done(); }, 10s));
+  EXPECT_TRUE(m.run_until([&] { return holder.done(); }, within(1s)));
   m.on(0, HIGH_LEVEL, [] { KDPC_EXPECT_EQ(KeTestSpinLock(&lock), TRUE); });
 }
 

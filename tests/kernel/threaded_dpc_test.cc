@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kdpc/test.h"
+#include "tests/kernel/at_rest.h"
 #include "tests/kernel/dpc_order.h"
 #include "tests/kernel/due_time.h"
 

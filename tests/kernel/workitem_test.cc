@@ -51,7 +51,7 @@ KDPC_TEST(WorkItem, RunsAtPassiveInASystemThreadWithItsParameter) {
     ExQueueWorkItem(&item, DelayedWorkQueue);
     KDPC_EXPECT_EQ(runs, 0);
   });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, within(1s)));
   EXPECT_EQ(seen.parameter, &order);
   EXPECT_EQ(seen.irql, PASSIVE_LEVEL);
   EXPECT_NE(seen.thread, queued_by);
@@ -79,7 +79,7 @@ KDPC_TEST(WorkItem, TheThreeQueuesHaveTheirPriorities) {
       ExInitializeWorkItem(&item, record, nullptr);
       ExQueueWorkItem(&item, queue);
     });
-    EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
+    EXPECT_TRUE(m.run_until([] { return runs == 1; }, within(1s)));
     EXPECT_EQ(seen.priority, priority);
   }
 }
@@ -104,7 +104,7 @@ KDPC_TEST(WorkItem, OneThatWaitsForTheNextOfTheSameQueueIsServed) {
     ExQueueWorkItem(&item, DelayedWorkQueue);
     ExQueueWorkItem(&other, DelayedWorkQueue);
   });
-  EXPECT_TRUE(m.run_until([] { return steps == 2; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return steps == 2; }, within(1s)));
   EXPECT_STREQ(order, "21");
 }
 
@@ -122,7 +122,7 @@ KDPC_TEST(WorkItem, MayBeQueuedAgainFromInside) {
     ExInitializeWorkItem(&item, requeue_twice, nullptr);
     ExQueueWorkItem(&item, DelayedWorkQueue);
   });
-  EXPECT_TRUE(m.run_until([] { return runs == 3; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return runs == 3; }, within(1s)));
   EXPECT_EQ(m.count("work-queued", {{"item", m.address_of(&item)}}), 3u);
   EXPECT_NO_FINDINGS();
 }
@@ -145,7 +145,7 @@ KDPC_TEST(WorkItem, MayBeFreedFromInside) {
     allocate(free_the_item);
     ExQueueWorkItem(allocated, DelayedWorkQueue);
   });
-  EXPECT_TRUE(m.run_until([] { return runs == 1; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return runs == 1; }, within(1s)));
   m.run_for(20ms);
   EXPECT_NO_FINDINGS();
 }
@@ -199,7 +199,7 @@ KDPC_TEST(WorkItem, ThatReturnsAtARaisedLevelIsABugCheck) {
     ExInitializeWorkItem(&item, return_at_dispatch, &order);
     ExQueueWorkItem(&item, DelayedWorkQueue);
   });
-  run_to_its_end(m);
+  run_to_its_end(m, 20ms);
   EXPECT_BUGCHECK(0xE1, &return_at_dispatch, DISPATCH_LEVEL, &order, &item);
 }
 
@@ -227,7 +227,7 @@ KDPC_TEST(WorkItem, QueuedFromADpcWaitsForTheEndOfTheDrain) {
   RULE("WI-4");
   reset();
   m.on(0, DISPATCH_LEVEL, two_dpcs);
-  EXPECT_TRUE(m.run_until([] { return steps == 4; }, 10s));
+  EXPECT_TRUE(m.run_until([] { return steps == 4; }, within(1s)));
   EXPECT_STREQ(order, "123w");
 }
 
@@ -237,7 +237,7 @@ KDPC_TEST(WorkItem, QueuedFromADpcMayStartAtOnceOnAnIdleProcessor, .processors =
   for (unsigned processor = 0; processor < 2; ++processor) {
     reset();
     m.on(processor, DISPATCH_LEVEL, two_dpcs);
-    EXPECT_TRUE(m.run_until([] { return steps == 4; }, 10s));
+    EXPECT_TRUE(m.run_until([] { return steps == 4; }, within(1s)));
     EXPECT_STREQ(order, "1w23");
   }
 }
