@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/invariant.h"
 #include "kernel/bugcheck.h"
 #include "kernel/clock.h"
 #include "kernel/dpc.h"
@@ -84,9 +85,10 @@ Thread& take_next(Processor& self) {
   return *self.idle_thread;
 }
 
+// Among the idle ones is only who would take any thread: one that has been chosen already must not be replaced by the next.
 void set_idle(Processor& self, bool idle) {
   self.idle = idle;
-  if (idle) {
+  if (idle && self.next_thread == nullptr) {
     sys().idle_processors.add(self.number);
   } else {
     sys().idle_processors.remove(self.number);
@@ -166,6 +168,7 @@ void ready_locked(Thread& thread) {
   const bool at_head = thread.preempted;
   thread.preempted = false;
   if (sys().idle_processors.has(target.number)) {
+    KDPC_INVARIANT("K.SCHED-1", target.next_thread == nullptr);
     sys().idle_processors.remove(target.number);
     stand_by(thread, target);
     ipi::request_dispatch(target);

@@ -1,6 +1,8 @@
 // Which thread runs where: ready lists per processor (ready_queues.h), preemption by NextThread and the DISPATCH interrupt.
 //
 // Everything here runs with the dispatcher lock held at Synch. The lock stays held across a switch: the thread that goes on releases it.
+//
+//   K.SCHED-1  A processor that has a next thread is not among the idle ones: who readies a thread for an idle processor replaces nobody.
 #pragma once
 #include <cstdint>
 

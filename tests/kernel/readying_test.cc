@@ -283,6 +283,54 @@ KDPC_TEST(DispatchInterrupt, WithoutAQuantumEndSwitchesToTheNextThread, .simulat
   EXPECT_EQ(m.count("thread-switched", {{"from", seen.low_thread}, {"to", seen.high_thread}, {"why", kPreempted}}), 1u);
 }
 
+// A low thread stands by at processor 1 when a higher one leaves processor 0 for that one, and comes to processor 0, which has nothing else; while that one
+// is not there yet, processor 2 readies another thread for it. Nobody may take the first one's place: however late the third processor is.
+KDPC_TEST(Readying, AThreadThatComesToAProcessorWhichGoesIdleIsNotForgotten, .processors = 3) {
+  RULE("WAIT-7");
+  initialize_events(m);
+  static volatile int low_runs, other_runs, turn;
+  static volatile bool over;
+  low_runs = 0;
+  other_runs = 0;
+  turn = 0;
+  over = false;
+  static KSPIN_LOCK nobodys;
+  const auto a_moment = [] {
+    KeAcquireSpinLockAtDpcLevel(&nobodys);
+    KeReleaseSpinLockFromDpcLevel(&nobodys);
+  };
+  const auto runs_when_told = [](KEVENT& event, KAFFINITY where, volatile int& runs) {
+    return [&event, where, &runs] {
+      KeSetSystemAffinityThread(where);
+      while (wait_for(&event), !over) runs = runs + 1;
+    };
+  };
+  const auto low = m.start(1, PASSIVE_LEVEL, runs_when_told(events[0], 3, low_runs), {.priority = 4});
+  const auto other = m.start(0, PASSIVE_LEVEL, runs_when_told(events[1], 1, other_runs), {.priority = 4});
+  constexpr int kTurns = 120;
+  for (int number = 1; number <= kTurns; ++number) {
+    m.run_for(1ms);
+    const auto third = m.start(2, DISPATCH_LEVEL, [number, a_moment] {
+      while (turn != number) a_moment();
+      for (unsigned late = 0; late < static_cast<unsigned>(number); ++late) a_moment();
+      KeSetEvent(&events[1], IO_NO_INCREMENT, FALSE);
+    });
+    const auto leaves = m.start(0, PASSIVE_LEVEL, [number] {
+      KeStallExecutionProcessor(50);
+      turn = number;
+      KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
+      KeSetSystemAffinityThread(2);
+    });
+    ASSERT_TRUE(m.run_until([&] { return low_runs == number && other_runs == number && third.done() && leaves.done(); }, within(100ms))) << number;
+  }
+  m.on(0, PASSIVE_LEVEL, [] {
+    over = true;
+    KeSetEvent(&events[0], IO_NO_INCREMENT, FALSE);
+    KeSetEvent(&events[1], IO_NO_INCREMENT, FALSE);
+  });
+  EXPECT_TRUE(m.run_until([&] { return low.done() && other.done(); }, within(1s)));
+}
+
 KDPC_TEST(Quantum, StaysUsedUpHoweverLongTheThreadCannotBePreempted, .simulated_only = "counts ticks") {
   reset();
   const auto long_one = m.start(0, PASSIVE_LEVEL, [] {
