@@ -18,9 +18,9 @@ constexpr unsigned kTurns = 200;                // of looking before the host sl
 constexpr std::uint64_t kAskAgain = 1'000'000;  // ns
 constexpr std::uint64_t kStuck = 5'000'000;     // ns of a processor's own time at Synch or above: no routine of the kernel takes that long
 constexpr std::uint64_t kHopeless = 2'000'000'000, kQuiteHopeless = 10'000'000'000;  // the host may have had no processor for it all the time
-// The gate is opened that often for those who are waited for, each time twice as long as before: ten milliseconds in all, and the time until each of them has
-// had the host's processor.
-constexpr unsigned kOpenings = 9;
+// The gate is opened that often for those who are waited for, each time twice as long as before: a hundred and sixty milliseconds in all, as
+// the host may give its processors to others, and the time until each of them has had one.
+constexpr unsigned kOpenings = 13;
 constexpr std::uint64_t kFirstOpening = 20'000, kLongestStart = 1'000'000'000;
 constexpr std::uint64_t kHostsPatience = 1'000'000'000, kOneWait = 100'000'000;  // looks at the clock that are further apart belong to two waits
 
