@@ -31,6 +31,8 @@
 //  idle()                   Entered and left at High: waits, open to every interrupt above Dispatch, until one was taken; or there is entry::has_work_while_idle().
 //  stall(ns)                At least that long passes; interrupts above the current level are taken meanwhile.
 //  edge()                   Driver code has used up the edge budget it counts down: time passes, a window is opened, the budget is refilled.
+//  hears_accesses()         Drivers' check variants may run here.
+//  access(at, how)          One of their accesses comes next, and no budget was left for it: a window is opened, the budget is refilled.
 //  stop(report)             The end of this run. Unwinds nothing, never returns.
 //
 // An ISR of the live machine runs inside a signal handler. Therefore kernel/ allocates nothing from the host, throws nothing, and has no
@@ -123,6 +125,8 @@ concept MachineContract = requires(Irql level, Requests requests, std::uint64_t 
   { M::idle() } -> std::same_as<void>;
   { M::stall(nanoseconds) } -> std::same_as<void>;
   { M::edge() } -> std::same_as<void>;
+  { M::hears_accesses() } -> std::same_as<bool>;
+  { M::access(std::uintptr_t{}, nanoseconds) } -> std::same_as<void>;
   { M::stop(report) } -> std::same_as<void>;
 };
 

@@ -32,9 +32,9 @@ Place place_of_symbol(const Symbol& symbol) { return {symbol.address, symbol.ima
 
 // Ours: the place to show is where somebody called us.
 bool is_our_library(const std::string& image) { return image.starts_with("libkdpc"); }
-// What compiled drivers call at every edge, and is linked into each (drvcrt): whoever called it is meant.
-bool is_edge(const Place& place) { return place.function == "__sanitizer_cov_trace_pc"; }
-bool is_outside(const Place& place) { return !place.image.empty() && !is_our_library(place.image) && !is_edge(place); }
+// What compiled drivers call at every edge and access, and is linked into each (drvcrt): whoever called it is meant.
+bool is_hook(const Place& place) { return place.function == "__sanitizer_cov_trace_pc" || place.function.starts_with("__tsan_"); }
+bool is_outside(const Place& place) { return !place.image.empty() && !is_our_library(place.image) && !is_hook(place); }
 
 // The routine whose code has faulted, if a driver called it: the outermost of the innermost frames that are ours.
 std::string routine_that_faulted(const std::vector<Place>& stack) {

@@ -2,8 +2,10 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "kernel/events.h"
+#include "machine/access.h"
 
 namespace kdpc {
 
@@ -19,6 +21,11 @@ class EventSink {
  public:
   virtual ~EventSink() = default;
   virtual void event(const Stamp& stamp, const Event& event) = 0;
+
+  // What the code of check variants has read and written since the last of these or the last fact, oldest first: all by one processor at one level. The last
+  // one may not have happened yet. `time` is that of the telling.
+  virtual bool wants_accesses() const { return false; }  // always the same
+  virtual void accesses(const Stamp& stamp, std::span<const Access> batch) { (void)stamp, (void)batch; }
 
   // Sinks live outside the World. mark() names the present state, rewind(m) returns to it when the World is restored.
   virtual std::size_t mark() { return 0; }

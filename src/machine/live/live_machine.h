@@ -70,6 +70,8 @@ class Machine {
   static void idle();
   static void stall(std::uint64_t nanoseconds);
   static void edge();
+  static constexpr bool hears_accesses() { return false; }
+  static void access(std::uintptr_t, std::uint64_t) {}
   [[noreturn]] static void stop(const BugcheckReport& report);
 };
 

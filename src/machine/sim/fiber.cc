@@ -7,6 +7,7 @@
 #include "kernel/thread.h"
 #include "machine/frames.h"
 #include "machine/sanitizer.h"
+#include "machine/sim/accesses.h"
 #include "machine/sim/world.h"
 #include "machine/stack_switch.h"
 
@@ -42,6 +43,7 @@ Departure enter(Slot& slot) {
   ++slot.steps;
   const ExceptionState of_host = exception_state();
   give_edges(slot);
+  accesses::give(slot);
   close_pages_at(slot.irql);
   for (;;) {
     ++words.switches;
@@ -63,11 +65,13 @@ Departure enter(Slot& slot) {
   }
   exception_state() = of_host;
   settle(slot);
+  accesses::end(slot);
   words.inside = false;
   return words.departure;
 }
 
 void leave(Departure why) {
+  accesses::tell();
   Fixed& words = fixed();
   words.departure = why;
   words.current->frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));

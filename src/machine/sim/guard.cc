@@ -17,6 +17,7 @@
 #include "machine/fault_report.h"
 #include "machine/frames.h"
 #include "machine/sanitizer.h"
+#include "machine/sim/accesses.h"
 #include "machine/sim/explain.h"
 #include "machine/sim/fiber.h"
 #include "machine/sim/pages.h"
@@ -79,6 +80,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   const faults::Place place = place_of(signal, *info, fault);
   BugcheckReport report = faults::report_of(signal, *info, *static_cast<const ucontext_t*>(context), place);
   frames::fill_of_signal(report.frames, fault.instruction, fault.frame, fault.stack_pointer, world::is_on_stack);
+  accesses::tell();
   current().irql = Irql::High;
   Machine::observe(Bugchecked{report.code, report.parameters.p1, report.parameters.p2, report.parameters.p3, report.parameters.p4, place.pageable});
   end_run({host::Ended::Bugcheck, {}, report});

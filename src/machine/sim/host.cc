@@ -8,6 +8,7 @@
 
 #include "base/invariant.h"
 #include "kernel/system.h"
+#include "machine/sim/accesses.h"
 #include "machine/sim/bus.h"
 #include "machine/sim/checkpoint.h"
 #include "machine/sim/choice.h"
@@ -62,6 +63,17 @@ void prepare_for_boot(unsigned processors, const Costs& costs, System* system) {
     slot.limit = slot.clock = slot.ipi = kForever;
   }
   fixed().current = &all.slots[0];
+  accesses::clear();
+}
+
+Stamp stamp_of(const Slot& slot, std::uint64_t when) {
+  const Thread* thread = slot.processor->current_thread;
+  return {when, slot.number, static_cast<std::uint8_t>(slot.irql), thread == nullptr ? 0 : thread->id};
+}
+
+void note_sinks() {
+  fixed().observed = !sinks.empty();
+  fixed().accesses_wanted = std::any_of(sinks.begin(), sinks.end(), [](const EventSink* sink) { return sink->wants_accesses(); });
 }
 
 void tell_debuggers() {
@@ -86,10 +98,21 @@ void tell_debuggers() {
 
 void tell_at(const Slot& slot, std::uint64_t when, const Event& event) {
   if (!fixed().observed) return;
-  const Thread* thread = slot.processor->current_thread;
-  const Stamp stamp{when, slot.number, static_cast<std::uint8_t>(slot.irql), thread == nullptr ? 0 : thread->id};
+  accesses::tell();
+  const Stamp stamp = stamp_of(slot, when);
   const HostCode host_code;
   for (EventSink* sink : sinks) sink->event(stamp, event);
+}
+
+void accesses::tell_all() {
+  Slot& slot = current();
+  settle(slot);
+  const Stamp stamp = stamp_of(slot, slot.time);
+  const std::span<const Access> batch(log, static_cast<std::size_t>(untold()));
+  const HostCode host_code;
+  for (EventSink* sink : sinks)
+    if (sink->wants_accesses()) sink->accesses(stamp, batch);
+  clear();
 }
 
 const std::vector<EventSink*>& all_sinks() { return sinks; }
@@ -155,11 +178,11 @@ Nanoseconds now() { return controller::time_here(); }
 
 void add_sink(EventSink& sink) {
   sinks.push_back(&sink);
-  fixed().observed = true;
+  note_sinks();
 }
 void remove_sink(EventSink& sink) {
   std::erase(sinks, &sink);
-  fixed().observed = !sinks.empty();
+  note_sinks();
 }
 
 bool facts_are_complete() { return true; }

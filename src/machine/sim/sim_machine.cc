@@ -62,6 +62,22 @@ void Machine::edge() {
   give_edges(current());
 }
 
+// It has not happened yet: what sinks do and what interrupts here comes before it.
+void Machine::access(std::uintptr_t at, std::uint64_t how) {
+  if (!fixed().inside) {
+    fixed().access_budget = 0;  // a static constructor, as in edge()
+    return;
+  }
+  Slot& slot = current();
+  *fixed().access_log = {at, how};
+  accesses::count(slot);
+  accesses::tell();
+  accesses::give(slot);
+  if (fixed().ends_with_fact) [[unlikely]]
+    fiber::abandon();
+  window();
+}
+
 void Machine::released_slow(Slot& slot, const void* lock) {
   for (std::uint32_t index = slot.held_count < kMaxHeldLocks ? slot.held_count : kMaxHeldLocks; index-- > 0;) {
     if (slot.held[index].lock != lock) continue;

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "kernel/machine.h"
+#include "machine/sim/accesses.h"
 #include "machine/sim/state.h"
 
 namespace kdpc::sim {
@@ -13,6 +14,7 @@ class Machine {
  public:
   static Irql irql() { return current().irql; }
   static void set_irql(Irql level) {
+    accesses::tell();
     current().irql = level;
     close_pages_at(level);
   }
@@ -76,6 +78,8 @@ class Machine {
   [[noreturn]] static void stop(const BugcheckReport& report);
   // Driver code has used up its edge budget: time passes, interrupts are taken, the budget is filled up to the next event.
   static void edge();
+  static constexpr bool hears_accesses() { return true; }
+  static void access(std::uintptr_t at, std::uint64_t how);
 
   // The machine's own: what is not stated as a fact costs time too, and what was done to a board may have brought its next event nearer.
   static void charge(std::uint64_t nanoseconds) { pass(current(), nanoseconds); }

@@ -1,6 +1,6 @@
 // The simulated machine's own state, at fixed addresses in the World: plain data, copied as bytes by a checkpoint.
 //
-//   kWorldBase           Fixed: the edge budget that driver code counts down, and the host's own words
+//   kWorldBase           Fixed: the budgets that driver code counts down, and the host's own words
 //   kWorldBase + 4 KiB   State: time, processors, interrupt controller, stacks in use
 //
 //   K.SIM-1  Nothing in State points to the host's heap.
@@ -13,6 +13,7 @@
 #include "base/processor_set.h"
 #include "kernel/irql.h"
 #include "kernel/machine.h"
+#include "machine/access.h"
 #include "machine/sim/costs.h"
 #include "machine/world_header.h"
 
@@ -65,7 +66,9 @@ struct alignas(64) Slot {
   Doing doing;
   StackKind stack;  // in use now
   std::uint16_t number;
-  std::int64_t edges_given;  // the budget at the last settlement
+  std::int64_t edges_given;     // the budget at the last settlement
+  std::int64_t accesses_given;  // likewise, of accesses (accesses.h)
+  std::uint64_t accesses;       // that driver code has made here; without those not yet counted
 
   Processor* processor;
   Thread* thread;  // whose stack lies under everything here
@@ -154,14 +157,17 @@ enum class Departure : std::uint8_t { Yield, Switch, Stop };
 
 // The first page. Only `edge_budget` belongs to the run; the rest is the host's and is not copied.
 struct Fixed {
-  std::int64_t edge_budget;  // driver code's hook decrements it
-  std::uint64_t unused[7];
+  std::int64_t edge_budget;    // driver code's hook decrements it
+  std::int64_t access_budget;  // the hooks of check variants decrement it …
+  Access* access_log;          // … to n, and leave their record n + 1 places before this one
+  std::uint64_t unused[5];
   Slot* current;
   void* host_context;         // where to go from inside; new at every switch
   std::uint64_t edge_stride;  // with an oracle: edges from one decision to the next; 0: no oracle
   bool pages_open;            // some pageable memory is there (pages.h)
   bool inside;                // a processor runs, not the host
   bool observed;              // there are sinks
+  bool accesses_wanted;       // there are some that want to hear of accesses
   bool in_host_code;          // a sink or a device model runs on a processor's stack
   bool ends_with_fact;        // a sink has ended the run: whoever states the fact goes no further
   Departure departure;
@@ -170,7 +176,8 @@ struct Fixed {
   std::uint64_t switches;              // ever; the host-time guard looks at it
   std::uint8_t host_order_hints[256];  // by address: where in State::host_orders to look first
 };
-static_assert(offsetof(Fixed, edge_budget) == 0 && kWorldBase + sizeof(Fixed) <= WorldHeader::kPlace);
+static_assert(offsetof(Fixed, edge_budget) == 0 && offsetof(Fixed, access_budget) == 8 && offsetof(Fixed, access_log) == 16);  // drvcrt
+static_assert(kWorldBase + sizeof(Fixed) <= WorldHeader::kPlace);
 
 inline Fixed& fixed() { return *reinterpret_cast<Fixed*>(kWorldBase); }
 inline State& state() { return *reinterpret_cast<State*>(kWorldBase + kPage); }

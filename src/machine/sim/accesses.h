@@ -1,0 +1,49 @@
+// On the way from the hooks of check variants (drvcrt/drvcrt_check.c) to the sinks that want to hear of accesses.
+//
+// A hook counts Fixed::access_budget down and leaves a record in the log; when nothing is left of the budget it comes to Machine::access(). The
+// log is told before anything else is: accesses and facts are heard in the order in which they happened.
+//
+//   K.ACCESS-1  On the host context the log is empty and the budget used up: copies of the World know nothing of it.
+//   K.ACCESS-2  Where a hook comes to the machine depends on how many accesses the processor has made, never on who listens.
+#pragma once
+#include "machine/sim/state.h"
+
+namespace kdpc::sim::accesses {
+
+inline constexpr std::int64_t kRoom = 1024;  // of the log; so many accesses at most are made from one window to the next
+inline Access log[kRoom];
+
+inline std::int64_t untold() { return fixed().access_log - fixed().access_budget - log; }
+
+// Whatever was recorded has been told, or nobody wants to hear it.
+inline void clear() { fixed().access_log = log + fixed().access_budget; }
+
+// Those made since the last time are counted.
+inline void count(Slot& slot) {
+  slot.accesses += static_cast<std::uint64_t>(slot.accesses_given - fixed().access_budget);
+  slot.accesses_given = fixed().access_budget;
+}
+
+// Up to the next one that comes to the machine. Everything is counted and the log may be cleared.
+inline void give(Slot& slot) {
+  slot.accesses_given = fixed().access_budget = kRoom - 1 - static_cast<std::int64_t>(slot.accesses % kRoom);
+  clear();
+}
+
+// The host context begins; K.ACCESS-1.
+inline void end(Slot& slot) {
+  count(slot);
+  slot.accesses_given = fixed().access_budget = 0;
+  clear();
+}
+
+// To the sinks, as of the running processor now.
+void tell_all();
+
+// Before anything that they come before: a fact, another level, another processor.
+inline void tell() {
+  if (fixed().accesses_wanted && fixed().inside && untold() != 0) [[unlikely]]
+    tell_all();
+}
+
+}  // namespace kdpc::sim::accesses
