@@ -1,7 +1,10 @@
-# kdpc_add_driver(name SOURCES a.c b.c [log.mc] [INCLUDES dir …] [DEFINES NAME=1 …] [OPTIONS -flag …])
+# kdpc_add_driver(name SOURCES a.c b.c [log.mc] [INCLUDES dir …] [DEFINES NAME=1 …] [OPTIONS -flag …] [NO_CHECK_VARIANT])
 #
 # Compiles a WDK driver's source, unchanged, to <build>/drivers/<name>.drv: an ELF image with the Windows data model (32-bit long, 16-bit WCHAR,
 # Microsoft bit-fields, Win64 calls). The target's property KDPC_DRIVER_FILE is the path. Works in this tree and after find_package(kdpc).
+#
+# Beside it comes its check variant, <build>/drivers/check/<name>.drv (KDPC_DRIVER_CHECK_FILE): the same, but with every access to memory told to the
+# simulated machine, and nothing optimised away. What looks for races loads that one; NO_CHECK_VARIANT leaves it out.
 #
 #   --target=x86_64-w64-windows-gnu-elf   that data model in ELF objects
 #   -fdwarf-exceptions, -f…-unwind-tables unwind tables; without them a backtrace ends at the first driver frame
@@ -14,6 +17,12 @@
 #   -ffunction-sections, pageable.ld      code in sections PAGE… (#pragma alloc_text, #pragma code_seg, __declspec(code_seg)) has pages of its own
 #   -fms-compatibility                    includes written with backslashes, enumerations declared in advance, C's inline functions as MSVC has them
 #   -ivfsoverlay                          include names are found whatever their case: <Ntddk.h>, "Precomp.h", "..\\Inc\\Public.h"
+#
+# and a check variant in addition:
+#
+#   -O0                                   the accesses that the source has: Microsoft's compiler leaves others out than clang
+#   -fsanitize=thread                     a call before each of them (drvcrt_check.c); by -Xclang, as there is no runtime for this target to be linked
+#   -tsan-…                               volatile accesses told apart, reads told even if a write follows, and functions not told at all
 #
 # What Windows' build generates is made here, too: a trace header x.tmh for each source x.c (traces are compiled out, the macros that WPP's
 # configuration comments declare do nothing), and a header for each message file x.mc. Sources are known by their endings whatever their case; what is
@@ -33,6 +42,7 @@ else()
   set(KDPC_WDK_INCLUDES ${root}/include/wdk CACHE INTERNAL "")
 endif()
 set(KDPC_DRVCRT_SOURCE ${drvcrt}/drvcrt.c CACHE INTERNAL "")
+set(KDPC_DRVCRT_CHECK_SOURCE ${drvcrt}/drvcrt_check.c CACHE INTERNAL "")
 set(KDPC_DRIVER_REFUSED_WORDS ${drvcrt}/refused_words.h CACHE INTERNAL "")
 set(KDPC_DRIVER_PAGEABLE_SCRIPT ${drvcrt}/pageable.ld CACHE INTERNAL "")
 set(KDPC_DRIVER_COMPILE ${CMAKE_CURRENT_LIST_DIR}/CompileDriver.cmake CACHE INTERNAL "")
@@ -43,6 +53,9 @@ set(KDPC_DRIVER_TARGET_OPTIONS
   --target=x86_64-w64-windows-gnu-elf -fms-extensions -ffreestanding -fno-builtin -nostdlibinc -fdwarf-exceptions -fasynchronous-unwind-tables
   -g -gdwarf-4 -O1 -fno-omit-frame-pointer -Wno-microsoft -Wno-multichar -Wno-ignored-pragmas
   -Wno-unknown-pragmas -Wno-nonportable-include-path -Wno-invalid-token-paste CACHE INTERNAL "")
+set(KDPC_DRIVER_CHECK_OPTIONS
+  -O0 -Xclang -fsanitize=thread -mllvm -tsan-distinguish-volatile=1 -mllvm -tsan-instrument-read-before-write=1
+  -mllvm -tsan-instrument-func-entry-exit=0 CACHE INTERNAL "")
 
 # One of 2^20 slots of 16 MiB from 0x410000000000 up: above the World, below where Linux puts executables.
 function(_kdpc_driver_base result name)
@@ -160,14 +173,15 @@ function(_kdpc_trace_headers folder sources folders)
   endforeach()
 endfunction()
 
-# The names compilers and C programmers take for granted, once per build.
-function(_kdpc_driver_runtime result)
+# The names compilers and C programmers take for granted, and the hooks of check variants, once per build.
+function(_kdpc_driver_runtimes runtime check_runtime)
   set(folder ${CMAKE_BINARY_DIR}/drivers)
-  set(${result} ${folder}/drvcrt.o PARENT_SCOPE)
+  set(${runtime} ${folder}/drvcrt.o PARENT_SCOPE)
+  set(${check_runtime} ${folder}/drvcrt_check.o PARENT_SCOPE)
   if(TARGET kdpc_drvcrt)
     return()
   endif()
-  file(MAKE_DIRECTORY ${folder})
+  file(MAKE_DIRECTORY ${folder}/check)
   file(WRITE ${folder}/driver.version "{ global: DriverEntry; local: *; };\n")
   set(defines "")
   if(KDPC_SANITIZE_THREADS)
@@ -176,18 +190,46 @@ function(_kdpc_driver_runtime result)
   add_custom_command(OUTPUT ${folder}/drvcrt.o
     COMMAND ${KDPC_DRIVER_CLANG} ${KDPC_DRIVER_TARGET_OPTIONS} ${defines} -Wall -Wextra -c ${KDPC_DRVCRT_SOURCE} -o ${folder}/drvcrt.o
     DEPENDS ${KDPC_DRVCRT_SOURCE} COMMENT "Compiling the drivers' runtime" VERBATIM)
-  add_custom_target(kdpc_drvcrt DEPENDS ${folder}/drvcrt.o)
+  add_custom_command(OUTPUT ${folder}/drvcrt_check.o
+    COMMAND ${KDPC_DRIVER_CLANG} ${KDPC_DRIVER_TARGET_OPTIONS} ${defines} -O2 -momit-leaf-frame-pointer -Wall -Wextra -c ${KDPC_DRVCRT_CHECK_SOURCE}
+            -o ${folder}/drvcrt_check.o
+    DEPENDS ${KDPC_DRVCRT_CHECK_SOURCE} COMMENT "Compiling the hooks of drivers' check variants" VERBATIM)
+  add_custom_target(kdpc_drvcrt DEPENDS ${folder}/drvcrt.o ${folder}/drvcrt_check.o)
+endfunction()
+
+# One image, from the variables of kdpc_add_driver below: `compiled` with `options` and ARGN, objects in `folder`, linked with `runtimes`.
+function(_kdpc_driver_image image folder runtimes what)
+  file(MAKE_DIRECTORY ${folder})
+  set(objects "")
+  foreach(path IN LISTS compiled)
+    cmake_path(GET path FILENAME file)
+    set(object ${folder}/${file}.o)
+    set(language -x c)  # also MAIN.C, which clang would take for C++
+    string(TOLOWER "${file}" lower)
+    if(NOT lower MATCHES "\\.c$")
+      set(language -x c++ -fno-exceptions -fno-rtti -fno-threadsafe-statics)
+    endif()
+    add_custom_command(OUTPUT ${object}
+      COMMAND ${CMAKE_COMMAND} -DSOURCE=${path} -DOBJECT=${object} -DOBJCOPY=${KDPC_DRIVER_OBJCOPY} -P ${KDPC_DRIVER_COMPILE}
+              -- ${KDPC_DRIVER_CLANG} ${options} ${ARGN} ${language}
+      DEPENDS ${path} ${generated} ${KDPC_DRIVER_COMPILE} DEPFILE ${object}.d COMMENT "Compiling ${what}: ${file}" VERBATIM)
+    list(APPEND objects ${object})
+  endforeach()
+  add_custom_command(OUTPUT ${image}
+    COMMAND ${KDPC_DRIVER_LD} -shared -Bsymbolic --build-id --eh-frame-hdr -z now -z norelro -z noexecstack -soname ${name}.drv -Ttext-segment=${base}
+            --version-script=${CMAKE_BINARY_DIR}/drivers/driver.version -T ${KDPC_DRIVER_PAGEABLE_SCRIPT} -o ${image} ${objects} ${runtimes}
+    DEPENDS ${KDPC_DRIVER_PAGEABLE_SCRIPT} ${objects} ${runtimes} kdpc_drvcrt COMMENT "Linking ${what}" VERBATIM)
 endfunction()
 
 function(kdpc_add_driver name)
-  cmake_parse_arguments(PARSE_ARGV 1 driver "" "" "SOURCES;INCLUDES;DEFINES;OPTIONS")
+  cmake_parse_arguments(PARSE_ARGV 1 driver "NO_CHECK_VARIANT" "" "SOURCES;INCLUDES;DEFINES;OPTIONS")
   if(NOT driver_SOURCES OR driver_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "kdpc_add_driver(${name}): SOURCES are needed; not understood: ${driver_UNPARSED_ARGUMENTS}")
   endif()
   if(NOT KDPC_DRIVER_CLANG OR NOT KDPC_DRIVER_LD OR NOT KDPC_DRIVER_OBJCOPY)
     message(FATAL_ERROR "kdpc_add_driver(${name}): drivers are compiled by clang and linked by GNU ld and objcopy (Debian packages clang and binutils)")
   endif()
-  _kdpc_driver_runtime(runtime)
+  _kdpc_driver_runtimes(runtime check_runtime)
   _kdpc_driver_base(base ${name})
 
   set(made ${CMAKE_BINARY_DIR}/drivers/${name}.dir)
@@ -230,32 +272,20 @@ function(kdpc_add_driver name)
   # __FILE__ is the same wherever the tree lies, and so is every address behind it.
   list(APPEND options ${driver_DEFINES} -I${made}/made -isystem ${KDPC_WDK_INCLUDES} -isystem ${KDPC_WDK_INCLUDES}/crt -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= ${driver_OPTIONS})
 
-  set(objects "")
-  foreach(path IN LISTS compiled)
-    cmake_path(GET path FILENAME file)
-    set(object ${made}/${file}.o)
-    set(language -x c)  # also MAIN.C, which clang would take for C++
-    string(TOLOWER "${file}" lower)
-    if(NOT lower MATCHES "\\.c$")
-      set(language -x c++ -fno-exceptions -fno-rtti -fno-threadsafe-statics)
-    endif()
-    add_custom_command(OUTPUT ${object}
-      COMMAND ${CMAKE_COMMAND} -DSOURCE=${path} -DOBJECT=${object} -DOBJCOPY=${KDPC_DRIVER_OBJCOPY} -P ${KDPC_DRIVER_COMPILE}
-              -- ${KDPC_DRIVER_CLANG} ${options} ${language}
-      DEPENDS ${path} ${generated} ${KDPC_DRIVER_COMPILE} DEPFILE ${object}.d COMMENT "Compiling driver ${name}: ${file}" VERBATIM)
-    list(APPEND objects ${object})
-  endforeach()
-
   set(image ${CMAKE_BINARY_DIR}/drivers/${name}.drv)
-  add_custom_command(OUTPUT ${image}
-    COMMAND ${KDPC_DRIVER_LD} -shared -Bsymbolic --build-id --eh-frame-hdr -z now -z norelro -z noexecstack -soname ${name}.drv -Ttext-segment=${base}
-            --version-script=${CMAKE_BINARY_DIR}/drivers/driver.version -T ${KDPC_DRIVER_PAGEABLE_SCRIPT} -o ${image} ${objects} ${runtime}
-    DEPENDS ${KDPC_DRIVER_PAGEABLE_SCRIPT} ${objects} ${runtime} kdpc_drvcrt COMMENT "Linking driver ${name}" VERBATIM)
-  add_custom_target(${name} ALL DEPENDS ${image})
-  set_target_properties(${name} PROPERTIES KDPC_DRIVER_FILE ${image})
+  _kdpc_driver_image(${image} ${made} ${runtime} "driver ${name}")
+  set(images ${image})
+  set(check_image "")
+  if(NOT driver_NO_CHECK_VARIANT AND NOT KDPC_SANITIZE_THREADS)  # the live machine does not load it
+    set(check_image ${CMAKE_BINARY_DIR}/drivers/check/${name}.drv)
+    _kdpc_driver_image(${check_image} ${made}/check "${runtime};${check_runtime}" "driver ${name} for checks" ${KDPC_DRIVER_CHECK_OPTIONS})
+    list(APPEND images ${check_image})
+  endif()
+  add_custom_target(${name} ALL DEPENDS ${images})
+  set_target_properties(${name} PROPERTIES KDPC_DRIVER_FILE ${image} KDPC_DRIVER_CHECK_FILE "${check_image}")
 endfunction()
 
-# Every driver below a folder: <folder>/<name>.c, or all sources in <folder>/<name>/. `result` gets their names.
+# Every driver below a folder: <folder>/<name>.c, or all sources in <folder>/<name>/. `result` gets their names. NO_CHECK_VARIANT may follow.
 function(kdpc_add_drivers_in result folder)
   cmake_path(ABSOLUTE_PATH folder)
   set(names "")
@@ -271,7 +301,7 @@ function(kdpc_add_drivers_in result folder)
       set(sources ${entry})
     endif()
     if(sources)
-      kdpc_add_driver(${name} SOURCES ${sources} INCLUDES ${includes})
+      kdpc_add_driver(${name} SOURCES ${sources} INCLUDES ${includes} ${ARGN})
       list(APPEND names ${name})
     endif()
   endforeach()

@@ -15,6 +15,10 @@ if(example_drivers)
   foreach(driver IN LISTS example_drivers)
     get_target_property(file ${driver} KDPC_DRIVER_FILE)
     install(FILES ${file} DESTINATION ${shared}/drivers)
+    get_target_property(file ${driver} KDPC_DRIVER_CHECK_FILE)
+    if(file)
+      install(FILES ${file} DESTINATION ${shared}/drivers/check)
+    endif()
   endforeach()
 endif()
 
@@ -28,6 +32,6 @@ if(machines)
   write_basic_package_version_file(${PROJECT_BINARY_DIR}/kdpcConfigVersion.cmake COMPATIBILITY SameMinorVersion)
   install(FILES ${PROJECT_BINARY_DIR}/kdpcConfig.cmake ${PROJECT_BINARY_DIR}/kdpcConfigVersion.cmake
                 cmake/KdpcDriver.cmake cmake/KdpcTest.cmake cmake/message_compiler.py cmake/CompileDriver.cmake
-                src/drvcrt/drvcrt.c src/drvcrt/refused_words.h src/drvcrt/pageable.ld
+                src/drvcrt/drvcrt.c src/drvcrt/drvcrt_check.c src/drvcrt/refused_words.h src/drvcrt/pageable.ld
                 DESTINATION ${package})
 endif()

@@ -57,13 +57,16 @@ __asm__(
     "  .cfi_endproc\n"
     ".size ___chkstk_ms, . - ___chkstk_ms\n");
 
-void* memcpy(void* to, const void* from, size_type count) {
+// Check variants have their own, which say what they read and write (drvcrt_check.c).
+#define UNLESS_CHECKED __attribute__((weak))
+
+UNLESS_CHECKED void* memcpy(void* to, const void* from, size_type count) {
   void* result = to;
   __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
   return result;
 }
 
-void* memmove(void* to, const void* from, size_type count) {
+UNLESS_CHECKED void* memmove(void* to, const void* from, size_type count) {
   if ((size_type)to - (size_type)from >= count) return memcpy(to, from, count);  // forward is safe unless `to` lies within the source
   unsigned char* target = to;
   const unsigned char* source = from;
@@ -71,13 +74,13 @@ void* memmove(void* to, const void* from, size_type count) {
   return to;
 }
 
-void* memset(void* to, int value, size_type count) {
+UNLESS_CHECKED void* memset(void* to, int value, size_type count) {
   void* result = to;
   __asm__ volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(value) : "memory");
   return result;
 }
 
-int memcmp(const void* left, const void* right, size_type count) {
+UNLESS_CHECKED int memcmp(const void* left, const void* right, size_type count) {
   const unsigned char *a = left, *b = right;
   for (; count; --count, ++a, ++b)
     if (*a != *b) return *a < *b ? -1 : 1;

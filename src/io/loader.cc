@@ -11,6 +11,7 @@
 #include "io/pnp.h"
 #include "io/registry.h"
 #include "machine/host.h"
+#include "this_machine.h"
 #include "wdk/driver_image.h"
 #include "wdk/routine.h"
 
@@ -50,6 +51,10 @@ std::byte* at(std::uint64_t address) { return reinterpret_cast<std::byte*>(addre
 Result<Mapped*> map_new(const std::string& path) {
   auto described = read_driver_image(path, is_known);
   if (!described) return described.error();
+  if (described->is_check_variant && !Machine::hears_accesses())
+    return Error{fmt::format(
+        "{}: is a check variant, which tells the simulated machine of every access to memory; this machine is live: give it the driver itself",
+        path)};
   if (!described->missing_exports.empty()) return missing_exports_error(*described);
   // A path without a slash would be looked for among the system's libraries.
   const std::string file = path.find('/') == std::string::npos ? "./" + path : path;
@@ -58,6 +63,11 @@ Result<Mapped*> map_new(const std::string& path) {
   link_map* linked = nullptr;
   if (dlinfo(handle, RTLD_DI_LINKMAP, &linked) != 0 || linked->l_addr != 0) {
     dlclose(handle);
+    for (const auto& [other, known] : images())
+      if (known->image.base == at(described->link_base))
+        return Error{fmt::format(
+            "{}: its place is taken by {}, which this process has loaded before; of a driver and its check variant a process can load one", path,
+            other)};
     return Error{
         fmt::format("{}: was not loaded at {:#x}, where it was linked to be: something else in this process is there", path, described->link_base)};
   }

@@ -38,7 +38,8 @@ namespace loader {
 // On the host: code inside keeps nothing on the host's heap.
 std::vector<StoredSetting> stored(const std::vector<Setting>& settings);
 
-// On the host, between steps, with a machine. Errors: not a driver, missing exports (all of them), not where it was linked to be.
+// On the host, between steps, with a machine. Errors: not a driver, missing exports (all of them), not where it was linked to be,
+// a check variant for the live machine.
 Result<const Image*> map(const std::string& path);
 
 // In a thread at Passive. On success `driver` is loaded; else the status is DriverEntry's, or of what came before it.

@@ -117,6 +117,7 @@ class Reader {
       const char* name = elf_strptr(elf_, header.sh_link, symbol.st_name);
       if (!name) continue;
       if (symbol.st_shndx == SHN_UNDEF) {
+        if (std::strcmp(name, "KdpcAccess") == 0) image_.is_check_variant = true;
         if (!is_exported(name)) image_.missing_exports.emplace_back(name);
       } else if (std::strcmp(name, "DriverEntry") == 0 && GELF_ST_TYPE(symbol.st_info) == STT_FUNC) {
         image_.entry = symbol.st_value;

@@ -34,6 +34,7 @@ struct DriverImage {
   std::vector<WritableRange> writable;  // state of the run: saved before DriverEntry, part of every checkpoint
   std::vector<PageableRange> pageable;
   std::vector<std::string> missing_exports;  // everything it needs that `is_exported` does not know, sorted
+  bool is_check_variant = false;             // it calls KdpcAccess: its hooks are those of drvcrt_check.c
   std::string build_id;                      // hexadecimal; empty if it has none
 };
 

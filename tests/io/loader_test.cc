@@ -47,6 +47,17 @@ KDPC_TEST(Loader, MissingExportsAreNamedAllAtOnce) {
   EXPECT_THAT(why, AllOf(HasSubstr("2 routines"), HasSubstr("NtKdpcFirstMissing, NtKdpcSecondMissing")));
 }
 
+KDPC_TEST(Loader, ACheckVariantIsForTheSimulatedMachineOnly) {
+  std::string why;
+  const bool loaded = m.load_driver(driver("check/image_good"), why);
+  if (kdpc::lab::is_simulated()) {
+    EXPECT_TRUE(loaded) << why;
+  } else {
+    EXPECT_FALSE(loaded);
+    EXPECT_THAT(why, AllOf(HasSubstr("check/image_good.drv: is a check variant"), HasSubstr("this machine is live")));
+  }
+}
+
 KDPC_TEST(Loader, ADriverEntryThatFailsIsReportedByNameAndValue) {
   std::string why;
   asked.clear();

@@ -1,0 +1,211 @@
+// The hooks of a driver's check variant: its code calls one before every access to memory that others may see (-fsanitize=thread). Linked into each
+// check variant beside drvcrt.c, and hidden there.
+//
+// A hook leaves a record (src/machine/access.h) in the machine's log, whose place and room are words of the World's first page; when no room is left
+// it goes to the machine's KdpcAccess() by a jump: to it, the driver's code is the caller. Interlocked operations are altogether calls of these; what
+// copies or fills memory is one, too. They record, and then do it. Not recorded: what the string routines of drvcrt.c read and write.
+//
+// Compiled for the drivers' own target, without instrumentation.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#ifndef KDPC_WORLD_BASE
+#define KDPC_WORLD_BASE "0x400000000000"  // src/base/fixed_places.h
+#endif
+
+typedef struct {
+  u64 at, how;
+} Access;
+
+// The beginning of src/machine/sim/state.h's.
+typedef struct {
+  long long edge_budget;
+  long long access_budget;
+  Access* access_log;
+} Fixed;
+
+void KdpcAccess(u64 at, u64 how);
+
+#define WRITE (1ull << 63)
+#define VOLATILE (1ull << 62)
+#define ATOMIC (1ull << 61)
+#define READ 0ull
+#define SIZE(bytes) ((u64)(bytes) << 48)
+
+#define INLINE static inline __attribute__((always_inline))
+// Where the hook will return to; a function into which this is inlined is a hook itself.
+#define PC ((u64)__builtin_return_address(0))
+
+INLINE Fixed* fixed(void) {
+  Fixed* words;
+  __asm__("movabsq $" KDPC_WORLD_BASE ", %0" : "=r"(words));
+  return words;
+}
+
+// May come back much later, and on another processor: what the machine has had run before this access lies in between.
+INLINE void record(const volatile void* at, u64 how) {
+  Fixed* words = fixed();
+  const long long left = --words->access_budget;
+  if (__builtin_expect(left < 0, 0)) {
+    KdpcAccess((u64)at, how);
+    return;
+  }
+  Access* access = words->access_log - left - 1;
+  access->at = (u64)at;
+  access->how = how;
+}
+
+#define HOOK(name, kind) \
+  void name(const volatile void* at) { record(at, PC | (kind)); }
+
+#define HOOKS(bytes)                                                                       \
+  HOOK(__tsan_read##bytes, READ | SIZE(bytes))                                             \
+  HOOK(__tsan_write##bytes, WRITE | SIZE(bytes))                                           \
+  HOOK(__tsan_volatile_read##bytes, READ | VOLATILE | SIZE(bytes))                         \
+  HOOK(__tsan_volatile_write##bytes, WRITE | VOLATILE | SIZE(bytes))                       \
+  HOOK(__tsan_unaligned_read##bytes, READ | SIZE(bytes))                                   \
+  HOOK(__tsan_unaligned_write##bytes, WRITE | SIZE(bytes))                                 \
+  HOOK(__tsan_unaligned_volatile_read##bytes, READ | VOLATILE | SIZE(bytes))               \
+  HOOK(__tsan_unaligned_volatile_write##bytes, WRITE | VOLATILE | SIZE(bytes))             \
+  void __tsan_read_write##bytes(const volatile void* at) {                                 \
+    record(at, PC | READ | SIZE(bytes));                                                   \
+    record(at, PC | WRITE | SIZE(bytes));                                                  \
+  }                                                                                        \
+  void __tsan_unaligned_read_write##bytes(const volatile void* at) {                       \
+    record(at, PC | READ | SIZE(bytes));                                                   \
+    record(at, PC | WRITE | SIZE(bytes));                                                  \
+  }
+
+HOOKS(1)
+HOOKS(2)
+HOOKS(4)
+HOOKS(8)
+HOOKS(16)
+
+HOOK(__tsan_vptr_read, READ | SIZE(8))
+void __tsan_vptr_update(const volatile void* at, const void* value) {
+  (void)value;
+  record(at, PC | WRITE | SIZE(8));
+}
+
+// Not called where the option -tsan-instrument-func-entry-exit=0 is known. Whoever wants to know the callers walks the frames.
+void __tsan_func_entry(const void* caller) { (void)caller; }
+void __tsan_func_exit(void) {}
+void __tsan_init(void) {}
+
+// -- ranges: in pieces that lie in one page each -------------------------------------------------------------------------------------------------
+
+INLINE void record_range(const volatile void* at, u64 count, u64 how) {
+  u64 from = (u64)at;
+  while (count != 0) {
+    const u64 rest_of_page = 0x1000 - (from & 0xfff);
+    const u64 piece = count < rest_of_page ? count : rest_of_page;
+    record((const void*)from, how | SIZE(piece));
+    from += piece;
+    count -= piece;
+  }
+}
+
+void __tsan_read_range(const volatile void* at, u64 count) { record_range(at, count, PC | READ); }
+void __tsan_write_range(const volatile void* at, u64 count) { record_range(at, count, PC | WRITE); }
+
+// The same under the names by which later compilers call them.
+#define AS(name) __attribute__((alias(#name)))
+
+void* memcpy(void* to, const void* from, u64 count) {
+  void* result = to;
+  record_range(from, count, PC | READ);
+  record_range(to, count, PC | WRITE);
+  __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+  return result;
+}
+void* __tsan_memcpy(void* to, const void* from, u64 count) AS(memcpy);
+
+void* memmove(void* to, const void* from, u64 count) {
+  u8* target = to;
+  const u8* source = from;
+  record_range(from, count, PC | READ);
+  record_range(to, count, PC | WRITE);
+  if ((u64)to - (u64)from >= count) {  // forward is safe unless `to` lies within the source
+    for (u64 index = 0; index < count; ++index) target[index] = source[index];
+  } else {
+    while (count--) target[count] = source[count];
+  }
+  return to;
+}
+void* __tsan_memmove(void* to, const void* from, u64 count) AS(memmove);
+
+void* memset(void* to, int value, u64 count) {
+  void* result = to;
+  record_range(to, count, PC | WRITE);
+  __asm__ volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(value) : "memory");
+  return result;
+}
+void* __tsan_memset(void* to, int value, u64 count) AS(memset);
+
+int memcmp(const void* left, const void* right, u64 count) {
+  const u8 *a = left, *b = right;
+  record_range(left, count, PC | READ);
+  record_range(right, count, PC | READ);
+  for (; count; --count, ++a, ++b)
+    if (*a != *b) return *a < *b ? -1 : 1;
+  return 0;
+}
+
+// -- interlocked operations: sequentially consistent, whatever weaker order is asked for ----------------------------------------------------------
+
+void __tsan_atomic_thread_fence(int order) {
+  (void)order;
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+void __tsan_atomic_signal_fence(int order) { (void)order; }
+
+#define CHANGE(bits, type, name, operation)                                    \
+  type __tsan_atomic##bits##_##name(volatile type* at, type value, int order) { \
+    (void)order;                                                               \
+    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                          \
+    return operation(at, value, __ATOMIC_SEQ_CST);                             \
+  }
+
+// `compare_exchange_val` answers what was there, the others whether it was what was expected.
+#define COMPARE_EXCHANGE(bits, type, name)                                                                                   \
+  int __tsan_atomic##bits##_compare_exchange_##name(volatile type* at, type* expected, type value, int order, int failed) { \
+    (void)order, (void)failed;                                                                                               \
+    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                        \
+    return __atomic_compare_exchange_n(at, expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                          \
+  }
+
+#define ATOMICS(bits, type)                                                                                            \
+  type __tsan_atomic##bits##_load(const volatile type* at, int order) {                                                \
+    (void)order;                                                                                                       \
+    record(at, PC | READ | ATOMIC | SIZE(bits / 8));                                                                   \
+    return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                                                      \
+  }                                                                                                                    \
+  void __tsan_atomic##bits##_store(volatile type* at, type value, int order) {                                         \
+    (void)order;                                                                                                       \
+    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                  \
+    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                                                     \
+  }                                                                                                                    \
+  CHANGE(bits, type, exchange, __atomic_exchange_n)                                                                    \
+  CHANGE(bits, type, fetch_add, __atomic_fetch_add)                                                                    \
+  CHANGE(bits, type, fetch_sub, __atomic_fetch_sub)                                                                    \
+  CHANGE(bits, type, fetch_and, __atomic_fetch_and)                                                                    \
+  CHANGE(bits, type, fetch_or, __atomic_fetch_or)                                                                      \
+  CHANGE(bits, type, fetch_xor, __atomic_fetch_xor)                                                                    \
+  CHANGE(bits, type, fetch_nand, __atomic_fetch_nand)                                                                  \
+  COMPARE_EXCHANGE(bits, type, strong)                                                                                 \
+  COMPARE_EXCHANGE(bits, type, weak)                                                                                   \
+  type __tsan_atomic##bits##_compare_exchange_val(volatile type* at, type expected, type value, int order, int failed) { \
+    (void)order, (void)failed;                                                                                         \
+    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                  \
+    __atomic_compare_exchange_n(at, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                          \
+    return expected;                                                                                                   \
+  }
+
+ATOMICS(8, u8)
+ATOMICS(16, u16)
+ATOMICS(32, u32)
+ATOMICS(64, u64)
