@@ -61,22 +61,22 @@ INLINE void record(const volatile void* at, u64 how) {
 #define HOOK(name, kind) \
   void name(const volatile void* at) { record(at, PC | (kind)); }
 
-#define HOOKS(bytes)                                                                       \
-  HOOK(__tsan_read##bytes, READ | SIZE(bytes))                                             \
-  HOOK(__tsan_write##bytes, WRITE | SIZE(bytes))                                           \
-  HOOK(__tsan_volatile_read##bytes, READ | VOLATILE | SIZE(bytes))                         \
-  HOOK(__tsan_volatile_write##bytes, WRITE | VOLATILE | SIZE(bytes))                       \
-  HOOK(__tsan_unaligned_read##bytes, READ | SIZE(bytes))                                   \
-  HOOK(__tsan_unaligned_write##bytes, WRITE | SIZE(bytes))                                 \
-  HOOK(__tsan_unaligned_volatile_read##bytes, READ | VOLATILE | SIZE(bytes))               \
-  HOOK(__tsan_unaligned_volatile_write##bytes, WRITE | VOLATILE | SIZE(bytes))             \
-  void __tsan_read_write##bytes(const volatile void* at) {                                 \
-    record(at, PC | READ | SIZE(bytes));                                                   \
-    record(at, PC | WRITE | SIZE(bytes));                                                  \
-  }                                                                                        \
-  void __tsan_unaligned_read_write##bytes(const volatile void* at) {                       \
-    record(at, PC | READ | SIZE(bytes));                                                   \
-    record(at, PC | WRITE | SIZE(bytes));                                                  \
+#define HOOKS(bytes)                                                           \
+  HOOK(__tsan_read##bytes, READ | SIZE(bytes))                                 \
+  HOOK(__tsan_write##bytes, WRITE | SIZE(bytes))                               \
+  HOOK(__tsan_volatile_read##bytes, READ | VOLATILE | SIZE(bytes))             \
+  HOOK(__tsan_volatile_write##bytes, WRITE | VOLATILE | SIZE(bytes))           \
+  HOOK(__tsan_unaligned_read##bytes, READ | SIZE(bytes))                       \
+  HOOK(__tsan_unaligned_write##bytes, WRITE | SIZE(bytes))                     \
+  HOOK(__tsan_unaligned_volatile_read##bytes, READ | VOLATILE | SIZE(bytes))   \
+  HOOK(__tsan_unaligned_volatile_write##bytes, WRITE | VOLATILE | SIZE(bytes)) \
+  void __tsan_read_write##bytes(const volatile void* at) {                     \
+    record(at, PC | READ | SIZE(bytes));                                       \
+    record(at, PC | WRITE | SIZE(bytes));                                      \
+  }                                                                            \
+  void __tsan_unaligned_read_write##bytes(const volatile void* at) {           \
+    record(at, PC | READ | SIZE(bytes));                                       \
+    record(at, PC | WRITE | SIZE(bytes));                                      \
   }
 
 HOOKS(1)
@@ -163,46 +163,46 @@ void __tsan_atomic_thread_fence(int order) {
 }
 void __tsan_atomic_signal_fence(int order) { (void)order; }
 
-#define CHANGE(bits, type, name, operation)                                    \
+#define CHANGE(bits, type, name, operation)                                     \
   type __tsan_atomic##bits##_##name(volatile type* at, type value, int order) { \
-    (void)order;                                                               \
-    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                          \
-    return operation(at, value, __ATOMIC_SEQ_CST);                             \
+    (void)order;                                                                \
+    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                           \
+    return operation(at, value, __ATOMIC_SEQ_CST);                              \
   }
 
 // `compare_exchange_val` answers what was there, the others whether it was what was expected.
-#define COMPARE_EXCHANGE(bits, type, name)                                                                                   \
+#define COMPARE_EXCHANGE(bits, type, name)                                                                                  \
   int __tsan_atomic##bits##_compare_exchange_##name(volatile type* at, type* expected, type value, int order, int failed) { \
-    (void)order, (void)failed;                                                                                               \
-    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                        \
-    return __atomic_compare_exchange_n(at, expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                          \
+    (void)order, (void)failed;                                                                                              \
+    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                       \
+    return __atomic_compare_exchange_n(at, expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                         \
   }
 
-#define ATOMICS(bits, type)                                                                                            \
-  type __tsan_atomic##bits##_load(const volatile type* at, int order) {                                                \
-    (void)order;                                                                                                       \
-    record(at, PC | READ | ATOMIC | SIZE(bits / 8));                                                                   \
-    return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                                                      \
-  }                                                                                                                    \
-  void __tsan_atomic##bits##_store(volatile type* at, type value, int order) {                                         \
-    (void)order;                                                                                                       \
-    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                  \
-    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                                                     \
-  }                                                                                                                    \
-  CHANGE(bits, type, exchange, __atomic_exchange_n)                                                                    \
-  CHANGE(bits, type, fetch_add, __atomic_fetch_add)                                                                    \
-  CHANGE(bits, type, fetch_sub, __atomic_fetch_sub)                                                                    \
-  CHANGE(bits, type, fetch_and, __atomic_fetch_and)                                                                    \
-  CHANGE(bits, type, fetch_or, __atomic_fetch_or)                                                                      \
-  CHANGE(bits, type, fetch_xor, __atomic_fetch_xor)                                                                    \
-  CHANGE(bits, type, fetch_nand, __atomic_fetch_nand)                                                                  \
-  COMPARE_EXCHANGE(bits, type, strong)                                                                                 \
-  COMPARE_EXCHANGE(bits, type, weak)                                                                                   \
+#define ATOMICS(bits, type)                                                                                              \
+  type __tsan_atomic##bits##_load(const volatile type* at, int order) {                                                  \
+    (void)order;                                                                                                         \
+    record(at, PC | READ | ATOMIC | SIZE(bits / 8));                                                                     \
+    return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                                                        \
+  }                                                                                                                      \
+  void __tsan_atomic##bits##_store(volatile type* at, type value, int order) {                                           \
+    (void)order;                                                                                                         \
+    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                    \
+    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                                                       \
+  }                                                                                                                      \
+  CHANGE(bits, type, exchange, __atomic_exchange_n)                                                                      \
+  CHANGE(bits, type, fetch_add, __atomic_fetch_add)                                                                      \
+  CHANGE(bits, type, fetch_sub, __atomic_fetch_sub)                                                                      \
+  CHANGE(bits, type, fetch_and, __atomic_fetch_and)                                                                      \
+  CHANGE(bits, type, fetch_or, __atomic_fetch_or)                                                                        \
+  CHANGE(bits, type, fetch_xor, __atomic_fetch_xor)                                                                      \
+  CHANGE(bits, type, fetch_nand, __atomic_fetch_nand)                                                                    \
+  COMPARE_EXCHANGE(bits, type, strong)                                                                                   \
+  COMPARE_EXCHANGE(bits, type, weak)                                                                                     \
   type __tsan_atomic##bits##_compare_exchange_val(volatile type* at, type expected, type value, int order, int failed) { \
-    (void)order, (void)failed;                                                                                         \
-    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                  \
-    __atomic_compare_exchange_n(at, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                          \
-    return expected;                                                                                                   \
+    (void)order, (void)failed;                                                                                           \
+    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                    \
+    __atomic_compare_exchange_n(at, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                            \
+    return expected;                                                                                                     \
   }
 
 ATOMICS(8, u8)

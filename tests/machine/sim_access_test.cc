@@ -1,6 +1,8 @@
 // What driver code reads and writes is heard by the sinks that want to, in one order with the facts; who listens changes nothing else.
 #include "tests/machine/inside.h"
 
+#include "kdpc/test.h"
+
 #include "kernel/interrupt.h"
 #include "kernel/spinlock.h"
 #include "machine/sim/accesses.h"
@@ -77,6 +79,7 @@ TEST(SimAccess, AnAccessSaysWhereAndHow) {
 }
 
 TEST(SimAccess, AccessesAndFactsAreHeardInTheirOrder) {
+  RULE("K.ACCESS-2");
   World world;
   SpinLock lock;
   lock.initialize();
@@ -96,6 +99,7 @@ TEST(SimAccess, AccessesAndFactsAreHeardInTheirOrder) {
 }
 
 TEST(SimAccess, TheLevelOfAnAccessIsTheOneAtWhichItWasMade) {
+  RULE("K.ACCESS-2");
   World world;
   Heard heard;
   on(0, Irql::Passive, [] {
@@ -155,6 +159,7 @@ TEST(SimAccess, AnInterruptMayComeBeforeAnAccess) {
 }
 
 TEST(SimAccess, OnTheHostTheLogIsEmpty) {
+  RULE("K.ACCESS-1");
   World world({.processors = 2});
   Heard heard;
   volatile bool stop = false;
@@ -162,7 +167,8 @@ TEST(SimAccess, OnTheHostTheLogIsEmpty) {
     start(number, Irql::Passive, [&stop] {
       for (std::uintptr_t turn = 0; !stop; ++turn) {
         hook(turn);
-        if (turn % 7 == 0) Machine::stall(300);
+        Machine::charge(60);  // says nothing
+        Machine::window();
       }
     });
   for (int cycle = 0; cycle < 100; ++cycle) {
@@ -179,6 +185,7 @@ TEST(SimAccess, OnTheHostTheLogIsEmpty) {
 }
 
 TEST(SimAccess, WhoListensChangesNothing) {
+  RULE("K.ACCESS-3");
   std::vector<std::string> runs[3];
   for (const int listening : {0, 1, 2}) {
     World world({.processors = 2});
@@ -208,6 +215,7 @@ TEST(SimAccess, WhoListensChangesNothing) {
 }
 
 TEST(SimAccess, GoingBackToACheckpointBringsTheSameAccessesAgain) {
+  RULE("K.ACCESS-1");
   World world({.processors = 2});
   Heard heard;
   for (unsigned number = 0; number < 2; ++number)

@@ -1,10 +1,10 @@
 // On the way from the hooks of check variants (drvcrt/drvcrt_check.c) to the sinks that want to hear of accesses.
 //
-// A hook counts Fixed::access_budget down and leaves a record in the log; when nothing is left of the budget it comes to Machine::access(). The
-// log is told before anything else is: accesses and facts are heard in the order in which they happened.
+// A hook counts Fixed::access_budget down and leaves a record in the log; when nothing is left of the budget it comes to Machine::access().
 //
 //   K.ACCESS-1  On the host context the log is empty and the budget used up: copies of the World know nothing of it.
-//   K.ACCESS-2  Where a hook comes to the machine depends on how many accesses the processor has made, never on who listens.
+//   K.ACCESS-2  Accesses and facts are heard in the order in which they happened, each with the level and processor of that moment.
+//   K.ACCESS-3  Where a hook comes to the machine depends on how many accesses the processor has made, never on who listens.
 #pragma once
 #include "machine/sim/state.h"
 

@@ -29,14 +29,14 @@ typedef struct _ACCESS_DATA {
 typedef VOID NTAPI ACCESS_ROUTINE(VOID);
 
 typedef struct _ACCESS_TABLE {
-  ACCESS_DATA *Data;
-  UCHAR *Pages; /* three of them */
-  LONG *Constructed;
+  ACCESS_DATA* Data;
+  UCHAR* Pages; /* three of them */
+  LONG* Constructed;
   ACCESS_ROUTINE *Plain, *Volatile, *Unaligned, *Interlocked, *Copies, *LargeFill, *Locked, *Locals, *Escaping, *Work;
   LONG Wrong; /* the line of a result that is not right; 0: none */
 } ACCESS_TABLE;
 
 /* The test's: DriverEntry says where everything is. */
-EXTERN_C NTKERNELAPI VOID NTAPI TestAccessTable(ACCESS_TABLE *Table);
+EXTERN_C NTKERNELAPI VOID NTAPI TestAccessTable(ACCESS_TABLE* Table);
 
 #endif

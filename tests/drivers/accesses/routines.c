@@ -24,9 +24,7 @@ static VOID NTAPI Volatile(VOID) {
   }
 }
 
-static VOID NTAPI Unaligned(VOID) {
-  Data.Packed.Second = 5;
-}
+static VOID NTAPI Unaligned(VOID) { Data.Packed.Second = 5; }
 
 static VOID NTAPI Interlocked(VOID) {
   LONG before;
@@ -62,7 +60,7 @@ static VOID NTAPI Copies(VOID) {
   ULONG index;
   RtlFillMemory(Data.From, sizeof Data.From, 0x5a);
   RtlCopyMemory(Data.To, Data.From, 13);
-  Data.Packed = *(PACKED_PAIR *)Data.From;
+  Data.Packed = *(PACKED_PAIR*)Data.From;
   RtlMoveMemory(Data.From + 1, Data.From, 31);
   index = RtlEqualMemory(Data.From, Data.To, 13);
   CHECK(index != 0);
@@ -87,7 +85,7 @@ static VOID NTAPI Locals(VOID) {
   CHECK(sum == 140);
 }
 
-static DECLSPEC_NOINLINE VOID Set(LONG *place) { *place = 7; }
+static DECLSPEC_NOINLINE VOID Set(LONG* place) { *place = 7; }
 static VOID NTAPI Escaping(VOID) {
   LONG local = 0;
   Set(&local);
