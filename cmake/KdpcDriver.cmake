@@ -276,7 +276,7 @@ function(kdpc_add_driver name)
   _kdpc_driver_image(${image} ${made} ${runtime} "driver ${name}")
   set(images ${image})
   set(check_image "")
-  if(NOT driver_NO_CHECK_VARIANT AND NOT KDPC_SANITIZE_THREADS)  # the live machine does not load it
+  if(NOT driver_NO_CHECK_VARIANT)
     set(check_image ${CMAKE_BINARY_DIR}/drivers/check/${name}.drv)
     _kdpc_driver_image(${check_image} ${made}/check "${runtime};${check_runtime}" "driver ${name} for checks" ${KDPC_DRIVER_CHECK_OPTIONS})
     list(APPEND images ${check_image})
