@@ -35,7 +35,7 @@ struct Field {
 #define FIELD(name) \
   { #name, offsetof(ACCESS_DATA, name), sizeof(ACCESS_DATA::name) }
 constexpr Field kFields[] = {FIELD(Byte),    FIELD(Short),   FIELD(Long),   FIELD(Wide), FIELD(Flag), FIELD(Count), FIELD(Count64),
-                             FIELD(Count16), FIELD(Pointer), FIELD(Packed), FIELD(From), FIELD(To),   FIELD(Lock)};
+                             FIELD(Count16), FIELD(Pointer), FIELD(Packed), FIELD(From), FIELD(To),   FIELD(Lock),  FIELD(Pair)};
 
 std::string place(std::uintptr_t at) {
   const auto with_offset = [](const char* name, std::size_t offset) { return offset == 0 ? name : name + ("+" + std::to_string(offset)); };
@@ -125,6 +125,11 @@ TEST_F(CheckVariant, InterlockedOperationsAreAtomicAccessesAndRight) {
                                  "atomic write 4 Count", "atomic write 4 Count", "atomic write 4 Count", "atomic write 4 Count",
                                  "atomic write 4 Count", "atomic read 4 Count", "atomic write 4 Count", "atomic write 8 Count64",
                                  "atomic write 2 Count16", "atomic write 8 Pointer", "atomic write 8 Pointer"));
+}
+
+TEST_F(CheckVariant, InterlockedOperationsMayBeOf128Bits) {
+  load();
+  EXPECT_THAT(heard_of(&ACCESS_TABLE::Wide), ::testing::AllOf(::testing::SizeIs(7), ::testing::Each("atomic write 16 Pair")));
 }
 
 TEST_F(CheckVariant, CopiesAndFillsAreRangesInPiecesOfPages) {

@@ -24,6 +24,7 @@ typedef struct _ACCESS_DATA {
   UCHAR From[32];
   UCHAR To[32];
   KSPIN_LOCK Lock;
+  DECLSPEC_ALIGN(16) ULONG64 Pair[2];
 } ACCESS_DATA;
 
 typedef VOID NTAPI ACCESS_ROUTINE(VOID);
@@ -32,7 +33,7 @@ typedef struct _ACCESS_TABLE {
   ACCESS_DATA* Data;
   UCHAR* Pages; /* three of them */
   LONG* Constructed;
-  ACCESS_ROUTINE *Plain, *Volatile, *Unaligned, *Interlocked, *Copies, *LargeFill, *Locked, *Locals, *Escaping, *Work;
+  ACCESS_ROUTINE *Plain, *Volatile, *Unaligned, *Interlocked, *Wide, *Copies, *LargeFill, *Locked, *Locals, *Escaping, *Work;
   LONG Wrong; /* the line of a result that is not right; 0: none */
 } ACCESS_TABLE;
 

@@ -56,6 +56,26 @@ static VOID NTAPI Interlocked(VOID) {
   CHECK(pointer == &Data);
 }
 
+#define PAIR ((__int128*)Data.Pair)
+#define NUMBER(high, low) ((__int128)(high) << 64 | (ULONG64)(low))
+__attribute__((target("cx16"))) static VOID NTAPI Wide(VOID) {
+  __int128 before;
+  before = __sync_lock_test_and_set(PAIR, NUMBER(3, ~0ull));
+  CHECK(before == 0);
+  before = __sync_fetch_and_add(PAIR, 2);
+  CHECK(before == NUMBER(3, ~0ull));
+  before = __sync_val_compare_and_swap(PAIR, before, 0);
+  CHECK(before == NUMBER(4, 1));
+  before = __sync_val_compare_and_swap(PAIR, before, NUMBER(8, 9));
+  CHECK(before == NUMBER(4, 1));
+  before = __sync_fetch_and_sub(PAIR, 10);
+  CHECK(before == NUMBER(8, 9));
+  before = __sync_fetch_and_xor(PAIR, NUMBER(1, 1));
+  CHECK(before == NUMBER(7, ~0ull));
+  before = __sync_lock_test_and_set(PAIR, 0);
+  CHECK(before == NUMBER(6, ~1ull));
+}
+
 static VOID NTAPI Copies(VOID) {
   ULONG index;
   RtlFillMemory(Data.From, sizeof Data.From, 0x5a);
@@ -120,6 +140,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
   Table.Volatile = Volatile;
   Table.Unaligned = Unaligned;
   Table.Interlocked = Interlocked;
+  Table.Wide = Wide;
   Table.Copies = Copies;
   Table.LargeFill = LargeFill;
   Table.Locked = Locked;
