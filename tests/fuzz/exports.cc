@@ -11,6 +11,7 @@
 #include "tests/fuzz/draw.h"
 
 extern "C" NTKERNELAPI VOID NTAPI KdpcEdge(VOID);
+extern "C" NTKERNELAPI VOID NTAPI KdpcAccess(ULONG_PTR At, ULONG64 How);
 
 namespace kdpc::fuzz {
 
