@@ -99,8 +99,8 @@ class CheckVariant : public ::testing::Test {
     EXPECT_EQ(table->Wrong, 0) << "in this line of routines.c a result is wrong";
     return heard_->lines;
   }
-  std::unique_ptr<kdpc::lab::Machine> machine_;
   std::optional<Heard> heard_;
+  std::unique_ptr<kdpc::lab::Machine> machine_;
 };
 
 }  // namespace
@@ -198,8 +198,8 @@ TEST_F(CheckVariant, ARunIsTheSameTwiceWhoeverListens) {
   std::vector<std::string> heard[3];
   std::vector<std::uintptr_t> places[3];
   for (int run = 0; run < 3; ++run) {
-    heard_.reset();
     machine_.reset();
+    heard_.reset();
     if (run < 2) {
       load();
     } else {

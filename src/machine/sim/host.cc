@@ -27,6 +27,7 @@ namespace sim {
 namespace {
 
 std::vector<EventSink*> sinks;
+std::vector<EventSink*> access_sinks;  // of them, those that want to hear of accesses
 
 // Idle threads stand at the entrance of their processors.
 void start_processors() {
@@ -73,7 +74,7 @@ Stamp stamp_of(const Slot& slot, std::uint64_t when) {
 
 void note_sinks() {
   fixed().observed = !sinks.empty();
-  fixed().accesses_wanted = std::any_of(sinks.begin(), sinks.end(), [](const EventSink* sink) { return sink->wants_accesses(); });
+  fixed().accesses_wanted = !access_sinks.empty();
 }
 
 void tell_debuggers() {
@@ -110,8 +111,7 @@ void accesses::tell_all() {
   const Stamp stamp = stamp_of(slot, slot.time);
   const std::span<const Access> batch(log, static_cast<std::size_t>(untold()));
   const HostCode host_code;
-  for (EventSink* sink : sinks)
-    if (sink->wants_accesses()) sink->accesses(stamp, batch);
+  for (EventSink* sink : access_sinks) sink->accesses(stamp, batch);
   clear();
 }
 
@@ -165,6 +165,7 @@ void destroy() {
   bus::forget_boards();
   checkpoint::forget_spans();
   sinks.clear();
+  access_sinks.clear();
   pages::forget();
   system_pointer = nullptr;
   forget_world_header();
@@ -178,10 +179,12 @@ Nanoseconds now() { return controller::time_here(); }
 
 void add_sink(EventSink& sink) {
   sinks.push_back(&sink);
+  if (sink.wants_accesses()) access_sinks.push_back(&sink);
   note_sinks();
 }
 void remove_sink(EventSink& sink) {
   std::erase(sinks, &sink);
+  std::erase(access_sinks, &sink);
   note_sinks();
 }
 
