@@ -37,13 +37,15 @@ inline void end(Slot& slot) {
   clear();
 }
 
-// To the sinks, as of the running processor now.
+// To the sinks, as of the running processor now. The log has to be cleared then.
 void tell_all();
 
 // Before anything that they come before: a fact, another level, another processor.
 inline void tell() {
-  if (fixed().accesses_wanted && fixed().inside && untold() != 0) [[unlikely]]
-    tell_all();
+  if (!fixed().accesses_wanted || !fixed().inside || untold() == 0) [[likely]]
+    return;
+  tell_all();
+  clear();
 }
 
 }  // namespace kdpc::sim::accesses

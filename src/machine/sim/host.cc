@@ -112,7 +112,6 @@ void accesses::tell_all() {
   const std::span<const Access> batch(log, static_cast<std::size_t>(untold()));
   const HostCode host_code;
   for (EventSink* sink : access_sinks) sink->accesses(stamp, batch);
-  clear();
 }
 
 const std::vector<EventSink*>& all_sinks() { return sinks; }

@@ -71,7 +71,7 @@ void Machine::access(std::uintptr_t at, std::uint64_t how) {
   Slot& slot = current();
   *fixed().access_log = {at, how};
   accesses::count(slot);
-  accesses::tell();
+  if (fixed().accesses_wanted) accesses::tell_all();
   accesses::give(slot);
   if (fixed().ends_with_fact) [[unlikely]]
     fiber::abandon();
