@@ -97,6 +97,38 @@ class Converter {
   }
 };
 
+// A card that interrupts by itself, for drivers whose interrupt path is to be tried: pulses come at times that are exact, and each leaves a value.
+//
+//    0 control  bit 0: enabled, and its pulses begin; without it nothing happens here and it does not interrupt; bit 1: interrupts are masked
+//    4 status   bit 0: there was a pulse, write one to clear
+//    8 count    pulses so far         12 data   the value of the last one
+//   16 doorbell write a number: a pulse that many microseconds later, 0: at once
+//
+// With messages, each pulse sends the next of those that were granted; while they are masked it is kept and sent afterwards. Without, its line is
+// asserted while a pulse is there, and neither masked nor disabled.
+struct PulseWish {
+  std::string name = "pulse";
+  std::uint64_t base = 0xFE80'0000;  // 32 bytes of memory
+  int line = 0;
+  unsigned messages = 0;         // 1, 2, 4, 8 or 16; 0: it has its line only
+  Nanoseconds first = 100'000;   // after it was enabled
+  Nanoseconds period = 100'000;  // between one and the next
+  std::uint64_t count = kNever;  // of those by itself, each time it is enabled
+  // Adversity.
+  std::uint64_t spurious = 0;         // so many times, in the middle between two pulses, it interrupts and there is nothing; until its status is read
+  std::uint64_t duplicate = 0;        // so many messages are sent twice
+  std::uint64_t dead_after = kNever;  // so many pulses: the last still interrupts, and then all of it reads as all ones
+  std::uint64_t stuck_after = kNever;  // so many pulses: from then on status cannot be cleared
+};
+
+class Pulse {
+ public:
+  virtual ~Pulse() = default;
+  virtual std::uint64_t pulses() const = 0;
+  // What the n-th pulse leaves as data, from 0.
+  static constexpr std::uint32_t value(std::uint64_t pulse) { return static_cast<std::uint32_t>(37 * (pulse + 1)); }
+};
+
 // All its cards on one bus. Cards are added before it is attached.
 class CardBoard : public Board {
  public:
@@ -104,11 +136,13 @@ class CardBoard : public Board {
   ~CardBoard() override;
   SerialPort& add(const SerialPortWish& wish);
   Converter& add(const ConverterWish& wish);
+  Pulse& add(const PulseWish& wish);
 
   void attach(BoardHost& host) override;
   std::span<Device* const> devices() override;
   unsigned lines() const override;
   bool line_is_level(unsigned line) const override;
+  unsigned messages() const override;
   Nanoseconds next_event() const override;
   Nanoseconds advance_to(Nanoseconds until) override;
   bool pull_out(const Device& device) override;

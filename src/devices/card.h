@@ -24,10 +24,29 @@ struct ConverterState {
   Nanoseconds due = kNever;
 };
 
+struct PulseState {
+  static constexpr unsigned kDoorbells = 8;
+  bool enabled = false, masked = false, pending = false;
+  bool glitch = false;          // it interrupts without a pulse, until somebody looks
+  std::uint32_t granted = 0;    // messages
+  std::uint32_t owed = 0;       // of them, by bit: kept while they are masked
+  std::uint32_t value = 0;      // of the last pulse
+  std::uint64_t pulses = 0;     // so far
+  std::uint64_t by_itself = 0;  // … since it was enabled
+  std::uint64_t glitches = 0;   // so far
+  std::uint64_t twice = 0;      // messages so far
+  Nanoseconds due = kNever;     // its next pulse by itself
+  Nanoseconds glitch_due = kNever;
+  Nanoseconds again = kNever;  // the last message once more
+  std::uint32_t again_message = 0;
+  Nanoseconds rings[kDoorbells] = {kNever, kNever, kNever, kNever, kNever, kNever, kNever, kNever};
+};
+
 struct CardState {
   Uart16550::State uart;
   FarEndState far;
   ConverterState converter;
+  PulseState pulse;
 };
 
 class Card : public Device {
@@ -44,11 +63,13 @@ class CardHost {
   virtual ~CardHost() = default;
   virtual Nanoseconds now() const = 0;
   virtual void settle() = 0;  // something that is asserted may have changed, outside of advance()
+  virtual void send_message(unsigned message) = 0;
   // From outside: with the board to itself; then it is asked again when something will happen.
   virtual void enter(const std::function<void()>& work) = 0;
 };
 
 std::unique_ptr<Card> make_serial_port(const SerialPortWish& wish, CardState& state, CardHost& host, SerialPort*& port);
 std::unique_ptr<Card> make_converter(const ConverterWish& wish, CardState& state, CardHost& host, Converter*& converter);
+std::unique_ptr<Card> make_pulse(const PulseWish& wish, unsigned first_message, CardState& state, CardHost& host, Pulse*& pulse);
 
 }  // namespace kdpc::cards

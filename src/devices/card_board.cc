@@ -26,6 +26,11 @@ struct CardBoard::Parts final : CardHost {
 
   Nanoseconds now() const override { return advancing ? advanced_to : host != nullptr ? host->now() : 0; }
   void settle() override { (void)settle_lines(); }
+  void send_message(unsigned message) override {
+    if (host == nullptr) return;
+    host->send_message(message);
+    has_sent = true;
+  }
   void enter(const std::function<void()>& work) override { host != nullptr ? host->enter(work) : work(); }
 
   // A line is asserted while any of its cards interrupts. True: one has changed.
@@ -55,7 +60,8 @@ struct CardBoard::Parts final : CardHost {
   const bool level;
   BoardHost* host = nullptr;
   BoardState state;
-  unsigned lines = 0;
+  unsigned lines = 0, messages = 0;
+  bool has_sent = false;  // a message, while it advanced
   bool advancing = false;
   Nanoseconds advanced_to = 0;
   std::vector<std::unique_ptr<Card>> cards;
@@ -77,6 +83,13 @@ Converter& CardBoard::add(const ConverterWish& wish) {
   return *converter;
 }
 
+Pulse& CardBoard::add(const PulseWish& wish) {
+  Pulse* pulse = nullptr;
+  parts_->keep(make_pulse(wish, parts_->messages, parts_->room_for(wish.line), *parts_, pulse));
+  parts_->messages += wish.messages;
+  return *pulse;
+}
+
 void CardBoard::attach(BoardHost& host) {
   parts_->host = &host;
   for (const auto& card : parts_->cards) card->attached(host);
@@ -84,6 +97,7 @@ void CardBoard::attach(BoardHost& host) {
 std::span<Device* const> CardBoard::devices() { return parts_->devices; }
 unsigned CardBoard::lines() const { return parts_->lines; }
 bool CardBoard::line_is_level(unsigned) const { return parts_->level; }
+unsigned CardBoard::messages() const { return parts_->messages; }
 std::span<std::byte> CardBoard::state() { return std::as_writable_bytes(std::span(&parts_->state, 1)); }
 
 bool CardBoard::pull_out(const Device& device) {
@@ -106,10 +120,11 @@ Nanoseconds CardBoard::advance_to(Nanoseconds until) {
     if (next > until) return until;
     parts_->advancing = true;
     parts_->advanced_to = next;
+    parts_->has_sent = false;
     for (const auto& card : parts_->cards)
       if (card->next_event() <= next) card->advance(next);
     parts_->advancing = false;
-    if (parts_->settle_lines()) return next;
+    if (parts_->settle_lines() || parts_->has_sent) return next;
   }
 }
 

@@ -77,6 +77,37 @@ lost_bytes = ">0"
   EXPECT_TRUE(scenario->expect.lost_bytes->has(1));
 }
 
+TEST_F(ScenarioFile, HasCardsThatInterruptByThemselves) {
+  const auto scenario = read(R"(
+[devices.card]
+model = "pulse"
+first_us = 2.5
+period_us = 7
+count = 30
+messages = 4
+spurious = 1
+duplicate = 2
+dead_after = 3
+line = 2
+)");
+  ASSERT_TRUE(scenario) << scenario.error().what;
+  const DeviceWanted& card = scenario->devices[0];
+  EXPECT_TRUE(card.is_card());
+  EXPECT_EQ(card.first_ns, 2500U);
+  EXPECT_EQ(card.period_ns, 7000U);
+  EXPECT_EQ(card.count, 30U);
+  EXPECT_EQ(card.messages, 4U);
+  EXPECT_EQ(card.spurious, 1U);
+  EXPECT_EQ(card.duplicate, 2U);
+  EXPECT_EQ(card.dead_after, 3U);
+  EXPECT_EQ(card.stuck_after, ~std::uint64_t{0});
+  EXPECT_EQ(card.line, 2U);
+  EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\nmessages = 3\n"), "a.toml:3:12: 'devices.card.messages' must be 0, 1, 2, 4, 8 or 16, not 3");
+  EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\nduplicate = 1\n"),
+            "a.toml:3:13: messages are sent twice, and this card has none: give it some, messages = 1");
+  EXPECT_NE(complaint("[devices.card]\nmodel = 'pulse'\nconversion_us = 1\n").find("there is no key 'conversion_us'"), std::string::npos);
+}
+
 TEST_F(ScenarioFile, HasALineWhoseFarEndIsATerminalInRealTime) {
   const std::string device = "[devices.com1]\nmodel = '16550'\nfar_end = 'pty'\n";
   const std::string live = "[machine]\nkind = 'live'\n", workload = "[workload]\nreceive = 'a.txt'\nhandshake = 'rts'\n";

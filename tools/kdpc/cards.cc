@@ -6,13 +6,13 @@ namespace {
 
 // Where PCs have their serial ports, in the order of COM1, COM2, …
 constexpr std::uint64_t kPorts[] = {0x3F8, 0x2F8, 0x3E8, 0x2E8};
-constexpr std::uint64_t kFirstConverter = 0xFE00'0000, kConverterStep = 0x1000;
+constexpr std::uint64_t kFirstConverter = 0xFE00'0000, kFirstPulse = 0xFE80'0000, kStep = 0x1000;
 
 }  // namespace
 
 Cards make_cards(const Scenario& scenario, int far_end) {
   Cards made;
-  unsigned ports = 0, converters = 0;
+  unsigned ports = 0, converters = 0, pulses = 0;
   for (const DeviceWanted& device : scenario.devices) {
     if (!device.is_card()) continue;
     if (made.board == nullptr) made.board = std::make_unique<cards::CardBoard>();
@@ -27,9 +27,21 @@ Cards make_cards(const Scenario& scenario, int far_end) {
                                                                       .waits_for_room = device.waits_for_room,
                                                                       .descriptor = device.far_end_is_pty ? far_end : -1});
       if (made.line == nullptr) made.line = &port;
+    } else if (device.model == kPulseModel) {
+      made.board->add(cards::PulseWish{.name = device.name,
+                                       .base = kFirstPulse + kStep * pulses++,
+                                       .line = static_cast<int>(device.line),
+                                       .messages = device.messages,
+                                       .first = device.first_ns,
+                                       .period = device.period_ns,
+                                       .count = device.count,
+                                       .spurious = device.spurious,
+                                       .duplicate = device.duplicate,
+                                       .dead_after = device.dead_after,
+                                       .stuck_after = device.stuck_after});
     } else {
       made.board->add(cards::ConverterWish{.name = device.name,
-                                           .base = kFirstConverter + kConverterStep * converters++,
+                                           .base = kFirstConverter + kStep * converters++,
                                            .line = static_cast<int>(device.line),
                                            .conversion = device.conversion_ns,
                                            .dead_after = device.dead_after,

@@ -8,6 +8,7 @@
 //   [costs]                            # the names of machine/sim/costs.h, nanoseconds
 //   [devices.sound]                    # model = "AC97" or "intel-hda", timer_period_us = 500, rate, channels, format, slot
 //   [devices.com1]                     # model = "16550", baud, flow = "none", gap_us, clock_hz, far_end, line; or "adc", conversion_us, dead_after, stuck_after
+//                                      # or "pulse", first_us, period_us, count, messages, spurious, duplicate, dead_after, stuck_after
 //   [[drivers]]                        # name or file, device = "sound", parameters = { RunUs = 45000 }
 //   [workload]                         # play = "a.wav", opens = '\\.\Ac97_0', period_ms, outstanding, processor, priority
 //                                      # or receive = "a.txt", send = "b.txt", baud, read_bytes, handshake, opens, processor, priority
@@ -32,6 +33,7 @@ namespace kdpc::tool {
 inline constexpr const char* kHdaModel = "intel-hda";  // a controller; it gets a codec that plays
 inline constexpr const char* kUartModel = "16550";     // cards of our own
 inline constexpr const char* kConverterModel = "adc";
+inline constexpr const char* kPulseModel = "pulse";
 inline constexpr unsigned kHighestBaud = 10'000'000;
 
 struct DeviceWanted {
@@ -49,9 +51,12 @@ struct DeviceWanted {
   bool obeys_rts = false, waits_for_room = false;
   bool far_end_is_pty = false;
   std::uint64_t conversion_ns = 50'000;
+  std::uint64_t first_ns = 100'000, period_ns = 100'000, count = ~std::uint64_t{0};  // of pulses
+  unsigned messages = 0;
+  std::uint64_t spurious = 0, duplicate = 0;
   std::uint64_t dead_after = ~std::uint64_t{0}, stuck_after = ~std::uint64_t{0};
   Position position;
-  bool is_card() const { return model == kUartModel || model == kConverterModel; }
+  bool is_card() const { return model == kUartModel || model == kConverterModel || model == kPulseModel; }
 };
 
 using RegistryValue = std::variant<std::uint64_t, std::string, std::vector<std::string>>;  // REG_DWORD or REG_QWORD, REG_SZ, REG_MULTI_SZ

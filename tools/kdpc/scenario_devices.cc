@@ -2,9 +2,29 @@
 
 #include <fmt/format.h>
 
+#include <bit>
+
 namespace kdpc::tool {
 
 namespace {
+
+constexpr std::int64_t kMostOfAnything = 1'000'000'000;
+
+// Of a card that interrupts by itself.
+void read_pulse(TomlTable& table, DeviceWanted& device) {
+  if (const auto time = table.number("first_us", 0, 1e6)) device.first_ns = static_cast<std::uint64_t>(*time * 1000);
+  if (const auto time = table.number("period_us", 0.1, 1e6)) device.period_ns = static_cast<std::uint64_t>(*time * 1000);
+  if (const auto count = table.integer("count", 0, kMostOfAnything)) device.count = static_cast<std::uint64_t>(*count);
+  if (const auto count = table.integer("messages", 0, 16)) {
+    device.messages = static_cast<unsigned>(*count);
+    if (std::popcount(device.messages) > 1)
+      table.wrong("messages", fmt::format("'{}.messages' must be 0, 1, 2, 4, 8 or 16, not {}", table.path(), *count));
+  }
+  if (const auto count = table.integer("spurious", 0, kMostOfAnything)) device.spurious = static_cast<std::uint64_t>(*count);
+  if (const auto count = table.integer("duplicate", 0, kMostOfAnything)) device.duplicate = static_cast<std::uint64_t>(*count);
+  if (device.duplicate != 0 && device.messages == 0)
+    table.wrong("duplicate", "messages are sent twice, and this card has none: give it some, messages = 1");
+}
 
 // Of a card of our own.
 void read_card(TomlTable& table, DeviceWanted& device, const Scenario& scenario) {
@@ -23,9 +43,13 @@ void read_card(TomlTable& table, DeviceWanted& device, const Scenario& scenario)
     if (device.far_end_is_pty && scenario.machine != "live")
       table.wrong("far_end", "a pseudo terminal is of the host's time: it needs kind = \"live\" in [machine]");
   } else {
-    if (const auto time = table.number("conversion_us", 0.1, 1e6)) device.conversion_ns = static_cast<std::uint64_t>(*time * 1000);
-    if (const auto count = table.integer("dead_after", 0, 1'000'000'000)) device.dead_after = static_cast<std::uint64_t>(*count);
-    if (const auto count = table.integer("stuck_after", 0, 1'000'000'000)) device.stuck_after = static_cast<std::uint64_t>(*count);
+    if (device.model == kPulseModel) {
+      read_pulse(table, device);
+    } else if (const auto time = table.number("conversion_us", 0.1, 1e6)) {
+      device.conversion_ns = static_cast<std::uint64_t>(*time * 1000);
+    }
+    if (const auto count = table.integer("dead_after", 0, kMostOfAnything)) device.dead_after = static_cast<std::uint64_t>(*count);
+    if (const auto count = table.integer("stuck_after", 0, kMostOfAnything)) device.stuck_after = static_cast<std::uint64_t>(*count);
   }
   table.done();
 }
@@ -45,7 +69,7 @@ void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems
     TomlTable table(value.as_table(), path, problems);
     device.position = table.position();
     table.need("model", "one of QEMU's sound cards, model = \"AC97\", or a card of our own, model = \"16550\"");
-    if (const auto model = table.choice("model", {"AC97", kHdaModel, kUartModel, kConverterModel})) device.model = *model;
+    if (const auto model = table.choice("model", {"AC97", kHdaModel, kUartModel, kConverterModel, kPulseModel})) device.model = *model;
     if (device.is_card()) {
       read_card(table, device, scenario);
       scenario.devices.push_back(std::move(device));

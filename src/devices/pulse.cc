@@ -1,0 +1,157 @@
+#include <algorithm>
+
+#include "base/invariant.h"
+#include "devices/card.h"
+
+namespace kdpc::cards {
+
+namespace {
+
+enum Offset : std::uint64_t { kControl = 0, kStatus = 4, kCount = 8, kData = 12, kDoorbell = 16, kSize = 32 };
+constexpr std::uint64_t kEnabled = 1, kMasked = 2, kPending = 1;
+constexpr std::uint32_t kAllOnes = ~std::uint32_t{0};
+constexpr Nanoseconds kMicrosecond = 1000;
+constexpr unsigned kMostMessages = 16;
+
+class PulseCard final : public Card, public Pulse {
+ public:
+  PulseCard(const PulseWish& wish, unsigned first_message, CardState& state, CardHost& host)
+      : wish_(wish), first_message_(first_message), range_{BusSpace::Memory, wish.base, kSize}, state_(state.pulse), host_(host) {
+    KDPC_INVARIANT("K.CARD-2", wish.messages <= kMostMessages && wish.period > 0);
+  }
+
+  std::string_view name() const override { return wish_.name; }
+  std::span<const RegisterRange> registers() const override { return {&range_, 1}; }
+  int line() const override { return wish_.line; }
+  MessageOffer messages() const override {
+    return {wish_.messages != 0 ? MessageOffer::Kind::Msi : MessageOffer::Kind::None, wish_.messages, first_message_};
+  }
+  void grant_messages(unsigned granted) override { state_.granted = granted; }
+
+  std::uint64_t read(unsigned, std::uint64_t offset, unsigned) override {
+    if (offset == kStatus && state_.glitch) {
+      state_.glitch = false;
+      host_.settle();
+    }
+    if (is_dead()) return kAllOnes;
+    switch (offset) {
+      case kControl: return (state_.enabled ? kEnabled : 0) | (state_.masked ? kMasked : 0);
+      case kStatus: return state_.pending ? kPending : 0;
+      case kCount: return static_cast<std::uint32_t>(state_.pulses);
+      case kData: return state_.value;
+      default: return 0;
+    }
+  }
+  void write(unsigned, std::uint64_t offset, unsigned, std::uint64_t value) override {
+    if (is_dead()) return;
+    if (offset == kControl) control(value);
+    if (offset == kStatus && (value & kPending) != 0 && state_.pulses <= wish_.stuck_after) state_.pending = false;
+    if (offset == kDoorbell) ring(host_.now() + std::min(value, std::uint64_t{kAllOnes}) * kMicrosecond);
+    host_.settle();
+  }
+
+  bool interrupts() const override {
+    return state_.granted == 0 && state_.enabled && !state_.masked && (state_.glitch || (state_.pending && !is_dead()));
+  }
+  Nanoseconds next_event() const override {
+    if (!state_.enabled || is_dead()) return kNever;
+    return std::min({state_.due, state_.glitch_due, state_.again, *std::min_element(std::begin(state_.rings), std::end(state_.rings))});
+  }
+  void advance(Nanoseconds now) override {
+    if (next_event() > now) return;
+    if (state_.glitch_due <= now) {
+      state_.glitch_due = kNever;
+      interrupt_for_nothing();
+    }
+    if (state_.again <= now) {
+      state_.again = kNever;
+      send(state_.again_message);
+    }
+    if (state_.due <= now) {
+      state_.due = ++state_.by_itself < wish_.count ? now + wish_.period : kNever;
+      expect_glitch(now, wish_.period);
+      happen();
+    }
+    for (Nanoseconds& ring : state_.rings)
+      if (ring <= now) {
+        ring = kNever;
+        happen();
+      }
+  }
+  std::uint64_t pulses() const override { return state_.pulses; }
+
+ private:
+  bool is_dead() const { return state_.pulses >= wish_.dead_after; }
+
+  void control(std::uint64_t value) {
+    const bool was_enabled = state_.enabled;
+    state_.enabled = (value & kEnabled) != 0;
+    state_.masked = (value & kMasked) != 0;
+    if (state_.enabled && !was_enabled) {
+      state_.by_itself = 0;
+      state_.due = wish_.count > 0 ? host_.now() + wish_.first : kNever;
+      expect_glitch(host_.now(), wish_.first);
+    }
+    if (!state_.enabled) {
+      std::fill(std::begin(state_.rings), std::end(state_.rings), kNever);
+      state_.owed = 0;
+      state_.again = kNever;
+    }
+    if (!state_.enabled || state_.masked) return;
+    for (unsigned message = 0; message < kMostMessages; ++message)
+      if ((state_.owed >> message & 1) != 0) send(message);
+    state_.owed = 0;
+  }
+  // One that finds every bell ringing is lost, as with doorbells of hardware.
+  void ring(Nanoseconds when) {
+    if (!state_.enabled) return;
+    Nanoseconds* const free = std::find(std::begin(state_.rings), std::end(state_.rings), kNever);
+    if (free != std::end(state_.rings)) *free = when;
+  }
+  // The time from `from` to the next pulse is `length`.
+  void expect_glitch(Nanoseconds from, Nanoseconds length) {
+    state_.glitch_due = state_.due != kNever && state_.glitches < wish_.spurious ? from + length / 2 : kNever;
+  }
+
+  void happen() {
+    if (is_dead()) return;
+    state_.value = value(state_.pulses);
+    state_.pending = true;
+    if (++state_.pulses >= wish_.dead_after) state_.glitch = true;  // the last that anybody hears of it
+    if (state_.granted != 0) say(static_cast<unsigned>((state_.pulses - 1) % state_.granted));
+  }
+  void interrupt_for_nothing() {
+    ++state_.glitches;
+    if (state_.granted != 0) return say(0);
+    state_.glitch = true;
+  }
+  void say(unsigned message) {
+    if (state_.masked) {
+      state_.owed |= 1U << message;
+      return;
+    }
+    send(message);
+    if (state_.twice < wish_.duplicate) {
+      ++state_.twice;
+      state_.again = host_.now() + kMicrosecond;  // later than the first can still be pending, or the two would be one
+      state_.again_message = message;
+    }
+  }
+  void send(unsigned message) { host_.send_message(first_message_ + message); }
+
+  PulseWish wish_;
+  unsigned first_message_;
+  RegisterRange range_;
+  PulseState& state_;
+  CardHost& host_;
+};
+
+}  // namespace
+
+std::unique_ptr<Card> make_pulse(const PulseWish& wish, unsigned first_message, CardState& state, CardHost& host, Pulse*& pulse) {
+  auto made = std::make_unique<PulseCard>(wish, first_message, state, host);
+  pulse = made.get();
+  return made;
+}
+
+}  // namespace kdpc::cards

@@ -1,0 +1,232 @@
+// The card that interrupts by itself, register by register.
+#include "tests/devices/card_bench.h"
+
+#include "kdpc/cards.h"
+
+namespace kdpc::cards {
+namespace {
+
+enum Register : std::uint64_t { kControl = 0, kStatus = 4, kCount = 8, kData = 12, kDoorbell = 16 };
+constexpr std::uint64_t kEnabled = 1, kMasked = 2, kAllOnes = 0xFFFF'FFFF;
+
+struct Bench {
+  explicit Bench(const PulseWish& wish, unsigned granted = 0) : pulse(board.add(wish)), host(board) { board.devices()[0]->grant_messages(granted); }
+  std::uint64_t read(Register at) { return host.read(0, at, 4); }
+  void write(Register at, std::uint64_t value) { host.write(0, at, value, 4); }
+  void clear() { write(kStatus, 1); }
+
+  CardBoard board;
+  Pulse& pulse;
+  CardBench host;
+};
+
+PulseWish every_ten(std::uint64_t count = kNever) { return {.first = 5 * kMicrosecond, .period = 10 * kMicrosecond, .count = count}; }
+
+TEST(PulseCard, NothingHappensBeforeItIsEnabled) {
+  Bench bench(every_ten());
+  EXPECT_EQ(bench.board.next_event(), kNever);
+  bench.write(kDoorbell, 0);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.pulse.pulses(), 0u);
+  EXPECT_FALSE(bench.host.level[0]);
+}
+
+TEST(PulseCard, PulsesComeToTheNanosecondAndEachLeavesItsValue) {
+  Bench bench(every_ten(3));
+  bench.write(kControl, kEnabled);
+  for (std::uint64_t pulse = 0; pulse < 3; ++pulse) {
+    ASSERT_TRUE(bench.host.run_until_line(0, kMillisecond));
+    EXPECT_EQ(bench.host.now(), (5 + 10 * pulse) * kMicrosecond);
+    EXPECT_EQ(bench.read(kStatus), 1u);
+    EXPECT_EQ(bench.read(kCount), pulse + 1);
+    EXPECT_EQ(bench.read(kData), Pulse::value(pulse));
+    bench.clear();
+    EXPECT_FALSE(bench.host.level[0]);
+    EXPECT_EQ(bench.read(kStatus), 0u);
+  }
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.pulse.pulses(), 3u);
+}
+
+TEST(PulseCard, EnabledAnewItBeginsAnew) {
+  Bench bench(every_ten(2));
+  bench.write(kControl, kEnabled);
+  bench.host.run_for(kMillisecond);
+  bench.write(kControl, 0);
+  EXPECT_FALSE(bench.host.level[0]);
+  bench.write(kControl, kEnabled);
+  EXPECT_TRUE(bench.host.level[0]) << "the pulse is still there";
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.read(kCount), 4u);
+}
+
+TEST(PulseCard, AMaskKeepsTheLineDownAndThePulse) {
+  Bench bench(every_ten(1));
+  bench.write(kControl, kEnabled | kMasked);
+  bench.host.run_for(kMillisecond);
+  EXPECT_FALSE(bench.host.level[0]);
+  EXPECT_EQ(bench.read(kStatus), 1u);
+  EXPECT_EQ(bench.read(kControl), kEnabled | kMasked);
+  bench.write(kControl, kEnabled);
+  EXPECT_TRUE(bench.host.level[0]);
+}
+
+TEST(PulseCard, ADoorbellRingsAfterItsTimeAndAtOnceForZero) {
+  Bench bench(every_ten(0));
+  bench.write(kControl, kEnabled);
+  bench.write(kDoorbell, 30);
+  bench.write(kDoorbell, 20);
+  EXPECT_EQ(bench.board.next_event(), 20 * kMicrosecond);
+  bench.host.run_for(25 * kMicrosecond);
+  EXPECT_EQ(bench.read(kCount), 1u);
+  bench.host.run_for(5 * kMicrosecond);
+  EXPECT_EQ(bench.read(kCount), 2u);
+  bench.write(kDoorbell, 0);
+  EXPECT_EQ(bench.board.next_event(), bench.host.now());
+  bench.board.advance_to(bench.host.now());
+  EXPECT_EQ(bench.read(kCount), 3u);
+  bench.write(kDoorbell, 1);
+  bench.write(kControl, 0);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.read(kCount), 3u) << "a card that is disabled does not ring";
+}
+
+TEST(PulseCard, MessagesAreSentInTurnAndItsLineRests) {
+  PulseWish wish = every_ten(5);
+  wish.messages = 4;
+  Bench bench(wish, 4);
+  EXPECT_EQ(bench.board.devices()[0]->messages().kind, MessageOffer::Kind::Msi);
+  EXPECT_EQ(bench.board.messages(), 4u);
+  bench.write(kControl, kEnabled);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0, 1, 2, 3, 0}));
+  EXPECT_FALSE(bench.host.level[0]);
+}
+
+TEST(PulseCard, WithoutAGrantItHasItsLineAndWithOneMessageItSendsThat) {
+  PulseWish wish = every_ten(2);
+  wish.messages = 4;
+  Bench line(wish, 0), one(wish, 1);
+  for (Bench* bench : {&line, &one}) {
+    bench->write(kControl, kEnabled);
+    bench->host.run_for(kMillisecond);
+  }
+  EXPECT_TRUE(line.host.level[0]);
+  EXPECT_TRUE(line.host.messages.empty());
+  EXPECT_EQ(one.host.messages, (std::vector<unsigned>{0, 0}));
+}
+
+TEST(PulseCard, MessagesThatAreMaskedAreSentOnceAfterwards) {
+  PulseWish wish = every_ten(5);
+  wish.messages = 2;
+  Bench bench(wish, 2);
+  bench.write(kControl, kEnabled | kMasked);
+  bench.host.run_for(kMillisecond);
+  EXPECT_TRUE(bench.host.messages.empty());
+  bench.write(kControl, kEnabled);
+  EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0, 1}));
+}
+
+TEST(PulseCard, TwoCardsHaveMessagesOfTheirOwnAndShareALine) {
+  CardBoard board;
+  PulseWish wish = every_ten(1);
+  wish.messages = 2;
+  board.add(wish);
+  wish.base += 0x1000;
+  board.add(wish);
+  CardBench host(board);
+  board.devices()[0]->grant_messages(0);
+  board.devices()[1]->grant_messages(2);
+  for (unsigned card : {0u, 1u}) host.write(card, kControl, kEnabled, 4);
+  host.run_for(kMillisecond);
+  EXPECT_EQ(host.messages, (std::vector<unsigned>{2}));
+  EXPECT_TRUE(host.level[0]);
+}
+
+TEST(PulseCard, ASpuriousInterruptHasNothingAndEndsWhenSomebodyLooks) {
+  PulseWish wish = every_ten(2);
+  wish.spurious = 1;
+  Bench bench(wish);
+  bench.write(kControl, kEnabled);
+  ASSERT_TRUE(bench.host.run_until_line(0, kMillisecond));
+  EXPECT_EQ(bench.host.now(), 2500u);
+  EXPECT_EQ(bench.pulse.pulses(), 0u);
+  EXPECT_EQ(bench.read(kStatus), 0u);
+  EXPECT_FALSE(bench.host.level[0]);
+  ASSERT_TRUE(bench.host.run_until_line(0, kMillisecond));
+  EXPECT_EQ(bench.read(kStatus), 1u);
+  bench.clear();
+  ASSERT_TRUE(bench.host.run_until_line(0, kMillisecond));
+  EXPECT_EQ(bench.host.now(), 15 * kMicrosecond) << "once was wished for";
+}
+
+TEST(PulseCard, ADuplicateMessageComesAMicrosecondLater) {
+  PulseWish wish = every_ten(3);
+  wish.messages = 2;
+  wish.duplicate = 2;
+  Bench bench(wish, 2);
+  bench.write(kControl, kEnabled);
+  bench.host.run_to(5 * kMicrosecond);
+  EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0}));
+  EXPECT_EQ(bench.board.next_event(), 6 * kMicrosecond);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0, 0, 1, 1, 0}));
+  EXPECT_EQ(bench.pulse.pulses(), 3u);
+}
+
+TEST(PulseCard, ADeadCardInterruptsALastTimeAndReadsAsAllOnes) {
+  PulseWish wish = every_ten();
+  wish.dead_after = 2;
+  Bench bench(wish);
+  bench.write(kControl, kEnabled);
+  ASSERT_TRUE(bench.host.run_until_line(0, kMillisecond));
+  EXPECT_EQ(bench.read(kStatus), 1u);
+  bench.clear();
+  ASSERT_TRUE(bench.host.run_until_line(0, kMillisecond));
+  for (Register at : {kStatus, kControl, kCount, kData}) EXPECT_EQ(bench.read(at), kAllOnes);
+  EXPECT_FALSE(bench.host.level[0]) << "somebody has looked";
+  bench.write(kControl, kEnabled);
+  bench.write(kDoorbell, 0);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.pulse.pulses(), 2u);
+}
+
+TEST(PulseCard, AStuckCardCannotBeQuieted) {
+  PulseWish wish = every_ten(2);
+  wish.stuck_after = 1;
+  Bench bench(wish);
+  bench.write(kControl, kEnabled);
+  bench.host.run_for(5 * kMicrosecond);
+  bench.clear();
+  EXPECT_EQ(bench.read(kStatus), 0u);
+  bench.host.run_for(10 * kMicrosecond);
+  bench.clear();
+  EXPECT_EQ(bench.read(kStatus), 1u);
+  EXPECT_TRUE(bench.host.level[0]);
+}
+
+// What a checkpoint copies is all there is: the same happens again.
+TEST(PulseCard, AllOfItIsInTheBoardsState) {
+  PulseWish wish = every_ten();
+  wish.messages = 2;
+  wish.duplicate = 3;
+  wish.spurious = 2;
+  Bench bench(wish, 2);
+  bench.write(kControl, kEnabled);
+  bench.write(kDoorbell, 17);
+  bench.board.advance_to(7 * kMicrosecond);
+  const std::vector<std::byte> saved(bench.board.state().begin(), bench.board.state().end());
+  const auto run_on = [&] {
+    bench.host.messages.clear();
+    std::vector<Nanoseconds> times;
+    for (Nanoseconds at = 7 * kMicrosecond; at < 60 * kMicrosecond;) times.push_back(at = bench.board.advance_to(60 * kMicrosecond));
+    return std::pair(times, bench.host.messages);
+  };
+  const auto once = run_on();
+  EXPECT_GE(once.second.size(), 8u);
+  std::copy(saved.begin(), saved.end(), bench.board.state().begin());
+  EXPECT_EQ(run_on(), once);
+}
+
+}  // namespace
+}  // namespace kdpc::cards
