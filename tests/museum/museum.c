@@ -1,0 +1,255 @@
+/* A driver's life, and what it needs of the card: the same for all. */
+#include "museum.h"
+
+DRIVER_INITIALIZE DriverEntry;
+
+static PCARD CardOf(PDEVICE Device) { return (PCARD)Device; }
+static PDEVICE DeviceOf(PDEVICE_OBJECT DeviceObject) { return (PDEVICE)DeviceObject->DeviceExtension; }
+
+/* -- the card ------------------------------------------------------------------------------------------------------------------------------- */
+
+VOID EnableCard(PDEVICE Device) { WRITE_REGISTER_ULONG(CardOf(Device)->Registers + CARD_CONTROL, CARD_ENABLED); }
+
+VOID QuietCard(PDEVICE Device) { WRITE_REGISTER_ULONG(CardOf(Device)->Registers + CARD_CONTROL, 0); }
+
+VOID RingDoorbell(PDEVICE Device, ULONG Microseconds) { WRITE_REGISTER_ULONG(CardOf(Device)->Registers + CARD_DOORBELL, Microseconds); }
+
+BOOLEAN TakePulse(PDEVICE Device, PULONG Value) {
+  const PULONG Registers = CardOf(Device)->Registers;
+  const ULONG Status = READ_REGISTER_ULONG(Registers + CARD_STATUS);
+  if (Status == CARD_GONE || (Status & CARD_PULSE) == 0) return FALSE;
+  *Value = READ_REGISTER_ULONG(Registers + CARD_DATA);
+  WRITE_REGISTER_ULONG(Registers + CARD_STATUS, CARD_PULSE);
+  return TRUE;
+}
+
+/* -- the interrupt -------------------------------------------------------------------------------------------------------------------------- */
+
+NTSTATUS ConnectLine(PDEVICE Device, PKSERVICE_ROUTINE Routine) {
+  const PCARD Card = CardOf(Device);
+  IO_CONNECT_INTERRUPT_PARAMETERS Parameters;
+  NTSTATUS Status;
+  RtlZeroMemory(&Parameters, sizeof(Parameters));
+  Parameters.Version = CONNECT_LINE_BASED;
+  Parameters.LineBased.PhysicalDeviceObject = Card->Pdo;
+  Parameters.LineBased.InterruptObject = &Card->Connection.Interrupt;
+  Parameters.LineBased.ServiceRoutine = Routine;
+  Parameters.LineBased.ServiceContext = Device;
+  Card->Connected = CONNECT_LINE_BASED; /* before the first interrupt can come */
+  Status = IoConnectInterruptEx(&Parameters);
+  if (!NT_SUCCESS(Status)) Card->Connected = 0;
+  return Status;
+}
+
+NTSTATUS ConnectMessages(PDEVICE Device, PKMESSAGE_SERVICE_ROUTINE Routine, PKSPIN_LOCK Lock) {
+  const PCARD Card = CardOf(Device);
+  IO_CONNECT_INTERRUPT_PARAMETERS Parameters;
+  NTSTATUS Status;
+  RtlZeroMemory(&Parameters, sizeof(Parameters));
+  Parameters.Version = CONNECT_MESSAGE_BASED;
+  Parameters.MessageBased.PhysicalDeviceObject = Card->Pdo;
+  Parameters.MessageBased.ConnectionContext.InterruptMessageTable = &Card->Connection.Messages;
+  Parameters.MessageBased.MessageServiceRoutine = Routine;
+  Parameters.MessageBased.ServiceContext = Device;
+  Parameters.MessageBased.SpinLock = Lock;
+  Card->Connected = CONNECT_MESSAGE_BASED;
+  Status = IoConnectInterruptEx(&Parameters); /* without messages there is no routine for the line, and it fails */
+  if (!NT_SUCCESS(Status)) Card->Connected = 0;
+  return Status;
+}
+
+VOID Disconnect(PDEVICE Device) {
+  const PCARD Card = CardOf(Device);
+  IO_DISCONNECT_INTERRUPT_PARAMETERS Parameters;
+  if (Card->Connected == 0) return;
+  Parameters.Version = Card->Connected;
+  Parameters.ConnectionContext.Generic = Card->Connection.Generic;
+  IoDisconnectInterruptEx(&Parameters);
+  Card->Connected = 0;
+}
+
+PKINTERRUPT Interrupt(PDEVICE Device) {
+  const PCARD Card = CardOf(Device);
+  return Card->Connected == CONNECT_MESSAGE_BASED ? Card->Connection.Messages->MessageInfo[0].InterruptObject : Card->Connection.Interrupt;
+}
+
+/* -- threads -------------------------------------------------------------------------------------------------------------------------------- */
+
+VOID Sleep(ULONG Milliseconds) {
+  LARGE_INTEGER Interval;
+  Interval.QuadPart = -10000LL * Milliseconds;
+  KeDelayExecutionThread(KernelMode, FALSE, &Interval);
+}
+
+BOOLEAN WaitFor(PVOID Object, ULONG Milliseconds) {
+  LARGE_INTEGER Limit;
+  Limit.QuadPart = -10000LL * Milliseconds;
+  return KeWaitForSingleObject(Object, Executive, KernelMode, FALSE, &Limit) == STATUS_SUCCESS;
+}
+
+static KSTART_ROUTINE ThreadMain;
+static VOID ThreadMain(PVOID Context) {
+  const PTHREAD Thread = Context;
+  KeSetSystemAffinityThread((KAFFINITY)1 << Thread->Processor % KeQueryActiveProcessorCount(NULL));
+  Thread->Routine(Thread->Device);
+  PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+NTSTATUS StartThread(PDEVICE Device, THREAD_ROUTINE* Routine, ULONG Processor) {
+  PTHREAD Thread = CardOf(Device)->Threads;
+  HANDLE Handle;
+  NTSTATUS Status;
+  while (Thread->Object != NULL) ++Thread;
+  Thread->Device = Device;
+  Thread->Routine = Routine;
+  Thread->Processor = Processor;
+  Status = PsCreateSystemThread(&Handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, ThreadMain, Thread);
+  if (!NT_SUCCESS(Status)) return Status;
+  Status = ObReferenceObjectByHandle(Handle, THREAD_ALL_ACCESS, *PsThreadType, KernelMode, (PVOID*)&Thread->Object, NULL);
+  ZwClose(Handle);
+  return Status;
+}
+
+VOID JoinThreads(PDEVICE Device) {
+  ULONG Index;
+  for (Index = 0; Index < MOST_THREADS; ++Index) {
+    const PTHREAD Thread = &CardOf(Device)->Threads[Index];
+    if (Thread->Object == NULL) continue;
+    INVARIANT(WaitFor(Thread->Object, HANG_MS), Index, Thread->Object);
+    ObDereferenceObject(Thread->Object);
+    Thread->Object = NULL;
+  }
+}
+
+/* -- requests of its own -------------------------------------------------------------------------------------------------------------------- */
+
+PIRP NewRequest(PDEVICE Device, PIO_COMPLETION_ROUTINE Done, PVOID Context) {
+  const PDEVICE_OBJECT Self = CardOf(Device)->Self;
+  PIRP Irp = IoAllocateIrp(Self->StackSize, FALSE);
+  if (Irp == NULL) return NULL;
+  IoGetNextIrpStackLocation(Irp)->MajorFunction = IRP_MJ_INTERNAL_DEVICE_CONTROL;
+  IoSetCompletionRoutine(Irp, Done, Context, TRUE, TRUE, TRUE);
+  return Irp;
+}
+
+static NTSTATUS Complete(PIRP Irp, NTSTATUS Status) {
+  Irp->IoStatus.Status = Status;
+  Irp->IoStatus.Information = 0;
+  IoCompleteRequest(Irp, IO_NO_INCREMENT);
+  return Status;
+}
+
+static DRIVER_DISPATCH MuseumControl;
+static NTSTATUS MuseumControl(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
+  return Parts.Control != NULL ? Parts.Control(DeviceOf(DeviceObject), Irp) : Complete(Irp, STATUS_INVALID_DEVICE_REQUEST);
+}
+
+/* -- a device's life: PnP requests come one at a time --------------------------------------------------------------------------------------- */
+
+static NTSTATUS Map(PCARD Card, PCM_RESOURCE_LIST Resources) {
+  ULONG Index;
+  for (Index = 0; Resources != NULL && Index < Resources->List[0].PartialResourceList.Count; ++Index) {
+    const PCM_PARTIAL_RESOURCE_DESCRIPTOR Descriptor = &Resources->List[0].PartialResourceList.PartialDescriptors[Index];
+    if (Descriptor->Type != CmResourceTypeMemory) continue;
+    Card->RegisterBytes = Descriptor->u.Memory.Length;
+    Card->Registers = MmMapIoSpace(Descriptor->u.Memory.Start, Card->RegisterBytes, MmNonCached);
+  }
+  return Card->Registers != NULL ? STATUS_SUCCESS : STATUS_DEVICE_CONFIGURATION_ERROR;
+}
+
+static VOID Leave(PDEVICE Device) {
+  const PCARD Card = CardOf(Device);
+  if (Card->Started) Parts.Stop(Device);
+  Card->Started = FALSE;
+  if (Card->Registers != NULL) MmUnmapIoSpace(Card->Registers, Card->RegisterBytes);
+  Card->Registers = NULL;
+}
+
+static NTSTATUS Begin(PDEVICE Device, PIRP Irp) {
+  const PCARD Card = CardOf(Device);
+  NTSTATUS Status = IoForwardIrpSynchronously(Card->Lower, Irp) ? Irp->IoStatus.Status : STATUS_UNSUCCESSFUL;
+  if (NT_SUCCESS(Status)) Status = Map(Card, IoGetCurrentIrpStackLocation(Irp)->Parameters.StartDevice.AllocatedResourcesTranslated);
+  if (NT_SUCCESS(Status)) {
+    QuietCard(Device);
+    WRITE_REGISTER_ULONG(Card->Registers + CARD_STATUS, CARD_PULSE);
+    Card->Started = TRUE;
+    Status = Parts.Start(Device);
+    if (!NT_SUCCESS(Status)) Leave(Device);
+  }
+  return Complete(Irp, Status);
+}
+
+static NTSTATUS Pass(PCARD Card, PIRP Irp) {
+  IoSkipCurrentIrpStackLocation(Irp);
+  return IoCallDriver(Card->Lower, Irp);
+}
+
+static DRIVER_DISPATCH MuseumPnp;
+static NTSTATUS MuseumPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
+  const PDEVICE Device = DeviceOf(DeviceObject);
+  const PCARD Card = CardOf(Device);
+  NTSTATUS Status;
+  switch (IoGetCurrentIrpStackLocation(Irp)->MinorFunction) {
+    case IRP_MN_START_DEVICE: return Begin(Device, Irp);
+    case IRP_MN_QUERY_STOP_DEVICE: return Complete(Irp, STATUS_UNSUCCESSFUL); /* one life is enough */
+    case IRP_MN_QUERY_REMOVE_DEVICE:
+    case IRP_MN_CANCEL_STOP_DEVICE:
+    case IRP_MN_CANCEL_REMOVE_DEVICE: Irp->IoStatus.Status = STATUS_SUCCESS; return Pass(Card, Irp);
+    case IRP_MN_SURPRISE_REMOVAL:
+      Leave(Device);
+      Irp->IoStatus.Status = STATUS_SUCCESS;
+      return Pass(Card, Irp);
+    case IRP_MN_REMOVE_DEVICE:
+      Leave(Device);
+      Irp->IoStatus.Status = STATUS_SUCCESS;
+      Status = Pass(Card, Irp);
+      IoDetachDevice(Card->Lower);
+      IoDeleteDevice(DeviceObject);
+      return Status;
+    default: return Pass(Card, Irp);
+  }
+}
+
+static DRIVER_DISPATCH MuseumPower;
+static NTSTATUS MuseumPower(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
+  PoStartNextPowerIrp(Irp);
+  IoSkipCurrentIrpStackLocation(Irp);
+  return PoCallDriver(CardOf(DeviceOf(DeviceObject))->Lower, Irp);
+}
+
+static DRIVER_DISPATCH MuseumSystemControl;
+static NTSTATUS MuseumSystemControl(PDEVICE_OBJECT DeviceObject, PIRP Irp) { return Pass(CardOf(DeviceOf(DeviceObject)), Irp); }
+
+static DRIVER_ADD_DEVICE MuseumAddDevice;
+static NTSTATUS MuseumAddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT PhysicalDeviceObject) {
+  PDEVICE_OBJECT DeviceObject;
+  PCARD Card;
+  const NTSTATUS Status = IoCreateDevice(DriverObject, Parts.DeviceBytes, NULL, FILE_DEVICE_UNKNOWN, FILE_DEVICE_SECURE_OPEN, FALSE, &DeviceObject);
+  if (!NT_SUCCESS(Status)) return Status;
+  Card = CardOf(DeviceOf(DeviceObject));
+  RtlZeroMemory(Card, Parts.DeviceBytes);
+  Card->Self = DeviceObject;
+  Card->Pdo = PhysicalDeviceObject;
+  Card->Lower = IoAttachDeviceToDeviceStack(DeviceObject, PhysicalDeviceObject);
+  if (Card->Lower == NULL) {
+    IoDeleteDevice(DeviceObject);
+    return STATUS_NO_SUCH_DEVICE;
+  }
+  DeviceObject->Flags |= DO_POWER_PAGABLE;
+  DeviceObject->Flags &= ~DO_DEVICE_INITIALIZING;
+  return STATUS_SUCCESS;
+}
+
+static DRIVER_UNLOAD MuseumUnload;
+static VOID MuseumUnload(PDRIVER_OBJECT DriverObject) { UNREFERENCED_PARAMETER(DriverObject); }
+
+NTSTATUS DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) {
+  UNREFERENCED_PARAMETER(RegistryPath);
+  DriverObject->DriverExtension->AddDevice = MuseumAddDevice;
+  DriverObject->DriverUnload = MuseumUnload;
+  DriverObject->MajorFunction[IRP_MJ_PNP] = MuseumPnp;
+  DriverObject->MajorFunction[IRP_MJ_POWER] = MuseumPower;
+  DriverObject->MajorFunction[IRP_MJ_SYSTEM_CONTROL] = MuseumSystemControl;
+  DriverObject->MajorFunction[IRP_MJ_INTERNAL_DEVICE_CONTROL] = MuseumControl;
+  return STATUS_SUCCESS;
+}

@@ -1,0 +1,94 @@
+/* The museum: small drivers for the card that interrupts by itself (include/kdpc/cards.h, model "pulse"). Each file is one driver with one mistake of
+ * the interrupt path; with FIXED it is its twin, which does the same properly.
+ *
+ * What all have in common is here and, the boring half of it, in museum.c. A file has
+ *   struct _DEVICE {CARD Card; …}   its device extension
+ *   Start   the card is mapped and quiet: prepare, connect, enable, start threads
+ *   Stop    at removal: everything back, and what must hold is looked at with INVARIANT
+ * and Parts at its end, which names them. Parameters that a routine has no use for are left alone. */
+#pragma once
+#include <wdm.h>
+
+#define MUSEUM_TAG 'muesM'
+
+/* Registers of the card, 32 bits each. */
+#define CARD_CONTROL 0 /* bit 0: enabled; bit 1: interrupts masked */
+#define CARD_STATUS 1  /* bit 0: there was a pulse, write one to clear */
+#define CARD_COUNT 2
+#define CARD_DATA 3
+#define CARD_DOORBELL 4 /* write n: a pulse after n microseconds */
+
+#define CARD_ENABLED 1
+#define CARD_MASKED 2
+#define CARD_PULSE 1
+#define CARD_GONE MAXULONG /* what a card that is not there any more reads as */
+
+#define MOST_THREADS 3
+#define HANG_MS 200 /* what takes longer than this will never end: everything here is a matter of microseconds, or of a tick */
+
+typedef struct _DEVICE DEVICE, *PDEVICE;
+typedef VOID THREAD_ROUTINE(PDEVICE Device);
+
+typedef struct _THREAD {
+  PDEVICE Device;
+  THREAD_ROUTINE* Routine;
+  ULONG Processor;
+  PKTHREAD Object; /* NULL: none */
+} THREAD, *PTHREAD;
+
+/* The first member of every device extension. All of it is written before the interrupt is connected, or by one who has it disconnected. */
+typedef struct _CARD {
+  PDEVICE_OBJECT Self, Pdo, Lower;
+  PULONG Registers;
+  ULONG RegisterBytes;
+  BOOLEAN Started;
+  ULONG Connected; /* CONNECT_LINE_BASED or CONNECT_MESSAGE_BASED; 0: not */
+  union {
+    PVOID Generic;
+    PKINTERRUPT Interrupt;
+    PIO_INTERRUPT_MESSAGE_INFO Messages;
+  } Connection;
+  THREAD Threads[MOST_THREADS];
+} CARD, *PCARD;
+
+typedef struct _PARTS {
+  ULONG DeviceBytes;
+  NTSTATUS (*Start)(PDEVICE Device);
+  VOID (*Stop)(PDEVICE Device);
+  NTSTATUS (*Control)(PDEVICE Device, PIRP Irp); /* IRP_MJ_INTERNAL_DEVICE_CONTROL, which a driver here sends to itself; NULL: none */
+} PARTS;
+extern const PARTS Parts;
+
+/* What only the mistake of the driver can violate. */
+#define INVARIANT(Condition, Seen, Wanted) \
+  if (!(Condition)) KeBugCheckEx(MANUALLY_INITIATED_CRASH, __LINE__, (ULONG_PTR)(Seen), (ULONG_PTR)(Wanted), 0)
+/* What holds sooner or later. PASSIVE_LEVEL. */
+#define EVENTUALLY(Condition)                          \
+  for (ULONG Waited = 0; !(Condition); Waited += 10) { \
+    INVARIANT(Waited < HANG_MS, Waited, HANG_MS);      \
+    Sleep(10);                                         \
+  }
+
+/* The line's, whose service routine gets the device as its context. */
+NTSTATUS ConnectLine(PDEVICE Device, PKSERVICE_ROUTINE Routine);
+/* All messages' that were granted. Lock NULL: each message has one of its own. */
+NTSTATUS ConnectMessages(PDEVICE Device, PKMESSAGE_SERVICE_ROUTINE Routine, PKSPIN_LOCK Lock);
+/* No service routine runs when it returns. */
+VOID Disconnect(PDEVICE Device);
+/* Of the line, or of message 0. */
+PKINTERRUPT Interrupt(PDEVICE Device);
+
+VOID EnableCard(PDEVICE Device);
+VOID QuietCard(PDEVICE Device); /* no more pulses */
+VOID RingDoorbell(PDEVICE Device, ULONG Microseconds);
+/* For service routines: TRUE if there was a pulse, which is cleared, and its value. */
+BOOLEAN TakePulse(PDEVICE Device, PULONG Value);
+
+/* A system thread on that processor, or if there is none of that number, on one there is. */
+NTSTATUS StartThread(PDEVICE Device, THREAD_ROUTINE* Routine, ULONG Processor);
+VOID JoinThreads(PDEVICE Device); /* they have ended when it returns; one that does not end is a bug check */
+VOID Sleep(ULONG Milliseconds);
+BOOLEAN WaitFor(PVOID Object, ULONG Milliseconds); /* FALSE: so long it was not signalled */
+
+/* Sends the IRP of an internal device control to the driver itself. It is not to be used when its routine has been called. */
+PIRP NewRequest(PDEVICE Device, PIO_COMPLETION_ROUTINE Done, PVOID Context);

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Every entry of the museum lives and dies under `kdpc run`: its twin without a word on one, two and four processors; the entry itself as
+museum.txt says, which for most is that the machine's own order of events does not show the mistake."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class Entry:
+    def __init__(self, line):
+        self.name, self.processors, self.kind, self.expected, self.found, *_ = line.split()
+
+
+def entries():
+    lines = (HERE / "museum.txt").read_text(encoding="utf-8").splitlines()
+    return [Entry(line) for line in lines if line and not line.startswith("#")]
+
+
+def run(name, processors=None):
+    """Exit code, report, and all that was said."""
+    scenario = (BUILD / "museum" / f"{name}.toml").read_text(encoding="utf-8")
+    if processors is not None:
+        scenario = "\n".join(f"processors = {processors}" if line.startswith("processors") else line for line in scenario.splitlines())
+    with tempfile.TemporaryDirectory(prefix="kdpc-museum-") as folder:
+        path = pathlib.Path(folder) / f"{name}.toml"
+        path.write_text(scenario, encoding="utf-8")
+        done = subprocess.run([BUILD / "bin" / "kdpc", "run", path, "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                              check=False)
+    report = json.loads(done.stdout) if done.stdout else {}
+    return done.returncode, report, f"{name}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+
+
+def all_of(jobs):
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return list(pool.map(lambda job: run(*job), jobs))
+
+
+class Museum(unittest.TestCase):
+    def test_the_table_has_every_driver_of_the_folder(self):
+        self.assertEqual({entry.name for entry in entries()}, {path.stem for path in HERE.glob("*.c")} - {"museum"})
+
+    def test_the_fixed_twins_are_clean(self):
+        jobs = [(f"{entry.name}_fixed", processors) for entry in entries() for processors in (1, 2, 4)]
+        for (name, processors), (code, report, said) in zip(jobs, all_of(jobs)):
+            with self.subTest(name, processors=processors):
+                self.assertEqual(code, 0, said)
+                self.assertFalse([finding for finding in report["findings"] if not finding.get("advice")], said)
+
+    def test_the_entries_pass_or_are_found_as_the_table_says(self):
+        jobs = [(entry.name,) for entry in entries()]
+        passed = 0
+        for entry, (code, report, said) in zip(entries(), all_of(jobs)):
+            passed += code == 0
+            with self.subTest(entry.name):
+                if entry.found == "later":
+                    self.assertEqual(code, 0, said)
+                else:
+                    self.assertEqual(code, 1, said)
+                    self.assertTrue(any(expected in said for expected in entry.expected.split("/")), said)
+        print(f"{passed} of {len(jobs)} mistakes pass unnoticed")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,65 @@
+/* Receiving and sending have locks of their own, and both change Used, how much of the common pool is taken. A DPC that receives while a thread sends
+ * loses one of the two changes. Idea: https://github.com/nmap/npcap/issues/553 */
+#include "museum.h"
+
+struct _DEVICE {
+  CARD Card;
+  KDPC Dpc;
+  KSPIN_LOCK ReceiveLock, SendLock;
+  ULONG Used;
+  ULONG Received; /* ReceiveLock */
+  ULONG Sent;     /* SendLock */
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
+  return TRUE;
+}
+
+static VOID Receive(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  KeAcquireSpinLockAtDpcLevel(&Device->ReceiveLock);
+  ++Device->Received;
+  ++Device->Used;
+  KeReleaseSpinLockFromDpcLevel(&Device->ReceiveLock);
+}
+
+static VOID Send(PDEVICE Device) {
+#ifdef FIXED
+  const PKSPIN_LOCK Lock = &Device->ReceiveLock;
+#else
+  const PKSPIN_LOCK Lock = &Device->SendLock;
+#endif
+  ULONG Round;
+  KIRQL OldIrql;
+  for (Round = 0; Round < 10; ++Round) {
+    KeAcquireSpinLock(Lock, &OldIrql);
+    ++Device->Sent;
+    ++Device->Used;
+    KeReleaseSpinLock(Lock, OldIrql);
+    KeStallExecutionProcessor(90);
+  }
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeSpinLock(&Device->ReceiveLock);
+  KeInitializeSpinLock(&Device->SendLock);
+  KeInitializeDpc(&Device->Dpc, Receive, Device);
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  return StartThread(Device, Send, 1);
+}
+
+static VOID Stop(PDEVICE Device) {
+  JoinThreads(Device);
+  QuietCard(Device);
+  Disconnect(Device);
+  KeFlushQueuedDpcs();
+  INVARIANT(Device->Used == Device->Received + Device->Sent, Device->Used, Device->Received + Device->Sent);
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};
