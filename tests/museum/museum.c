@@ -87,6 +87,8 @@ BOOLEAN WaitFor(PVOID Object, ULONG Milliseconds) {
   return KeWaitForSingleObject(Object, Executive, KernelMode, FALSE, &Limit) == STATUS_SUCCESS;
 }
 
+CCHAR OtherProcessor(VOID) { return KeQueryActiveProcessorCount(NULL) > 1 ? 1 : 0; }
+
 static KSTART_ROUTINE ThreadMain;
 static VOID ThreadMain(PVOID Context) {
   const PTHREAD Thread = Context;

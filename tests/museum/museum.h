@@ -9,7 +9,7 @@
 #pragma once
 #include <wdm.h>
 
-#define MUSEUM_TAG 'muesM'
+#define MUSEUM_TAG 'suMk'
 
 /* Registers of the card, 32 bits each. */
 #define CARD_CONTROL 0 /* bit 0: enabled; bit 1: interrupts masked */
@@ -84,6 +84,8 @@ VOID RingDoorbell(PDEVICE Device, ULONG Microseconds);
 /* For service routines: TRUE if there was a pulse, which is cleared, and its value. */
 BOOLEAN TakePulse(PDEVICE Device, PULONG Value);
 
+/* Another than the first, where PnP requests are handled and lines interrupt; if there is one. */
+CCHAR OtherProcessor(VOID);
 /* A system thread on that processor, or if there is none of that number, on one there is. */
 NTSTATUS StartThread(PDEVICE Device, THREAD_ROUTINE* Routine, ULONG Processor);
 VOID JoinThreads(PDEVICE Device); /* they have ended when it returns; one that does not end is a bug check */

@@ -1,0 +1,69 @@
+/* A request is finished by the answer or by the one who has lost patience, whoever is first. Both test Done and set it afterwards: when the answer
+ * comes at the last moment both are first, and the reference is dropped twice. Idea: https://github.com/microsoft/ebpf-for-windows/pull/2355 */
+#include "museum.h"
+
+#define REQUESTS 5
+
+typedef struct _REQUEST {
+  volatile LONG Done;
+} REQUEST, *PREQUEST;
+
+struct _DEVICE {
+  CARD Card;
+  KDPC Dpc;
+  REQUEST Requests[REQUESTS];
+  volatile LONG Current; /* which of them is under way */
+  volatile LONG References;
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
+  return TRUE;
+}
+
+static VOID Finish(PDEVICE Device, PREQUEST Request) {
+#ifdef FIXED
+  if (InterlockedExchange(&Request->Done, TRUE)) return;
+#else
+  if (ReadNoFence(&Request->Done)) return;
+  WriteNoFence(&Request->Done, TRUE);
+#endif
+  InterlockedDecrement(&Device->References);
+}
+
+static VOID Answered(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  Finish(Device, &Device->Requests[ReadAcquire(&Device->Current)]);
+}
+
+static VOID Ask(PDEVICE Device) {
+  LONG Number;
+  for (Number = 0; Number < REQUESTS; ++Number) {
+    InterlockedIncrement(&Device->References);
+    WriteRelease(&Device->Current, Number);
+    RingDoorbell(Device, 60);
+    KeStallExecutionProcessor(100);
+    Finish(Device, &Device->Requests[Number]); /* patience has an end */
+  }
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeDpc(&Device->Dpc, Answered, Device);
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  return StartThread(Device, Ask, 1);
+}
+
+static VOID Stop(PDEVICE Device) {
+  JoinThreads(Device);
+  QuietCard(Device);
+  Disconnect(Device);
+  KeFlushQueuedDpcs();
+  INVARIANT(Device->References == 0, Device->References, 0);
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};

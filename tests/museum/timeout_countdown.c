@@ -1,0 +1,64 @@
+/* A timer counts down the time that a command may take, and the interrupt that answers it ends the count. One that comes between the timer's look at
+ * Left and its --Left makes it 4 billion ticks, or leaves the command to be timed out. Idea:
+ * https://learn.microsoft.com/windows-hardware/drivers/kernel/synchronizing-access-to-device-data */
+#include "museum.h"
+
+#define LIMIT 3 /* ticks */
+
+struct _DEVICE {
+  CARD Card;
+  KTIMER Timer;
+  KDPC Dpc;
+  ULONG Left; /* of them; 0: there is no command */
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  Device->Left = 0;
+  return TRUE;
+}
+
+static BOOLEAN CountDown(PVOID Context) {
+  const PDEVICE Device = Context;
+  if (Device->Left != 0) {
+    --Device->Left;
+    return FALSE;
+  }
+  Device->Left = LIMIT;
+  return TRUE;
+}
+
+static VOID Tick(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+#ifdef FIXED
+  const BOOLEAN Command = KeSynchronizeExecution(Interrupt(Device), CountDown, Device);
+#else
+  const BOOLEAN Command = CountDown(Device);
+  INVARIANT(Device->Left <= LIMIT, Device->Left, LIMIT);
+#endif
+  if (Command) RingDoorbell(Device, 20000);
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  LARGE_INTEGER Due;
+  Due.QuadPart = -10000;
+  KeInitializeTimer(&Device->Timer);
+  KeInitializeDpc(&Device->Dpc, Tick, Device);
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  KeSetTimerEx(&Device->Timer, Due, 10, &Device->Dpc);
+  return STATUS_SUCCESS;
+}
+
+static VOID Stop(PDEVICE Device) {
+  KeCancelTimer(&Device->Timer);
+  QuietCard(Device);
+  Disconnect(Device);
+  KeFlushQueuedDpcs();
+  INVARIANT(Device->Left <= LIMIT, Device->Left, LIMIT);
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};

@@ -1,0 +1,59 @@
+/* A timer is cancelled and freed with what its DPC uses. KeCancelTimer does not wait: the DPC may be queued or running on another processor, and then
+ * works in freed memory. Idea: https://github.com/microsoft/ebpf-for-windows/issues/849 */
+#include "museum.h"
+
+typedef struct _WATCH {
+  KTIMER Timer;
+  KDPC Dpc;
+  ULONG Ticks, Pulses;
+} WATCH, *PWATCH;
+
+struct _DEVICE {
+  CARD Card;
+  PWATCH Watch;
+  volatile LONG Pulses;
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  InterlockedIncrement(&Device->Pulses);
+  return TRUE;
+}
+
+static VOID Tick(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  const PWATCH Watch = CONTAINING_RECORD(Dpc, WATCH, Dpc);
+  ++Watch->Ticks;
+  Watch->Pulses = (ULONG)ReadAcquire(&Device->Pulses);
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  LARGE_INTEGER Due;
+  Due.QuadPart = -10000;
+  const PWATCH Watch = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Watch), MUSEUM_TAG);
+  if (Watch == NULL) return STATUS_INSUFFICIENT_RESOURCES;
+  KeInitializeTimer(&Watch->Timer);
+  KeInitializeDpc(&Watch->Dpc, Tick, Device);
+  KeSetTargetProcessorDpc(&Watch->Dpc, OtherProcessor());
+  Device->Watch = Watch;
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  KeSetTimerEx(&Watch->Timer, Due, 10, &Watch->Dpc);
+  return STATUS_SUCCESS;
+}
+
+static VOID Stop(PDEVICE Device) {
+  QuietCard(Device);
+  Disconnect(Device);
+  if (Device->Watch == NULL) return;
+  KeCancelTimer(&Device->Watch->Timer);
+#ifdef FIXED
+  KeFlushQueuedDpcs();
+#endif
+  ExFreePoolWithTag(Device->Watch, MUSEUM_TAG);
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};
