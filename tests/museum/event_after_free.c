@@ -1,0 +1,67 @@
+/* The DPC sets the event and then writes the result. The thread that waits for the event wakes on another processor before that, finds no result, and
+ * frees the request under the DPC's hand. Idea: https://github.com/reactos/reactos/pull/5900 */
+#include "museum.h"
+
+typedef struct _REQUEST {
+  KEVENT Done;
+  LONG Result;
+} REQUEST, *PREQUEST;
+
+struct _DEVICE {
+  CARD Card;
+  KDPC Dpc;
+  REQUEST* volatile Current; /* taken and put by exchange */
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
+  return TRUE;
+}
+
+static VOID Answer(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  const PREQUEST Request = InterlockedExchangePointer((PVOID volatile*)&Device->Current, NULL);
+  if (Request == NULL) return;
+#ifdef FIXED
+  Request->Result = 1;
+  KeSetEvent(&Request->Done, IO_NO_INCREMENT, FALSE);
+#else
+  KeSetEvent(&Request->Done, IO_NO_INCREMENT, FALSE);
+  Request->Result = 1;
+#endif
+}
+
+static VOID Ask(PDEVICE Device) {
+  ULONG Round;
+  for (Round = 0; Round < 4; ++Round) {
+    const PREQUEST Request = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Request), MUSEUM_TAG);
+    if (Request == NULL) return;
+    KeInitializeEvent(&Request->Done, NotificationEvent, FALSE);
+    Request->Result = 0;
+    InterlockedExchangePointer((PVOID volatile*)&Device->Current, Request);
+    RingDoorbell(Device, 60);
+    KeWaitForSingleObject(&Request->Done, Executive, KernelMode, FALSE, NULL);
+    INVARIANT(Request->Result == 1, Request->Result, 1);
+    ExFreePoolWithTag(Request, MUSEUM_TAG);
+  }
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeDpc(&Device->Dpc, Answer, Device);
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  return StartThread(Device, Ask, 1);
+}
+
+static VOID Stop(PDEVICE Device) {
+  JoinThreads(Device);
+  QuietCard(Device);
+  Disconnect(Device);
+  KeFlushQueuedDpcs();
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};

@@ -1,0 +1,67 @@
+/* The thread sees to all there is, clears the event and waits. What the DPC brings between the last look and KeClearEvent stays there: its wake-up is
+ * cleared, and the thread sleeps beside its work. Idea: https://github.com/rexglue/rexglue-sdk/issues/386 */
+#include "museum.h"
+
+struct _DEVICE {
+  CARD Card;
+  KDPC Dpc;
+  KEVENT Work; /* a NotificationEvent */
+  volatile LONG Arrived;
+  volatile LONG Stopping;
+  LONG Handled; /* the thread's */
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
+  return TRUE;
+}
+
+static VOID Bring(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  InterlockedIncrement(&Device->Arrived);
+  KeSetEvent(&Device->Work, IO_NO_INCREMENT, FALSE);
+}
+
+static VOID HandleAll(PDEVICE Device) {
+  LONG Now;
+  while ((Now = InterlockedExchange(&Device->Arrived, 0)) != 0) Device->Handled += Now;
+}
+
+static VOID Worker(PDEVICE Device) {
+  do {
+    KeWaitForSingleObject(&Device->Work, Executive, KernelMode, FALSE, NULL);
+#ifdef FIXED
+    KeClearEvent(&Device->Work);
+    HandleAll(Device);
+#else
+    HandleAll(Device);
+    KeClearEvent(&Device->Work);
+#endif
+  } while (!ReadAcquire(&Device->Stopping));
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeEvent(&Device->Work, NotificationEvent, FALSE);
+  KeInitializeDpc(&Device->Dpc, Bring, Device);
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  return StartThread(Device, Worker, 1);
+}
+
+static VOID Stop(PDEVICE Device) {
+  QuietCard(Device);
+  Disconnect(Device);
+  KeFlushQueuedDpcs();
+  EVENTUALLY(ReadAcquire(&Device->Arrived) == 0);
+  WriteRelease(&Device->Stopping, TRUE);
+  do {
+    KeSetEvent(&Device->Work, IO_NO_INCREMENT, FALSE);
+  } while (Device->Card.Threads[0].Object != NULL && !WaitFor(Device->Card.Threads[0].Object, 10)); /* it may clear the first */
+  JoinThreads(Device);
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};

@@ -1,0 +1,51 @@
+/* Removal takes the DPC out of its queue and frees what it uses. When KeRemoveQueueDpc says FALSE the DPC may be running on another processor, and nobody
+ * has waited for its end. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/788 */
+#include "museum.h"
+
+typedef struct _STATISTICS {
+  ULONG Pulses, Bytes;
+} STATISTICS, *PSTATISTICS;
+
+struct _DEVICE {
+  CARD Card;
+  KDPC Dpc;
+  PSTATISTICS Statistics;
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
+  return TRUE;
+}
+
+static VOID Count(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  ++Device->Statistics->Pulses;
+  Device->Statistics->Bytes += 512;
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  Device->Statistics = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Device->Statistics), MUSEUM_TAG);
+  if (Device->Statistics == NULL) return STATUS_INSUFFICIENT_RESOURCES;
+  KeInitializeDpc(&Device->Dpc, Count, Device);
+  KeSetTargetProcessorDpc(&Device->Dpc, OtherProcessor());
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (NT_SUCCESS(Status)) EnableCard(Device);
+  return Status;
+}
+
+static VOID Stop(PDEVICE Device) {
+  QuietCard(Device);
+  Disconnect(Device);
+#ifdef FIXED
+  KeFlushQueuedDpcs();
+#else
+  KeRemoveQueueDpc(&Device->Dpc);
+#endif
+  if (Device->Statistics != NULL) ExFreePoolWithTag(Device->Statistics, MUSEUM_TAG);
+  Device->Statistics = NULL;
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};
