@@ -115,9 +115,9 @@ struct PulseWish {
   Nanoseconds period = 100'000;  // between one and the next
   std::uint64_t count = kNever;  // of those by itself, each time it is enabled
   // Adversity.
-  std::uint64_t spurious = 0;         // so many times, in the middle between two pulses, it interrupts and there is nothing; until its status is read
-  std::uint64_t duplicate = 0;        // so many messages are sent twice
-  std::uint64_t dead_after = kNever;  // so many pulses: the last still interrupts, and then all of it reads as all ones
+  std::uint64_t spurious = 0;   // so many times, in the middle between two pulses, it interrupts and there is nothing: its line has fallen again
+  std::uint64_t duplicate = 0;  // so many messages are sent twice
+  std::uint64_t dead_after = kNever;   // so many pulses: the last still interrupts, and then all of it reads as all ones
   std::uint64_t stuck_after = kNever;  // so many pulses: from then on status cannot be cleared
 };
 

@@ -27,7 +27,6 @@ struct ConverterState {
 struct PulseState {
   static constexpr unsigned kDoorbells = 8;
   bool enabled = false, masked = false, pending = false;
-  bool glitch = false;          // it interrupts without a pulse, until somebody looks
   std::uint32_t granted = 0;    // messages
   std::uint32_t owed = 0;       // of them, by bit: kept while they are masked
   std::uint32_t value = 0;      // of the last pulse
@@ -64,6 +63,7 @@ class CardHost {
   virtual Nanoseconds now() const = 0;
   virtual void settle() = 0;  // something that is asserted may have changed, outside of advance()
   virtual void send_message(unsigned message) = 0;
+  virtual void glitch(unsigned line) = 0;  // it is asserted for no time at all
   // From outside: with the board to itself; then it is asked again when something will happen.
   virtual void enter(const std::function<void()>& work) = 0;
 };

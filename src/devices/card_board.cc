@@ -29,7 +29,14 @@ struct CardBoard::Parts final : CardHost {
   void send_message(unsigned message) override {
     if (host == nullptr) return;
     host->send_message(message);
-    has_sent = true;
+    has_said = true;
+  }
+  // Whoever is to be interrupted has been asked before the line falls again.
+  void glitch(unsigned line) override {
+    if (host == nullptr || state.asserted[line]) return;
+    host->set_line(line, true);
+    host->set_line(line, false);
+    has_said = true;
   }
   void enter(const std::function<void()>& work) override { host != nullptr ? host->enter(work) : work(); }
 
@@ -61,7 +68,7 @@ struct CardBoard::Parts final : CardHost {
   BoardHost* host = nullptr;
   BoardState state;
   unsigned lines = 0, messages = 0;
-  bool has_sent = false;  // a message, while it advanced
+  bool has_said = false;  // something that is no change of a line, while it advanced
   bool advancing = false;
   Nanoseconds advanced_to = 0;
   std::vector<std::unique_ptr<Card>> cards;
@@ -120,11 +127,11 @@ Nanoseconds CardBoard::advance_to(Nanoseconds until) {
     if (next > until) return until;
     parts_->advancing = true;
     parts_->advanced_to = next;
-    parts_->has_sent = false;
+    parts_->has_said = false;
     for (const auto& card : parts_->cards)
       if (card->next_event() <= next) card->advance(next);
     parts_->advancing = false;
-    if (parts_->settle_lines() || parts_->has_sent) return next;
+    if (parts_->settle_lines() || parts_->has_said) return next;
   }
 }
 

@@ -29,10 +29,6 @@ class PulseCard final : public Card, public Pulse {
   void grant_messages(unsigned granted) override { state_.granted = granted; }
 
   std::uint64_t read(unsigned, std::uint64_t offset, unsigned) override {
-    if (offset == kStatus && state_.glitch) {
-      state_.glitch = false;
-      host_.settle();
-    }
     if (is_dead()) return kAllOnes;
     switch (offset) {
       case kControl: return (state_.enabled ? kEnabled : 0) | (state_.masked ? kMasked : 0);
@@ -50,9 +46,7 @@ class PulseCard final : public Card, public Pulse {
     host_.settle();
   }
 
-  bool interrupts() const override {
-    return state_.granted == 0 && state_.enabled && !state_.masked && (state_.glitch || (state_.pending && !is_dead()));
-  }
+  bool interrupts() const override { return state_.granted == 0 && state_.enabled && !state_.masked && state_.pending && !is_dead(); }
   Nanoseconds next_event() const override {
     if (!state_.enabled || is_dead()) return kNever;
     return std::min({state_.due, state_.glitch_due, state_.again, *std::min_element(std::begin(state_.rings), std::end(state_.rings))});
@@ -117,13 +111,19 @@ class PulseCard final : public Card, public Pulse {
     if (is_dead()) return;
     state_.value = value(state_.pulses);
     state_.pending = true;
-    if (++state_.pulses >= wish_.dead_after) state_.glitch = true;  // the last that anybody hears of it
-    if (state_.granted != 0) say(static_cast<unsigned>((state_.pulses - 1) % state_.granted));
+    ++state_.pulses;
+    if (state_.granted != 0) {
+      say(static_cast<unsigned>((state_.pulses - 1) % state_.granted));
+    } else if (is_dead()) {
+      glitch();  // the last that anybody hears of it
+    }
   }
   void interrupt_for_nothing() {
     ++state_.glitches;
-    if (state_.granted != 0) return say(0);
-    state_.glitch = true;
+    state_.granted != 0 ? say(0) : glitch();
+  }
+  void glitch() {
+    if (state_.enabled && !state_.masked) host_.glitch(static_cast<unsigned>(wish_.line));
   }
   void say(unsigned message) {
     if (state_.masked) {

@@ -17,7 +17,10 @@ class CardBench final : public BoardHost {
   explicit CardBench(CardBoard& board) : board_(board) { board.attach(*this); }
 
   Nanoseconds now() const override { return now_; }
-  void set_line(unsigned line, bool asserted) override { level[line] = asserted; }
+  void set_line(unsigned line, bool asserted) override {
+    rises[line] += asserted && !level[line];
+    level[line] = asserted;
+  }
   void send_message(unsigned message) override { messages.push_back(message); }
   void fail(std::string what) override { ADD_FAILURE() << what; }
 
@@ -36,6 +39,7 @@ class CardBench final : public BoardHost {
   }
 
   bool level[16] = {};
+  unsigned rises[16] = {};
   std::vector<unsigned> messages;  // that were sent
 
  private:

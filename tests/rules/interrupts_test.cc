@@ -97,6 +97,20 @@ BOOLEAN NTAPI asks_in_vain(PKINTERRUPT, PVOID) {
 }
 BOOLEAN NTAPI polls(PKINTERRUPT, PVOID) { return FALSE; }
 
+// A card that dies lets go of its line, whoever is looking.
+KDPC_TEST(IsrAnswer, ALineThatTheDeviceHasLetGoItselfWasNotServed) {
+  kdpc::cards::CardBoard board;
+  kdpc::cards::Pulse& pulse = board.add(kdpc::cards::PulseWish{.base = kFirstCard, .first = 5'000, .period = 10'000, .dead_after = 2});
+  const unsigned line = m.attach(board);
+  m.assign_line(line, kVector);
+  ASSERT_TRUE(connect(m, &first, asks_in_vain, LevelSensitive, false));
+  m.on(0, PASSIVE_LEVEL, [] { WRITE_REGISTER_ULONG(card_registers(kFirstCard), 1); });
+  m.run_for(1ms);
+  EXPECT_EQ(pulse.pulses(), 2u);
+  EXPECT_EQ(m.count("isr-answered"), 1u) << "the second came while the line was up";
+  EXPECT_NO_FINDINGS();
+}
+
 // Two cards on a line: while the ISR of the first says that its card has asked for nothing, the other processor quiets the second card.
 KDPC_TEST(IsrAnswer, ALineThatAnotherProcessorHasQuietedWasNotServedHere, .processors = 2) {
   kdpc::cards::CardBoard board;

@@ -46,8 +46,9 @@ struct Actor {
   std::uint8_t location = 0;    // Dispatch: of the IRP
   bool sent_by_driver = false;  // Dispatch: a driver has called IoCallDriver
   // ISR: what it has done so far
-  bool accessed = false, quieted = false, queued = false, refused = false;
-  bool requeued = false;  // DPC: itself
+  bool quieted = false, queued = false, refused = false;
+  std::uint64_t touched = 0, fell = 0;  // a register, and its line: when last, plus one
+  bool requeued = false;                // DPC: itself
 };
 
 class Actors {

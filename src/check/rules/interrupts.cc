@@ -35,12 +35,18 @@ void Interrupts::on(Scene& scene, const LineChanged& fact) {
   line.level = fact.level;
   if (Actor* isr = isr_of(scene); isr != nullptr && !fact.asserted) {
     const auto vector = vector_of_.find(isr->object);
-    isr->quieted = isr->quieted || (vector != vector_of_.end() && vector->second == fact.vector);
+    if (vector == vector_of_.end() || vector->second != fact.vector) return;
+    isr->fell = scene.stamp.time + 1;
+    isr->quieted = isr->quieted || isr->touched == isr->fell;
   }
 }
 
+// It is told before what a write does, and after what a read does. A line that falls at another time was let go by the device itself.
 void Interrupts::on(Scene& scene, const RegisterAccessed&) {
-  if (Actor* isr = isr_of(scene)) isr->accessed = true;
+  if (Actor* isr = isr_of(scene)) {
+    isr->touched = scene.stamp.time + 1;
+    isr->quieted = isr->quieted || isr->fell == isr->touched;
+  }
 }
 void Interrupts::on(Scene& scene, const DpcQueued&) {
   if (Actor* isr = isr_of(scene)) isr->queued = true;
