@@ -1,0 +1,80 @@
+/* The next transfer is begun by the thread that has one, or by the DPC of the last, unless Busy says that one is under way. Both find it FALSE, and the
+ * card is told of two at once. Idea: https://github.com/nmap/npcap/issues/553 */
+#include "museum.h"
+
+struct _DEVICE {
+  CARD Card;
+  KDPC Dpc;
+  KSPIN_LOCK Lock;
+  ULONG Waiting; /* transfers; with the lock */
+  BOOLEAN Busy;  /* with the lock */
+  volatile LONG InFlight;
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
+  return TRUE;
+}
+
+static VOID Begin(PDEVICE Device, ULONG More) {
+  BOOLEAN Mine;
+#ifdef FIXED
+  KIRQL OldIrql;
+  KeAcquireSpinLock(&Device->Lock, &OldIrql);
+#endif
+  Device->Waiting += More;
+  Mine = !Device->Busy && Device->Waiting != 0;
+  if (Mine) {
+    Device->Busy = TRUE;
+    --Device->Waiting;
+  }
+#ifdef FIXED
+  KeReleaseSpinLock(&Device->Lock, OldIrql);
+#endif
+  if (!Mine) return;
+  const LONG Now = InterlockedIncrement(&Device->InFlight);
+  INVARIANT(Now == 1, Now, 1);
+  RingDoorbell(Device, 50);
+}
+
+static VOID Ended(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  InterlockedDecrement(&Device->InFlight);
+#ifdef FIXED
+  KeAcquireSpinLockAtDpcLevel(&Device->Lock);
+#endif
+  Device->Busy = FALSE;
+#ifdef FIXED
+  KeReleaseSpinLockFromDpcLevel(&Device->Lock);
+#endif
+  Begin(Device, 0);
+}
+
+static VOID Send(PDEVICE Device) {
+  ULONG Round;
+  for (Round = 0; Round < 6; ++Round) {
+    Begin(Device, 2);
+    KeStallExecutionProcessor(130);
+  }
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeSpinLock(&Device->Lock);
+  KeInitializeDpc(&Device->Dpc, Ended, Device);
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  return StartThread(Device, Send, 1);
+}
+
+static VOID Stop(PDEVICE Device) {
+  JoinThreads(Device);
+  QuietCard(Device);
+  Disconnect(Device);
+  KeFlushQueuedDpcs();
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};

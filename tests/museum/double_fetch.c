@@ -1,0 +1,73 @@
+/* The DPC looks whether there is a current request and then fetches the pointer once more, to use it. The thread takes the request away in between. Idea:
+ * https://github.com/reactos/reactos/pull/3251 */
+#include "museum.h"
+
+typedef struct _REQUEST {
+  ULONG Answers;
+} REQUEST, *PREQUEST;
+
+struct _DEVICE {
+  CARD Card;
+  KDPC Dpc;
+  KSPIN_LOCK Lock;
+  PREQUEST Current;
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
+  return TRUE;
+}
+
+static VOID Answer(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+#ifdef FIXED
+  KeAcquireSpinLockAtDpcLevel(&Device->Lock);
+#endif
+  if (Device->Current != NULL) ++Device->Current->Answers;
+#ifdef FIXED
+  KeReleaseSpinLockFromDpcLevel(&Device->Lock);
+#endif
+}
+
+static VOID SetCurrent(PDEVICE Device, PREQUEST Request) {
+#ifdef FIXED
+  KIRQL OldIrql;
+  KeAcquireSpinLock(&Device->Lock, &OldIrql);
+#endif
+  Device->Current = Request;
+#ifdef FIXED
+  KeReleaseSpinLock(&Device->Lock, OldIrql);
+#endif
+}
+
+static VOID Ask(PDEVICE Device) {
+  ULONG Round;
+  REQUEST Request = {0};
+  for (Round = 0; Round < 5; ++Round) {
+    SetCurrent(Device, &Request);
+    KeStallExecutionProcessor(70);
+    SetCurrent(Device, NULL);
+    KeStallExecutionProcessor(70);
+  }
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeSpinLock(&Device->Lock);
+  KeInitializeDpc(&Device->Dpc, Answer, Device);
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  return StartThread(Device, Ask, 1);
+}
+
+static VOID Stop(PDEVICE Device) {
+  JoinThreads(Device);
+  QuietCard(Device);
+  Disconnect(Device);
+  KeFlushQueuedDpcs();
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};

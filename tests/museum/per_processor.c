@@ -1,0 +1,64 @@
+/* Each processor has a count of its own, so no lock is needed; but the thread counts at PASSIVE_LEVEL, and the DPC that has the same processor for its
+ * target runs between its load and its store. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/490 */
+#include "museum.h"
+
+#define MOST_PROCESSORS 64
+
+struct _DEVICE {
+  CARD Card;
+  KDPC Dpc;
+  ULONG Counts[MOST_PROCESSORS];
+  ULONG InDpc, InThread; /* each its own */
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
+  return TRUE;
+}
+
+static VOID Count(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  ++Device->Counts[KeGetCurrentProcessorNumber()];
+  ++Device->InDpc;
+}
+
+static VOID CountToo(PDEVICE Device) {
+  ULONG Round;
+  for (Round = 0; Round < 8; ++Round) {
+#ifdef FIXED
+    KIRQL OldIrql;
+    KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);
+#endif
+    ++Device->Counts[KeGetCurrentProcessorNumber()];
+#ifdef FIXED
+    KeLowerIrql(OldIrql);
+#endif
+    ++Device->InThread;
+    KeStallExecutionProcessor(90);
+  }
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeDpc(&Device->Dpc, Count, Device);
+  KeSetTargetProcessorDpc(&Device->Dpc, OtherProcessor());
+  KeSetImportanceDpc(&Device->Dpc, HighImportance); /* or it would wait until that processor has nothing else to do */
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  return StartThread(Device, CountToo, 1);
+}
+
+static VOID Stop(PDEVICE Device) {
+  ULONG Index, Sum = 0;
+  JoinThreads(Device);
+  QuietCard(Device);
+  Disconnect(Device);
+  KeFlushQueuedDpcs();
+  for (Index = 0; Index < MOST_PROCESSORS; ++Index) Sum += Device->Counts[Index];
+  INVARIANT(Sum == Device->InDpc + Device->InThread, Sum, Device->InDpc + Device->InThread);
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};

@@ -1,0 +1,58 @@
+/* The thread sets an event as the last thing it does, removal waits for the event, and the driver is unloaded while the thread is still on its way out of
+ * the driver's code. Idea: https://github.com/everdox/InfinityHook/issues/9 */
+#include "museum.h"
+
+struct _DEVICE {
+  CARD Card;
+  KDPC Dpc;
+  KEVENT Work, Ended;
+  volatile LONG Stopping;
+  ULONG Handled; /* the thread's */
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
+  return TRUE;
+}
+
+static VOID Wake(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  KeSetEvent(&Device->Work, IO_NO_INCREMENT, FALSE);
+}
+
+static VOID Worker(PDEVICE Device) {
+  while (!ReadAcquire(&Device->Stopping)) {
+    KeWaitForSingleObject(&Device->Work, Executive, KernelMode, FALSE, NULL);
+    ++Device->Handled;
+  }
+  KeSetEvent(&Device->Ended, IO_NO_INCREMENT, FALSE);
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeEvent(&Device->Work, SynchronizationEvent, FALSE);
+  KeInitializeEvent(&Device->Ended, NotificationEvent, FALSE);
+  KeInitializeDpc(&Device->Dpc, Wake, Device);
+  const NTSTATUS Status = ConnectLine(Device, Isr);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  return StartThread(Device, Worker, 1);
+}
+
+static VOID Stop(PDEVICE Device) {
+  QuietCard(Device);
+  Disconnect(Device);
+  KeFlushQueuedDpcs();
+  WriteRelease(&Device->Stopping, TRUE);
+  KeSetEvent(&Device->Work, IO_NO_INCREMENT, FALSE);
+#ifdef FIXED
+  JoinThreads(Device);
+#else
+  KeWaitForSingleObject(&Device->Ended, Executive, KernelMode, FALSE, NULL);
+  ObDereferenceObject(Device->Card.Threads[0].Object);
+#endif
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};
