@@ -66,6 +66,8 @@ struct DpcRefused     { static constexpr const char* name = "dpc-refused";     A
                         template <class V> void fields(V&& v) const { v("dpc", dpc); v("routine", routine); v("argument1", argument1); v("argument2", argument2); } };
 struct DpcRemoved     { static constexpr const char* name = "dpc-removed";     Address dpc; std::uint16_t target;
                         template <class V> void fields(V&& v) const { v("dpc", dpc); v("target", target); } };
+struct DpcTargeted    { static constexpr const char* name = "dpc-targeted";    Address dpc; std::uint16_t processor;
+                        template <class V> void fields(V&& v) const { v("dpc", dpc); v("processor", processor); } };
 struct DrainRequested { static constexpr const char* name = "drain-requested"; std::uint16_t target;
                         template <class V> void fields(V&& v) const { v("target", target); } };
 struct DrainBegan     { static constexpr const char* name = "drain-began";     std::uint32_t depth;
@@ -151,6 +153,9 @@ struct ThreadSwitched { static constexpr const char* name = "thread-switched"; s
                         template <class V> void fields(V&& v) const { v("from", from); v("to", to); v("why", why); } };
 struct ThreadEnded    { static constexpr const char* name = "thread-ended";    std::uint32_t thread;
                         template <class V> void fields(V&& v) const { v("thread", thread); } };
+// Where the running thread may run from now on.
+struct AffinityChanged { static constexpr const char* name = "affinity-changed"; std::uint32_t thread; std::uint64_t processors;
+                         template <class V> void fields(V&& v) const { v("thread", thread); v("processors", processors); } };
 struct WorkQueued     { static constexpr const char* name = "work-queued";     Address item; Address routine; std::uint8_t queue;
                         template <class V> void fields(V&& v) const { v("item", item); v("routine", routine); v("queue", queue); } };
 
@@ -186,12 +191,13 @@ struct Bugchecked     { static constexpr const char* name = "bugchecked";      s
 
 // clang-format on
 
-using Event = std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DrainRequested, DrainBegan,
-                           DrainEnded, LockAcquired, LockReleased, LockInitialized, ObjectInitialized, OrderReleased, OrderAcquired, KernelAccess,
-                           InterruptRequested, LineChanged, UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated,
-                           DisconnectedWhileAsserting, ClockTicked, ClockIntervalChanged, DpcThresholdChanged, GenericCallBegan, GenericCallEnded,
-                           WatchdogReloaded, YieldAdvised, TimerSet, TimerCancelled, TimerExpired, ObjectSignalled, WaitBegan, WaitEnded,
-                           ThreadCreated, ThreadReadied, ThreadSwitched, ThreadEnded, WorkQueued, PoolAllocated, PoolFreed, Stalled, RegisterAccessed,
-                           ImageUnloading, IrpSent, IrpReturned, IrpLocationDone, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
+using Event =
+    std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DpcTargeted, DrainRequested,
+                 DrainBegan, DrainEnded, LockAcquired, LockReleased, LockInitialized, ObjectInitialized, OrderReleased, OrderAcquired, KernelAccess,
+                 InterruptRequested, LineChanged, UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated,
+                 DisconnectedWhileAsserting, ClockTicked, ClockIntervalChanged, DpcThresholdChanged, GenericCallBegan, GenericCallEnded,
+                 WatchdogReloaded, YieldAdvised, TimerSet, TimerCancelled, TimerExpired, ObjectSignalled, WaitBegan, WaitEnded, ThreadCreated,
+                 ThreadReadied, ThreadSwitched, ThreadEnded, AffinityChanged, WorkQueued, PoolAllocated, PoolFreed, Stalled, RegisterAccessed,
+                 ImageUnloading, IrpSent, IrpReturned, IrpLocationDone, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
 
 }  // namespace kdpc

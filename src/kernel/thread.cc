@@ -200,6 +200,7 @@ ProcessorSet set_affinity_of_current(ProcessorSet affinity) {
   const Irql previous = scheduler::acquire_dispatcher_lock();
   Thread& self = *Machine::here().current_thread;
   const ProcessorSet old = self.affinity;
+  Machine::observe(AffinityChanged{self.id, affinity.mask()});
   scheduler::change_affinity_locked(self, affinity);
   scheduler::release_dispatcher_lock(previous);
   return old;
