@@ -1,0 +1,275 @@
+#include "check/race/detector.h"
+
+#include <string_view>
+
+namespace kdpc::race {
+
+Detector::Detector(unsigned processors, const Surroundings& surroundings, const Options& options)
+    : surroundings_(surroundings), options_(options), is_alone_(processors == 1), state_(processors) {
+  if (surroundings_.name_of_routine == nullptr) return;
+  for (std::uint16_t number = 0;; ++number) {
+    const char* const name = surroundings_.name_of_routine(number);
+    if (name == nullptr) break;
+    flushes_.push_back(std::string_view(name) == "KeFlushQueuedDpcs");
+  }
+}
+
+void Detector::event(const Stamp& stamp, const Event& event) {
+  std::visit(
+      [&](const auto& fact) {
+        if constexpr (!std::is_same_v<std::decay_t<decltype(fact)>, ActivityBegan>) settle(stamp);
+        if constexpr (requires { on(stamp, fact); }) on(stamp, fact);
+      },
+      event);
+}
+
+std::size_t Detector::mark() {
+  marks_.emplace(next_mark_, Mark{state_, shadow_.copy()});
+  return next_mark_++;
+}
+
+void Detector::rewind(std::size_t mark) {
+  const Mark& its = marks_.at(mark);
+  state_ = its.state;
+  shadow_.restore(its.shadow);
+}
+
+// -- accesses -------------------------------------------------------------------------------------------------------------------------------
+
+Detector::Index Detector::about_to_access(const Stamp& stamp, std::uint8_t irql) {
+  settle(stamp);
+  const Index index = acting(stamp);
+  catch_up(index);
+  if (activity(index).irql != irql) {
+    activity(index).irql = irql;
+    activity(index).context = kUnknown;
+  }
+  state_.ordering.hold_levels(index, stamp.processor);
+  name_context(index);
+  return index;
+}
+
+void Detector::name_context(Index index) {
+  Activity& its = activity(index);
+  if (its.context != kUnknown) return;
+  Context context;
+  context.lane = its.lane;
+  context.acting = its.acting;
+  context.irql = its.irql;
+  context.entry = its.entry;
+  context.pinned = its.pinned;
+  context.processor = its.processor;
+  context.thread = its.thread;
+  context.locks = state_.contexts.number_of_locks(its.locks);
+  context.routine = its.routine;
+  context.object = its.object;
+  if (!its.calls.empty()) {
+    context.acting = its.calls.back().acting;
+    context.routine = its.calls.back().routine;
+    context.object = its.calls.back().object;
+  }
+  its.context = state_.contexts.number_of(context);
+}
+
+Shadow::Visitor Detector::visitor(Index index) {
+  const Activity& its = activity(index);
+  return {std::uint64_t{its.context} << 32 | state_.ordering.now(its.lane), its.lane, its.first, &its.order};
+}
+
+void Detector::accesses(const Stamp& stamp, std::span<const Access> batch) {
+  const Index index = about_to_access(stamp, stamp.irql);
+  const StackRange stack = surroundings_.stack_here != nullptr ? surroundings_.stack_here() : StackRange{};
+  Shadow::Visitor its = visitor(index);
+  std::uint64_t& steps = state_.steps[stamp.processor];
+  for (const Access& access : batch) {
+    ++steps;
+    if (access.at - stack.low < stack.high - stack.low) continue;
+    Now now{index, access.at, access.size(), access.pc(), steps, 0, &access == &batch.back()};
+    if (access.is_write()) now.manner |= kWrite;
+    if (access.is_volatile()) now.manner |= kVolatile;
+    const bool orders = access.is_atomic() || (access.is_volatile() && options_.memory_model == MemoryModel::X64);
+    if (!orders) {
+      record(now, its);
+      continue;
+    }
+    now.manner |= kAtomic;
+    // An interlocked operation takes over and hands over; of Microsoft's volatile accesses a load does the one and a store the other.
+    if (access.is_atomic() || !access.is_write()) state_.ordering.acquire(index, access.at, EdgeKind::Interlocked);
+    record(now, its);
+    if (!access.is_write()) continue;
+    state_.ordering.release(index, access.at, EdgeKind::Interlocked);
+    its = visitor(index);
+  }
+}
+
+void Detector::record(const Now& now, const Shadow::Visitor& visitor) {
+  for (std::uintptr_t at = now.at, end = now.at + now.size; at < end;) {
+    const std::uintptr_t eight = at & ~std::uintptr_t{7};
+    const auto first = static_cast<unsigned>(at - eight);
+    const auto behind = static_cast<unsigned>(std::min<std::uintptr_t>(end - eight, 8));
+    const auto mask = static_cast<std::uint8_t>((1u << behind) - (1u << first));
+    shadow_.touch(
+        eight, mask, now.manner, now.pc, now.step, visitor, [&](const Cell& cell, bool is_certain) { met(now, eight, cell, is_certain); },
+        [&] { untouched(now, visitor, eight); });
+    if ((now.manner & (kWrite | kAtomic)) == kWrite && !state_.armed.empty() && shadow_.is_armed(eight)) met_armed(now, at);
+    at = eight + 8;
+  }
+}
+
+// The kernel's stores are as good as interlocked.
+void Detector::on(const Stamp& stamp, const KernelAccess& fact) {
+  const Index index = about_to_access(stamp, activity(acting(stamp)).irql);
+  record({index, fact.at.value, fact.size, state_.callers[stamp.processor], state_.steps[stamp.processor], kWrite | kAtomic | kKernel, true},
+         visitor(index));
+}
+
+// -- memory ---------------------------------------------------------------------------------------------------------------------------------
+
+// To free memory is to write all of it.
+void Detector::on(const Stamp& stamp, const PoolFreed& fact) {
+  const std::uintptr_t low = fact.block.value, high = low + fact.size;
+  disarm_between(low, high);
+  const Index index = about_to_access(stamp, activity(acting(stamp)).irql);
+  const Now now{index,           low, static_cast<std::uint32_t>(fact.size), state_.callers[stamp.processor], state_.steps[stamp.processor],
+                kWrite | kFreed, true};
+  const Shadow::Visitor its = visitor(index);
+  shadow_.take(low, high, now.manner, its, [&](std::uintptr_t address, const Cell& cell, bool is_certain) { met(now, address, cell, is_certain); });
+  state_.ordering.forget(low, high);
+  state_.pinned_dpcs.erase(state_.pinned_dpcs.lower_bound(low), state_.pinned_dpcs.lower_bound(high));
+  state_.freed[low] = {high, {its.who, now.step, now.pc, 0, its.lane, 0xff, now.manner}};
+}
+
+void Detector::on(const Stamp&, const PoolAllocated& fact) { forget(fact.block.value, fact.block.value + fact.size); }
+void Detector::on(const Stamp&, const ImageUnloading& fact) {
+  disarm_between(fact.base.value, fact.base.value + fact.size);
+  state_.ordering.forget(fact.base.value, fact.base.value + fact.size);
+  forget(fact.base.value, fact.base.value + fact.size);
+}
+
+// What lies there from now on is something else.
+void Detector::forget(std::uintptr_t low, std::uintptr_t high) {
+  shadow_.forget(low, high);
+  auto block = state_.freed.upper_bound(low);
+  if (block != state_.freed.begin() && std::prev(block)->second.end > low) --block;
+  while (block != state_.freed.end() && block->first < high) block = state_.freed.erase(block);
+}
+
+// Memory that nobody has accessed since it was freed, if it was.
+void Detector::untouched(const Now& now, const Shadow::Visitor& visitor, std::uintptr_t address) {
+  auto block = state_.freed.upper_bound(address);
+  if (block == state_.freed.begin() || (--block)->second.end <= address) return;
+  const Cell& cell = block->second.cell;
+  if (cell.lane == visitor.lane && cell.epoch() >= visitor.first) return;
+  const bool is_certain = cell.epoch() > visitor.order->full[cell.lane];
+  if (is_certain || cell.epoch() > visitor.order->hard[cell.lane]) met(now, address, cell, is_certain);
+}
+
+void Detector::arm(const Stamp& stamp, std::uintptr_t object, std::uintptr_t size, std::uint32_t period) {
+  const Index index = acting(stamp);
+  name_context(index);
+  Side by = side_of({index, object, static_cast<std::uint32_t>(size), state_.callers[stamp.processor], state_.steps[stamp.processor],
+                     kWrite | kAtomic | kKernel, true});
+  state_.armed[object] = {object + size, period, std::move(by)};
+  shadow_.set_armed(object, object + size, true);
+}
+
+void Detector::disarm(std::uintptr_t object) {
+  const auto armed = state_.armed.find(object);
+  if (armed == state_.armed.end()) return;
+  shadow_.set_armed(object, armed->second.end, false);
+  state_.armed.erase(armed);
+}
+
+void Detector::disarm_between(std::uintptr_t low, std::uintptr_t high) {
+  for (auto armed = state_.armed.lower_bound(low); armed != state_.armed.end() && armed->first < high;) disarm((armed++)->first);
+}
+
+// -- what is found --------------------------------------------------------------------------------------------------------------------------
+
+Side Detector::side_of(const Context& context) const {
+  Side side;
+  side.acting = context.acting;
+  side.irql = context.irql;
+  side.entry = context.entry;
+  side.processor = context.processor;
+  side.pinned = context.pinned;
+  side.thread = context.thread;
+  side.routine = context.routine;
+  side.object = context.object;
+  side.locks = state_.contexts.locks_of(context);
+  return side;
+}
+
+namespace {
+
+void set_manner(Side& side, std::uint8_t manner) {
+  side.write = (manner & kWrite) != 0;
+  side.is_volatile = (manner & kVolatile) != 0;
+  side.atomic = (manner & kAtomic) != 0 && !side.is_volatile && (manner & kKernel) == 0;
+  side.freed = (manner & kFreed) != 0;
+  side.kernel = (manner & kKernel) != 0;
+}
+
+}  // namespace
+
+Side Detector::side_of(const Now& now) {
+  const Activity& its = activity(now.index);
+  Side side = side_of(state_.contexts.at(its.context));
+  side.pc = now.pc;
+  side.at = now.at;
+  side.size = now.size;
+  side.step = now.step;
+  side.edge = its.ordered_by;
+  set_manner(side, now.manner);
+  return side;
+}
+
+void Detector::met(const Now& now, std::uintptr_t address, const Cell& cell, bool is_certain) {
+  const std::uint8_t either = cell.manner | now.manner;
+  const bool one_reads = (cell.manner & now.manner & kWrite) == 0;
+  const bool is_atomic_write = (((cell.manner & kWrite) != 0 ? cell.manner : now.manner) & kAtomic) != 0;
+  Kind kind = Kind::Data;
+  if ((either & kFreed) != 0) {
+    kind = Kind::Freed;
+  } else if (one_reads && is_atomic_write) {
+    kind = Kind::BenignLooking;
+  }
+  if (kind == Kind::BenignLooking && !options_.benign_looking) return;
+  const Context& context = state_.contexts.at(cell.context());
+  if (!is_certain && state_.contexts.exclude(context, state_.contexts.at(activity(now.index).context))) return;
+
+  Side first = side_of(context);
+  first.pc = cell.pc;
+  first.step = cell.step;
+  unsigned begin = 0, size = 8;
+  while ((cell.mask >> begin & 1) == 0) ++begin;
+  while (begin + size > 8 || (cell.mask >> (begin + size - 1) & 1) == 0) --size;
+  first.at = address + begin;
+  first.size = size;
+  set_manner(first, cell.manner);
+  const Lanes::Lane& lane = state_.ordering.lanes()[cell.lane];
+  if (lane.handed_over_at >= cell.epoch()) first.edge = lane.handed_over;
+  add(kind, is_certain ? Verdict::Certain : Verdict::Potential, std::move(first), side_of(now), now.is_last);
+}
+
+void Detector::met_armed(const Now& now, std::uintptr_t at) {
+  auto armed = state_.armed.upper_bound(at);
+  if (armed == state_.armed.begin() || (--armed)->second.end <= at) return;
+  add(Kind::ArmedObject, Verdict::Certain, armed->second.by, side_of(now), now.is_last);
+}
+
+void Detector::add(Kind kind, Verdict verdict, Side first, Side second, bool has_stack) {
+  const auto [low, high] = std::minmax(first.pc, second.pc);
+  const auto [number, is_new] = state_.numbers.try_emplace({kind, low, high}, state_.races.size());
+  if (is_new) state_.races.emplace_back();
+  Race& race = state_.races[number->second];
+  if (!is_new) ++race.count;
+  if (!is_new && (race.verdict == Verdict::Certain || verdict == Verdict::Potential)) return;
+  if (has_stack && surroundings_.stack != nullptr) {
+    std::uintptr_t frames[40];
+    second.stack.assign(frames, frames + surroundings_.stack(frames, std::size(frames)));
+  }
+  race = {kind, verdict, std::move(first), std::move(second), race.count};
+}
+
+}  // namespace kdpc::race

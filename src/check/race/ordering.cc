@@ -1,0 +1,151 @@
+#include "check/race/ordering.h"
+
+#include <algorithm>
+
+namespace kdpc::race {
+
+void Ordering::begin(Index index, const Lanes::Key& key) {
+  Activity& activity = activities[index];
+  activity.lane = lanes_.of(key);
+  activity.first = ++lanes_[activity.lane].now;
+}
+
+void Ordering::end(Index index) {
+  const Activity& activity = activities[index];
+  for (std::uint8_t level = 0; level < kLevels; ++level)
+    if ((activity.levels >> level & 1) != 0) release_level(index, level);
+}
+
+void Ordering::go_on(Index from, Index as) {
+  const Activity& before = activities[from];
+  Activity& after = activities[as];
+  after.order.join(before.order);
+  after.order.raise(before.lane, lanes_[before.lane].now++);
+}
+
+// From now on the lane's accesses are of a new epoch, of which those who took over what there was know nothing.
+void Ordering::hand_over(Index index, EdgeKind kind, std::uintptr_t object) {
+  Lanes::Lane& lane = lanes_[activities[index].lane];
+  lane.handed_over = {kind, object};
+  lane.handed_over_at = lane.now++;
+}
+
+void Ordering::release(Index index, std::uintptr_t object, EdgeKind kind) {
+  const Activity& activity = activities[index];
+  Order& order = objects_[object];
+  order.join(activity.order);
+  order.raise(activity.lane, lanes_[activity.lane].now);
+  hand_over(index, kind, object);
+}
+
+void Ordering::acquire(Index index, std::uintptr_t object, EdgeKind kind) {
+  const auto found = objects_.find(object);
+  if (found == objects_.end()) return;
+  Activity& activity = activities[index];
+  activity.order.join(found->second);
+  activity.ordered_by = {kind, object};
+}
+
+void Ordering::service_ended(Index index, std::uintptr_t interrupt) {
+  const Activity& activity = activities[index];
+  Order& order = services_[interrupt];
+  order.join(activity.order);
+  order.raise(activity.lane, lanes_[activity.lane].now++);
+}
+
+void Ordering::dpc_ended(Index index) {
+  const Activity& activity = activities[index];
+  dpcs_.join(activity.order);
+  dpcs_.raise(activity.lane, lanes_[activity.lane].now++);
+}
+
+void Ordering::after_services(Index index, std::uintptr_t interrupt) {
+  const auto found = services_.find(interrupt);
+  if (found != services_.end()) activities[index].order.join(found->second);
+}
+
+void Ordering::after_dpcs(Index index) { activities[index].order.join(dpcs_); }
+
+void Ordering::lock(Index index, const HeldLock& held) {
+  Activity& activity = activities[index];
+  activity.locks.push_back(held);
+  activity.context = kUnknown;
+  const auto found = locks_.find(held.lock);
+  if (found == locks_.end()) return;
+  activity.order.full.join(found->second.exclusive);
+  if (!held.shared) activity.order.full.join(found->second.shared);
+  activity.ordered_by = {EdgeKind::Lock, held.lock};
+}
+
+void Ordering::unlock(Index index, const HeldLock& held) {
+  Activity& activity = activities[index];
+  const auto mine = std::find(activity.locks.begin(), activity.locks.end(), held);
+  if (mine == activity.locks.end()) return;
+  activity.locks.erase(mine);
+  activity.context = kUnknown;
+  LockOrder& order = locks_[held.lock];
+  Clock& clock = held.shared ? order.shared : order.exclusive;
+  clock.join(activity.order.full);
+  clock.raise(activity.lane, lanes_[activity.lane].now);
+  hand_over(index, EdgeKind::Lock, held.lock);
+}
+
+void Ordering::device_written(Index index, std::uintptr_t page) {
+  const Activity& activity = activities[index];
+  Clock& clock = devices_[page];
+  clock.join(activity.order.full);
+  clock.raise(activity.lane, lanes_[activity.lane].now);
+  hand_over(index, EdgeKind::Device, page);
+}
+
+void Ordering::device_read(Index index, std::uintptr_t page) {
+  const auto found = devices_.find(page);
+  if (found == devices_.end()) return;
+  Activity& activity = activities[index];
+  activity.order.full.join(found->second);
+  activity.ordered_by = {EdgeKind::Device, page};
+}
+
+void Ordering::release_level(Index index, std::uint8_t level) {
+  Activity& activity = activities[index];
+  Level& its = levels_[activity.processor].at[level];
+  activity.levels &= static_cast<std::uint16_t>(~(1u << level));
+  if (its.serial != activity.serial) return;
+  its.serial = 0;
+  its.order.join(activity.order.full);
+  its.order.raise(activity.lane, lanes_[activity.lane].now);
+  hand_over(index, EdgeKind::Level, level);
+}
+
+void Ordering::acquire_level(Index index, std::uint8_t level) {
+  Level& its = levels_[activities[index].processor].at[level];
+  // Whoever held it has lowered its level meanwhile, or was switched away from, without accessing anything since.
+  if (its.serial != 0 && its.serial == activities[its.holder].serial) release_level(its.holder, level);
+  Activity& activity = activities[index];
+  activity.levels |= static_cast<std::uint16_t>(1u << level);
+  activity.order.full.join(its.order);
+  activity.ordered_by = {EdgeKind::Level, level};
+  its.holder = index;
+  its.serial = activity.serial;
+}
+
+void Ordering::hold_levels(Index index, std::uint16_t processor) {
+  const Activity& activity = activities[index];
+  const std::uint16_t wanted = levels_held(activity.entry, activity.irql);
+  if (activity.processor == processor && activity.levels == wanted) return;
+  for (std::uint8_t level = 0; level < kLevels; ++level)
+    if ((activity.levels >> level & 1) != 0 && (activity.processor != processor || (wanted >> level & 1) == 0)) release_level(index, level);
+  if (activity.processor != processor) {
+    activities[index].processor = processor;
+    activities[index].context = kUnknown;
+  }
+  for (std::uint8_t level = 0; level < kLevels; ++level)
+    if ((wanted >> level & 1) != 0 && (activity.levels >> level & 1) == 0) acquire_level(index, level);
+}
+
+void Ordering::forget(std::uintptr_t low, std::uintptr_t high) {
+  objects_.erase(objects_.lower_bound(low), objects_.lower_bound(high));
+  locks_.erase(locks_.lower_bound(low), locks_.lower_bound(high));
+}
+
+}  // namespace kdpc::race

@@ -1,0 +1,76 @@
+// What orders one activity before another: everything over which something is handed from one to the other.
+//
+// Hard: the objects of which the kernel says so (OrderReleased, OrderAcquired), interrupts from when they are connected, interlocked operations.
+// Full only: locks, the levels of a processor, and the registers of a device, by which code makes an interrupt come.
+//
+// Levels are taken note of only where driver code has accessed something at them; what the kernel does at its own levels orders nobody's accesses.
+#pragma once
+#include <map>
+#include <vector>
+
+#include "check/race/activity.h"
+
+namespace kdpc::race {
+
+class Ordering {
+ public:
+  explicit Ordering(unsigned processors) : activities(processors), levels_(processors) {}
+
+  Activities activities;
+  using Index = Activities::Index;
+
+  void begin(Index index, const Lanes::Key& lane);
+  void end(Index index);
+  // One goes on as the other: what a routine was called by, or returns to.
+  void go_on(Index from, Index as);
+
+  void release(Index index, std::uintptr_t object, EdgeKind kind = EdgeKind::Object);
+  void acquire(Index index, std::uintptr_t object, EdgeKind kind = EdgeKind::Object);
+  // Of an interrupt's routine, for whoever disconnects it; and of all DPCs, for whoever flushes them.
+  void service_ended(Index index, std::uintptr_t interrupt);
+  void dpc_ended(Index index);
+  void after_services(Index index, std::uintptr_t interrupt);
+  void after_dpcs(Index index);
+
+  void lock(Index index, const HeldLock& held);
+  void unlock(Index index, const HeldLock& held);
+  void device_written(Index index, std::uintptr_t page);
+  void device_read(Index index, std::uintptr_t page);
+
+  // The activity is about to access something on this processor, at its level.
+  void hold_levels(Index index, std::uint16_t processor);
+
+  // What lies there is another object from now on.
+  void forget(std::uintptr_t low, std::uintptr_t high);
+  void thread_ended(std::uint32_t thread) { lanes_.thread_ended(thread); }
+
+  const Lanes& lanes() const { return lanes_; }
+  Epoch now(LaneId lane) const { return lanes_[lane].now; }
+
+ private:
+  struct LockOrder {
+    Clock exclusive;
+    Clock shared;
+  };
+  struct Level {
+    Clock order;
+    Index holder = 0;
+    std::uint64_t serial = 0;  // of the holder; 0: none
+  };
+  void hand_over(Index index, EdgeKind kind, std::uintptr_t object);
+  void release_level(Index index, std::uint8_t level);
+  void acquire_level(Index index, std::uint8_t level);
+
+  Lanes lanes_;
+  std::map<std::uintptr_t, Order> objects_;
+  std::map<std::uintptr_t, LockOrder> locks_;
+  std::map<std::uintptr_t, Order> services_;
+  std::map<std::uintptr_t, Clock> devices_;
+  Order dpcs_;
+  struct Levels {
+    Level at[kLevels];
+  };
+  std::vector<Levels> levels_;
+};
+
+}  // namespace kdpc::race

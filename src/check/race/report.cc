@@ -1,0 +1,173 @@
+#include "check/race/report.h"
+
+#include <fmt/format.h>
+
+#include "check/race/activity.h"
+
+namespace kdpc::race {
+
+namespace {
+
+bool is_raised(const Side& side) { return side.irql >= kDispatch; }
+bool is_interrupt(const Side& side) { return side.entry > kDispatch; }
+
+const char* name_of(LockKind kind) {
+  switch (kind) {
+    case LockKind::Spin: return "spin lock";
+    case LockKind::Interrupt: return "interrupt spin lock";
+    case LockKind::Cancel: return "cancel spin lock";
+    case LockKind::System: return "lock of the system";
+    case LockKind::Queued: return "queued spin lock";
+    case LockKind::ReaderWriter: return "reader/writer spin lock";
+    case LockKind::Push: return "push lock";
+  }
+  return "lock";
+}
+
+std::string locks_of(const Side& side) {
+  std::string text;
+  for (const HeldLock& held : side.locks)
+    text += fmt::format("{}{} {:#x}{}", text.empty() ? "" : ", ", name_of(held.kind), held.lock, held.shared ? " (shared)" : "");
+  return text.empty() ? "no lock" : text;
+}
+
+std::string who(const Side& side) {
+  const bool is_called = side.acting == Acting::Thread && side.routine != 0;
+  return fmt::format("{}{}", is_called ? "a routine of a thread" : std::string(side.acting == Acting::Isr ? "an " : "a ") + name_of(side.acting),
+                     side.routine != 0 ? fmt::format(" {:#x}", side.routine) : "");
+}
+
+std::string edge_of(const Edge& edge) {
+  switch (edge.kind) {
+    case EdgeKind::None: return "";
+    case EdgeKind::Began: return fmt::format("its beginning, for {:#x}", edge.object);
+    case EdgeKind::Object: return fmt::format("{:#x}", edge.object);
+    case EdgeKind::Lock: return fmt::format("the lock {:#x}", edge.object);
+    case EdgeKind::Interlocked: return fmt::format("an interlocked or volatile access of {:#x}", edge.object);
+    case EdgeKind::Level: return fmt::format("IRQL {} of its processor", edge.object);
+    case EdgeKind::Device: return "a register of a device";
+  }
+  return "";
+}
+
+const char* access_of(const Side& side) {
+  if (side.freed) return "frees";
+  if (side.atomic) return side.write ? "changes (interlocked)" : "reads (interlocked)";
+  if (side.is_volatile) return side.write ? "writes (volatile)" : "reads (volatile)";
+  return side.write ? "writes" : "reads";
+}
+
+}  // namespace
+
+const char* id_of(Kind kind) {
+  switch (kind) {
+    case Kind::Data: return "data-race";
+    case Kind::BenignLooking: return "data-race-benign";
+    case Kind::Freed: return "data-race-freed";
+    case Kind::ArmedObject: return "armed-object-written";
+  }
+  return "?";
+}
+
+std::string role_of(const Side& side) {
+  return fmt::format("{}{} {} byte{} at {:#x}", side.kernel ? "the kernel, for it, " : "", access_of(side), side.size, side.size == 1 ? "" : "s",
+                     side.at);
+}
+
+std::string sentence_of(const Race& race) {
+  const Side& one = race.first;
+  const Side& other = race.second;
+  switch (race.kind) {
+    case Kind::ArmedObject:
+      return fmt::format("{} bytes at {:#x} are written, which lie in an object that the kernel was given and still holds, {:#x}.", other.size,
+                         other.at, one.at);
+    case Kind::Freed:
+      return fmt::format("Memory at {:#x} is freed, and accessed by {}, and nothing orders the two{}.", other.at, who(one.freed ? other : one),
+                         race.verdict == Verdict::Certain ? "" : " but chance");
+    case Kind::Data:
+    case Kind::BenignLooking: break;
+  }
+  return fmt::format("The same bytes at {:#x} are accessed by {} and by {}, one of them writes, and nothing orders the two{}.", other.at, who(one),
+                     who(other), race.verdict == Verdict::Certain ? "" : " but chance");
+}
+
+std::string why_of(const Race& race) {
+  const Side& one = race.first;
+  const Side& other = race.second;
+  if (race.kind == Kind::ArmedObject) return "From when it is queued, or set, until its routine is called or it is taken back, it is the kernel's.";
+  std::string text;
+  if (one.processor != other.processor) {
+    text = fmt::format("They ran on processors {} and {}, where neither IRQL holds up the other; ", one.processor, other.processor);
+  } else if (one.irql < other.entry || other.irql < one.entry) {
+    const Side& low = one.irql < other.entry ? one : other;
+    const Side& high = one.irql < other.entry ? other : one;
+    text = fmt::format("The {} comes at IRQL {}, and the {} is at IRQL {}, where it can be interrupted at every instruction; ",
+                       race::name_of(high.acting), high.entry, race::name_of(low.acting), low.irql);
+  } else if (!is_raised(one) || !is_raised(other)) {
+    text = "Below DISPATCH_LEVEL each may be preempted, or run on another processor; ";
+  } else {
+    text = fmt::format("That they ran on the same processor, {}, is chance: nothing ties {} to it; ", one.processor,
+                       one.pinned     ? "the second"
+                       : other.pinned ? "the first"
+                                      : "either of them");
+  }
+  text += fmt::format("the first holds {}, the second {}.", locks_of(one), locks_of(other));
+  if (race.verdict == Verdict::Potential) text += " In this run one came after the other all the same.";
+  if (const std::string edge = edge_of(one.edge); !edge.empty()) text += fmt::format(" What the first handed over last, it did by {}.", edge);
+  if (const std::string edge = edge_of(other.edge); !edge.empty()) text += fmt::format(" The second was ordered last by {}.", edge);
+  return text;
+}
+
+const char* fix_of(const Race& race) {
+  const Side& one = race.first;
+  const Side& other = race.second;
+  switch (race.kind) {
+    case Kind::ArmedObject:
+      return "Take it back first (KeRemoveQueueDpc, KeCancelTimer) and let what has begun end (KeFlushQueuedDpcs); then change or initialise it.";
+    case Kind::Freed:
+      return "Before memory is freed, stop everything that uses it: disconnect the interrupt, cancel the timer, remove the DPC, and wait for what "
+             "has begun "
+             "(KeFlushQueuedDpcs; for a work item an event).";
+    case Kind::BenignLooking: return "Read it with an interlocked operation, or ReadAcquire and the like, as it is written.";
+    case Kind::Data: break;
+  }
+  if (one.atomic || other.atomic) return "Access it by interlocked operations everywhere, or by none and under one lock.";
+  const bool isr = one.acting == Acting::Isr || other.acting == Acting::Isr;
+  const bool both_isr = one.acting == Acting::Isr && other.acting == Acting::Isr;
+  if (isr && (is_interrupt(one) || is_interrupt(other))) {
+    if (both_isr) return "Connect both interrupts with one spin lock of the driver's, and the higher of their levels as SynchronizeIrql.";
+    return "Outside of the ISR, access it between KeAcquireInterruptSpinLock and KeReleaseInterruptSpinLock, or in a routine for "
+           "KeSynchronizeExecution. An "
+           "ordinary spin lock does not keep an ISR out.";
+  }
+  if (isr) return "Access it in a routine for KeSynchronizeExecution, which waits for an ISR at PASSIVE_LEVEL.";
+  const auto is_dpc = [](const Side& side) {
+    return side.acting == Acting::Dpc || side.acting == Acting::TimerDpc || side.acting == Acting::ThreadedDpc;
+  };
+  if (is_dpc(one) && is_dpc(other))
+    return "A spin lock in both (KeAcquireSpinLockAtDpcLevel): DPCs run on several processors at once, the same KDPC not excepted.";
+  if (is_dpc(one) || is_dpc(other))
+    return "A spin lock: KeAcquireSpinLock in the thread, KeAcquireSpinLockAtDpcLevel in the DPC. To raise the IRQL alone keeps out DPCs of one "
+           "processor only.";
+  if (is_raised(one) || is_raised(other)) return "A spin lock in both (KeAcquireSpinLock): to raise the IRQL says nothing to other processors.";
+  return "One lock in both: a spin lock, or, as both are below DISPATCH_LEVEL, a fast mutex; for a counter, InterlockedIncrement.";
+}
+
+std::vector<std::string> lines_of(const Race& race, const Names& names) {
+  std::vector<std::string> lines;
+  lines.push_back(fmt::format("{} {}: {}", race.verdict == Verdict::Certain ? "finding" : "suspicion", id_of(race.kind), sentence_of(race)));
+  for (const Side* side : {&race.first, &race.second}) {
+    lines.push_back(fmt::format("  {}{}: {}", role_of(*side), names.data ? " (" + names.data(side->at) + ")" : "", names.code(side->pc)));
+    lines.push_back(fmt::format(
+        "    {} on processor {} at IRQL {}, thread {}, holding {}; access {} of the processor",
+        side->routine != 0 ? fmt::format("{} {}", race::name_of(side->acting), names.code(side->routine)) : std::string(race::name_of(side->acting)),
+        side->processor, side->irql, side->thread, locks_of(*side), side->step));
+    for (const std::uintptr_t frame : side->stack) lines.push_back("    called from " + names.code(frame));
+  }
+  lines.push_back("  Why they can meet: " + why_of(race));
+  lines.push_back(std::string("  The usual fix: ") + fix_of(race));
+  if (race.count > 1) lines.push_back(fmt::format("  Found {} times.", race.count));
+  return lines;
+}
+
+}  // namespace kdpc::race

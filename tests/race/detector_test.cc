@@ -1,0 +1,446 @@
+// Which runs the race detector calls races although nothing went wrong in them, which it only suspects, and which it leaves alone.
+#include <gmock/gmock.h>
+
+#include "tests/race/story.h"
+
+namespace kdpc::race {
+namespace {
+
+using namespace test;
+
+// -- races: seen in a run in which the interrupt came at the most harmless moment -------------------------------------------------------------
+
+TEST(RaceDetector, AnIsrAndADpcWithoutTheInterruptLockRaceAlthoughTheIsrCameFirst) {
+  Told told;
+  On cpu{told};
+  cpu.connect();
+  cpu.isr([](On& isr) { isr.change(kExtension, 0x101).queue(kDpc, 0); });
+  cpu.dpc([](On& dpc) { dpc.change(kExtension, 0x201); });
+  EXPECT_TRUE(told.is_clean()) << "the first DPC runs because of the ISR";
+  cpu.isr([](On& isr) { isr.change(kExtension, 0x101); });
+  ASSERT_EQ(told.certain().size(), 2u);  // the ISR reads and writes; that the DPC read too says no more than that it wrote
+  const Race race = told.certain().front();
+  EXPECT_EQ(race.kind, Kind::Data);
+  EXPECT_EQ(race.first.acting, Acting::Dpc);
+  EXPECT_EQ(race.first.entry, 2);
+  EXPECT_EQ(race.second.acting, Acting::Isr);
+  EXPECT_EQ(race.second.entry, 5);
+  EXPECT_EQ(race.second.irql, 5);
+}
+
+TEST(RaceDetector, AnIsrThatComesToAnIdleProcessorIsNotOrderedByItsLowerLevels) {
+  Told told;
+  On cpu{told};
+  cpu.connect().say(DpcTargeted{Address::at(kDpc), 0}).queue(kDpc, 0);
+  cpu.dpc([](On& dpc) { dpc.write(kExtension, 0x201); });
+  cpu.isr([](On& isr) { isr.write(kExtension, 0x101); });
+  EXPECT_EQ(told.certain().size(), 1u);
+}
+
+TEST(RaceDetector, ADpcThatRunsOnTwoProcessorsRacesWithItself) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.queue(kDpc, 0).dpc([&](On& dpc) {
+    other.isr([](On& isr) { isr.queue(kDpc, 1); });
+    dpc.change(kExtension, 0x201);
+  });
+  other.dpc([](On& dpc) { dpc.change(kExtension, 0x201); });
+  EXPECT_FALSE(told.certain().empty());
+  EXPECT_EQ(told.races().front().first.processor, 0);
+  EXPECT_EQ(told.races().front().second.processor, 1);
+}
+
+TEST(RaceDetector, ASpinLockDoesNotKeepAnIsrOut) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.connect();
+  other.acquire(kSpinLock).change(kExtension, 0x301).release(kSpinLock);
+  cpu.isr([](On& isr) { isr.read(kExtension, 0x101); });
+  ASSERT_EQ(told.certain().size(), 1u);
+  EXPECT_THAT(told.certain()[0].first.locks, testing::ElementsAre(HeldLock{kSpinLock, LockKind::Spin, false}));
+  EXPECT_THAT(told.certain()[0].second.locks, testing::ElementsAre(HeldLock{kIsrLock, LockKind::Interrupt, false}));
+}
+
+TEST(RaceDetector, ADpcAndAThreadBelowItWithoutALockRaceOnTheSameProcessor) {
+  Told told;
+  On cpu{told};
+  On thread{told};
+  cpu.isr([](On& isr) { isr.queue(kDpc, 0); });
+  thread.write(kExtension, 0x301);
+  cpu.dpc([](On& dpc) { dpc.read(kExtension, 0x201); });
+  EXPECT_EQ(told.certain().size(), 1u);
+}
+
+// The ISR takes nothing that the thread has given; the thread's access and its lock come before only by chance.
+TEST(RaceDetector, WhatAnUnrelatedLockHasOrderedIsASuspicion) {
+  Told told;
+  On thread{told};
+  On other{told, 1, 11};
+  thread.write(kExtension, 0x301).acquire(kSpinLock).write(kExtension + 64, 0x302).release(kSpinLock);
+  other.acquire(kSpinLock).write(kExtension + 64, 0x402).release(kSpinLock).write(kExtension, 0x401);
+  ASSERT_TRUE(told.is_suspicion());
+  EXPECT_EQ(told.races().size(), 1u) << "what the lock protects is none";
+  EXPECT_EQ(told.races()[0].first.pc, 0x301u);
+}
+
+TEST(RaceDetector, WhatTheSameProcessorHasOrderedByChanceIsASuspicion) {
+  Told told;
+  On cpu{told};
+  On thread{told};
+  cpu.isr([](On& isr) { isr.queue(kDpc, 0); });
+  thread.raise(2).change(kExtension, 0x301).lower(0);
+  cpu.dpc([](On& dpc) { dpc.change(kExtension, 0x201); });
+  EXPECT_TRUE(told.is_suspicion());
+}
+
+TEST(RaceDetector, AThreadThatIsRaisedToDispatchKeepsOutTheDpcsOfItsProcessorOnlyIfBothStayThere) {
+  Told told;
+  On cpu{told};
+  On thread{told};
+  thread.say(AffinityChanged{10, 1}).say(DpcTargeted{Address::at(kDpc), 0});
+  cpu.isr([](On& isr) { isr.queue(kDpc, 0); });
+  thread.raise(2).change(kExtension, 0x301).lower(0);
+  cpu.dpc([](On& dpc) { dpc.change(kExtension, 0x201); });
+  EXPECT_TRUE(told.is_clean());
+  thread.say(AffinityChanged{10, 3}).raise(2).change(kExtension, 0x301).lower(0);
+  EXPECT_TRUE(told.is_suspicion());
+}
+
+// Two processors, and an ISR that may come on either: raising to its level keeps it out on one of them.
+TEST(RaceDetector, RaisingToTheLevelOfAnIsrSaysNothingToTheOtherProcessor) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.connect();
+  other.raise(5).change(kExtension, 0x301).lower(0);
+  cpu.isr([](On& isr) { isr.change(kExtension, 0x101); });
+  EXPECT_FALSE(told.certain().empty());
+}
+
+TEST(RaceDetector, MemoryThatIsFreedWhileADpcMayUseItRaces) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.say(PoolAllocated{Address::at(kExtension), 128, 0});
+  cpu.say(OrderReleased{Address::at(kTimer)}).say(OrderReleased{Address::at(kDpc)});
+  cpu.say(TimerSet{Address::at(kTimer), Address::at(kDpc), 1, 0, 1});
+  other.say(TimerExpired{Address::at(kTimer), 1});
+  other.dpc([](On& dpc) { dpc.read(kExtension + 8, 0x201); }, kDpc, kDpcRoutine, ActivityKind::TimerDpc);
+  cpu.say(RoutineEntered{0, Address::at(0x310), {}}).say(TimerCancelled{Address::at(kTimer), false});
+  cpu.say(RoutineEntered{1, Address::at(0x311), {}}).say(PoolFreed{Address::at(kExtension), 128, 0});
+  ASSERT_EQ(told.certain().size(), 1u);
+  EXPECT_EQ(told.certain()[0].kind, Kind::Freed);
+  EXPECT_EQ(told.certain()[0].second.pc, 0x311u);
+  EXPECT_TRUE(told.certain()[0].second.freed);
+}
+
+TEST(RaceDetector, MemoryThatWasFreedFirstRacesToo) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.queue(kDpc, 1).say(RoutineEntered{1, Address::at(0x311), {}}).say(PoolFreed{Address::at(kExtension), 128, 0});
+  other.dpc([](On& dpc) { dpc.read(kExtension + 8, 0x201); });
+  ASSERT_EQ(told.certain().size(), 1u);
+  EXPECT_EQ(told.certain()[0].kind, Kind::Freed);
+  EXPECT_TRUE(told.certain()[0].first.freed);
+}
+
+TEST(RaceDetector, NobodysAccessIsForgottenBecauseOfOthers) {
+  Told told(4);
+  On first{told, 0, 10};
+  first.write(kExtension, 0x301);
+  for (std::uint32_t thread = 11; thread < 40; ++thread) On{told, 1, thread}.read(kExtension + 4, 0x400);
+  On{told, 2, 50}.read(kExtension, 0x501);
+  ASSERT_EQ(told.certain().size(), 1u);
+  EXPECT_EQ(told.certain()[0].first.pc, 0x301u);
+}
+
+TEST(RaceDetector, AWriteIntoAQueuedDpcIsSaidAtTheLineThatWrites) {
+  Told told;
+  On cpu{told};
+  cpu.say(RoutineEntered{0, Address::at(0x310), {}}).queue(kDpc, 1).write(kDpc + 0x18, 0x320, 8);
+  ASSERT_EQ(told.races().size(), 1u);
+  EXPECT_EQ(told.races()[0].kind, Kind::ArmedObject);
+  EXPECT_EQ(told.races()[0].first.pc, 0x310u);
+  EXPECT_EQ(told.races()[0].second.pc, 0x320u);
+  On other{told, 1, 11};
+  other.dpc([](On& dpc) { dpc.write(kDpc + 0x20, 0x220, 8); });
+  EXPECT_EQ(told.races().size(), 1u) << "it is its own again when its routine runs";
+}
+
+TEST(RaceDetector, AWriteIntoASetTimerIsSaidUntilItIsCancelled) {
+  Told told;
+  On cpu{told};
+  cpu.say(TimerSet{Address::at(kTimer), {}, 1, 10, 0}).say(TimerExpired{Address::at(kTimer), 1});
+  cpu.write(kTimer + 8, 0x320, 8);
+  EXPECT_EQ(told.races().size(), 1u) << "periodic: it is set again";
+  cpu.say(TimerCancelled{Address::at(kTimer), true}).write(kTimer + 8, 0x321, 8);
+  EXPECT_EQ(told.races().size(), 1u);
+}
+
+// -- no races ---------------------------------------------------------------------------------------------------------------------------------
+
+TEST(RaceDetector, TheInterruptLockOrdersAnIsrAndADpc) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.connect();
+  for (int round = 0; round < 3; ++round) {
+    cpu.isr([](On& isr) { isr.change(kExtension, 0x101).queue(kDpc, 1); });
+    other.dpc([](On& dpc) { dpc.synchronized([](On& routine) { routine.change(kExtension, 0x201); }); });
+    cpu.synchronized([](On& routine) { routine.change(kExtension, 0x301); });
+  }
+  EXPECT_TRUE(told.is_clean());
+}
+
+TEST(RaceDetector, ASpinLockOrdersDpcsOnTwoProcessors) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.queue(kDpc, 0).queue(kOtherDpc, 1);
+  for (int round = 0; round < 3; ++round)
+    for (On* each : {&cpu, &other}) each->dpc([](On& dpc) { dpc.lock(kSpinLock).change(kExtension, 0x201).unlock(kSpinLock); });
+  EXPECT_TRUE(told.is_clean());
+}
+
+TEST(RaceDetector, WhoeverHasCancelledATimerInTimeOrHasFlushedMayFree) {
+  constexpr const char* kNames[] = {"KeCancelTimer", "KeFlushQueuedDpcs", nullptr};
+  Surroundings surroundings;
+  surroundings.name_of_routine = [](std::uint16_t number) { return kNames[number]; };
+  for (const bool in_time : {true, false}) {
+    Told told(2, {}, surroundings);
+    On cpu{told};
+    On other{told, 1, 11};
+    other.say(PoolAllocated{Address::at(kExtension), 128, 0}).write(kExtension, 0x401);
+    other.say(OrderReleased{Address::at(kTimer)}).say(OrderReleased{Address::at(kDpc)});
+    other.say(TimerSet{Address::at(kTimer), Address::at(kDpc), 1, 0, 1}).set_event(kEvent);
+    cpu.waited(kEvent);
+    if (!in_time) other.dpc([](On& dpc) { dpc.read(kExtension + 8, 0x201); }, kDpc, kDpcRoutine, ActivityKind::TimerDpc);
+    cpu.say(RoutineEntered{0, Address::at(0x310), {}}).say(TimerCancelled{Address::at(kTimer), in_time});
+    if (!in_time) cpu.say(RoutineEntered{1, Address::at(0x311), {}});
+    cpu.say(RoutineEntered{2, Address::at(0x312), {}}).say(PoolFreed{Address::at(kExtension), 128, 0});
+    EXPECT_TRUE(told.is_clean());
+  }
+}
+
+TEST(RaceDetector, InterlockedOperationsPublishWhatWasWrittenBefore) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.write(kExtension, 0x301).interlocked(kExtension + 8, 0x302);
+  other.interlocked(kExtension + 8, 0x402).read(kExtension, 0x401);
+  EXPECT_TRUE(told.is_clean());
+}
+
+TEST(RaceDetector, FromIsrToDpcToEventToThreadIsAnOrder) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.connect();
+  cpu.isr([](On& isr) { isr.write(kExtension, 0x101).queue(kDpc, 0); });
+  cpu.dpc([](On& dpc) { dpc.change(kExtension, 0x201).set_event(kEvent); });
+  other.waited(kEvent).change(kExtension, 0x301);
+  EXPECT_TRUE(told.is_clean());
+}
+
+TEST(RaceDetector, AnInsertionThatIsRefusedOrdersToo) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.queue(kDpc, 0);
+  other.write(kExtension, 0x301).refuse(kDpc);
+  cpu.dpc([](On& dpc) { dpc.read(kExtension, 0x201); });
+  EXPECT_TRUE(told.is_clean());
+}
+
+TEST(RaceDetector, WhatWasWrittenBeforeTheInterruptWasConnectedIsSeenByItsIsr) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  other.write(kExtension, 0x301).connect();
+  cpu.isr([](On& isr) { isr.change(kExtension, 0x101); });
+  EXPECT_TRUE(told.is_clean());
+  other.say(InterruptConnected{Address::at(kInterrupt), Address::at(kIsrRoutine), kVector, false}).read(kExtension, 0x302);
+  EXPECT_TRUE(told.is_clean()) << "IoDisconnectInterrupt returns when no ISR runs any more";
+}
+
+TEST(RaceDetector, AWorkItemSeesWhatItsQueuerHasDoneAndNotWhatOtherItemsHave) {
+  Told told;
+  On cpu{told};
+  On worker{told, 1, 12};
+  const auto item = [&](std::uintptr_t object, std::uintptr_t pc) {
+    worker.say(OrderAcquired{Address::at(object)});
+    worker.say(ActivityBegan{ActivityKind::WorkItem, 0, Address::at(kOtherRoutine + object), Address::at(object)});
+    worker.change(kExtension, pc);
+    worker.say(ActivityEnded{ActivityKind::WorkItem, true, Address::at(kOtherRoutine + object), Address::at(object)});
+  };
+  cpu.write(kExtension, 0x301).say(OrderReleased{Address::at(kItem)}).say(WorkQueued{Address::at(kItem), {}, 1});
+  item(kItem, 0x601);
+  EXPECT_TRUE(told.is_clean());
+  cpu.say(OrderReleased{Address::at(kItem + 64)}).say(WorkQueued{Address::at(kItem + 64), {}, 1});
+  item(kItem + 64, 0x701);
+  EXPECT_TRUE(told.is_suspicion()) << "two workers might have run them at once";
+}
+
+TEST(RaceDetector, ADeviceThatIsToldToInterruptIsNoProofOfARace) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.connect();
+  other.write(kExtension, 0x301).say(RegisterAccessed{0xfeb00000, 1, 4, true});
+  cpu.isr([](On& isr) { isr.say(RegisterAccessed{0xfeb00010, 1, 4, false}).read(kExtension, 0x101); });
+  EXPECT_TRUE(told.certain().empty());
+}
+
+TEST(RaceDetector, ReadersOfALockDoNotOrderEachOther) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  const auto with = [](On& who, bool shared, std::uintptr_t pc) {
+    who.irql = 2;
+    who.lock(kSpinLock, LockKind::ReaderWriter, shared).change(kExtension, pc).unlock(kSpinLock, LockKind::ReaderWriter, shared);
+    who.irql = 0;
+  };
+  with(cpu, false, 0x301);
+  with(other, true, 0x401);
+  EXPECT_TRUE(told.is_clean());
+  with(cpu, true, 0x302);
+  EXPECT_FALSE(told.certain().empty()) << "both write, and both hold it shared";
+}
+
+TEST(RaceDetector, ItsOwnStackIsNotLookedAt) {
+  Surroundings surroundings;
+  surroundings.stack_here = [] { return StackRange{0x400000100000, 0x400000110000}; };
+  Told told(2, {}, surroundings);
+  On{told, 0, 10}.write(0x400000108000, 0x301);
+  On{told, 1, 11}.write(0x400000108000, 0x401);
+  EXPECT_TRUE(told.is_clean());
+}
+
+// -- suspicions that are none in truth ----------------------------------------------------------------------------------------------------------
+
+TEST(RaceDetector, AFlagUnderALockThatPublishesDataIsASuspicionOnly) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.write(kExtension, 0x301).acquire(kSpinLock).write(kExtension + 8, 0x302).release(kSpinLock);
+  other.acquire(kSpinLock).read(kExtension + 8, 0x402).release(kSpinLock).read(kExtension, 0x401);
+  EXPECT_TRUE(told.is_suspicion());
+}
+
+TEST(RaceDetector, DataOfEachProcessorIsASuspicionOnly) {
+  Told told;
+  On cpu{told};
+  cpu.queue(kDpc, 0).dpc([](On& dpc) { dpc.change(kExtension, 0x201); });
+  cpu.raise(2).change(kExtension, 0x301).lower(0);
+  EXPECT_TRUE(told.is_suspicion());
+}
+
+// -- interlocked, volatile ----------------------------------------------------------------------------------------------------------------------
+
+TEST(RaceDetector, APlainReadOfWhatIsChangedByInterlockedOperationsIsAClassOfItsOwn) {
+  for (const bool wanted : {false, true}) {
+    Told told(2, {.benign_looking = wanted});
+    On{told, 0, 10}.interlocked(kExtension, 0x301);
+    On{told, 1, 11}.read(kExtension, 0x401);
+    ASSERT_EQ(told.races().size(), wanted ? 1u : 0u);
+    if (wanted) EXPECT_EQ(told.races()[0].kind, Kind::BenignLooking);
+  }
+}
+
+TEST(RaceDetector, APlainWriteOfWhatIsChangedByInterlockedOperationsIsARace) {
+  Told told;
+  On{told, 0, 10}.interlocked(kExtension, 0x301);
+  On{told, 1, 11}.write(kExtension, 0x401);
+  ASSERT_EQ(told.certain().size(), 1u);
+  EXPECT_EQ(told.certain()[0].kind, Kind::Data);
+}
+
+TEST(RaceDetector, VolatileOrdersOnX64AndNotOnArm64) {
+  for (const MemoryModel model : {MemoryModel::X64, MemoryModel::Arm64}) {
+    Told told(2, {.memory_model = model});
+    On{told, 0, 10}.write(kExtension, 0x301).access(kExtension + 8, 0x302, 4, true, false, true);
+    On{told, 1, 11}.access(kExtension + 8, 0x402, 4, false, false, true).read(kExtension, 0x401);
+    EXPECT_EQ(told.certain().size(), model == MemoryModel::X64 ? 0u : 2u);
+  }
+}
+
+TEST(RaceDetector, WhatTheKernelWritesIsAsGoodAsInterlocked) {
+  Told told;
+  On{told, 0, 10}.say(KernelAccess{Address::at(kExtension), 16});
+  On{told, 1, 11}.say(KernelAccess{Address::at(kExtension), 16}).read(kExtension, 0x401);
+  EXPECT_TRUE(told.is_clean());
+}
+
+// -- bookkeeping --------------------------------------------------------------------------------------------------------------------------------
+
+TEST(RaceDetector, TwoPlacesOfCodeAreOneRaceHoweverOftenTheyMeet) {
+  Told told;
+  for (int round = 0; round < 5; ++round) {
+    On{told, 0, 10}.write(kExtension, 0x301).set_event(kEvent);
+    On{told, 1, 11}.write(kExtension, 0x401).set_event(kEvent);
+  }
+  ASSERT_EQ(told.races().size(), 1u);
+  EXPECT_EQ(told.races()[0].count, 9u);
+  EXPECT_EQ(told.races()[0].first.step, 1u);
+}
+
+TEST(RaceDetector, BytesThatLieSideBySideAreNoRace) {
+  Told told;
+  On{told, 0, 10}.write(kExtension, 0x301, 1).write(kExtension + 2, 0x302, 6);
+  On{told, 1, 11}.write(kExtension + 1, 0x401, 1);
+  EXPECT_TRUE(told.is_clean());
+  On{told, 1, 11}.write(kExtension - 4, 0x402, 8);
+  EXPECT_EQ(told.races().size(), 2u);
+}
+
+TEST(RaceDetector, MemoryThatIsAllocatedAgainHasNoPast) {
+  Told told;
+  On{told, 0, 10}.write(kExtension, 0x301).say(PoolFreed{Address::at(kExtension), 64, 0});
+  On{told, 1, 11}.say(PoolAllocated{Address::at(kExtension), 64, 0}).write(kExtension, 0x401);
+  EXPECT_TRUE(told.is_clean());
+}
+
+TEST(RaceDetector, ARewoundRunFindsTheSameAgain) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  const std::size_t start = told.detector.mark();
+  cpu.write(kExtension, 0x301);
+  const std::size_t middle = told.detector.mark();
+  for (int round = 0; round < 3; ++round) {
+    other.write(kExtension, 0x401);
+    ASSERT_EQ(told.races().size(), 1u);
+    EXPECT_EQ(told.races()[0].second.step, 1u);
+    told.detector.rewind(middle);
+    EXPECT_TRUE(told.is_clean());
+  }
+  told.detector.rewind(start);
+  other.write(kExtension, 0x401);
+  EXPECT_TRUE(told.is_clean()) << "nobody has written there in this run";
+  told.detector.forget_mark(middle);
+}
+
+TEST(RaceDetector, TheHostsThreadsFollowOneAnother) {
+  Told told;
+  On first{told, 0, 10};
+  On second{told, 1, 11};
+  constexpr std::uintptr_t kThread = 0x400000030000;
+  first.write(kExtension, 0x301);
+  const auto create = [&](std::uint32_t thread) {
+    first.dpc([&](On& dpc) { dpc.say(ThreadCreated{thread, {}, 8}).say(OrderReleased{Address::at(kThread + thread)}); }, 0x400000005000);
+  };
+  create(11);
+  second.say(OrderAcquired{Address::at(kThread + 11)}).write(kExtension + 8, 0x401);
+  create(12);
+  On third{told, 1, 12};
+  third.say(OrderAcquired{Address::at(kThread + 12)}).read(kExtension + 8, 0x501);
+  EXPECT_TRUE(told.is_clean());
+  third.read(kExtension, 0x502);
+  EXPECT_EQ(told.certain().size(), 1u) << "thread 10 is not the host's";
+}
+
+}  // namespace
+}  // namespace kdpc::race
