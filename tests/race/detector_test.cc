@@ -367,6 +367,43 @@ TEST(RaceDetector, VolatileOrdersOnX64AndNotOnArm64) {
   }
 }
 
+// Outstanding -= 1 in a thread, InterlockedIncrement in an ISR.
+TEST(RaceDetector, AVolatileVariableThatIsChangedInTwoStepsIsARaceWithWhoeverChangesItToo) {
+  for (const bool is_torn : {true, false}) {
+    Told told;
+    On cpu{told};
+    On thread{told, 1, 11};
+    cpu.connect();
+    thread.irql = 0;
+    for (int round = 0; round < 2; ++round) {
+      cpu.isr([](On& isr) { isr.interlocked(kExtension, 0x101); });
+      constexpr std::uint64_t kHow = std::uint64_t{4} << 48 | std::uint64_t{1} << 62;
+      const Access both[] = {{kExtension, 0x301 | kHow}, {kExtension, 0x302 | kHow | std::uint64_t{1} << 63}};
+      if (is_torn) {
+        told.detector.accesses({1, 1, 0, 11}, both);
+      } else {
+        thread.interlocked(kExtension, 0x303);
+      }
+    }
+    EXPECT_EQ(told.certain().empty(), !is_torn);
+  }
+}
+
+// head = head + 1 where only one ever stores: what a volatile index is for.
+TEST(RaceDetector, AVolatileIndexThatOneStoresAndTheOtherLoadsPublishesWhatWasWrittenBefore) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  for (int round = 0; round < 3; ++round) {
+    constexpr std::uint64_t kHow = std::uint64_t{4} << 48 | std::uint64_t{1} << 62;
+    const Access both[] = {{kExtension, 0x301 | kHow}, {kExtension, 0x302 | kHow | std::uint64_t{1} << 63}};
+    cpu.write(kExtension + 64 + 8 * static_cast<std::uintptr_t>(round), 0x300);
+    told.detector.accesses({1, 0, 0, 10}, both);
+    other.access(kExtension, 0x401, 4, false, false, true).read(kExtension + 64 + 8 * static_cast<std::uintptr_t>(round), 0x402);
+  }
+  EXPECT_TRUE(told.is_clean());
+}
+
 TEST(RaceDetector, WhatTheKernelWritesIsAsGoodAsInterlocked) {
   Told told;
   On{told, 0, 10}.say(KernelAccess{Address::at(kExtension), 16});

@@ -34,6 +34,15 @@ void Detector::rewind(std::size_t mark) {
   shadow_.restore(its.shadow);
 }
 
+namespace {
+
+// x++ of a volatile x.
+bool is_change(const Access& load, const Access& store) {
+  return load.is_volatile() && store.is_volatile() && !load.is_write() && store.is_write() && load.at == store.at && load.size() == store.size();
+}
+
+}  // namespace
+
 // -- accesses -------------------------------------------------------------------------------------------------------------------------------
 
 Detector::Index Detector::about_to_access(const Stamp& stamp, std::uint8_t irql) {
@@ -93,13 +102,29 @@ void Detector::accesses(const Stamp& stamp, std::span<const Access> batch) {
       continue;
     }
     now.manner |= kAtomic;
+    const bool is_torn = access.is_volatile() && (access.is_write() ? &access != &batch.front() && is_change(*(&access - 1), access)
+                                                                    : &access != &batch.back() && is_change(access, *(&access + 1)));
+    if (is_torn && access.is_write()) now.manner |= kTorn;
     // An interlocked operation takes over and hands over; of Microsoft's volatile accesses a load does the one and a store the other.
-    if (access.is_atomic() || !access.is_write()) state_.ordering.acquire(index, access.at, EdgeKind::Interlocked);
+    const bool takes_over = access.is_atomic() || !access.is_write();
+    if (takes_over && !((is_torn || access.is_write()) && is_counter(now, its))) state_.ordering.acquire(index, access.at, EdgeKind::Interlocked);
     record(now, its);
     if (!access.is_write()) continue;
     state_.ordering.release(index, access.at, EdgeKind::Interlocked);
     its = visitor(index);
   }
+}
+
+// Where several activities change a variable, and not all of them by interlocked operations, none of them learns anything by its change.
+bool Detector::is_counter(const Now& now, const Shadow::Visitor& visitor) {
+  if (state_.counters.contains(now.at)) return true;
+  const std::uint8_t manner = (now.manner & kWrite) != 0 ? now.manner : std::uint8_t{kWrite | kAtomic | kTorn};
+  const Context& context = state_.contexts.at(activity(now.index).context);
+  const bool is_one = shadow_.any_of_others(now.at, visitor, [&](const Cell& cell) {
+    return (cell.manner & kAtomic) != 0 && conflict(cell.manner, manner) && !state_.contexts.exclude(context, state_.contexts.at(cell.context()));
+  });
+  if (is_one) state_.counters.insert(now.at);
+  return is_one;
 }
 
 void Detector::record(const Now& now, const Shadow::Visitor& visitor) {
@@ -135,6 +160,7 @@ void Detector::on(const Stamp& stamp, const PoolFreed& fact) {
   const Shadow::Visitor its = visitor(index);
   shadow_.take(low, high, now.manner, its, [&](std::uintptr_t address, const Cell& cell, bool is_certain) { met(now, address, cell, is_certain); });
   state_.ordering.forget(low, high);
+  state_.counters.erase(state_.counters.lower_bound(low), state_.counters.lower_bound(high));
   state_.pinned_dpcs.erase(state_.pinned_dpcs.lower_bound(low), state_.pinned_dpcs.lower_bound(high));
   state_.freed[low] = {high, {its.who, now.step, now.pc, 0, its.lane, 0xff, now.manner}};
 }

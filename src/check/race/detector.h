@@ -7,6 +7,7 @@
 // other. What the kernel writes into a driver's memory is as good as interlocked.
 #pragma once
 #include <map>
+#include <set>
 #include <span>
 #include <tuple>
 #include <vector>
@@ -87,6 +88,7 @@ class Detector : public EventSink {
     std::map<std::uintptr_t, FreedBlock> freed;
     std::map<std::uintptr_t, bool> pinned_dpcs;  // true: for this once, by where it was queued
     std::map<std::uint32_t, bool> pinned_threads;
+    std::set<std::uintptr_t> counters;  // variables that several change, and not all of them at once
     std::vector<std::uint32_t> ending_threads;
     std::vector<std::uint32_t> hosts_threads;
     std::vector<Race> races;
@@ -155,6 +157,7 @@ class Detector : public EventSink {
   Index about_to_access(const Stamp& stamp, std::uint8_t irql);
   void name_context(Index index);
   void record(const Now& now, const Shadow::Visitor& visitor);
+  bool is_counter(const Now& now, const Shadow::Visitor& visitor);
   void untouched(const Now& now, const Shadow::Visitor& visitor, std::uintptr_t address);
   void met(const Now& now, std::uintptr_t address, const Cell& cell, bool is_certain);
   void met_armed(const Now& now, std::uintptr_t at);

@@ -37,15 +37,16 @@ std::string who(const Side& side) {
                      side.routine != 0 ? fmt::format(" {:#x}", side.routine) : "");
 }
 
-std::string edge_of(const Edge& edge) {
+// How one thing is handed from one activity to another; a level of a processor orders without anything that people could look up.
+std::string text_of(const Edge& edge) {
   switch (edge.kind) {
-    case EdgeKind::None: return "";
     case EdgeKind::Began: return fmt::format("its beginning, for {:#x}", edge.object);
-    case EdgeKind::Object: return fmt::format("{:#x}", edge.object);
+    case EdgeKind::Object: return fmt::format("the object {:#x}", edge.object);
     case EdgeKind::Lock: return fmt::format("the lock {:#x}", edge.object);
-    case EdgeKind::Interlocked: return fmt::format("an interlocked or volatile access of {:#x}", edge.object);
-    case EdgeKind::Level: return fmt::format("IRQL {} of its processor", edge.object);
-    case EdgeKind::Device: return "a register of a device";
+    case EdgeKind::Interlocked: return fmt::format("the interlocked or volatile variable {:#x}", edge.object);
+    case EdgeKind::Device: return "a register of the device";
+    case EdgeKind::None:
+    case EdgeKind::Level: break;
   }
   return "";
 }
@@ -111,10 +112,15 @@ std::string why_of(const Race& race) {
                        : other.pinned ? "the first"
                                       : "either of them");
   }
-  text += fmt::format("the first holds {}, the second {}.", locks_of(one), locks_of(other));
-  if (race.verdict == Verdict::Potential) text += " In this run one came after the other all the same.";
-  if (const std::string edge = edge_of(one.edge); !edge.empty()) text += fmt::format(" What the first handed over last, it did by {}.", edge);
-  if (const std::string edge = edge_of(other.edge); !edge.empty()) text += fmt::format(" The second was ordered last by {}.", edge);
+  if (one.locks.empty() && other.locks.empty()) {
+    text += "neither holds a lock.";
+  } else {
+    text += fmt::format("the first holds {}, the second {}.", locks_of(one), locks_of(other));
+  }
+  if (race.verdict == Verdict::Potential) text += " In this run something has ordered them all the same.";
+  const std::string since = text_of(one.edge), before = text_of(other.edge);
+  if (!since.empty()) text += fmt::format(" After its access the first has handed over last by {}.", since);
+  if (!before.empty()) text += fmt::format(" Before its access the second has taken over last by {}.", before);
   return text;
 }
 

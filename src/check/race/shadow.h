@@ -17,12 +17,18 @@
 
 namespace kdpc::race {
 
-// The manner of an access.
-enum Manner : std::uint8_t { kWrite = 1, kAtomic = 2, kVolatile = 4, kFreed = 8, kKernel = 16 };
+// The manner of an access. Torn: the store of a volatile access that has loaded the same bytes before, as x++ does, which keeps readers happy but loses
+// what others have stored in between.
+enum Manner : std::uint8_t { kWrite = 1, kAtomic = 2, kVolatile = 4, kFreed = 8, kKernel = 16, kTorn = 32 };
 
+constexpr bool conflict(std::uint8_t one, std::uint8_t other) {
+  if ((one & other & kAtomic) != 0) return (one & other & kWrite) != 0 && ((one | other) & kTorn) != 0;
+  return ((one | other) & kWrite) != 0;
+}
 // Does whatever is in conflict with the new access conflict with the old one as well?
 constexpr bool covers(std::uint8_t old_manner, std::uint8_t new_manner) {
-  return (old_manner & kWrite) >= (new_manner & kWrite) && (old_manner & kAtomic) <= (new_manner & kAtomic);
+  return (old_manner & kWrite) >= (new_manner & kWrite) && (old_manner & kAtomic) <= (new_manner & kAtomic) &&
+         ((old_manner & kTorn) >= (new_manner & kTorn) || (old_manner & kAtomic) == 0);
 }
 
 struct Cell {
@@ -72,6 +78,17 @@ class Shadow {
     record(head, {visitor.who, step, pc, 0, visitor.lane, mask, manner});
   }
 
+  // Asks `visit` for the accesses of others to the byte until it answers true.
+  template <class Visit>
+  bool any_of_others(std::uintptr_t address, const Visitor& visitor, Visit&& visit) {
+    for (std::uint32_t index = page_at(address).heads[address % kPageSize / 8]; index != 0; index = cells_[index].next) {
+      const Cell& cell = cells_[index];
+      const bool is_own = cell.lane == visitor.lane && cell.epoch() >= visitor.first;
+      if (!is_own && (cell.mask >> address % 8 & 1) != 0 && visit(cell)) return true;
+    }
+    return false;
+  }
+
   // Whoever has accessed these bytes; then they are forgotten.
   template <class Report>
   void take(std::uintptr_t low, std::uintptr_t high, std::uint8_t manner, const Visitor& visitor, Report&& report) {
@@ -119,7 +136,7 @@ class Shadow {
     for (std::uint32_t index = head, next = 0; index != 0; index = next) {
       const Cell cell = cells_[index];
       next = cell.next;
-      if ((cell.mask & mask) == 0 || ((cell.manner | manner) & kWrite) == 0 || (cell.manner & manner & kAtomic) != 0) continue;
+      if ((cell.mask & mask) == 0 || !conflict(cell.manner, manner)) continue;
       if (cell.lane == visitor.lane && cell.epoch() >= visitor.first) continue;  // its own
       const bool is_certain = cell.epoch() > visitor.order->full[cell.lane];
       if (is_certain || cell.epoch() > visitor.order->hard[cell.lane]) report(cell, is_certain);

@@ -1,0 +1,124 @@
+// How a race reads, and what one is told to do about it.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include "check/race/report.h"
+#include "tests/race/story.h"
+
+namespace kdpc::race {
+namespace {
+
+using namespace test;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string text_of(const Race& race) {
+  Names names;
+  names.code = [](std::uintptr_t address) { return fmt::format("driver!code{:x}", address); };
+  names.data = [](std::uintptr_t address) { return address == kExtension ? "extension+0" : "?"; };
+  std::string text;
+  for (const std::string& line : lines_of(race, names)) text += line + "\n";
+  return text;
+}
+
+TEST(RaceReport, TellsBothSidesWhyTheyCanMeetAndTheUsualFix) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.connect();
+  other.acquire(kSpinLock).write(kExtension, 0x301).release(kSpinLock);
+  cpu.isr([](On& isr) { isr.read(kExtension, 0x101); });
+  ASSERT_EQ(told.races().size(), 1u);
+  const std::string text = text_of(told.races()[0]);
+  EXPECT_THAT(text, HasSubstr("finding data-race: "));
+  EXPECT_THAT(text, HasSubstr("writes 4 bytes at 0x400000010000 (extension+0): driver!code301"));
+  EXPECT_THAT(text, HasSubstr("thread on processor 1 at IRQL 2, thread 11, holding spin lock 0x400000010800; access 1 of the processor"));
+  EXPECT_THAT(text, HasSubstr("reads 4 bytes at 0x400000010000 (extension+0): driver!code101"));
+  EXPECT_THAT(text, HasSubstr("ISR driver!code10001000 on processor 0 at IRQL 5, thread 10, holding interrupt spin lock 0x400000021200"));
+  EXPECT_THAT(text, HasSubstr("They ran on processors 1 and 0, where neither IRQL holds up the other"));
+  EXPECT_THAT(text, HasSubstr("After its access the first has handed over last by the lock 0x400000010800."));
+  EXPECT_THAT(text, HasSubstr("KeAcquireInterruptSpinLock"));
+}
+
+TEST(RaceReport, OfASuspicionSaysThatItIsOne) {
+  Told told;
+  On cpu{told};
+  cpu.queue(kDpc, 0).dpc([](On& dpc) { dpc.change(kExtension, 0x201); });
+  cpu.raise(2).write(kExtension, 0x301).lower(0);
+  ASSERT_TRUE(told.is_suspicion());
+  const std::string text = text_of(told.races()[0]);
+  EXPECT_THAT(text, HasSubstr("suspicion data-race: "));
+  EXPECT_THAT(text, HasSubstr("nothing orders the two but chance"));
+  EXPECT_THAT(text, HasSubstr("That they ran on the same processor, 0, is chance"));
+  EXPECT_THAT(text, HasSubstr("In this run something has ordered them all the same."));
+}
+
+std::string fix_for(const std::function<void(Told&, On&, On&)>& story) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  story(told, cpu, other);
+  return told.races().empty() ? "" : fix_of(told.races()[0]);
+}
+
+TEST(RaceReport, TheFixFollowsFromWhoTheTwoAre) {
+  const auto dpc = [](On& it) { it.write(kExtension, 0x201); };
+  const auto isr = [](On& it) { it.write(kExtension, 0x101); };
+  EXPECT_THAT(fix_for([&](Told&, On& cpu, On& other) {
+                cpu.connect().isr(isr);
+                other.dpc(dpc);
+              }),
+              HasSubstr("KeSynchronizeExecution"));
+  EXPECT_THAT(fix_for([&](Told&, On& cpu, On& other) {
+                cpu.connect().isr(isr);
+                other.connect(kOtherInterrupt, 0x60).isr(isr, kOtherInterrupt, 6, kIsrLock + 8);
+              }),
+              HasSubstr("SynchronizeIrql"));
+  EXPECT_THAT(fix_for([&](Told&, On& cpu, On& other) {
+                cpu.dpc(dpc);
+                other.dpc(dpc, kOtherDpc);
+              }),
+              HasSubstr("A spin lock in both (KeAcquireSpinLockAtDpcLevel)"));
+  EXPECT_THAT(fix_for([&](Told&, On& cpu, On& other) {
+                cpu.write(kExtension, 0x301);
+                other.dpc(dpc);
+              }),
+              HasSubstr("KeAcquireSpinLock in the thread"));
+  EXPECT_THAT(fix_for([&](Told&, On& cpu, On& other) {
+                cpu.write(kExtension, 0x301);
+                other.write(kExtension, 0x401);
+              }),
+              HasSubstr("a fast mutex"));
+  EXPECT_THAT(fix_for([&](Told&, On& cpu, On& other) {
+                cpu.interlocked(kExtension, 0x301);
+                other.write(kExtension, 0x401);
+              }),
+              HasSubstr("interlocked operations everywhere"));
+  EXPECT_THAT(fix_for([&](Told&, On& cpu, On& other) {
+                other.dpc(dpc);
+                cpu.say(PoolFreed{Address::at(kExtension), 64, 0});
+              }),
+              HasSubstr("KeFlushQueuedDpcs"));
+  EXPECT_THAT(fix_for([&](Told&, On& cpu, On&) { cpu.queue(kDpc, 0).write(kDpc, 0x301); }), HasSubstr("KeRemoveQueueDpc"));
+}
+
+TEST(RaceReport, TheStackIsThatOfTheAccessOrNone) {
+  Surroundings surroundings;
+  surroundings.stack = [](std::uintptr_t* frames, unsigned) {
+    frames[0] = 0x402;
+    return 1u;
+  };
+  Told told(2, {}, surroundings);
+  On{told, 0, 10}.write(kExtension, 0x301).write(kExtension + 8, 0x302);
+  On{told, 1, 11}.write(kExtension, 0x401);
+  ASSERT_EQ(told.races().size(), 1u);
+  EXPECT_THAT(told.races()[0].second.stack, testing::ElementsAre(0x402u));
+  constexpr std::uint64_t kHow = std::uint64_t{4} << 48 | std::uint64_t{1} << 63;
+  const Access both[] = {{kExtension + 8, 0x403 | kHow}, {kExtension + 64, 0x404 | kHow}};
+  told.detector.accesses({1, 1, 0, 11}, both);
+  ASSERT_EQ(told.races().size(), 2u);
+  EXPECT_TRUE(told.races()[1].second.stack.empty()) << "the code has gone on since";
+}
+
+}  // namespace
+}  // namespace kdpc::race
