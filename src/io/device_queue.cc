@@ -1,5 +1,6 @@
 #include "io/device_queue.h"
 
+#include "this_machine.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io::device_queue {
@@ -32,11 +33,14 @@ void check_busy(const KDEVICE_QUEUE* queue) {
 
 }  // namespace
 
+// Whoever is given an entry, or the idle device, comes after whoever gave it.
 bool insert_locked(KDEVICE_QUEUE* queue, KDEVICE_QUEUE_ENTRY* entry, const ULONG* key) {
   entry->Inserted = FALSE;
   if (key != nullptr) entry->SortKey = *key;
+  Machine::observe(OrderReleased{queue});
   if (queue->Busy == 0) {
     queue->Busy = TRUE;
+    Machine::observe(OrderAcquired{queue});
     return false;
   }
   LIST_ENTRY* position = key != nullptr ? first_above(queue, *key, false) : &queue->DeviceListHead;
@@ -50,6 +54,7 @@ bool insert_locked(KDEVICE_QUEUE* queue, KDEVICE_QUEUE_ENTRY* entry, const ULONG
 
 KDEVICE_QUEUE_ENTRY* take_locked(KDEVICE_QUEUE* queue, const ULONG* key) {
   LIST_ENTRY* head = &queue->DeviceListHead;
+  Machine::observe(OrderReleased{queue});
   if (head->Flink == head) {
     queue->Busy = FALSE;
     return nullptr;
@@ -57,6 +62,7 @@ KDEVICE_QUEUE_ENTRY* take_locked(KDEVICE_QUEUE* queue, const ULONG* key) {
   LIST_ENTRY* link = key != nullptr ? first_above(queue, *key, true) : head->Flink;
   KDEVICE_QUEUE_ENTRY* entry = entry_of(link != head ? link : head->Flink);
   unlink(entry);
+  Machine::observe(OrderAcquired{queue});
   return entry;
 }
 

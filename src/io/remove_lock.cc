@@ -1,5 +1,6 @@
 // Remove locks: a count of who uses a device, begun at one for the device itself; the last one to leave after removal wakes the remover.
 #include "io/manager.h"
+#include "this_machine.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -8,7 +9,9 @@ namespace {
 
 IO_REMOVE_LOCK_COMMON_BLOCK& common(PIO_REMOVE_LOCK lock) { return lock->Common; }
 
+// What its user has done is over for whoever removes the device.
 void leave(IO_REMOVE_LOCK_COMMON_BLOCK& block) {
+  Machine::observe(OrderReleased{&block});
   if (__atomic_sub_fetch(&block.IoCount, 1, __ATOMIC_SEQ_CST) == 0) wait::set_event(wdk::as_event(&block.RemoveEvent), IO_NO_INCREMENT);
 }
 
@@ -43,6 +46,7 @@ VOID NTAPI IoReleaseRemoveLockAndWaitEx(PIO_REMOVE_LOCK RemoveLock, PVOID, ULONG
   leave(common(RemoveLock));
   if (__atomic_sub_fetch(&common(RemoveLock).IoCount, 1, __ATOMIC_SEQ_CST) > 0)
     wait::for_object(wdk::as_event(&common(RemoveLock).RemoveEvent).header, nullptr);
+  Machine::observe(OrderAcquired{&common(RemoveLock)});
 }
 
 }  // extern "C"
