@@ -67,6 +67,9 @@ struct Checks {
   bool keep_going = false;            // an error is noted, and the run goes on
   std::vector<std::string> off = {};  // ids of rules that are not wanted
   Settings limits = {};               // microseconds: dpc, isr, spin_lock, interrupt; runs in a row: requeues
+  // Look for data races too, in the code of drivers' check variants. Certain: what nothing has ordered in this run. Suspected, as advice: also what only
+  // chance has. A race does not end the run. Simulated machine only; for the whole life of the machine.
+  enum class Races : std::uint8_t { Off, Certain, Suspected } races = Races::Off;
 };
 
 // How an idle processor of the live machine waits: it looks for a while, and then sleeps; it looks for ever, which takes a processor of the host's; or it

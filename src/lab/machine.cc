@@ -13,6 +13,7 @@
 #include "kernel/thread.h"
 #include "kernel/timer.h"
 #include "lab/checks.h"
+#include "lab/races.h"
 #include "lab/running.h"
 #include "lab/settings.h"
 #include "machine/host.h"
@@ -81,7 +82,8 @@ struct Machine::Parts {
   EventText text{symbols};
   EventLog log;
   TraceHash hash;
-  std::unique_ptr<rules::Rules> checks;  // null: none
+  std::unique_ptr<rules::Rules> checks;   // null: none
+  std::unique_ptr<race::Detector> races;  // null: not looked for
   Outcome outcome;
   std::vector<std::shared_ptr<Task::State>> tasks;  // a thread may still be inside one after nobody holds its handle
 
@@ -138,6 +140,7 @@ struct Machine::Parts {
   // What it says of addresses, with names.
   Finding with_names(Finding finding) {
     finding.sentence = with_names(finding.sentence);
+    for (Party& party : finding.parties) party.role = with_names(party.role);
     return finding;
   }
 
@@ -206,6 +209,10 @@ std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why)
     parts->checks = make_checks(config.processors, *limits);
     host::add_sink(*parts->checks);
   }
+  if (config.checks.races != Checks::Races::Off && host::facts_are_complete()) {
+    parts->races = make_race_detector(config.processors);
+    host::add_sink(*parts->races);
+  }
   return std::unique_ptr<Machine>(new Machine(std::move(parts)));
 }
 
@@ -215,6 +222,7 @@ Machine::~Machine() {
   host::remove_sink(parts_->hash);
   host::remove_sink(parts_->log);
   if (parts_->checks != nullptr) host::remove_sink(*parts_->checks);
+  if (parts_->races != nullptr) host::remove_sink(*parts_->races);
   host::destroy();
   the_machine = nullptr;
 }
@@ -299,6 +307,10 @@ std::vector<Finding> Machine::findings() const {
   std::vector<Finding> findings;
   if (parts_->checks != nullptr)
     for (const rules::Finding& found : parts_->checks->findings()) findings.push_back(parts_->with_names(describe(found, parts_->symbols)));
+  if (parts_->races != nullptr)
+    for (const race::Race& race : parts_->races->races())
+      if (race.verdict == race::Verdict::Certain || parts_->config.checks.races == Checks::Races::Suspected)
+        findings.push_back(parts_->with_names(describe(race, parts_->symbols)));
   return findings;
 }
 const Config& Machine::config() const { return parts_->config; }

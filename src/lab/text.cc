@@ -42,7 +42,7 @@ std::string Finding::report() const {
   std::string nt = code == 0 ? "Windows says nothing" : fmt::format("on Windows {:#x} {}", code, code_name);
   if (subcode != 0) nt += fmt::format(" ({:#x})", subcode);
   std::string report = fmt::format("{} {}: {}\n", stop ? "history" : advice ? "advice" : "finding", id, sentence);
-  if (!stop) report += fmt::format("  {}{}; rule {}\n", nt, ddi_rule.empty() ? "" : ", DDI rule " + ddi_rule, rule);
+  if (!stop && !rule.empty()) report += fmt::format("  {}{}; rule {}\n", nt, ddi_rule.empty() ? "" : ", DDI rule " + ddi_rule, rule);
   for (const Party& party : parties) {
     report += fmt::format("  {}: {}\n", party.role, party.place.text());
     report += fmt::format("    {}\n", party.text);

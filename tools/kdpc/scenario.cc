@@ -115,6 +115,8 @@ void read_checks(const toml::table* raw, Scenario& scenario, Problems& problems)
     checks.on = *mode != "off";
     checks.keep_going = *mode == "keep-going";
   }
+  if (const auto races = table.choice("races", {"off", "certain", "suspected"}))
+    checks.races = *races == "off" ? lab::Checks::Races::Off : *races == "certain" ? lab::Checks::Races::Certain : lab::Checks::Races::Suspected;
   const auto judge = [&](const toml::node& node, const lab::Checks& part) {
     if (const auto limits = lab::limits_from(part); !limits) problems.add(node, limits.error().what);
   };

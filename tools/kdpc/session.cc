@@ -121,7 +121,11 @@ std::optional<Refusal> Session::check_drivers() {
     std::vector<std::string> searched, found;
     if (wanted.file.empty()) {
       for (const fs::path& folder : folders) {
-        const fs::path file = folder / (wanted.name + ".drv");
+        const fs::path file = folder / (wanted.name + ".drv"), check_variant = folder / "check" / file.filename();
+        if (scenario_.config.checks.races != lab::Checks::Races::Off && fs::is_regular_file(check_variant, failed)) {
+          wanted.file = check_variant;
+          break;
+        }
         if (fs::is_regular_file(file, failed)) {
           wanted.file = file;
           break;

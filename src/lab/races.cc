@@ -1,0 +1,73 @@
+#include "lab/races.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "check/race/report.h"
+#include "machine/host.h"
+#include "this_machine.h"
+#include "trace/text_trace.h"
+#include "wdk/routine.h"
+
+namespace kdpc::lab {
+
+namespace {
+
+Place place_of(const Symbol& symbol) { return {symbol.address, symbol.image, symbol.function, symbol.offset, symbol.file, symbol.line}; }
+
+// Of the frames those of the function that made the access, and outwards: what is inside of it is the hook and the machine. None, if that function has
+// returned since.
+std::vector<Place> stack_of(const race::Side& side, const Place& place, Symbols& symbols) {
+  std::vector<Place> stack;
+  for (const std::uintptr_t frame : side.stack) {
+    Place next = place_of(symbols.find(frame, Symbols::Meaning::ReturnAddress));
+    if (next.function == "kdpc::entry::thread_begins") break;
+    if (stack.empty() && (next.image != place.image || next.function != place.function)) continue;
+    stack.push_back(stack.empty() ? place : std::move(next));
+  }
+  return stack;
+}
+
+Party describe(const race::Side& side, Symbols& symbols) {
+  Party party;
+  party.role = race::role_of(side);
+  party.processor = side.processor;
+  party.irql = side.irql;
+  party.thread = side.thread;
+  party.place = place_of(symbols.find(side.pc, Symbols::Meaning::ReturnAddress));
+  party.stack = stack_of(side, party.place, symbols);
+  const std::string routine = side.routine != 0 ? " " + symbols.find(side.routine).short_text() : "";
+  party.text = fmt::format("{}{} on processor {} at IRQL {} ({}), thread {}, access {} of that processor", race::name_of(side.acting), routine,
+                           side.processor, side.irql, short_name_of_irql(side.irql), side.thread, side.step);
+  return party;
+}
+
+}  // namespace
+
+std::unique_ptr<race::Detector> make_race_detector(unsigned processors, const race::Options& options) {
+  race::Surroundings surroundings;
+  surroundings.stack = &host::stack_of_fact;
+  surroundings.stack_here = [] {
+    const StackLimits limits = Machine::stack_limits();
+    return race::StackRange{limits.low, limits.high};
+  };
+  surroundings.name_of_routine = [](std::uint16_t number) -> const char* {
+    return number < wdk::kRoutineCount ? wdk::row_of(static_cast<wdk::RoutineId>(number)).name : nullptr;
+  };
+  return std::make_unique<race::Detector>(processors, surroundings, options);
+}
+
+Finding describe(const race::Race& race, Symbols& symbols) {
+  Finding finding;
+  finding.id = race::id_of(race.kind);
+  finding.advice = race.verdict == race::Verdict::Potential || race.kind == race::Kind::BenignLooking;
+  finding.sentence = race::sentence_of(race) + " " + race::why_of(race);
+  finding.fix = race::fix_of(race);
+  finding.parties = {describe(race.first, symbols), describe(race.second, symbols)};
+  finding.place = finding.parties.back().place;
+  finding.count = race.count;
+  return finding;
+}
+
+}  // namespace kdpc::lab
