@@ -37,6 +37,7 @@ class Contexts {
   std::uint32_t number_of_locks(std::vector<HeldLock> locks);
   const std::vector<HeldLock>& locks_of(const Context& context) const { return lock_sets_[context.locks]; }
   // Is there a lock, or a processor's IRQL, because of which code of the one never runs while the other is at work?
+  //   K.RACE-6  That both were on one processor counts only if neither can be on another.
   bool exclude(const Context& one, const Context& other) const;
 
  private:
@@ -46,8 +47,10 @@ class Contexts {
   std::map<std::vector<HeldLock>, std::uint32_t> lock_numbers_{{{}, 0}};
 };
 
-// The levels that code holds, as bits: nothing that begins at one of them comes between on the same processor. From where it begins itself up to
-// where it is, for whatever has come at a lower level may be under it just as well. A thread begins nowhere, and holds what it has raised to.
+// The levels that code holds, as bits: nothing that begins at one of them comes between on the same processor.
+//
+//   K.RACE-5  They go from where it begins itself up to where it is, for whatever is at a lower level may lie under it just as well. A thread begins
+//             nowhere, and holds what it has raised to.
 constexpr std::uint16_t levels_held(std::uint8_t entry, std::uint8_t irql) {
   const unsigned lowest = entry < kDispatch ? kDispatch : entry;
   return irql < lowest ? std::uint16_t{0} : static_cast<std::uint16_t>((2u << irql) - (1u << lowest));

@@ -5,6 +5,8 @@
 //
 // Not looked at: the stack of the code that accesses it, and what is no memory (registers). Interlocked operations order, and are no race with each
 // other. What the kernel writes into a driver's memory is as good as interlocked.
+//
+//   K.RACE-9  A volatile variable that is changed in two steps, x++, races with everybody else who changes it, although each of the steps orders.
 #pragma once
 #include <map>
 #include <set>

@@ -4,6 +4,9 @@
 // Full only: locks, the levels of a processor, and the registers of a device, by which code makes an interrupt come.
 //
 // Levels are taken note of only where driver code has accessed something at them; what the kernel does at its own levels orders nobody's accesses.
+//
+//   K.RACE-7  Whoever comes to hold a level of a processor comes after everything that was accessed there by those who held it before.
+//   K.RACE-8  An activity begins with what was handed to it, and `hard` knows nothing of what its processor or thread has done before.
 #pragma once
 #include <map>
 #include <vector>

@@ -1,6 +1,8 @@
 // Which runs the race detector calls races although nothing went wrong in them, which it only suspects, and which it leaves alone.
 #include <gmock/gmock.h>
 
+#include "kdpc/test.h"
+
 #include "tests/race/story.h"
 
 namespace kdpc::race {
@@ -29,6 +31,7 @@ TEST(RaceDetector, AnIsrAndADpcWithoutTheInterruptLockRaceAlthoughTheIsrCameFirs
 }
 
 TEST(RaceDetector, AnIsrThatComesToAnIdleProcessorIsNotOrderedByItsLowerLevels) {
+  RULE("K.RACE-5");
   Told told;
   On cpu{told};
   cpu.connect().say(DpcTargeted{Address::at(kDpc), 0}).queue(kDpc, 0);
@@ -86,6 +89,7 @@ TEST(RaceDetector, WhatAnUnrelatedLockHasOrderedIsASuspicion) {
 }
 
 TEST(RaceDetector, WhatTheSameProcessorHasOrderedByChanceIsASuspicion) {
+  RULE("K.RACE-7");
   Told told;
   On cpu{told};
   On thread{told};
@@ -96,6 +100,7 @@ TEST(RaceDetector, WhatTheSameProcessorHasOrderedByChanceIsASuspicion) {
 }
 
 TEST(RaceDetector, AThreadThatIsRaisedToDispatchKeepsOutTheDpcsOfItsProcessorOnlyIfBothStayThere) {
+  RULE("K.RACE-6");
   Told told;
   On cpu{told};
   On thread{told};
@@ -148,6 +153,7 @@ TEST(RaceDetector, MemoryThatWasFreedFirstRacesToo) {
 }
 
 TEST(RaceDetector, NobodysAccessIsForgottenBecauseOfOthers) {
+  RULE("K.RACE-2");
   Told told(4);
   On first{told, 0, 10};
   first.write(kExtension, 0x301);
@@ -155,6 +161,11 @@ TEST(RaceDetector, NobodysAccessIsForgottenBecauseOfOthers) {
   On{told, 2, 50}.read(kExtension, 0x501);
   ASSERT_EQ(told.certain().size(), 1u);
   EXPECT_EQ(told.certain()[0].first.pc, 0x301u);
+  // Not even because of one who came later, and wrote the same.
+  first.set_event(kEvent);
+  On{told, 1, 51}.waited(kEvent).write(kExtension, 0x601);
+  On{told, 3, 52}.read(kExtension, 0x701);
+  EXPECT_EQ(told.certain().size(), 4u) << "50 against 51, 52 against 10 and 51";
 }
 
 TEST(RaceDetector, AWriteIntoAQueuedDpcIsSaidAtTheLineThatWrites) {
@@ -235,6 +246,7 @@ TEST(RaceDetector, InterlockedOperationsPublishWhatWasWrittenBefore) {
 }
 
 TEST(RaceDetector, FromIsrToDpcToEventToThreadIsAnOrder) {
+  RULE("K.RACE-1");
   Told told;
   On cpu{told};
   On other{told, 1, 11};
@@ -267,6 +279,7 @@ TEST(RaceDetector, WhatWasWrittenBeforeTheInterruptWasConnectedIsSeenByItsIsr) {
 }
 
 TEST(RaceDetector, AWorkItemSeesWhatItsQueuerHasDoneAndNotWhatOtherItemsHave) {
+  RULE("K.RACE-8");
   Told told;
   On cpu{told};
   On worker{told, 1, 12};
@@ -369,6 +382,7 @@ TEST(RaceDetector, VolatileOrdersOnX64AndNotOnArm64) {
 
 // Outstanding -= 1 in a thread, InterlockedIncrement in an ISR.
 TEST(RaceDetector, AVolatileVariableThatIsChangedInTwoStepsIsARaceWithWhoeverChangesItToo) {
+  RULE("K.RACE-9");
   for (const bool is_torn : {true, false}) {
     Told told;
     On cpu{told};
@@ -441,6 +455,7 @@ TEST(RaceDetector, MemoryThatIsAllocatedAgainHasNoPast) {
 }
 
 TEST(RaceDetector, ARewoundRunFindsTheSameAgain) {
+  RULE("K.RACE-3");
   Told told;
   On cpu{told};
   On other{told, 1, 11};
