@@ -1,0 +1,64 @@
+// Facts that only the race detector asks for: where code may run, and what primitives without a lock hand from one to another.
+#include <wdm.h>
+
+#include "kdpc/test.h"
+
+namespace kdpc {
+namespace {
+
+using Filter = lab::Machine::Filter;
+
+KDPC_TEST(RaceFacts, TheTargetOfADpcIsStatedOnlyIfItIsOne, .processors = 2) {
+  static KDPC dpc;
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeInitializeDpc(
+        &dpc, [](PKDPC, PVOID, PVOID, PVOID) NTAPI {}, nullptr);
+    KeSetTargetProcessorDpc(&dpc, 1);
+    KeSetTargetProcessorDpc(&dpc, 2);
+    PROCESSOR_NUMBER number = {0, 0, 0};
+    KDPC_EXPECT(KeSetTargetProcessorDpcEx(&dpc, &number) == STATUS_SUCCESS);
+  });
+  EXPECT_EQ(m.count("dpc-targeted", {{"dpc", m.address_of(&dpc)}, {"processor", 1}}), 1u);
+  EXPECT_EQ(m.count("dpc-targeted", {{"dpc", m.address_of(&dpc)}, {"processor", 0}}), 1u);
+  EXPECT_EQ(m.count("dpc-targeted", {{"dpc", m.address_of(&dpc)}}), 2u);
+}
+
+KDPC_TEST(RaceFacts, AThreadSaysWhereItMayRunFromNowOn, .processors = 2) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    KeSetSystemAffinityThread(2);
+    KeRevertToUserAffinityThread();
+  });
+  EXPECT_EQ(m.count("affinity-changed", {{"processors", 2}}), 1u);
+  EXPECT_EQ(m.count("affinity-changed"), 2u);
+}
+
+// A released use is an order that the remover takes over.
+KDPC_TEST(RaceFacts, WhoeverHasWaitedForARemoveLockComesAfterItsUsers) {
+  static IO_REMOVE_LOCK lock;
+  m.on(0, PASSIVE_LEVEL, [] {
+    IoInitializeRemoveLock(&lock, 0, 0, 0);
+    KDPC_EXPECT(IoAcquireRemoveLock(&lock, nullptr) == STATUS_SUCCESS);
+    IoReleaseRemoveLock(&lock, nullptr);
+    KDPC_EXPECT(IoAcquireRemoveLock(&lock, nullptr) == STATUS_SUCCESS);
+    IoReleaseRemoveLockAndWait(&lock, nullptr);
+  });
+  EXPECT_EQ(m.count("order-released", {{"object", m.address_of(&lock)}}), 2u);
+  EXPECT_EQ(m.count("order-acquired", {{"object", m.address_of(&lock)}}), 1u);
+}
+
+KDPC_TEST(RaceFacts, ADeviceQueueHandsOverWhatIsTakenFromItAndTheIdleDevice) {
+  static KDEVICE_QUEUE queue;
+  static KDEVICE_QUEUE_ENTRY first, second;
+  m.on(0, DISPATCH_LEVEL, [] {
+    KeInitializeDeviceQueue(&queue);
+    KDPC_EXPECT(!KeInsertDeviceQueue(&queue, &first));  // the device was idle
+    KDPC_EXPECT(KeInsertDeviceQueue(&queue, &second));
+    KDPC_EXPECT(KeRemoveDeviceQueue(&queue) == &second);
+    KDPC_EXPECT(KeRemoveDeviceQueue(&queue) == nullptr);
+  });
+  EXPECT_EQ(m.count("order-released", {{"object", m.address_of(&queue)}}), 4u);
+  EXPECT_EQ(m.count("order-acquired", {{"object", m.address_of(&queue)}}), 2u) << "for the idle device, and for the second entry";
+}
+
+}  // namespace
+}  // namespace kdpc
