@@ -55,10 +55,11 @@ static NTSTATUS Start(PDEVICE Device) {
 
 static VOID Stop(PDEVICE Device) {
   JoinThreads(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
+  ChangeFromOutside(Device, 0, CARD_ENABLED); /* so that the DPC does not enable it again */
   QuietCard(Device);
-  INVARIANT((Device->Control & CARD_MASKED) == 0, Device->Control, CARD_ENABLED);
+  KeFlushQueuedDpcs(); /* they use the interrupt object */
+  Disconnect(Device);
+  INVARIANT((Device->Control & CARD_MASKED) == 0, Device->Control, 0);
 }
 
 const PARTS Parts = {sizeof(DEVICE), Start, Stop};

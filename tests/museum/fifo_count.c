@@ -54,8 +54,8 @@ static NTSTATUS Start(PDEVICE Device) {
 
 static VOID Stop(PDEVICE Device) {
   QuietCard(Device);
+  KeFlushQueuedDpcs(); /* they use the interrupt object */
   Disconnect(Device);
-  KeFlushQueuedDpcs();
   INVARIANT(Device->Taken == Device->Stored, Device->Taken, Device->Stored);
 }
 

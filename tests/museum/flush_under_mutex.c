@@ -6,9 +6,11 @@ struct _DEVICE {
   CARD Card;
   KDPC Dpc;
   PIO_WORKITEM Item;
+  KSEMAPHORE Ended;   /* once for each run of the work item */
+  volatile LONG Runs; /* so often it was queued */
+  volatile LONG Busy; /* what it has yet to do; it is queued for the first */
   FAST_MUTEX Mutex;
-  ULONG Config;       /* with the mutex */
-  volatile LONG Busy; /* what the work item has yet to do; it is queued by the first */
+  ULONG Config; /* with the mutex */
 };
 
 static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
@@ -28,21 +30,30 @@ static VOID Work(PDEVICE_OBJECT DeviceObject, PVOID Context) {
     ++Device->Config;
     ExReleaseFastMutex(&Device->Mutex);
   } while (InterlockedAdd(&Device->Busy, -Now) != 0);
+  KeReleaseSemaphore(&Device->Ended, IO_NO_INCREMENT, 1, FALSE);
 }
 
 static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
-  if (InterlockedIncrement(&Device->Busy) == 1) IoQueueWorkItem(Device->Item, Work, DelayedWorkQueue, Device);
+  if (InterlockedIncrement(&Device->Busy) != 1) return;
+  InterlockedIncrement(&Device->Runs);
+  IoQueueWorkItem(Device->Item, Work, DelayedWorkQueue, Device);
 }
 
 static NTSTATUS Start(PDEVICE Device) {
   ExInitializeFastMutex(&Device->Mutex);
+  KeInitializeSemaphore(&Device->Ended, 0, MAXLONG);
   KeInitializeDpc(&Device->Dpc, QueueWork, Device);
   Device->Item = IoAllocateWorkItem(Device->Card.Self);
   if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (NT_SUCCESS(Status)) EnableCard(Device);
   return Status;
+}
+
+static VOID WaitForWork(PDEVICE Device) {
+  LONG Index;
+  for (Index = 0; Index < ReadAcquire(&Device->Runs); ++Index) KeWaitForSingleObject(&Device->Ended, Executive, KernelMode, FALSE, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {
@@ -52,7 +63,7 @@ static VOID Stop(PDEVICE Device) {
 #ifndef FIXED
   ExAcquireFastMutex(&Device->Mutex);
 #endif
-  EVENTUALLY(ReadAcquire(&Device->Busy) == 0);
+  WaitForWork(Device);
 #ifdef FIXED
   ExAcquireFastMutex(&Device->Mutex);
 #endif

@@ -7,8 +7,9 @@ struct _DEVICE {
   KDPC Dpc;
   KEVENT Work; /* a NotificationEvent */
   volatile LONG Arrived;
+  KSEMAPHORE Handled;
   volatile LONG Stopping;
-  LONG Handled; /* the thread's */
+  LONG Brought; /* the DPC's */
 };
 
 static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
@@ -21,13 +22,14 @@ static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
 
 static VOID Bring(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
+  ++Device->Brought;
   InterlockedIncrement(&Device->Arrived);
   KeSetEvent(&Device->Work, IO_NO_INCREMENT, FALSE);
 }
 
 static VOID HandleAll(PDEVICE Device) {
   LONG Now;
-  while ((Now = InterlockedExchange(&Device->Arrived, 0)) != 0) Device->Handled += Now;
+  while ((Now = InterlockedExchange(&Device->Arrived, 0)) != 0) KeReleaseSemaphore(&Device->Handled, IO_NO_INCREMENT, Now, FALSE);
 }
 
 static VOID Worker(PDEVICE Device) {
@@ -45,6 +47,7 @@ static VOID Worker(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeEvent(&Device->Work, NotificationEvent, FALSE);
+  KeInitializeSemaphore(&Device->Handled, 0, MAXLONG);
   KeInitializeDpc(&Device->Dpc, Bring, Device);
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (!NT_SUCCESS(Status)) return Status;
@@ -53,14 +56,13 @@ static NTSTATUS Start(PDEVICE Device) {
 }
 
 static VOID Stop(PDEVICE Device) {
+  LONG Index;
   QuietCard(Device);
   Disconnect(Device);
   KeFlushQueuedDpcs();
-  EVENTUALLY(ReadAcquire(&Device->Arrived) == 0);
+  for (Index = 0; Index < Device->Brought; ++Index) KeWaitForSingleObject(&Device->Handled, Executive, KernelMode, FALSE, NULL);
   WriteRelease(&Device->Stopping, TRUE);
-  do {
-    KeSetEvent(&Device->Work, IO_NO_INCREMENT, FALSE);
-  } while (Device->Card.Threads[0].Object != NULL && !WaitFor(Device->Card.Threads[0].Object, 10)); /* it may clear the first */
+  KeSetEvent(&Device->Work, IO_NO_INCREMENT, FALSE);
   JoinThreads(Device);
 }
 

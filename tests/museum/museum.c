@@ -10,7 +10,14 @@ static PDEVICE DeviceOf(PDEVICE_OBJECT DeviceObject) { return (PDEVICE)DeviceObj
 
 VOID EnableCard(PDEVICE Device) { WRITE_REGISTER_ULONG(CardOf(Device)->Registers + CARD_CONTROL, CARD_ENABLED); }
 
-VOID QuietCard(PDEVICE Device) { WRITE_REGISTER_ULONG(CardOf(Device)->Registers + CARD_CONTROL, 0); }
+VOID QuietCard(PDEVICE Device) {
+  const PCARD Card = CardOf(Device);
+  KIRQL OldIrql = PASSIVE_LEVEL;
+  if (Card->Connected != 0) OldIrql = KeAcquireInterruptSpinLock(Interrupt(Device));
+  WRITE_REGISTER_ULONG(Card->Registers + CARD_CONTROL, 0);
+  WRITE_REGISTER_ULONG(Card->Registers + CARD_STATUS, CARD_PULSE);
+  if (Card->Connected != 0) KeReleaseInterruptSpinLock(Interrupt(Device), OldIrql);
+}
 
 VOID RingDoorbell(PDEVICE Device, ULONG Microseconds) { WRITE_REGISTER_ULONG(CardOf(Device)->Registers + CARD_DOORBELL, Microseconds); }
 
@@ -117,7 +124,7 @@ VOID JoinThreads(PDEVICE Device) {
   for (Index = 0; Index < MOST_THREADS; ++Index) {
     const PTHREAD Thread = &CardOf(Device)->Threads[Index];
     if (Thread->Object == NULL) continue;
-    INVARIANT(WaitFor(Thread->Object, HANG_MS), Index, Thread->Object);
+    KeWaitForSingleObject(Thread->Object, Executive, KernelMode, FALSE, NULL);
     ObDereferenceObject(Thread->Object);
     Thread->Object = NULL;
   }
@@ -173,7 +180,6 @@ static NTSTATUS Begin(PDEVICE Device, PIRP Irp) {
   if (NT_SUCCESS(Status)) Status = Map(Card, IoGetCurrentIrpStackLocation(Irp)->Parameters.StartDevice.AllocatedResourcesTranslated);
   if (NT_SUCCESS(Status)) {
     QuietCard(Device);
-    WRITE_REGISTER_ULONG(Card->Registers + CARD_STATUS, CARD_PULSE);
     Card->Started = TRUE;
     Status = Parts.Start(Device);
     if (!NT_SUCCESS(Status)) Leave(Device);

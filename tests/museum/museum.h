@@ -24,7 +24,6 @@
 #define CARD_GONE MAXULONG /* what a card that is not there any more reads as */
 
 #define MOST_THREADS 3
-#define HANG_MS 200 /* what takes longer than this will never end: everything here is a matter of microseconds, or of a tick */
 
 typedef struct _DEVICE DEVICE, *PDEVICE;
 typedef VOID THREAD_ROUTINE(PDEVICE Device);
@@ -62,12 +61,6 @@ extern const PARTS Parts;
 /* What only the mistake of the driver can violate. */
 #define INVARIANT(Condition, Seen, Wanted) \
   if (!(Condition)) KeBugCheckEx(MANUALLY_INITIATED_CRASH, __LINE__, (ULONG_PTR)(Seen), (ULONG_PTR)(Wanted), 0)
-/* What holds sooner or later. PASSIVE_LEVEL. */
-#define EVENTUALLY(Condition)                          \
-  for (ULONG Waited = 0; !(Condition); Waited += 10) { \
-    INVARIANT(Waited < HANG_MS, Waited, HANG_MS);      \
-    Sleep(10);                                         \
-  }
 
 /* The line's, whose service routine gets the device as its context. */
 NTSTATUS ConnectLine(PDEVICE Device, PKSERVICE_ROUTINE Routine);
@@ -79,7 +72,8 @@ VOID Disconnect(PDEVICE Device);
 PKINTERRUPT Interrupt(PDEVICE Device);
 
 VOID EnableCard(PDEVICE Device);
-VOID QuietCard(PDEVICE Device); /* no more pulses */
+/* No more pulses; a service routine finds none from then on, and if one was running it has queued its DPC when this returns. */
+VOID QuietCard(PDEVICE Device);
 VOID RingDoorbell(PDEVICE Device, ULONG Microseconds);
 /* For service routines: TRUE if there was a pulse, which is cleared, and its value. */
 BOOLEAN TakePulse(PDEVICE Device, PULONG Value);
@@ -88,7 +82,7 @@ BOOLEAN TakePulse(PDEVICE Device, PULONG Value);
 CCHAR OtherProcessor(VOID);
 /* A system thread on that processor, or if there is none of that number, on one there is. */
 NTSTATUS StartThread(PDEVICE Device, THREAD_ROUTINE* Routine, ULONG Processor);
-VOID JoinThreads(PDEVICE Device); /* they have ended when it returns; one that does not end is a bug check */
+VOID JoinThreads(PDEVICE Device); /* they have ended when it returns */
 VOID Sleep(ULONG Milliseconds);
 BOOLEAN WaitFor(PVOID Object, ULONG Milliseconds); /* FALSE: so long it was not signalled */
 

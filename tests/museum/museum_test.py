@@ -16,7 +16,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 class Entry:
     def __init__(self, line):
-        self.name, self.processors, self.kind, self.expected, self.found, *_ = line.split()
+        row, self.expected = (part.strip() for part in line.split("|"))
+        self.name, self.processors, self.kind, self.found, *_ = row.split()
 
 
 def entries():

@@ -50,8 +50,8 @@ static NTSTATUS Start(PDEVICE Device) {
 
 static VOID Stop(PDEVICE Device) {
   QuietCard(Device);
+  KeFlushQueuedDpcs(); /* they use the interrupt object */
   Disconnect(Device);
-  KeFlushQueuedDpcs();
 }
 
 const PARTS Parts = {sizeof(DEVICE), Start, Stop};

@@ -64,8 +64,8 @@ static NTSTATUS Start(PDEVICE Device) {
 static VOID Stop(PDEVICE Device) {
   JoinThreads(Device);
   QuietCard(Device);
+  KeFlushQueuedDpcs(); /* they use the interrupt object */
   Disconnect(Device);
-  KeFlushQueuedDpcs();
   INVARIANT(Device->Served == Device->Raised, Device->Served, Device->Raised);
 }
 

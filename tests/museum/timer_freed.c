@@ -24,9 +24,8 @@ static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
 
 static VOID Tick(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
-  const PWATCH Watch = CONTAINING_RECORD(Dpc, WATCH, Dpc);
-  ++Watch->Ticks;
-  Watch->Pulses = (ULONG)ReadAcquire(&Device->Pulses);
+  ++Device->Watch->Ticks;
+  Device->Watch->Pulses = (ULONG)ReadAcquire(&Device->Pulses);
 }
 
 static NTSTATUS Start(PDEVICE Device) {
@@ -54,6 +53,7 @@ static VOID Stop(PDEVICE Device) {
   KeFlushQueuedDpcs();
 #endif
   ExFreePoolWithTag(Device->Watch, MUSEUM_TAG);
+  Device->Watch = NULL;
 }
 
 const PARTS Parts = {sizeof(DEVICE), Start, Stop};

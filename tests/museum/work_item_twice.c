@@ -6,9 +6,10 @@ struct _DEVICE {
   CARD Card;
   KDPC Dpc;
   PIO_WORKITEM Item;
+  KSEMAPHORE Ended;   /* once for each run of the work item */
+  volatile LONG Runs; /* so often it was queued */
   volatile LONG Queued;
   volatile LONG Arrived;
-  LONG Handled; /* the work item's */
 };
 
 static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
@@ -23,6 +24,7 @@ static VOID Work(PDEVICE_OBJECT DeviceObject, PVOID Context) {
   const PDEVICE Device = Context;
   InterlockedExchange(&Device->Queued, FALSE);
   InterlockedExchange(&Device->Arrived, 0);
+  KeReleaseSemaphore(&Device->Ended, IO_NO_INCREMENT, 1, FALSE);
 }
 
 static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
@@ -33,10 +35,12 @@ static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2
 #else
   InterlockedExchange(&Device->Queued, TRUE);
 #endif
+  InterlockedIncrement(&Device->Runs);
   IoQueueWorkItem(Device->Item, Work, DelayedWorkQueue, Device);
 }
 
 static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeSemaphore(&Device->Ended, 0, MAXLONG);
   KeInitializeDpc(&Device->Dpc, QueueWork, Device);
   Device->Item = IoAllocateWorkItem(Device->Card.Self);
   if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
@@ -45,11 +49,16 @@ static NTSTATUS Start(PDEVICE Device) {
   return Status;
 }
 
+static VOID WaitForWork(PDEVICE Device) {
+  LONG Index;
+  for (Index = 0; Index < ReadAcquire(&Device->Runs); ++Index) KeWaitForSingleObject(&Device->Ended, Executive, KernelMode, FALSE, NULL);
+}
+
 static VOID Stop(PDEVICE Device) {
   QuietCard(Device);
   Disconnect(Device);
   KeFlushQueuedDpcs();
-  EVENTUALLY(!ReadAcquire(&Device->Queued));
+  WaitForWork(Device);
   if (Device->Item != NULL) IoFreeWorkItem(Device->Item);
 }
 

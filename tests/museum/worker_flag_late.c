@@ -6,9 +6,12 @@ struct _DEVICE {
   CARD Card;
   KDPC Dpc;
   PIO_WORKITEM Item;
+  KSEMAPHORE Ended;   /* once for each run of the work item */
+  volatile LONG Runs; /* so often it was queued */
   volatile LONG Queued;
   volatile LONG Arrived;
-  volatile LONG Handled;
+  KSEMAPHORE Handled; /* once for each that has arrived */
+  LONG Brought;       /* the DPC's */
 };
 
 static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
@@ -19,7 +22,10 @@ static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
   return TRUE;
 }
 
-static VOID DoAll(PDEVICE Device) { InterlockedAdd(&Device->Handled, InterlockedExchange(&Device->Arrived, 0)); }
+static VOID DoAll(PDEVICE Device) {
+  const LONG Now = InterlockedExchange(&Device->Arrived, 0);
+  if (Now != 0) KeReleaseSemaphore(&Device->Handled, IO_NO_INCREMENT, Now, FALSE);
+}
 
 static VOID Work(PDEVICE_OBJECT DeviceObject, PVOID Context) {
   const PDEVICE Device = Context;
@@ -30,15 +36,21 @@ static VOID Work(PDEVICE_OBJECT DeviceObject, PVOID Context) {
   DoAll(Device);
   InterlockedExchange(&Device->Queued, FALSE);
 #endif
+  KeReleaseSemaphore(&Device->Ended, IO_NO_INCREMENT, 1, FALSE);
 }
 
 static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
+  ++Device->Brought;
   InterlockedIncrement(&Device->Arrived);
-  if (!InterlockedExchange(&Device->Queued, TRUE)) IoQueueWorkItem(Device->Item, Work, DelayedWorkQueue, Device);
+  if (InterlockedExchange(&Device->Queued, TRUE)) return;
+  InterlockedIncrement(&Device->Runs);
+  IoQueueWorkItem(Device->Item, Work, DelayedWorkQueue, Device);
 }
 
 static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeSemaphore(&Device->Ended, 0, MAXLONG);
+  KeInitializeSemaphore(&Device->Handled, 0, MAXLONG);
   KeInitializeDpc(&Device->Dpc, QueueWork, Device);
   Device->Item = IoAllocateWorkItem(Device->Card.Self);
   if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
@@ -48,11 +60,12 @@ static NTSTATUS Start(PDEVICE Device) {
 }
 
 static VOID Stop(PDEVICE Device) {
+  LONG Index;
   QuietCard(Device);
   Disconnect(Device);
   KeFlushQueuedDpcs();
-  EVENTUALLY(!ReadAcquire(&Device->Queued));
-  EVENTUALLY(ReadAcquire(&Device->Arrived) == 0);
+  for (Index = 0; Index < Device->Brought; ++Index) KeWaitForSingleObject(&Device->Handled, Executive, KernelMode, FALSE, NULL);
+  for (Index = 0; Index < Device->Runs; ++Index) KeWaitForSingleObject(&Device->Ended, Executive, KernelMode, FALSE, NULL);
   if (Device->Item != NULL) IoFreeWorkItem(Device->Item);
 }
 

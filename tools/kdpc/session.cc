@@ -400,7 +400,16 @@ void Session::idle() {
 // What a driver leaves behind when it goes is a finding too. One that cannot go stays.
 void Session::unload() {
   std::string why;
-  for (auto name = loaded_.rbegin(); name != loaded_.rend() && !ended_early(); ++name) machine_->unload_driver(*name, why);
+  for (auto name = loaded_.rbegin(); name != loaded_.rend() && !ended_early(); ++name) {
+    if (machine_->unload_driver(*name, why) || ended_early()) continue;
+    const lab::Outcome& outcome = machine_->outcome();
+    if (outcome.how == lab::Ended::Quiescent)
+      say(Verdict::Stuck, fmt::format("Stuck: the driver {} waits while it is removed, and nothing will ever happen again.", *name));
+    if (outcome.how == lab::Ended::TimeLimit)
+      say(Verdict::TimeLimit, fmt::format("The driver {} has not come to an end of its removal after {:.3f} s of virtual time.", *name,
+                                          static_cast<double>(machine_->now()) / 1e9));
+    explanation_ = outcome.text;
+  }
   ended_early();
 }
 
