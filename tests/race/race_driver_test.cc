@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "kdpc/lab.h"
+#include "machine/host.h"
 
 namespace kdpc {
 namespace {
@@ -71,6 +72,32 @@ TEST(RaceOfADriver, IsTheSameInEveryRun) {
   const Lived first = life_of(kNotAtAll, 2, lab::Checks::Races::Suspected);
   const Lived second = life_of(kNotAtAll, 2, lab::Checks::Races::Suspected);
   EXPECT_EQ(first.said, second.said);
+}
+
+TEST(RaceOfADriver, IsFoundAgainWhenTheRunGoesBackToBeforeIt) {
+  std::string why;
+  lab::Config config{.processors = 2};
+  config.checks.races = lab::Checks::Races::Suspected;
+  const auto machine = lab::Machine::create(config, why);
+  ASSERT_TRUE(machine->load_driver(KDPC_TEST_DRIVERS "/check/racing.drv", why, {.settings = {{"How", std::uint64_t{kNotAtAll}}}})) << why;
+  const auto said = [&] {
+    std::string text;
+    for (const lab::Finding& finding : machine->findings()) text += finding.report();
+    return text;
+  };
+  const std::string before = said();
+  const Result<host::Checkpoint*> checkpoint = host::checkpoint();
+  ASSERT_TRUE(checkpoint) << checkpoint.error().what;
+  machine->run_for(200ms);
+  const std::string after = said();
+  EXPECT_NE(after, before);
+  for (int round = 0; round < 3; ++round) {
+    host::restore(**checkpoint);
+    EXPECT_EQ(said(), before);
+    machine->run_for(200ms);
+    EXPECT_EQ(said(), after);
+  }
+  host::discard(*checkpoint);
 }
 
 TEST(RaceOfADriver, WhoeverLooksForItChangesNothing) {
