@@ -40,6 +40,18 @@ TEST(RaceReport, TellsBothSidesWhyTheyCanMeetAndTheUsualFix) {
   EXPECT_THAT(text, HasSubstr("KeAcquireInterruptSpinLock"));
 }
 
+TEST(RaceReport, SaysInWhichBlockOfPoolTheBytesLie) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  cpu.say(PoolAllocated{Address::at(kExtension - 16), 96, 0x69636152});
+  cpu.write(kExtension, 0x301);
+  other.write(kExtension, 0x401).say(PoolFreed{Address::at(kExtension - 16), 96, 0x69636152});
+  ASSERT_EQ(told.races().size(), 2u);
+  EXPECT_THAT(text_of(told.races()[0]), HasSubstr("The same bytes at 0x400000010000, byte 16 of the 96 of a pool block 'Raci', are accessed by"));
+  EXPECT_THAT(text_of(told.races()[1]), HasSubstr("Memory at 0x400000010000, byte 16 of the 96 of a pool block 'Raci', is freed, and accessed by"));
+}
+
 TEST(RaceReport, OfASuspicionSaysThatItIsOne) {
   Told told;
   On cpu{told};

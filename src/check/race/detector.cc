@@ -165,7 +165,20 @@ void Detector::on(const Stamp& stamp, const PoolFreed& fact) {
   state_.freed[low] = {high, {its.who, now.step, now.pc, 0, its.lane, 0xff, now.manner}};
 }
 
-void Detector::on(const Stamp&, const PoolAllocated& fact) { forget(fact.block.value, fact.block.value + fact.size); }
+void Detector::on(const Stamp&, const PoolAllocated& fact) {
+  const std::uintptr_t low = fact.block.value, high = low + fact.size;
+  forget(low, high);
+  auto before = state_.blocks.lower_bound(low);
+  if (before != state_.blocks.begin() && std::prev(before)->first + std::prev(before)->second.size > low) --before;
+  while (before != state_.blocks.end() && before->first < high) before = state_.blocks.erase(before);
+  state_.blocks[low] = {low, fact.size, fact.tag};
+}
+Block Detector::block_of(std::uintptr_t address) const {
+  const auto behind = state_.blocks.upper_bound(address);
+  if (behind == state_.blocks.begin()) return {};
+  const Block& block = std::prev(behind)->second;
+  return address - block.base < block.size ? block : Block{};
+}
 void Detector::on(const Stamp&, const ImageUnloading& fact) {
   disarm_between(fact.base.value, fact.base.value + fact.size);
   state_.ordering.forget(fact.base.value, fact.base.value + fact.size);
@@ -295,7 +308,8 @@ void Detector::add(Kind kind, Verdict verdict, Side first, Side second, bool has
     std::uintptr_t frames[40];
     second.stack.assign(frames, frames + surroundings_.stack(frames, std::size(frames)));
   }
-  race = {kind, verdict, std::move(first), std::move(second), race.count};
+  const Block block = block_of(second.freed ? first.at : second.at);
+  race = {kind, verdict, std::move(first), std::move(second), block, race.count};
 }
 
 }  // namespace kdpc::race

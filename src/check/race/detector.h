@@ -88,6 +88,7 @@ class Detector : public EventSink {
     std::map<std::uintptr_t, Connected> interrupts;
     std::map<std::uintptr_t, Armed> armed;
     std::map<std::uintptr_t, FreedBlock> freed;
+    std::map<std::uintptr_t, Block> blocks;      // of pool, also those that were freed and are nobody's yet
     std::map<std::uintptr_t, bool> pinned_dpcs;  // true: for this once, by where it was queued
     std::map<std::uint32_t, bool> pinned_threads;
     std::set<std::uintptr_t> counters;  // variables that several change, and not all of them at once
@@ -163,6 +164,7 @@ class Detector : public EventSink {
   void untouched(const Now& now, const Shadow::Visitor& visitor, std::uintptr_t address);
   void met(const Now& now, std::uintptr_t address, const Cell& cell, bool is_certain);
   void met_armed(const Now& now, std::uintptr_t at);
+  Block block_of(std::uintptr_t address) const;
   Side side_of(const Now& now);
   Side side_of(const Context& context) const;
   void add(Kind kind, Verdict verdict, Side first, Side second, bool has_stack);

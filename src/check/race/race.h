@@ -62,11 +62,19 @@ struct Side {
   std::vector<std::uintptr_t> stack;  // return addresses, innermost first; of the second side only
 };
 
+// What the bytes lie in, if it is pool.
+struct Block {
+  std::uintptr_t base = 0;
+  std::uint64_t size = 0;  // 0: it is none
+  std::uint32_t tag = 0;
+};
+
 struct Race {
   Kind kind = Kind::Data;
   Verdict verdict = Verdict::Certain;
   Side first;  // as it happened in this run
   Side second;
+  Block block;
   std::uint64_t count = 1;  // how often the same two places of code were found
 };
 

@@ -51,6 +51,21 @@ std::string text_of(const Edge& edge) {
   return "";
 }
 
+// The tag as it stands in memory, and as debuggers show it.
+std::string tag_of(std::uint32_t tag) {
+  std::string text;
+  for (unsigned i = 0; i < 4; ++i) {
+    const char letter = static_cast<char>(tag >> 8 * i);
+    text += letter >= ' ' && letter <= '~' ? letter : '.';
+  }
+  return text;
+}
+
+std::string place_of(const Race& race, std::uintptr_t at) {
+  if (race.block.size == 0 || at - race.block.base >= race.block.size) return fmt::format("{:#x}", at);
+  return fmt::format("{:#x}, byte {} of the {} of a pool block '{}',", at, at - race.block.base, race.block.size, tag_of(race.block.tag));
+}
+
 const char* access_of(const Side& side) {
   if (side.freed) return "frees";
   if (side.atomic) return side.write ? "changes (interlocked)" : "reads (interlocked)";
@@ -83,13 +98,13 @@ std::string sentence_of(const Race& race) {
       return fmt::format("{} bytes at {:#x} are written, which lie in an object that the kernel was given and still holds, {:#x}.", other.size,
                          other.at, one.at);
     case Kind::Freed:
-      return fmt::format("Memory at {:#x} is freed, and accessed by {}, and nothing orders the two{}.", other.at, who(one.freed ? other : one),
-                         race.verdict == Verdict::Certain ? "" : " but chance");
+      return fmt::format("Memory at {} is freed, and accessed by {}, and nothing orders the two{}.", place_of(race, one.freed ? other.at : one.at),
+                         who(one.freed ? other : one), race.verdict == Verdict::Certain ? "" : " but chance");
     case Kind::Data:
     case Kind::BenignLooking: break;
   }
-  return fmt::format("The same bytes at {:#x} are accessed by {} and by {}, one of them writes, and nothing orders the two{}.", other.at, who(one),
-                     who(other), race.verdict == Verdict::Certain ? "" : " but chance");
+  return fmt::format("The same bytes at {} are accessed by {} and by {}, one of them writes, and nothing orders the two{}.", place_of(race, other.at),
+                     who(one), who(other), race.verdict == Verdict::Certain ? "" : " but chance");
 }
 
 std::string why_of(const Race& race) {
