@@ -1,5 +1,6 @@
 #include "io/device_timer.h"
 #include "io/objects.h"
+#include "this_machine.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io::device {
@@ -37,16 +38,20 @@ bool is_unused(const DEVICE_OBJECT* device) {
   return state.delete_pending && state.references == 0 && device->ReferenceCount == 0 && device->AttachedDevice == nullptr;
 }
 
-// Runs `change` under the lock; frees the device if it was the last thing that kept it.
+// Runs `change` under the lock; frees the device if it was the last thing that kept it. Whoever frees it comes after all who have kept it.
 template <class Change>
 void release(DEVICE_OBJECT* device, Change change) {
+  const DeviceState* const state = &state_of(device);
+  Machine::observe(OrderReleased{state});
   bool unused = false;
   {
     Guard guard;
     change();
     unused = is_unused(device);
   }
-  if (unused) destroy(device);
+  if (!unused) return;
+  Machine::observe(OrderAcquired{state});
+  destroy(device);
 }
 
 }  // namespace
