@@ -2,6 +2,7 @@
 #include <wdm.h>
 
 #include "kdpc/test.h"
+#include "tests/io/host_driver.h"
 
 namespace kdpc {
 namespace {
@@ -58,6 +59,23 @@ KDPC_TEST(RaceFacts, ADeviceQueueHandsOverWhatIsTakenFromItAndTheIdleDevice) {
   });
   EXPECT_EQ(m.count("order-released", {{"object", m.address_of(&queue)}}), 4u);
   EXPECT_EQ(m.count("order-acquired", {{"object", m.address_of(&queue)}}), 2u) << "for the idle device, and for the second entry";
+}
+
+// IoQueueWorkItem keeps the device: its routine is over for whoever deletes that.
+KDPC_TEST(RaceFacts, WhoeverFreesADeviceComesAfterAllWhoHaveKeptIt) {
+  static DEVICE_OBJECT* device;
+  m.on(0, PASSIVE_LEVEL, [] {
+    device = test::make_device(test::make_driver());
+    ObReferenceObject(device);
+    IoDeleteDevice(device);
+    ObDereferenceObject(device);
+  });
+  std::uint64_t kept = 0;
+  for (const lab::EventRecord& fact : m.events("order-acquired"))
+    if (fact["object"] - m.address_of(device) < sizeof(DEVICE_OBJECT) + 4096) kept = fact["object"];
+  ASSERT_NE(kept, 0u);
+  EXPECT_EQ(m.count("order-released", {{"object", kept}}), 2u) << "by who has deleted it, and by who has kept it";
+  EXPECT_EQ(m.count("order-acquired", {{"object", kept}}), 1u);
 }
 
 }  // namespace
