@@ -111,6 +111,16 @@ KDPC_TEST(IsrAnswer, ALineThatTheDeviceHasLetGoItselfWasNotServed) {
   EXPECT_NO_FINDINGS();
 }
 
+// A run may stand still inside an ISR, and the host then have something to do there.
+KDPC_TEST(IsrAnswer, WhatTheHostQueuesMeanwhileIsNotTheIsrsOwn) {
+  ASSERT_TRUE(connect(m, &first, asks_in_vain, Latched, false));
+  m.send_message(kVector);
+  ASSERT_TRUE(m.run_until([&] { return m.processor_state(0).irql == 5; }, 1ms));
+  EXPECT_TRUE(m.on(0, PASSIVE_LEVEL, [] {}));
+  EXPECT_EQ(m.count("isr-answered"), 1u);
+  EXPECT_NO_FINDINGS();
+}
+
 // Two cards on a line: while the ISR of the first says that its card has asked for nothing, the other processor quiets the second card.
 KDPC_TEST(IsrAnswer, ALineThatAnotherProcessorHasQuietedWasNotServedHere, .processors = 2) {
   kdpc::cards::CardBoard board;

@@ -13,6 +13,12 @@ Actor* isr_of(Scene& scene) {
   return actor.acting == Acting::Isr ? &actor : nullptr;
 }
 
+// The same, if it has called what queues DPCs. While a run stands still the host may queue one of its own, on whatever is running.
+Actor* isr_that_queues(Scene& scene) {
+  Actor* isr = isr_of(scene);
+  return isr != nullptr && (isr->call == Call::KeInsertQueueDpc || isr->call == Call::IoRequestDpc) ? isr : nullptr;
+}
+
 }  // namespace
 
 void Interrupts::on(Scene& scene, const InterruptConnected& fact) {
@@ -49,10 +55,10 @@ void Interrupts::on(Scene& scene, const RegisterAccessed&) {
   }
 }
 void Interrupts::on(Scene& scene, const DpcQueued&) {
-  if (Actor* isr = isr_of(scene)) isr->queued = true;
+  if (Actor* isr = isr_that_queues(scene)) isr->queued = true;
 }
 void Interrupts::on(Scene& scene, const DpcRefused&) {
-  if (Actor* isr = isr_of(scene)) isr->refused = true;
+  if (Actor* isr = isr_that_queues(scene)) isr->refused = true;
 }
 
 void Interrupts::on(Scene& scene, const ActivityBegan& fact) {
