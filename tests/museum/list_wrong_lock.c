@@ -3,7 +3,7 @@
  * https://github.com/dokan-dev/dokany/issues/1188 */
 #include "museum.h"
 
-#define BLOCKS 4
+#define BLOCKS 2
 
 struct _DEVICE {
   CARD Card;
