@@ -80,6 +80,11 @@ PKINTERRUPT Interrupt(PDEVICE Device) {
   return Card->Connected == CONNECT_MESSAGE_BASED ? Card->Connection.Messages->MessageInfo[0].InterruptObject : Card->Connection.Interrupt;
 }
 
+VOID InitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE Routine, PDEVICE Device) {
+  KeInitializeDpc(Dpc, Routine, Device);
+  KeSetTargetProcessorDpc(Dpc, 0);
+}
+
 /* -- threads -------------------------------------------------------------------------------------------------------------------------------- */
 
 VOID Sleep(ULONG Milliseconds) {

@@ -71,6 +71,9 @@ VOID Disconnect(PDEVICE Device);
 /* Of the line, or of message 0. */
 PKINTERRUPT Interrupt(PDEVICE Device);
 
+/* With processor 0 for its target: its routine is never on two processors at once, wherever interrupts go. */
+VOID InitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE Routine, PDEVICE Device);
+
 VOID EnableCard(PDEVICE Device);
 /* No more pulses; a service routine finds none from then on, and if one was running it has queued its DPC when this returns. */
 VOID QuietCard(PDEVICE Device);

@@ -33,7 +33,7 @@ static VOID Look(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  KeInitializeDpc(&Device->Dpc, Look, Device);
+  InitializeDpc(&Device->Dpc, Look, Device);
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (NT_SUCCESS(Status)) EnableCard(Device);
   return Status;

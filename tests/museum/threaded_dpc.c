@@ -45,8 +45,9 @@ static VOID HandleInThread(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argu
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
-  KeInitializeDpc(&Device->Dpc, Handle, Device);
+  InitializeDpc(&Device->Dpc, Handle, Device);
   KeInitializeThreadedDpc(&Device->ThreadedDpc, HandleInThread, Device);
+  KeSetTargetProcessorDpc(&Device->ThreadedDpc, 0);
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (NT_SUCCESS(Status)) EnableCard(Device);
   return Status;
