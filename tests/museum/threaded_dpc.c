@@ -25,10 +25,10 @@ static VOID Handle(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   KeAcquireSpinLockAtDpcLevel(&Device->Lock);
 #endif
   ++Device->Count;
+  ++Device->InDpc;
 #ifdef FIXED
   KeReleaseSpinLockFromDpcLevel(&Device->Lock);
 #endif
-  ++Device->InDpc;
 }
 
 static VOID HandleInThread(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
@@ -37,10 +37,10 @@ static VOID HandleInThread(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argu
   const KIRQL OldIrql = KeAcquireSpinLockForDpc(&Device->Lock);
 #endif
   ++Device->Count;
+  ++Device->InThreadedDpc;
 #ifdef FIXED
   KeReleaseSpinLockForDpc(&Device->Lock, OldIrql);
 #endif
-  ++Device->InThreadedDpc;
 }
 
 static NTSTATUS Start(PDEVICE Device) {

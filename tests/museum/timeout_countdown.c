@@ -55,9 +55,9 @@ static NTSTATUS Start(PDEVICE Device) {
 
 static VOID Stop(PDEVICE Device) {
   KeCancelTimer(&Device->Timer);
+  KeFlushQueuedDpcs(); /* they use the interrupt object */
   QuietCard(Device);
   Disconnect(Device);
-  KeFlushQueuedDpcs();
   INVARIANT(Device->Left <= LIMIT, Device->Left, LIMIT);
 }
 
