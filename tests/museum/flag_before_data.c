@@ -1,5 +1,5 @@
 /* The service routine says Ready before the sample is there. A thread on another processor that looks between the two stores takes the old sample.
- * Idea: https://github.com/worproject/Rockchip-Windows-Drivers/pull/3 */
+ * Idea: https://github.com/cyberus-technology/usbvfiod/pull/50 */
 #include "museum.h"
 
 struct _DEVICE {
