@@ -1,5 +1,5 @@
-/* A card that has gone reads as all ones, which to the service routine is a pulse like others; what it reads next is an index far beyond its table. Idea:
- * https://github.com/lwfinger/rtlwifi_new/issues/216 */
+/* A card that has gone reads as all ones, which to the service routine is a pulse like others; what it reads next is an index far beyond its
+ * table. Idea: https://github.com/lwfinger/rtlwifi_new/issues/216 */
 #include "museum.h"
 
 #define ROOM 64

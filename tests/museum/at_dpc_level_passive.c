@@ -1,5 +1,5 @@
-/* Drain is made for the DPC and takes the lock as one does at DISPATCH_LEVEL. Removal calls it too, at PASSIVE_LEVEL, if the DPC has left something, which
- * it hardly ever has. Idea: https://github.com/intel/haxm/pull/48 */
+/* Drain is made for the DPC and takes the lock as one does at DISPATCH_LEVEL. Removal calls it too, at PASSIVE_LEVEL, if the DPC has left
+ * something, which it hardly ever has. Idea: https://github.com/intel/haxm/pull/48 */
 #include "museum.h"
 
 struct _DEVICE {

@@ -1,5 +1,5 @@
-/* The next transfer is begun by the thread that has one, or by the DPC of the last, unless Busy says that one is under way. Both find it FALSE, and the
- * card is told of two at once. Idea: https://github.com/nmap/npcap/issues/553 */
+/* The next transfer is begun by the thread that has one, or by the DPC of the last, unless Busy says that one is under way. Both find it FALSE,
+ * and the card is told of two at once. Idea: https://github.com/nmap/npcap/issues/553 */
 #include "museum.h"
 
 struct _DEVICE {

@@ -1,5 +1,5 @@
-/* Requests wait in a list that the DPC protects with the driver's lock, and the cancel routine with the cancel lock. Each takes its own entry out, at
- * once, and the links between the two are lost. Idea: https://github.com/dokan-dev/dokany/issues/1188 */
+/* Requests wait in a list that the DPC protects with the driver's lock, and the cancel routine with the cancel lock. Each takes its own entry out,
+ * at once, and the links between the two are lost. Idea: https://github.com/dokan-dev/dokany/issues/1188 */
 #include "museum.h"
 
 struct _DEVICE {

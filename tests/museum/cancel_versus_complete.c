@@ -1,5 +1,5 @@
-/* The DPC takes the cancel routine out of the request and does not look whether it was still there. If IoCancelIrp was faster, the cancel routine is on
- * its way on another processor, and both complete the request. Idea: https://github.com/emersonbusson/ramshared/pull/582 */
+/* The DPC takes the cancel routine out of the request and does not look whether it was still there. If IoCancelIrp was faster, the cancel routine
+ * is on its way on another processor, and both complete the request. Idea: https://github.com/emersonbusson/ramshared/pull/582 */
 #include "museum.h"
 
 struct _DEVICE {

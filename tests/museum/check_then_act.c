@@ -1,5 +1,5 @@
-/* Whether there is room is asked under the lock, and so is the place taken, but the lock is let go in between. The DPC and the thread both find the last
- * place free and both take it, the second beyond the end. Idea: https://github.com/rexglue/rexglue-sdk/issues/386 */
+/* Whether there is room is asked under the lock, and so is the place taken, but the lock is let go in between. The DPC and the thread both find
+ * the last place free and both take it, the second beyond the end. Idea: https://github.com/rexglue/rexglue-sdk/issues/386 */
 #include "museum.h"
 
 #define ROOM 4

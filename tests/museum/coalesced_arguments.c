@@ -1,5 +1,5 @@
-/* The value goes to the DPC as its argument. When a second interrupt comes before the DPC has begun, KeInsertQueueDpc says FALSE and keeps the first
- * one's argument: a value is lost. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/162 */
+/* The value goes to the DPC as its argument. When a second interrupt comes before the DPC has begun, KeInsertQueueDpc says FALSE and keeps the
+ * first one's argument: a value is lost. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/162 */
 #include "museum.h"
 
 struct _DEVICE {

@@ -1,5 +1,6 @@
-/* What was written to the control register is remembered, so that one bit can be changed. The thread changes the light, the DPC unmasks the interrupts,
- * and when they meet the thread writes the mask back, and the card is silent for ever. Idea: https://github.com/zephyrproject-rtos/zephyr/pull/37069 */
+/* What was written to the control register is remembered, so that one bit can be changed. The thread changes the light, the DPC unmasks the
+ * interrupts, and when they meet the thread writes the mask back, and the card is silent for ever. Idea:
+ * https://github.com/zephyrproject-rtos/zephyr/pull/37069 */
 #include "museum.h"
 
 #define CARD_LIGHT 0x10 /* which this card does not have, and does not mind */

@@ -1,5 +1,5 @@
-/* The answer and the time limit both end the current request, and both look whether there is one before they take it away. When they do so at the same
- * time, the request is completed twice. Idea: https://github.com/reactos/reactos/pull/3251 */
+/* The answer and the time limit both end the current request, and both look whether there is one before they take it away. When they do so at the
+ * same time, the request is completed twice. Idea: https://github.com/reactos/reactos/pull/3251 */
 #include "museum.h"
 
 struct _DEVICE {

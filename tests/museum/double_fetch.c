@@ -1,5 +1,5 @@
-/* The DPC looks whether there is a current request and then fetches the pointer once more, to use it. The thread takes the request away in between. Idea:
- * https://github.com/reactos/reactos/pull/3251 */
+/* The DPC looks whether there is a current request and then fetches the pointer once more, to use it. The thread takes the request away in
+ * between. Idea: https://github.com/reactos/reactos/pull/3251 */
 #include "museum.h"
 
 typedef struct _REQUEST {

@@ -1,5 +1,5 @@
-/* One KDPC and one context are sent to one processor after the other. The DPC says that it is done before it is: the thread has filled in the context for
- * the next processor when this one reads it. Idea: https://github.com/intelpt/WindowsIntelPT/issues/8 */
+/* One KDPC and one context are sent to one processor after the other. The DPC says that it is done before it is: the thread has filled in the
+ * context for the next processor when this one reads it. Idea: https://github.com/intelpt/WindowsIntelPT/issues/8 */
 #include "museum.h"
 
 #define ROUNDS 6

@@ -1,5 +1,5 @@
-/* The same DPC runs on two processors at once: queued by the interrupt here and by a thread there, since a KDPC leaves its queue before its routine
- * runs. Both runs add to Handled, and one sum is lost. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/489 */
+/* The same DPC runs on two processors at once: queued by the interrupt here and by a thread there, since a KDPC leaves its queue before its
+ * routine runs. Both runs add to Handled, and one sum is lost. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/489 */
 #include "museum.h"
 
 struct _DEVICE {

@@ -1,5 +1,5 @@
-/* The DPC sets the event and then writes the result. The thread that waits for the event wakes on another processor before that, finds no result, and
- * frees the request under the DPC's hand. Idea: https://github.com/reactos/reactos/pull/5900 */
+/* The DPC sets the event and then writes the result. The thread that waits for the event wakes on another processor before that, finds no result,
+ * and frees the request under the DPC's hand. Idea: https://github.com/reactos/reactos/pull/5900 */
 #include "museum.h"
 
 typedef struct _REQUEST {

@@ -1,5 +1,5 @@
-/* The request lies on the stack of the thread that waits for it, and after a while the thread waits no longer and goes away. An answer that comes later
- * sets an event in a frame that is gone. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/issues/350 */
+/* The request lies on the stack of the thread that waits for it, and after a while the thread waits no longer and goes away. An answer that comes
+ * later sets an event in a frame that is gone. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/issues/350 */
 #include "museum.h"
 
 struct _DEVICE {

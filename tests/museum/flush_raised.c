@@ -1,5 +1,5 @@
-/* A correction that brought a new mistake: removal takes the lock to see whether a DPC is under way, and if so, waits for it with the lock still held.
- * Nearly always none is. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/615 */
+/* A correction that brought a new mistake: removal takes the lock to see whether a DPC is under way, and if so, waits for it with the lock still
+ * held. Nearly always none is. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/615 */
 #include "museum.h"
 
 struct _DEVICE {

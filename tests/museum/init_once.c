@@ -1,5 +1,5 @@
-/* Whoever needs the buffer first allocates it: the DPC and the thread both find that there is none, both allocate one, and one of the two is forgotten.
- * Idea: https://github.com/freebsd/freebsd-src/pull/1357 */
+/* Whoever needs the buffer first allocates it: the DPC and the thread both find that there is none, both allocate one, and one of the two is
+ * forgotten. Idea: https://github.com/freebsd/freebsd-src/pull/1357 */
 #include "museum.h"
 
 struct _DEVICE {

@@ -1,5 +1,5 @@
-/* The service routine counts with InterlockedIncrement, the thread with a plain minus: a store of the thread's takes away what was counted since it
- * has looked. Idea: https://github.com/dokan-dev/dokany/issues/58 */
+/* The service routine counts with InterlockedIncrement, the thread with a plain minus: a store of the thread's takes away what was counted since
+ * it has looked. Idea: https://github.com/dokan-dev/dokany/issues/58 */
 #include "museum.h"
 
 struct _DEVICE {

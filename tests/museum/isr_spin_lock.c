@@ -1,5 +1,5 @@
-/* The service routine takes the device's spin lock, and so does the thread, at DISPATCH_LEVEL: an interrupt on its processor while it holds the lock waits
- * for it there for ever. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/1293 */
+/* The service routine takes the device's spin lock, and so does the thread, at DISPATCH_LEVEL: an interrupt on its processor while it holds the
+ * lock waits for it there for ever. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/1293 */
 #include "museum.h"
 
 struct _DEVICE {

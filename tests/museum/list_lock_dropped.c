@@ -1,5 +1,5 @@
-/* The DPC goes through a list and lets go of its lock for each entry, to tell somebody else of it; meanwhile a thread takes the next entry out of the
- * list and frees it, and the DPC goes on from there. Idea: https://github.com/reactos/reactos/pull/3251 */
+/* The DPC goes through a list and lets go of its lock for each entry, to tell somebody else of it; meanwhile a thread takes the next entry out of
+ * the list and frees it, and the DPC goes on from there. Idea: https://github.com/reactos/reactos/pull/3251 */
 #include "museum.h"
 
 #define BLOCKS 4

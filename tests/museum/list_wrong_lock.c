@@ -1,5 +1,5 @@
-/* Blocks go from the list of the free to the list of the done and back; the thread puts them back into the free list with the lock of the other list.
- * A DPC that takes one at that moment leaves the list with a block lost, or one in it twice. Idea:
+/* Blocks go from the list of the free to the list of the done and back; the thread puts them back into the free list with the lock of the other
+ * list. A DPC that takes one at that moment leaves the list with a block lost, or one in it twice. Idea:
  * https://github.com/dokan-dev/dokany/issues/1188 */
 #include "museum.h"
 

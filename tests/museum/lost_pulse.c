@@ -1,5 +1,5 @@
-/* The DPC says with KePulseEvent that the answer is there. A thread that has looked, and does not wait yet, is not woken, and waits for ever. Idea:
- * https://learn.microsoft.com/windows-hardware/drivers/ddi/ntddk/nf-ntddk-kepulseevent */
+/* The DPC says with KePulseEvent that the answer is there. A thread that has looked, and does not wait yet, is not woken, and waits for ever.
+ * Idea: https://learn.microsoft.com/windows-hardware/drivers/ddi/ntddk/nf-ntddk-kepulseevent */
 #include "museum.h"
 
 struct _DEVICE {

@@ -1,5 +1,5 @@
-/* The thread sees to all there is, clears the event and waits. What the DPC brings between the last look and KeClearEvent stays there: its wake-up is
- * cleared, and the thread sleeps beside its work. Idea: https://github.com/rexglue/rexglue-sdk/issues/386 */
+/* The thread sees to all there is, clears the event and waits. What the DPC brings between the last look and KeClearEvent stays there: its wake-up
+ * is cleared, and the thread sleeps beside its work. Idea: https://github.com/rexglue/rexglue-sdk/issues/386 */
 #include "museum.h"
 
 struct _DEVICE {

@@ -1,5 +1,5 @@
-/* What the message's service routine gives back the sender takes, and only the sender takes the spin lock, as if the routine took it too. Both change
- * Free at once, and descriptors vanish or are there twice. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/103 */
+/* What the message's service routine gives back the sender takes, and only the sender takes the spin lock, as if the routine took it too. Both
+ * change Free at once, and descriptors vanish or are there twice. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/103 */
 #include "museum.h"
 
 #define DESCRIPTORS 4

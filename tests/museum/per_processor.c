@@ -1,5 +1,5 @@
-/* Each processor has a count of its own, so no lock is needed; but the thread counts at PASSIVE_LEVEL, and the DPC that has the same processor for its
- * target runs between its load and its store. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/490 */
+/* Each processor has a count of its own, so no lock is needed; but the thread counts at PASSIVE_LEVEL, and the DPC that has the same processor for
+ * its target runs between its load and its store. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/490 */
 #include "museum.h"
 
 #define MOST_PROCESSORS 64

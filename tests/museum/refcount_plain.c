@@ -1,5 +1,5 @@
-/* A reference is dropped with InterlockedDecrement, and then the count is looked at once more: when the DPC and the thread both have dropped theirs
- * before either looks, both free the buffer. Idea: https://github.com/dokan-dev/dokany/issues/58 */
+/* A reference is dropped with InterlockedDecrement, and then the count is looked at once more: when the DPC and the thread both have dropped
+ * theirs before either looks, both free the buffer. Idea: https://github.com/dokan-dev/dokany/issues/58 */
 #include "museum.h"
 
 typedef struct _BUFFER {

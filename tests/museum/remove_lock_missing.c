@@ -1,5 +1,5 @@
-/* A request finds the device still there and uses its table; removal, which nobody has told of the request, frees the table at the same time. Idea:
- * https://learn.microsoft.com/windows-hardware/drivers/kernel/using-remove-locks */
+/* A request finds the device still there and uses its table; removal, which nobody has told of the request, frees the table at the same time.
+ * Idea: https://learn.microsoft.com/windows-hardware/drivers/kernel/using-remove-locks */
 #include "museum.h"
 
 #define ENTRIES 8

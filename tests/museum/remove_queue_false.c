@@ -1,5 +1,5 @@
-/* Removal takes the DPC out of its queue and frees what it uses. When KeRemoveQueueDpc says FALSE the DPC may be running on another processor, and nobody
- * has waited for its end. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/788 */
+/* Removal takes the DPC out of its queue and frees what it uses. When KeRemoveQueueDpc says FALSE the DPC may be running on another processor, and
+ * nobody has waited for its end. Idea: https://github.com/MicrosoftDocs/windows-driver-docs-ddi/issues/788 */
 #include "museum.h"
 
 typedef struct _STATISTICS {

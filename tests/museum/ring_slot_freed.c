@@ -1,5 +1,6 @@
-/* A ring without a lock, for one writer and one reader. The reader gives the slot back before it has read it; when the ring is full, the next interrupt
- * writes there, and the reader takes a later value in an earlier one's place. Idea: https://github.com/zephyrproject-rtos/zephyr/pull/108474 */
+/* A ring without a lock, for one writer and one reader. The reader gives the slot back before it has read it; when the ring is full, the next
+ * interrupt writes there, and the reader takes a later value in an earlier one's place. Idea:
+ * https://github.com/zephyrproject-rtos/zephyr/pull/108474 */
 #include "museum.h"
 
 #define ROOM 2

@@ -1,5 +1,5 @@
-/* The DPC clears the flag after it has looked at what the flag announces. A second interrupt between the two sets it again, the first DPC clears it,
- * and the second DPC finds nothing to do: what came last is never seen. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/281 */
+/* The DPC clears the flag after it has looked at what the flag announces. A second interrupt between the two sets it again, the first DPC clears
+ * it, and the second DPC finds nothing to do: what came last is never seen. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/281 */
 #include "museum.h"
 
 struct _DEVICE {

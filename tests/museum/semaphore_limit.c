@@ -1,5 +1,6 @@
-/* The semaphore says that there is work, and one is enough to say it, so its limit is one. A second interrupt before the thread has woken releases it beyond
- * its limit, which raises an exception in the DPC. Idea: https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kereleasesemaphore */
+/* The semaphore says that there is work, and one is enough to say it, so its limit is one. A second interrupt before the thread has woken releases
+ * it beyond its limit, which raises an exception in the DPC. Idea:
+ * https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kereleasesemaphore */
 #include "museum.h"
 
 #ifdef FIXED

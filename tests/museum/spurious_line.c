@@ -1,5 +1,5 @@
-/* The service routine takes every interrupt for its card's and does not look at what the status says: one that was nobody's, or a neighbour's on the same
- * line, counts as a pulse, with the data of the last one. Idea: https://github.com/lwfinger/rtlwifi_new/issues/216 */
+/* The service routine takes every interrupt for its card's and does not look at what the status says: one that was nobody's, or a neighbour's on
+ * the same line, counts as a pulse, with the data of the last one. Idea: https://github.com/lwfinger/rtlwifi_new/issues/216 */
 #include "museum.h"
 
 struct _DEVICE {

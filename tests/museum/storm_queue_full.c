@@ -1,5 +1,5 @@
-/* While its queue is full the service routine leaves the pulse where it is, for later, and does not clear it. The line stays asserted, the routine is
- * called again and again, and the DPC that would make room never runs. Idea: https://github.com/raspberrypi/linux/issues/2676 */
+/* While its queue is full the service routine leaves the pulse where it is, for later, and does not clear it. The line stays asserted, the routine
+ * is called again and again, and the DPC that would make room never runs. Idea: https://github.com/raspberrypi/linux/issues/2676 */
 #include "museum.h"
 
 #define ROOM 1

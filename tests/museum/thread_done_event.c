@@ -1,5 +1,5 @@
-/* The thread sets an event as the last thing it does, removal waits for the event, and the driver is unloaded while the thread is still on its way out of
- * the driver's code. Idea: https://github.com/everdox/InfinityHook/issues/9 */
+/* The thread sets an event as the last thing it does, removal waits for the event, and the driver is unloaded while the thread is still on its way
+ * out of the driver's code. Idea: https://github.com/everdox/InfinityHook/issues/9 */
 #include "museum.h"
 
 struct _DEVICE {

@@ -1,5 +1,5 @@
-/* Two DPCs of one processor cannot interrupt each other, so they share Count without a lock; but one of them was made a threaded DPC since, which runs at
- * PASSIVE_LEVEL, and the other interrupts it. Idea: https://github.com/openzfsonwindows/ZFSin/pull/221 */
+/* Two DPCs of one processor cannot interrupt each other, so they share Count without a lock; but one of them was made a threaded DPC since, which
+ * runs at PASSIVE_LEVEL, and the other interrupts it. Idea: https://github.com/openzfsonwindows/ZFSin/pull/221 */
 #include "museum.h"
 
 struct _DEVICE {

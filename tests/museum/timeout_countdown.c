@@ -1,5 +1,5 @@
-/* A timer counts down the time that a command may take, and the interrupt that answers it ends the count. One that comes between the timer's look at
- * Left and its --Left makes it 4 billion ticks, or leaves the command to be timed out. Idea:
+/* A timer counts down the time that a command may take, and the interrupt that answers it ends the count. One that comes between the timer's look
+ * at Left and its --Left makes it 4 billion ticks, or leaves the command to be timed out. Idea:
  * https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kesynchronizeexecution */
 #include "museum.h"
 

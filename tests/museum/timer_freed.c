@@ -1,5 +1,5 @@
-/* A timer is cancelled and freed with what its DPC uses. KeCancelTimer does not wait: the DPC may be queued or running on another processor, and then
- * works in freed memory. Idea: https://github.com/microsoft/ebpf-for-windows/issues/849 */
+/* A timer is cancelled and freed with what its DPC uses. KeCancelTimer does not wait: the DPC may be queued or running on another processor, and
+ * then works in freed memory. Idea: https://github.com/microsoft/ebpf-for-windows/issues/849 */
 #include "museum.h"
 
 typedef struct _WATCH {

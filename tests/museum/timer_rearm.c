@@ -1,5 +1,5 @@
-/* A one-shot timer sets itself again in its DPC, unless the device is stopping. The DPC has looked, removal says Stopping and cancels a timer that is not
- * set, and then the DPC sets it: it will expire in a device that is gone. Idea: https://github.com/openzfsonwindows/openzfs/pull/93 */
+/* A one-shot timer sets itself again in its DPC, unless the device is stopping. The DPC has looked, removal says Stopping and cancels a timer that
+ * is not set, and then the DPC sets it: it will expire in a device that is gone. Idea: https://github.com/openzfsonwindows/openzfs/pull/93 */
 #include "museum.h"
 
 struct _DEVICE {

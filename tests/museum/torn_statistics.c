@@ -1,5 +1,5 @@
-/* A 64-bit count is kept as two halves, and read without the lock. Between the low half that has wrapped and the high half that has not yet grown the
- * thread sees 4 GB less than before. Idea: https://github.com/google/syzkaller/issues/6578 */
+/* A 64-bit count is kept as two halves, and read without the lock. Between the low half that has wrapped and the high half that has not yet grown
+ * the thread sees 4 GB less than before. Idea: https://github.com/google/syzkaller/issues/6578 */
 #include "museum.h"
 
 struct _DEVICE {

@@ -1,5 +1,5 @@
-/* Receiving and sending have locks of their own, and both change Used, how much of the common pool is taken. A DPC that receives while a thread sends
- * loses one of the two changes. Idea: https://github.com/Microsemi/switchtec-dma/issues/4 */
+/* Receiving and sending have locks of their own, and both change Used, how much of the common pool is taken. A DPC that receives while a thread
+ * sends loses one of the two changes. Idea: https://github.com/Microsemi/switchtec-dma/issues/4 */
 #include "museum.h"
 
 struct _DEVICE {

@@ -1,5 +1,5 @@
-/* A timer's DPC resets a card that has gone silent. Removal cancels the timer and does not wait for the DPC, which may be running on another processor:
- * it resets a card whose registers are not mapped any more. Idea: https://github.com/openzfsonwindows/openzfs/issues/92 */
+/* A timer's DPC resets a card that has gone silent. Removal cancels the timer and does not wait for the DPC, which may be running on another
+ * processor: it resets a card whose registers are not mapped any more. Idea: https://github.com/openzfsonwindows/openzfs/issues/92 */
 #include "museum.h"
 
 struct _DEVICE {

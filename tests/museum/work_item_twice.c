@@ -1,5 +1,5 @@
-/* The DPC queues the work item for every interrupt. When a second one comes before the worker thread has begun with the first, the item is queued while it
- * is queued. Idea: https://github.com/cheat-engine/cheat-engine/issues/1237 */
+/* The DPC queues the work item for every interrupt. When a second one comes before the worker thread has begun with the first, the item is queued
+ * while it is queued. Idea: https://github.com/cheat-engine/cheat-engine/issues/1237 */
 #include "museum.h"
 
 struct _DEVICE {

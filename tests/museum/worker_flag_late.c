@@ -1,5 +1,5 @@
-/* The work item does all there is and then says that it is queued no more. What the DPC brings between the two is not queued, as it seems to be already,
- * and stays. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/281 */
+/* The work item does all there is and then says that it is queued no more. What the DPC brings between the two is not queued, as it seems to be
+ * already, and stays. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/281 */
 #include "museum.h"
 
 struct _DEVICE {

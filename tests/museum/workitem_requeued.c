@@ -1,5 +1,5 @@
-/* Going down, the driver waits for the end of every run of its work item, and then quiets the card. An interrupt between the two has the DPC queue the
- * item once more, and it is freed while it is queued. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/69 */
+/* Going down, the driver waits for the end of every run of its work item, and then quiets the card. An interrupt between the two has the DPC queue
+ * the item once more, and it is freed while it is queued. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/69 */
 #include "museum.h"
 
 struct _DEVICE {
