@@ -1,5 +1,5 @@
 /* Removal holds the mutex of the configuration while it waits for the work item, and the work item needs that mutex. It hangs if there is work at
- * that moment, and else never. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/69 */
+ * that moment, and else never. Idea: https://github.com/vadimgrn/usbip-win2/pull/188 */
 #include "museum.h"
 
 struct _DEVICE {

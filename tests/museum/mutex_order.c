@@ -1,5 +1,5 @@
 /* One thread takes the mutex of the configuration and then that of the queue, the other, woken by the interrupt's DPC, the other way round: when
- * each has its first, both wait for ever. Idea: https://github.com/virtio-win/kvm-guest-drivers-windows/pull/186 */
+ * each has its first, both wait for ever. Idea: https://github.com/dokan-dev/dokany/pull/426 */
 #include "museum.h"
 
 struct _DEVICE {

@@ -191,6 +191,11 @@ class Findings(command.Case):
         run = self.run_scenario(driver_alone("bad_deadlock", processors=2))
         self.found(run, "deadlock", r"(?m)^Deadlock: .* bad_deadlock!TakeBoth.*bad_deadlock\.c:\d+", r"processor 0 waits for the lock", r"processor 1 waits for the lock")
 
+    def test_an_unloading_that_never_ends_is_stuck(self):
+        run = self.run_scenario(driver_alone("bad_wait_in_unload"))
+        self.found(run, "stuck", r"^Stuck: the driver bad_wait_in_unload waits while it is removed, and nothing will ever happen again\.",
+                   r"waits for the notification event at bad_wait_in_unload!Event", r"bad_wait_in_unload\.c:8")
+
     def test_a_bugcheck_can_be_expected(self):
         run = self.run_scenario(driver_alone("bad_lock_twice") + "[expect]\nbugcheck = 'SPIN_LOCK_ALREADY_OWNED'\n")
         self.assertEqual((run.code, run.report["verdict"]), (AS_EXPECTED, "bugcheck"), run.said)
