@@ -159,6 +159,13 @@ void make_terminal(Pair& pair) {
   ASSERT_EQ(::tcsetattr(pair.theirs, TCSANOW, &settings), 0);
 }
 
+// A host that is busy with others may give a processor nothing for a second.
+host::Config patient(unsigned processors) {
+  host::Config config{.processors = processors};
+  config.options.clock_watchdog_ticks = 0;
+  return config;
+}
+
 bool until(const std::function<bool()>& condition) {
   const host::Outcome outcome = host::run_until(condition, 20 * kSecond);
   if (outcome.report)
@@ -169,7 +176,7 @@ bool until(const std::function<bool()>& condition) {
 // One write, one call: the next is written when the service routine has been there.
 void expect_a_call_for_each_write(const Pair& pair, Kind kind) {
   DescriptorBoard board(pair.ours, {.kind = kind, .line = 0}, 1);
-  const inside::World world({.processors = 2});
+  const inside::World world(patient(2));
   const auto at = host::attach(board);
   host::assign_line(at.first_line, kVector, kind == Kind::Level);
   Service service;
@@ -189,7 +196,7 @@ void expect_a_call_for_each_write(const Pair& pair, Kind kind) {
 // As fast as it goes: interrupts may stand for several bytes, and no byte is lost.
 void expect_every_byte(const Pair& pair, Kind kind) {
   DescriptorBoard board(pair.ours, {.kind = kind, .line = 0}, 1);
-  const inside::World world({.processors = 2});
+  const inside::World world(patient(2));
   const auto at = host::attach(board);
   host::assign_line(at.first_line, kVector, kind == Kind::Level);
   Service service;
@@ -215,7 +222,7 @@ TEST(LiveSources, AnEventfdsCountIsExactHoweverItsWritesFallTogether) {
   for (const bool message : {false, true}) {
     const Pair event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), -1};
     DescriptorBoard board(event.ours, message ? DescriptorInterrupt::Wish{.message = 0} : DescriptorInterrupt::Wish{.line = 0});
-    const inside::World world({.processors = 2});
+    const inside::World world(patient(2));
     const auto at = host::attach(board);
     if (message) {
       host::assign_message(at.first_message, kVector);
@@ -249,7 +256,7 @@ TEST(LiveSources, ATimerfdsExpirationsAreAllCounted) {
   for (const Kind kind : {Kind::Edge, Kind::Level}) {
     const Pair timer{::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), -1};
     DescriptorBoard board(timer.ours, {.kind = kind, .line = 0});
-    const inside::World world({.processors = 2});
+    const inside::World world(patient(2));
     const auto at = host::attach(board);
     host::assign_line(at.first_line, kVector, kind == Kind::Level);
     Service service;
@@ -297,7 +304,7 @@ TEST(LiveSources, ALevelStaysUntilAllIsReadAndTheOtherEndsGoingEndsIt) {
   Pair pair;
   make_pipe(pair);
   DescriptorBoard board(pair.ours, {.kind = Kind::Level, .line = 0}, 1);
-  const inside::World world;
+  const inside::World world(patient(1));
   const auto at = host::attach(board);
   host::assign_line(at.first_line, kVector, true);
   Service service;
@@ -353,7 +360,7 @@ TEST(LiveSources, ABoardsOwnThreadsLoseNoMessageAndHaveTheBoardToThemselvesWhenT
     Device* devices_[1] = {&registers_};
   };
   Storm board;
-  const inside::World world({.processors = 2});
+  const inside::World world(patient(2));
   const auto at = host::attach(board);
   for (unsigned message = 0; message < 2; ++message) host::assign_message(at.first_message + message, kVector);
   Service service;
@@ -375,7 +382,7 @@ TEST(LiveSources, ABoardsOwnThreadsLoseNoMessageAndHaveTheBoardToThemselvesWhenT
 TEST(LiveSources, WhatComesWhileTheMachineStandsStillIsThereWhenItGoesOn) {
   const Pair event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), -1};
   DescriptorBoard board(event.ours, {.line = 0});
-  const inside::World world;
+  const inside::World world(patient(1));
   const auto at = host::attach(board);
   host::assign_line(at.first_line, kVector, false);
   Service service;
@@ -390,7 +397,7 @@ TEST(LiveSources, WhatComesWhileTheMachineStandsStillIsThereWhenItGoesOn) {
 TEST(LiveSources, AFileCannotBeWatchedAndThatIsSaid) {
   const Pair file{::open("/proc/self/exe", O_RDONLY | O_CLOEXEC), -1};
   DescriptorBoard board(file.ours, {.line = 0});
-  const inside::World world;
+  const inside::World world(patient(1));
   host::attach(board);
   EXPECT_FALSE(board.connected);
   const auto outcome = host::run_until([] { return false; }, kSecond);
@@ -408,7 +415,7 @@ TEST(LiveSources, MachinesComeAndGoWithSourcesThatNeverRest) {
   });
   for (unsigned round = 0; round < 30; ++round) {
     DescriptorBoard outlives(event.ours, {.line = 0});
-    const inside::World world({.processors = 1 + round % 4});
+    const inside::World world(patient(1 + round % 4));
     // Only the first one's registers are reached, as they all have the same.
     const auto at = host::attach(outlives);
     host::assign_line(at.first_line, kVector, false);

@@ -262,7 +262,7 @@ TEST(LiveMachine, ALevelLineIsServedAsOftenAsItIsAssertedAndNeverForNothing) {
     EXPECT_EQ(interrupt::connect(spec, interrupt), ConnectResult::Connected);
   });
   // The second comes in every moment of the first one's way to its service.
-  constexpr std::uint64_t kEach = 40'000;
+  constexpr std::uint64_t kEach = 12'000;
   std::thread device([&vector] {
     for (std::uint64_t count = 0; count < kEach; ++count) {
       while (!vector.assert_line(0)) std::this_thread::yield();
