@@ -210,6 +210,8 @@ class Machine {
   Settings options() const;
   // What the checks have found so far, oldest first; advice too.
   std::vector<Finding> findings() const;
+  // How many data races are among them that are certain; quicker than findings().
+  std::size_t certain_races() const;
 
   // -- hardware -----------------------------------------------------------------------------------------------------------------------------
 
@@ -254,6 +256,21 @@ class Machine {
   // The vector that interrupts for an attached device, for one of its messages if it was granted any; 0: it has none, or has not been started.
   unsigned vector_of(std::string_view device, unsigned message = 0) const;
 
+  // -- going back ---------------------------------------------------------------------------------------------------------------------------
+  // Simulated machine only, and not from inside.
+
+  // The run as it stands: a place to which it can return as often as one likes. Null, and `why` says the reason: the run is over, or a board keeps its
+  // state in another process. To be destroyed before the machine.
+  struct Mark;
+  struct ForgetMark {
+    void operator()(Mark* mark) const;
+  };
+  using MarkHandle = std::unique_ptr<Mark, ForgetMark>;
+  MarkHandle mark(std::string& why);
+  // Everything is as it was then: memory, time, drivers, devices, what listeners had heard; also when the run has ended meanwhile. Tasks that were started
+  // since do not exist any more.
+  void rewind(const Mark& mark);
+
   // -- questions ----------------------------------------------------------------------------------------------------------------------------
 
   // In the order in which they were stated. Both: only those of this name whose fields have these values; no name: all.
@@ -291,6 +308,7 @@ class Machine {
   std::unique_ptr<Parts> parts_;
   struct Devices;  // boards and vectors (lab/drivers.cc)
   std::shared_ptr<Devices> devices_;
+  static std::shared_ptr<Devices> copy_of(const std::shared_ptr<Devices>& devices);
 };
 
 // -- inside ---------------------------------------------------------------------------------------------------------------------------------

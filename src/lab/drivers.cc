@@ -70,6 +70,10 @@ std::string not_loaded(std::string_view driver) { return fmt::format("{}: no dri
 
 }  // namespace
 
+std::shared_ptr<Machine::Devices> Machine::copy_of(const std::shared_ptr<Devices>& devices) {
+  return devices == nullptr ? nullptr : std::make_shared<Devices>(*devices);
+}
+
 unsigned Machine::attach(Board& board) {
   if (devices_ == nullptr) devices_ = std::make_shared<Devices>();
   const host::Attached at = host::attach(board);

@@ -301,6 +301,31 @@ bool Machine::set_system_time(std::uint64_t time) {
   return on(0, 0, [time] { timer::set_system_time(time); }, {.name = "time", .priority = kHighPriority});
 }
 
+struct Machine::Mark {
+  host::Checkpoint* machine;
+  Outcome outcome;
+  std::size_t tasks;
+  std::shared_ptr<Devices> devices;
+};
+
+void Machine::ForgetMark::operator()(Mark* mark) const {
+  host::discard(mark->machine);
+  delete mark;
+}
+
+Machine::MarkHandle Machine::mark(std::string& why) {
+  const auto made = host::checkpoint();
+  if (!made) return why = made.error().what, nullptr;
+  return MarkHandle(new Mark{*made, parts_->outcome, parts_->tasks.size(), copy_of(devices_)});
+}
+
+void Machine::rewind(const Mark& mark) {
+  host::restore(*mark.machine);
+  parts_->outcome = mark.outcome;
+  parts_->tasks.resize(mark.tasks);
+  devices_ = copy_of(mark.devices);
+}
+
 Nanoseconds Machine::now() const { return host::now(); }
 const Outcome& Machine::outcome() const { return parts_->outcome; }
 std::vector<Finding> Machine::findings() const {
@@ -312,6 +337,11 @@ std::vector<Finding> Machine::findings() const {
       if (race.verdict == race::Verdict::Certain || parts_->config.checks.races == Checks::Races::Suspected)
         findings.push_back(parts_->with_names(describe(race, parts_->symbols)));
   return findings;
+}
+std::size_t Machine::certain_races() const {
+  if (parts_->races == nullptr) return 0;
+  const auto is_certain = [](const race::Race& race) { return race.verdict == race::Verdict::Certain; };
+  return static_cast<std::size_t>(std::count_if(parts_->races->races().begin(), parts_->races->races().end(), is_certain));
 }
 const Config& Machine::config() const { return parts_->config; }
 Settings Machine::options() const { return settings_of(parts_->options); }
