@@ -16,6 +16,10 @@ namespace kdpc {
 struct Dpc;
 }
 
+namespace kdpc::sim {
+class Oracle;
+}
+
 namespace kdpc::host {
 
 // How an idle processor of the live machine waits: it looks for a while, and then sleeps; it looks for ever, at the price of a processor of the host's;
@@ -116,5 +120,8 @@ Result<Checkpoint*> checkpoint();
 void restore(const Checkpoint& checkpoint);
 void discard(Checkpoint* checkpoint);
 std::size_t size_of(const Checkpoint& checkpoint);  // bytes copied
+
+// Simulated machine only: who is asked what happens next (machine/sim/choice.h); null: nobody. It must outlive its use.
+void set_oracle(sim::Oracle* oracle);
 
 }  // namespace kdpc::host

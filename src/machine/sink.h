@@ -14,7 +14,8 @@ struct Stamp {
   std::uint64_t time;  // nanoseconds since start, of that processor
   std::uint16_t processor;
   std::uint8_t irql;
-  std::uint32_t thread;  // the thread that runs or is interrupted there
+  std::uint32_t thread;    // the thread that runs or is interrupted there
+  std::uint64_t step = 0;  // simulated machine: how many steps the processor has taken (sim/choice.h); without an oracle, accesses only
 };
 
 class EventSink {
@@ -22,8 +23,8 @@ class EventSink {
   virtual ~EventSink() = default;
   virtual void event(const Stamp& stamp, const Event& event) = 0;
 
-  // What the code of check variants has read and written since the last of these or the last fact, oldest first: all by one processor at one level. The last
-  // one may not have happened yet. `time` is that of the telling.
+  // What the code of check variants has read and written since the last of these or the last fact, oldest first: all by one processor at one level. `time` is
+  // that of the telling.
   virtual bool wants_accesses() const { return false; }  // always the same
   virtual void accesses(const Stamp& stamp, std::span<const Access> batch) { (void)stamp, (void)batch; }
 

@@ -1,6 +1,7 @@
 // With an oracle the simulated machine does what it is told, one decision at a time, and the same answers give the same run.
 #include "tests/machine/inside.h"
 
+#include <algorithm>
 #include <set>
 
 #include "kernel/interrupt.h"
@@ -111,6 +112,66 @@ TEST(SimChoice, EveryOrderOfTwoIncrementsIsFound) {
   EXPECT_GT(oracle.runs, 4);
   sim::set_oracle(nullptr);
   host::discard(*checkpoint);
+}
+
+// Answers as the fixed order would, and asks for one step of processor 0.
+class AsksForOneStep : public sim::Oracle {
+ public:
+  bool begin() override { return true; }
+  std::size_t choose(std::span<const Candidate> candidates) override {
+    for (const Candidate& candidate : candidates)
+      if (candidate.kind == Candidate::Kind::Processor && candidate.number == 0) steps.push_back(candidate.step);
+    return 0;
+  }
+  std::uint64_t number(std::uint64_t) override { return 0; }
+  std::uint64_t next_question(unsigned, std::uint64_t step) override { return step < wanted ? wanted : ~std::uint64_t{0}; }
+  std::uint64_t edges_between_choices() const override { return 0; }
+  std::uint64_t wanted = ~std::uint64_t{0};
+  std::vector<std::uint64_t> steps;
+};
+
+TEST(SimChoice, AnOracleIsAskedAtTheStepThatItWantsAndElseOnlyWhereTimeWantsIt) {
+  World world;
+  AsksForOneStep oracle;
+  sim::set_oracle(&oracle);
+  constexpr std::uint64_t kWindows = 1000, kWanted = 400;
+  std::uint64_t first = 0;
+  on(0, Irql::Dispatch, [&] {
+    first = sim::steps_of(sim::current());
+    oracle.wanted = first + kWanted;
+    oracle.steps.clear();
+    Machine::stall(1);  // leaves, so that the wish is heard
+    for (std::uint64_t turn = 0; turn < kWindows; ++turn) Machine::window();
+    EXPECT_GT(sim::steps_of(sim::current()), first + kWindows);
+    EXPECT_LT(oracle.steps.size(), 10u);
+    EXPECT_EQ(std::count(oracle.steps.begin(), oracle.steps.end(), first + kWanted), 1);
+  });
+}
+
+TEST(SimChoice, AQuestionThatIsAnsweredByGoingOnLeavesNothingBehind) {
+  std::vector<std::string> runs[2];
+  for (const bool often : {false, true}) {
+    World world({.processors = 2});
+    EventsFirst always(Candidate::Kind::Board);  // at every step
+    AsksForOneStep never;
+    sim::set_oracle(often ? static_cast<sim::Oracle*>(&always) : &never);
+    Log log;
+    static SpinLock lock;
+    lock.initialize();
+    std::vector<Task> all;
+    for (unsigned number = 0; number < 2; ++number)
+      all.push_back(start(number, Irql::Passive, [] {
+        for (int turn = 0; turn < 50; ++turn) {
+          Locked<Irql::Dispatch> locked(lock);
+          for (int step = 0; step < 7; ++step) Machine::window();
+          Machine::stall(300);
+        }
+      }));
+    EXPECT_EQ(host::run_until([&] { return all[0]->done && all[1]->done; }, kSecond).how, host::Ended::ConditionMet);
+    host::run_until({}, kMillisecond);
+    runs[often ? 1 : 0] = log.lines;
+  }
+  EXPECT_EQ(runs[0], runs[1]);
 }
 
 TEST(SimChoice, AnEventMayOvertakeTheTime) {

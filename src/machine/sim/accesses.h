@@ -4,14 +4,14 @@
 //
 //   K.ACCESS-1  On the host context the log is empty and the budget used up: copies of the World know nothing of it.
 //   K.ACCESS-2  Accesses and facts are heard in the order in which they happened, each with the level and processor of that moment.
-//   K.ACCESS-3  Where a hook comes to the machine depends on how many accesses the processor has made, never on who listens.
+//   K.ACCESS-3  Where a hook comes to the machine depends on how many accesses the processor has made and on an oracle, never on who listens.
 #pragma once
 #include "machine/sim/state.h"
 
 namespace kdpc::sim::accesses {
 
 inline constexpr std::int64_t kRoom = 1024;  // of the log; so many accesses at most are made from one window to the next
-inline Access log[kRoom];
+inline Access log[kRoom + 1];                // and the one that has come to the machine
 
 inline std::int64_t untold() { return fixed().access_log - fixed().access_budget - log; }
 
@@ -26,8 +26,20 @@ inline void count(Slot& slot) {
 
 // Up to the next one that comes to the machine. Everything is counted and the log may be cleared.
 inline void give(Slot& slot) {
-  slot.accesses_given = fixed().access_budget = kRoom - 1 - static_cast<std::int64_t>(slot.accesses % kRoom);
+  std::int64_t more = kRoom - 1 - static_cast<std::int64_t>(slot.accesses % kRoom);
+  if (fixed().exploring) {
+    const std::uint64_t step = steps_of(slot);
+    const std::uint64_t until_asked = slot.question > step ? slot.question - step - 1 : 0;
+    if (until_asked < static_cast<std::uint64_t>(more)) more = static_cast<std::int64_t>(until_asked);
+  }
+  slot.accesses_given = fixed().access_budget = more;
   clear();
+}
+
+// One that the budget does not count any more.
+inline void add(const Access& access) {
+  log[untold()] = access;
+  ++fixed().access_log;
 }
 
 // The host context begins; K.ACCESS-1.

@@ -1,11 +1,12 @@
 // Who goes next? Where more than one thing could happen, the machine may ask an Oracle instead of the clock. Every strategy of exploration, replay
 // and shrinking is an answer to these questions.
 //
-// With an oracle order is all that counts: every window is a decision, so is every n-th edge of driver code, and what would happen later may be
-// chosen to happen now. Time then only follows: nobody acts before what was chosen earlier for it.
+// With an oracle order is all that counts: what would happen later may be chosen to happen now. Time then only follows: nobody acts before what was
+// chosen earlier for it.
 //
-// Coordinates are stable: a processor is known by its number and by how often it has gone on, so that leaving out one deviation from the default
-// order does not rename the others.
+// A processor's steps are its windows, the accesses of driver code that was built to tell of them (access.h), and every n-th edge of driver code. At which of
+// them it wants to be asked the oracle says beforehand; it is asked too when a processor has to wait and when something is due. Coordinates are stable: a
+// processor is known by its number and by how many steps it has taken, so that leaving out one deviation from the default order does not rename the others.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +22,7 @@ struct Candidate {
     Processor,  // processor `number` goes on
   } kind;
   std::uint16_t number;
-  std::uint64_t step;  // how often that processor has gone on so far; of boards 0
+  std::uint64_t step;  // how many steps that processor has taken so far, the one it is about to take included; of boards 0
   std::uint64_t time;  // when it would happen by itself
 };
 
@@ -34,8 +35,12 @@ class Oracle {
   virtual std::size_t choose(std::span<const Candidate> candidates) = 0;
   // A number below `bound`, at least 2, where the order leaves something open (which of several processors gets a line). 0 is the default.
   virtual std::uint64_t number(std::uint64_t bound) = 0;
-  // After how many edges of driver code a decision is due although no routine was called.
+  // The step of this processor, behind the one it has come to, at which choose() is called at the latest.
+  virtual std::uint64_t next_question(unsigned /*processor*/, std::uint64_t step) { return step + 1; }
+  // After how many edges of driver code a step is taken although no routine was called; 0: edges are no steps.
   virtual std::uint64_t edges_between_choices() const { return 1; }
+  // By how many nanoseconds a processor may be ahead of others before it has to wait for them.
+  virtual std::uint64_t patience() const { return 0; }
 };
 
 // On the host context; null: the fixed, timed order again. The oracle must outlive its use.

@@ -40,7 +40,6 @@ Departure enter(Slot& slot) {
   Fixed& words = fixed();
   words.current = &slot;
   words.inside = true;
-  ++slot.steps;
   const ExceptionState of_host = exception_state();
   give_edges(slot);
   accesses::give(slot);

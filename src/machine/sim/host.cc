@@ -69,7 +69,7 @@ void prepare_for_boot(unsigned processors, const Costs& costs, System* system) {
 
 Stamp stamp_of(const Slot& slot, std::uint64_t when) {
   const Thread* thread = slot.processor->current_thread;
-  return {when, slot.number, static_cast<std::uint8_t>(slot.irql), thread == nullptr ? 0 : thread->id};
+  return {when, slot.number, static_cast<std::uint8_t>(slot.irql), thread == nullptr ? 0 : thread->id, steps_of(slot)};
 }
 
 void note_sinks() {
@@ -100,6 +100,7 @@ void tell_debuggers() {
 void tell_at(const Slot& slot, std::uint64_t when, const Event& event) {
   if (!fixed().observed) return;
   accesses::tell();
+  if (fixed().inside) accesses::count(current());
   const Stamp stamp = stamp_of(slot, when);
   const HostCode host_code;
   for (EventSink* sink : sinks) sink->event(stamp, event);
@@ -108,6 +109,7 @@ void tell_at(const Slot& slot, std::uint64_t when, const Event& event) {
 void accesses::tell_all() {
   Slot& slot = current();
   settle(slot);
+  count(slot);
   const Stamp stamp = stamp_of(slot, slot.time);
   const std::span<const Access> batch(log, static_cast<std::size_t>(untold()));
   const HostCode host_code;
@@ -215,6 +217,8 @@ void raise_message(std::uint8_t vector, unsigned processor) {
 
 bool bus_read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value) { return bus::read(space, address, width, value); }
 bool bus_write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value) { return bus::write(space, address, width, value); }
+
+void set_oracle(Oracle* oracle) { sim::set_oracle(oracle); }
 
 void add_span(void* base, std::size_t size) { checkpoint::add_span(base, size); }
 

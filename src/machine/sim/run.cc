@@ -89,7 +89,7 @@ void list_candidates(const Next& first, std::vector<Candidate>& candidates) {
   const auto add = [&](Next::Kind kind, std::uint64_t time, unsigned number) {
     if (time == kForever) return;
     const Candidate candidate{static_cast<Candidate::Kind>(kind), static_cast<std::uint16_t>(number),
-                              kind == Next::Kind::Board ? 0 : all.slots[number].steps, time};
+                              kind == Next::Kind::Board ? 0 : steps_of(all.slots[number]), time};
     if (kind == first.kind && number == first.number) {
       candidates.insert(candidates.begin(), candidate);
     } else {
@@ -129,15 +129,22 @@ void check_spinners(const Slot& ran) {
   }
 }
 
+// A question that changes nothing must leave nothing behind: who goes on as if it had not been asked keeps its limit, spinners are not looked at, nor is the
+// host's condition.
 void go_on(Slot& slot) {
   if (slot.doing == Doing::Stalled) {
     slot.time = std::max(slot.time, slot.wake);
     slot.doing = Doing::Running;
   }
   if (slot.doing == Doing::Spinning) wake(slot, slot.wake);
-  set_limit(slot);
+  if (fixed().only_asked) {
+    slot.question = the_oracle->next_question(slot.number, steps_of(slot));
+  } else {
+    set_limit(slot);
+  }
+  fixed().only_asked = false;
   fiber::enter(slot);
-  if (state().spinners != 0) check_spinners(slot);
+  if (state().spinners != 0 && !fixed().only_asked) check_spinners(slot);
 }
 
 // Nothing but the clock can ever interrupt again. Asked while all processors are halted.
@@ -233,9 +240,10 @@ void begin_spinning(Slot& slot, SpinWord word, std::uint64_t until) {
 
 void set_limit(Slot& slot) {
   const State& all = state();
-  if (fixed().edge_stride != 0) {
-    slot.limit = 0;  // the next window is a decision
-    return;
+  std::uint64_t slack = all.costs.slack;
+  if (the_oracle != nullptr) {
+    slack = std::max(slack, the_oracle->patience());
+    slot.question = the_oracle->next_question(slot.number, steps_of(slot));
   }
   std::uint64_t first = saturating_sum(run_limit, 1);  // the first moment at which this processor must not act
   for (unsigned number = 0; number < all.processors; ++number) {
@@ -243,7 +251,7 @@ void set_limit(Slot& slot) {
     first = std::min({first, other.clock, other.ipi});
     if (&other == &slot) continue;
     const std::uint64_t runnable = runnable_at(other);
-    if (runnable != kForever) first = std::min(first, saturating_sum(runnable, all.costs.slack) + (slot.number < number ? 1 : 0));
+    if (runnable != kForever) first = std::min(first, saturating_sum(runnable, slack) + (slot.number < number ? 1 : 0));
   }
   for (unsigned number = 0; number < all.boards_used; ++number) first = std::min(first, bus::due(number, true));
   if (fixed().inside) settle(slot);
@@ -254,12 +262,14 @@ void set_limit(Slot& slot) {
 
 host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
   run_limit = saturating_sum(state().time, limit);
+  fixed().only_asked = false;
   // What the host has done since may have given a device something to do.
   if (state().quiet_since != kForever && !is_quiet()) state().quiet_since = kForever;
   for (;;) {
     if (the_end) return *the_end;
-    if (condition && condition()) return {host::Ended::ConditionMet, {}, {}};
-    if (condition && state().quiet_since < state().time && state().time - state().quiet_since >= kQuietTime)
+    const bool only_asked = fixed().only_asked;
+    if (condition && !only_asked && condition()) return {host::Ended::ConditionMet, {}, {}};
+    if (condition && !only_asked && state().quiet_since < state().time && state().time - state().quiet_since >= kQuietTime)
       return {host::Ended::Quiescent, explain::quiescence(), {}};
     Next next = find_next(run_limit);
     if (next.time > run_limit) {
@@ -267,7 +277,11 @@ host::Outcome until(const std::function<bool()>& condition, Nanoseconds limit) {
       return {host::Ended::TimeLimit, {}, {}};
     }
     if (the_oracle != nullptr) next = ask_oracle(next);
-    watch_for_livelock(next.time);
+    if (only_asked && (next.kind != Next::Kind::Processor || next.number != current().number)) {
+      fixed().only_asked = false;
+      if (state().spinners != 0) check_spinners(current());
+    }
+    if (!fixed().only_asked) watch_for_livelock(next.time);
     perform(next);
   }
 }
@@ -291,7 +305,9 @@ namespace kdpc::sim {
 
 void set_oracle(Oracle* oracle) {
   run::the_oracle = oracle;
-  if (host::exists()) fixed().edge_stride = oracle == nullptr ? 0 : std::max<std::uint64_t>(oracle->edges_between_choices(), 1);
+  if (!host::exists()) return;
+  fixed().exploring = oracle != nullptr;
+  fixed().edge_stride = oracle == nullptr ? 0 : oracle->edges_between_choices();
 }
 
 }  // namespace kdpc::sim

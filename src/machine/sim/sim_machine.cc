@@ -30,24 +30,42 @@ void wait_as(Doing doing) {
   fiber::leave(Departure::Yield);
 }
 
-}  // namespace
-
-void Machine::window_slow() {
-  if (!fixed().inside) return;  // at boot
-  bool may_go_on = false;       // the host has just said so, whatever the limit
+// Leaves for the host where time is up, or the oracle wants to be asked, and takes what interrupts. What is no window has no time limit: it is only a question.
+void take_turn(bool asked, bool is_window = true) {
+  bool may_go_on = false;  // the host has just said so, whatever the limit
   for (;;) {
     Slot& slot = current();
     settle(slot);
-    if (slot.time > slot.limit && !may_go_on) {
+    const bool is_late = is_window && slot.time > slot.limit;
+    if ((is_late || asked) && !may_go_on) {
+      fixed().only_asked = !is_late;
       fiber::leave(Departure::Yield);
       may_go_on = true;
+      asked = false;
     } else if (has_deliverable(slot)) {
       entry::interrupt(controller::take(slot));
       may_go_on = false;
+      is_window = true;
     } else {
       return;
     }
   }
+}
+
+// With an oracle. True: it is to be asked at this step.
+bool count_window(Slot& slot) {
+  accesses::tell();
+  accesses::count(slot);
+  ++slot.windows;
+  accesses::give(slot);
+  return steps_of(slot) >= slot.question;
+}
+
+}  // namespace
+
+void Machine::window_slow() {
+  if (!fixed().inside) return;  // at boot
+  take_turn(fixed().exploring && count_window(current()));
 }
 
 void Machine::edge() {
@@ -58,24 +76,33 @@ void Machine::edge() {
   }
   Slot& slot = current();
   settle(slot);
-  window();
+  take_turn(fixed().edge_stride != 0 && count_window(slot));
   give_edges(current());
 }
 
-// It has not happened yet: what sinks do and what interrupts here comes before it.
+// It has not happened yet: what interrupts here, and what others do meanwhile, comes before it, and is told before it.
 void Machine::access(std::uintptr_t at, std::uint64_t how) {
   if (!fixed().inside) {
     fixed().access_budget = 0;  // a static constructor, as in edge()
     return;
   }
+  if (fixed().access_budget >= 0) return;  // no hook has come here, but a call of the export
   Slot& slot = current();
-  *fixed().access_log = {at, how};
+  settle(slot);
+  ++fixed().access_budget;  // it has left no record yet
   accesses::count(slot);
-  if (fixed().accesses_wanted) accesses::tell_all();
+  const bool is_asked = fixed().exploring && steps_of(slot) + 1 >= slot.question;
+  const bool is_window = (slot.accesses + 1) % accesses::kRoom == 0;
+  const bool is_disturbed = is_asked || has_deliverable(slot) || (is_window && slot.time > slot.limit);
+  if (!is_disturbed) accesses::add({at, how});
+  ++slot.accesses;
+  accesses::tell();
   accesses::give(slot);
   if (fixed().ends_with_fact) [[unlikely]]
     fiber::abandon();
-  window();
+  if (!is_disturbed) return;
+  take_turn(is_asked, is_window);
+  if (fixed().accesses_wanted) accesses::add({at, how});
 }
 
 void Machine::released_slow(Slot& slot, const void* lock) {

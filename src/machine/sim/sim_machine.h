@@ -31,7 +31,7 @@ class Machine {
   static void window() {
     Slot& slot = current();
     settle(slot);
-    if (slot.time > slot.limit || has_deliverable(slot)) [[unlikely]]
+    if (slot.time > slot.limit || has_deliverable(slot) || fixed().exploring) [[unlikely]]
       window_slow();
   }
 

@@ -81,9 +81,10 @@ struct alignas(64) Slot {
   std::uint64_t wake;
   SpinWord spin_word;
   std::uintptr_t spin_expected;
-  std::uint64_t clock;  // when the clock interrupts here
-  std::uint64_t ipi;    // when an IPI arrives here
-  std::uint64_t steps;  // how often the run loop has resumed this processor
+  std::uint64_t clock;     // when the clock interrupts here
+  std::uint64_t ipi;       // when an IPI arrives here
+  std::uint64_t windows;   // steps (choice.h) that were no accesses; counted with an oracle only
+  std::uint64_t question;  // the step at which the oracle wants to be asked
   VectorSet pending;
   VectorSet in_service;  // taken and not yet ended at the controller
 
@@ -163,7 +164,9 @@ struct Fixed {
   std::uint64_t unused[5];
   Slot* current;
   void* host_context;         // where to go from inside; new at every switch
-  std::uint64_t edge_stride;  // with an oracle: edges from one decision to the next; 0: no oracle
+  std::uint64_t edge_stride;  // with an oracle: edges from one step to the next; 0: they are no steps
+  bool exploring;             // there is an oracle
+  bool only_asked;            // the processor that was left has left to ask it, and for nothing else
   bool pages_open;            // some pageable memory is there (pages.h)
   bool inside;                // a processor runs, not the host
   bool observed;              // there are sinks
@@ -214,6 +217,8 @@ inline void settle(Slot& slot) {
   slot.time += static_cast<std::uint64_t>(slot.edges_given - left) * state().costs.edge;
   slot.edges_given = left;
 }
+
+inline std::uint64_t steps_of(const Slot& slot) { return slot.accesses + slot.windows; }
 
 // As many edges as fit before the limit.
 inline void give_edges(Slot& slot) {
