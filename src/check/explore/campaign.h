@@ -1,0 +1,52 @@
+// In which order schedules are tried when nobody says what to do: the default order; then every one with one move; then those with two, in turn with some that
+// wander. It ends when the bound is reached, unless it may wander on.
+//
+// Several campaigns may share the work: each is told which of how many it is, and none tries what another one does. What a campaign tries depends on nothing but
+// its settings and on what it learned.
+#pragma once
+#include <cstdint>
+#include <optional>
+
+#include "check/explore/bounded.h"
+#include "check/explore/wander.h"
+
+namespace kdpc::explore {
+
+struct CampaignSettings {
+  std::uint64_t seed = 1;
+  unsigned bound = 2;   // moves in a schedule of the bounded search
+  bool wanders = true;  // also behind the bound, without an end
+  unsigned which = 0, of = 1;
+};
+
+// What has been tried.
+struct Coverage {
+  std::uint64_t moves = 0;         // there are in the default order
+  std::uint64_t attempts[3] = {};  // with none, one, more moves
+  std::uint64_t wandered = 0;
+  unsigned complete = 0;  // every schedule of this campaign with so many moves has been tried, and fewer
+  bool began = false;     // the default order has been tried
+};
+
+class Campaign {
+ public:
+  explicit Campaign(const CampaignSettings& settings) : settings_(settings), bounded_(settings.bound, settings.which, settings.of) {}
+
+  // The next schedule to try; none: there is nothing left.
+  std::optional<Attempt> next();
+  // Of an attempt that wanted it.
+  void learned(const Schedule& schedule, const std::vector<Point>& points, const std::vector<Options>& options) {
+    bounded_.learned(schedule, points, options);
+    coverage_.moves = bounded_.moves();
+  }
+  const Coverage& coverage() const { return coverage_; }
+
+ private:
+  CampaignSettings settings_;
+  Bounded bounded_;
+  std::optional<Wander> wander_;
+  Coverage coverage_;
+  bool exhausted_ = false, wanders_next_ = false;
+};
+
+}  // namespace kdpc::explore

@@ -1,0 +1,140 @@
+#include "check/explore/plan.h"
+
+#include <algorithm>
+
+namespace kdpc::explore {
+
+using sim::Candidate;
+
+namespace {
+
+bool is_processor(const Candidate& candidate) { return candidate.kind == Candidate::Kind::Processor; }
+
+bool is_meant(const Deviation& deviation, const Candidate& candidate) {
+  switch (deviation.kind) {
+    case Deviation::Kind::Board: return candidate.kind == Candidate::Kind::Board && candidate.number == deviation.number;
+    case Deviation::Kind::Clock: return candidate.kind == Candidate::Kind::Clock && candidate.number == deviation.number;
+    case Deviation::Kind::Ipi: return candidate.kind == Candidate::Kind::Ipi && candidate.number == deviation.number;
+    case Deviation::Kind::Hold:
+    case Deviation::Kind::Pick: return false;
+  }
+  return false;
+}
+
+Deviation::Kind kind_of(const Candidate& event) {
+  return event.kind == Candidate::Kind::Board   ? Deviation::Kind::Board
+         : event.kind == Candidate::Kind::Clock ? Deviation::Kind::Clock
+                                                : Deviation::Kind::Ipi;
+}
+
+}  // namespace
+
+void Plan::follow(const Schedule& schedule, std::vector<Options>* notes) {
+  for (Line& line : processors_) line = {};
+  picks_.clear();
+  held_.clear();
+  followed_ = missed_ = 0;
+  picks_asked_ = 0;
+  last_ = 0;
+  notes_ = notes;
+  for (const Deviation& deviation : schedule) {
+    if (deviation.kind == Deviation::Kind::Pick) {
+      picks_.push_back(deviation);
+    } else if (deviation.processor < processors_.size()) {
+      processors_[deviation.processor].deviations.push_back(deviation);
+    } else {
+      ++missed_;
+    }
+  }
+  const auto earlier = [](const Deviation& a, const Deviation& b) { return a.step < b.step; };
+  for (Line& line : processors_) std::stable_sort(line.deviations.begin(), line.deviations.end(), earlier);
+}
+
+std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
+  if (notes_ != nullptr) return step + 1;
+  const Line& line = processors_[processor];
+  return line.next < line.deviations.size() ? line.deviations[line.next].step : ~std::uint64_t{0};
+}
+
+std::uint64_t Plan::number(std::uint64_t bound) {
+  const std::uint64_t which = picks_asked_++;
+  for (const Deviation& pick : picks_)
+    if (pick.step == which) {
+      ++(pick.number < bound ? followed_ : missed_);
+      return pick.number < bound ? pick.number : 0;
+    }
+  return 0;
+}
+
+std::size_t Plan::choose(std::span<const Candidate> candidates) {
+  if (notes_ != nullptr) take_note(candidates);
+  std::size_t chosen = 0;
+  if (!follow_one(candidates, chosen)) chosen = by_default(candidates);
+  if (is_processor(candidates[chosen])) last_ = candidates[chosen].number;
+  return chosen;
+}
+
+// True: an event that was chosen for this moment.
+bool Plan::follow_one(std::span<const Candidate> candidates, std::size_t& chosen) {
+  for (const Candidate& candidate : candidates) {
+    if (!is_processor(candidate)) continue;
+    Line& line = processors_[candidate.number];
+    while (line.next < line.deviations.size() && line.deviations[line.next].step <= candidate.step) {
+      const Deviation& deviation = line.deviations[line.next++];
+      if (deviation.kind == Deviation::Kind::Hold) {
+        if (!line.held) held_.push_back(candidate.number);
+        line.held = true;
+        ++followed_;
+        continue;
+      }
+      const auto event = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_meant(deviation, one); });
+      ++(event != candidates.end() ? followed_ : missed_);
+      if (event == candidates.end()) continue;
+      chosen = static_cast<std::size_t>(event - candidates.begin());
+      return true;
+    }
+  }
+  return false;
+}
+
+std::size_t Plan::by_default(std::span<const Candidate> candidates) {
+  std::size_t running = candidates.size(), behind = candidates.size(), event = candidates.size();
+  for (std::size_t index = 0; index < candidates.size(); ++index) {
+    const Candidate& candidate = candidates[index];
+    if (!is_processor(candidate)) {
+      if (event == candidates.size() || candidate.time < candidates[event].time) event = index;
+    } else if (!processors_[candidate.number].held) {
+      if (candidate.number == last_) running = index;
+      if (behind == candidates.size() || candidate.time < candidates[behind].time) behind = index;
+    }
+  }
+  if (running == candidates.size() || candidates[behind].time + kPatience < candidates[running].time) running = behind;
+  if (running == candidates.size()) {  // nobody but those who are held, or nobody at all
+    for (std::size_t index = 0; index < candidates.size() && !held_.empty(); ++index)
+      if (is_processor(candidates[index]) && candidates[index].number == held_.front()) running = index;
+    if (running != candidates.size()) {
+      processors_[held_.front()].held = false;
+      held_.erase(held_.begin());
+    }
+  }
+  if (running == candidates.size()) return 0;
+  return event != candidates.size() && candidates[event].time <= candidates[running].time ? event : running;
+}
+
+void Plan::take_note(std::span<const Candidate> candidates) {
+  const auto running =
+      std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_processor(one) && one.number == last_; });
+  if (running == candidates.end()) return;
+  if (!notes_->empty() && notes_->back().processor == last_ && notes_->back().step == running->step) return;
+  Options options{last_, running->step, false, {}};
+  for (const Candidate& candidate : candidates) {
+    if (!is_processor(candidate)) {
+      options.events.push_back({kind_of(candidate), last_, running->step, candidate.number});
+    } else if (candidate.number != last_) {
+      options.others_can_go_on = true;  // one that is held goes on when this one is held too
+    }
+  }
+  notes_->push_back(std::move(options));
+}
+
+}  // namespace kdpc::explore

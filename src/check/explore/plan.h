@@ -1,0 +1,60 @@
+// The oracle that follows a schedule: the default order, but for its deviations. Every strategy, replay and shrinking run through it; they differ in the
+// schedules they ask for.
+//
+// The default order is as lazy as it can be: a processor goes on until it has to wait, until something is due in virtual time, or until others are left behind
+// by kPatience. A processor that is held goes on when nobody else can.
+#pragma once
+#include <vector>
+
+#include "check/explore/schedule.h"
+#include "machine/sim/choice.h"
+
+namespace kdpc::explore {
+
+// What else could have happened before a step.
+struct Options {
+  std::uint16_t processor = 0;
+  std::uint64_t step = 0;
+  bool others_can_go_on = false;  // to hold it changes something
+  std::vector<Deviation> events;  // each of which could have come first
+};
+
+class Plan final : public sim::Oracle {
+ public:
+  static constexpr std::uint64_t kPatience = 1'000'000;  // ns
+
+  explicit Plan(unsigned processors) : processors_(processors) {}
+
+  // For the next execution. `notes`: where to leave the options at each step, which makes the run slow; null: nobody wants to know.
+  void follow(const Schedule& schedule, std::vector<Options>* notes = nullptr);
+  // Of the deviations so far: how many were possible where they were to happen, and how many were not.
+  std::size_t followed() const { return followed_; }
+  std::size_t missed() const { return missed_; }
+
+  bool begin() override { return true; }
+  std::size_t choose(std::span<const sim::Candidate> candidates) override;
+  std::uint64_t number(std::uint64_t bound) override;
+  std::uint64_t next_question(unsigned processor, std::uint64_t step) override;
+  std::uint64_t edges_between_choices() const override { return 0; }
+  std::uint64_t patience() const override { return kPatience; }
+
+ private:
+  struct Line {                         // of one processor
+    std::vector<Deviation> deviations;  // in the order of its steps
+    std::size_t next = 0;
+    bool held = false;
+  };
+  bool follow_one(std::span<const sim::Candidate> candidates, std::size_t& chosen);
+  std::size_t by_default(std::span<const sim::Candidate> candidates);
+  void take_note(std::span<const sim::Candidate> candidates);
+
+  std::vector<Line> processors_;
+  std::vector<Deviation> picks_;
+  std::vector<std::uint16_t> held_;  // the one that waits longest first
+  std::size_t followed_ = 0, missed_ = 0;
+  std::uint64_t picks_asked_ = 0;
+  std::uint16_t last_ = 0;  // who went on last
+  std::vector<Options>* notes_ = nullptr;
+};
+
+}  // namespace kdpc::explore

@@ -1,0 +1,68 @@
+#include "check/explore/touches.h"
+
+#include <unordered_map>
+
+namespace kdpc::explore {
+
+namespace {
+
+constexpr std::uintptr_t kGranule = 8;
+constexpr std::uint8_t kDispatch = 2;
+constexpr std::uint32_t kThreads = 1 << 16;
+
+// Below DISPATCH_LEVEL a thread is somebody; above, a level of a processor is.
+std::uint32_t lane_of(const Stamp& stamp) {
+  return stamp.irql < kDispatch ? kThreads + stamp.thread : std::uint32_t{stamp.processor} * 16 + stamp.irql;
+}
+
+}  // namespace
+
+void Touches::listen(bool wanted) {
+  listens_ = wanted;
+  timers_ = 0;
+  touches_.clear();
+}
+
+void Touches::event(const Stamp& stamp, const Event& event) {
+  if (!listens_) return;
+  if (std::holds_alternative<TimerSet>(event)) ++timers_;
+  if (const auto* cancelled = std::get_if<TimerCancelled>(&event); cancelled != nullptr && cancelled->was_set && timers_ != 0) --timers_;
+  if (const auto* entered = std::get_if<RoutineEntered>(&event))
+    touches_.push_back({{stamp.processor, stamp.step + 1, entered->caller.value, timers_ != 0}, 0, lane_of(stamp), false});
+}
+
+void Touches::accesses(const Stamp& stamp, std::span<const Access> batch) {
+  if (!listens_) return;
+  std::uint64_t step = stamp.step - batch.size();
+  for (const Access& access : batch) {
+    ++step;
+    for (std::uintptr_t granule = access.at / kGranule; granule <= (access.at + access.size() - 1) / kGranule; ++granule)
+      touches_.push_back({{stamp.processor, step, access.pc(), timers_ != 0}, granule, lane_of(stamp), access.is_write()});
+  }
+}
+
+std::vector<Point> Touches::points() const {
+  struct Use {
+    std::uint32_t lane;
+    bool shared = false, written = false;
+  };
+  std::unordered_map<std::uintptr_t, Use> uses;
+  for (const Touch& touch : touches_) {
+    if (touch.granule == 0) continue;
+    Use& use = uses.try_emplace(touch.granule, Use{touch.lane}).first->second;
+    use.shared = use.shared || use.lane != touch.lane;
+    use.written = use.written || touch.write;
+  }
+  std::vector<Point> points;
+  for (const Touch& touch : touches_) {
+    if (!points.empty() && points.back().processor == touch.point.processor && points.back().step == touch.point.step) continue;
+    if (touch.granule != 0) {
+      const Use& use = uses.find(touch.granule)->second;
+      if (!use.shared || !use.written) continue;
+    }
+    points.push_back(touch.point);
+  }
+  return points;
+}
+
+}  // namespace kdpc::explore

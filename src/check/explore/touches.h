@@ -1,0 +1,41 @@
+// What an execution touched, in the order in which it happened: from which a strategy learns where to deviate. A sink of the simulated machine.
+//
+// Worth a deviation are the calls a driver makes, and its accesses to what somebody else touches too, if one of the two writes. Somebody else is another
+// thread, or code of another level or processor: what cannot interrupt each other cannot meet.
+#pragma once
+#include <vector>
+
+#include "machine/sink.h"
+
+namespace kdpc::explore {
+
+struct Point {
+  std::uint16_t processor;
+  std::uint64_t step;
+  std::uintptr_t pc;  // of the access; the caller's of a call
+  bool timers;        // some are set
+};
+
+class Touches final : public EventSink {
+ public:
+  void listen(bool wanted);  // to the next execution: forgets what was heard
+  // The points worth a deviation, in order.
+  std::vector<Point> points() const;
+
+  void event(const Stamp& stamp, const Event& event) override;
+  bool wants_accesses() const override { return true; }
+  void accesses(const Stamp& stamp, std::span<const Access> batch) override;
+
+ private:
+  struct Touch {
+    Point point;
+    std::uintptr_t granule;  // 0: a call
+    std::uint32_t lane;
+    bool write;
+  };
+  bool listens_ = false;
+  std::uint64_t timers_ = 0;
+  std::vector<Touch> touches_;
+};
+
+}  // namespace kdpc::explore

@@ -1,0 +1,22 @@
+#include "check/explore/wander.h"
+
+namespace kdpc::explore {
+
+// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014); the bias of the remainder does not matter here.
+std::uint64_t Wander::draw(std::uint64_t bound) {
+  std::uint64_t mixed = state_ += 0x9E3779B97F4A7C15;
+  mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9;
+  mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB;
+  return (mixed ^ mixed >> 31) % bound;
+}
+
+Schedule Wander::next() {
+  Schedule schedule;
+  for (std::uint64_t count = 1 + draw(kMostMoves); count != 0; --count) {
+    const Schedule& move = moves_[draw(moves_.size())];
+    schedule.insert(schedule.end(), move.begin(), move.end());
+  }
+  return schedule;
+}
+
+}  // namespace kdpc::explore

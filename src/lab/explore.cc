@@ -1,0 +1,76 @@
+#include "lab/explore.h"
+
+#include <fmt/format.h>
+
+#include "machine/host.h"
+
+namespace kdpc::lab {
+
+namespace {
+
+void judge(const std::string& refused, Execution& execution) {
+  const Outcome& outcome = execution.outcome;
+  if (outcome.bugcheck) {
+    const Bugcheck& stop = *outcome.bugcheck;
+    execution.failure = fmt::format("bug check {} ({:#x}) in {}: {}", stop.name, stop.code, stop.place.text(), stop.sentence);
+    execution.key = fmt::format("bug check {:#x} at {}", stop.code, stop.place.text());
+  } else if (outcome.how == Ended::Finding && outcome.finding) {
+    execution.failure = fmt::format("finding {} in {}: {}", outcome.finding->id, outcome.finding->place.text(), outcome.finding->sentence);
+    execution.key = fmt::format("finding {} at {}", outcome.finding->id, outcome.finding->place.text());
+  } else if (outcome.over()) {
+    execution.key = name_of(outcome.how);
+    execution.failure = fmt::format("{}: {}", execution.key, outcome.text.substr(0, outcome.text.find('\n')));
+  } else if (!refused.empty()) {
+    execution.failure = execution.key = refused;
+  }
+}
+
+// Nothing went wrong; but it could.
+void judge_races(const std::vector<Finding>& findings, Execution& execution) {
+  for (const Finding& finding : findings) {
+    if (finding.id != "data-race" || finding.advice || finding.parties.size() < 2) continue;
+    execution.failure = fmt::format("{}: {}", finding.id, finding.sentence);
+    execution.key = fmt::format("{} of {} and {}", finding.id, finding.parties[0].place.text(), finding.parties[1].place.text());
+    return;
+  }
+}
+
+}  // namespace
+
+Explorer::Explorer(Machine& machine, Life life) : machine_(machine), life_(std::move(life)), plan_(machine.processors()) {
+  machine_.add_sink(touches_);
+}
+
+Explorer::~Explorer() {
+  start_.reset();
+  machine_.remove_sink(touches_);
+}
+
+std::unique_ptr<Explorer> Explorer::create(Machine& machine, Life life, std::string& why) {
+  std::unique_ptr<Explorer> explorer(new Explorer(machine, std::move(life)));
+  explorer->start_ = machine.mark(why);
+  return explorer->start_ == nullptr ? nullptr : std::move(explorer);
+}
+
+Execution Explorer::run(const explore::Schedule& schedule, bool learn) {
+  machine_.rewind(*start_);
+  touches_.listen(learn);
+  options_.clear();
+  plan_.follow(schedule, learn ? &options_ : nullptr);
+  host::set_oracle(&plan_);
+  const std::string refused = life_(machine_);
+  host::set_oracle(nullptr);
+  Execution execution;
+  execution.outcome = machine_.outcome();
+  execution.hash = machine_.trace_hash();
+  execution.followed = plan_.followed();
+  execution.missed = plan_.missed();
+  judge(refused, execution);
+  const bool has_races = execution.failure.empty() && machine_.certain_races() != 0;
+  if (has_races || !execution.failure.empty()) execution.findings = machine_.findings();
+  if (has_races) judge_races(execution.findings, execution);
+  take_notes();
+  return execution;
+}
+
+}  // namespace kdpc::lab

@@ -1,0 +1,98 @@
+// The default order when exploring, and how a schedule departs from it: asked with candidates as the machine would.
+#include "check/explore/plan.h"
+
+#include <gtest/gtest.h>
+
+namespace kdpc::explore {
+
+namespace {
+
+using sim::Candidate;
+using Kind = Deviation::Kind;
+
+Candidate processor(std::uint16_t number, std::uint64_t step, std::uint64_t time) { return {Candidate::Kind::Processor, number, step, time}; }
+Candidate board(std::uint64_t time) { return {Candidate::Kind::Board, 0, 0, time}; }
+Candidate clock(std::uint16_t number, std::uint64_t time) { return {Candidate::Kind::Clock, number, 0, time}; }
+
+std::size_t asked(Plan& plan, std::vector<Candidate> candidates) { return plan.choose(candidates); }
+
+}  // namespace
+
+TEST(Plan, WhoRunsGoesOnThoughOthersAreBehind) {
+  Plan plan(2);
+  plan.follow({});
+  EXPECT_EQ(asked(plan, {processor(0, 1, 100), processor(1, 1, 100)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(1, 1, 100), processor(0, 2, 500'000)}), 1u);
+}
+
+TEST(Plan, ButNotForEver) {
+  Plan plan(2);
+  plan.follow({});
+  EXPECT_EQ(asked(plan, {processor(0, 1, 0), processor(1, 1, 0)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(1, 1, 0), processor(0, 900, Plan::kPatience + 1)}), 0u);
+}
+
+TEST(Plan, WhatIsDueComesFirst) {
+  Plan plan(2);
+  plan.follow({});
+  EXPECT_EQ(asked(plan, {processor(0, 1, 10), processor(1, 1, 10)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(1, 1, 10), board(40), processor(0, 2, 50)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(1, 1, 10), board(60), processor(0, 2, 50)}), 2u);
+}
+
+TEST(Plan, WhoIsHeldWaitsUntilNobodyElseCanGoOn) {
+  Plan plan(3);
+  plan.follow({{Kind::Hold, 0, 5, 0}});
+  EXPECT_EQ(plan.next_question(0, 1), 5u);
+  EXPECT_EQ(plan.next_question(1, 1), ~std::uint64_t{0});
+  EXPECT_EQ(asked(plan, {processor(0, 4, 10), processor(1, 1, 10), processor(2, 1, 10)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 1, 10), processor(2, 1, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(2, 1, 10), processor(1, 9, 90)}), 2u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), clock(1, 500), processor(2, 3, 95)}), 2u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), clock(1, 500)}), 0u);  // nobody is left but events that are not due yet
+  EXPECT_EQ(plan.followed(), 1u);
+}
+
+TEST(Plan, AnEventHappensWhenItWasChosenFor) {
+  Plan plan(1);
+  plan.follow({{Kind::Board, 0, 5, 0}, {Kind::Clock, 0, 7, 0}, {Kind::Ipi, 0, 9, 0}});
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), board(900), clock(0, 1000)}), 1u);
+  EXPECT_EQ(plan.next_question(0, 5), 7u);
+  EXPECT_EQ(asked(plan, {processor(0, 7, 20), clock(0, 1000)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 9, 30)}), 0u);  // no IPI is under way
+  EXPECT_EQ(plan.followed(), 2u);
+  EXPECT_EQ(plan.missed(), 1u);
+}
+
+TEST(Plan, DeviationsOfOneProcessorAreFollowedWhereverTheOthersAre) {
+  Plan plan(2);
+  plan.follow({{Kind::Hold, 1, 3, 0}, {Kind::Clock, 0, 2, 1}});  // in the order of another run
+  EXPECT_EQ(asked(plan, {processor(0, 2, 10), clock(1, 700), processor(1, 1, 10)}), 1u);
+  EXPECT_EQ(plan.followed(), 1u);
+}
+
+TEST(Plan, PicksAreCounted) {
+  Plan plan(1);
+  plan.follow({{Kind::Pick, 0, 1, 2}, {Kind::Pick, 0, 2, 5}});
+  EXPECT_EQ(plan.number(4), 0u);
+  EXPECT_EQ(plan.number(4), 2u);
+  EXPECT_EQ(plan.number(4), 0u);  // there is no fifth of four
+  EXPECT_EQ(plan.followed(), 1u);
+  EXPECT_EQ(plan.missed(), 1u);
+}
+
+TEST(Plan, NotesSayWhatCouldHaveHappened) {
+  Plan plan(2);
+  std::vector<Options> notes;
+  plan.follow({}, &notes);
+  EXPECT_EQ(plan.next_question(0, 4), 5u);
+  asked(plan, {processor(0, 5, 10), clock(1, 700)});
+  asked(plan, {processor(0, 6, 10), processor(1, 1, 10)});
+  ASSERT_EQ(notes.size(), 2u);
+  EXPECT_FALSE(notes[0].others_can_go_on);
+  ASSERT_EQ(notes[0].events.size(), 1u);
+  EXPECT_EQ(text_of(notes[0].events[0]), "cpu0@5 clock 1");
+  EXPECT_TRUE(notes[1].others_can_go_on);
+}
+
+}  // namespace kdpc::explore
