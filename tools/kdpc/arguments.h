@@ -29,12 +29,33 @@ struct ShowArguments {
   std::vector<std::string> driver_folders;
 };
 
+struct ExploreArguments {
+  std::string scenario;
+  std::string out;  // where the schedule of a failure goes; empty: <scenario>.schedule, here
+  double seconds = 10;
+  std::uint64_t schedules = 0;  // 0: no limit
+  std::uint64_t seed = 1;
+  unsigned bound = 2;
+  unsigned jobs = 0;  // 0: as many as there are processors
+  bool races = true;
+  bool json = false;
+  std::vector<std::string> driver_folders;
+};
+
+struct ReplayArguments {
+  std::string file;
+  bool trace = false;
+  std::vector<std::string> driver_folders;
+};
+
 struct Arguments {
-  enum class Verb : std::uint8_t { Run, Show, Bench } verb = Verb::Run;
+  enum class Verb : std::uint8_t { Run, Show, Bench, Explore, Replay, Shrink } verb = Verb::Run;
   RunArguments run;
   ShowArguments show;
-  std::vector<std::string> bench;  // for whoever runs the benchmarks
-  const std::string& scenario() const { return verb == Verb::Run ? run.scenario : show.scenario; }
+  ExploreArguments explore;
+  ReplayArguments replay, shrink;
+  std::vector<std::string> bench;                                                                   // for whoever runs the benchmarks
+  const std::string& scenario() const { return verb == Verb::Run ? run.scenario : show.scenario; }  // empty: the simulated machine's
 };
 
 namespace detail {
@@ -72,6 +93,32 @@ inline CLI::App& add_show(CLI::App& app, ShowArguments& show) {
   return verb;
 }
 
+inline CLI::App& add_explore(CLI::App& app, ExploreArguments& explore) {
+  CLI::App& verb =
+      *app.add_subcommand("explore", "Runs a scenario in many orders, until one fails: interrupts, DPCs and threads meet wherever they can");
+  verb.add_option("scenario", explore.scenario, "A scenario file (TOML)")->required()->type_name("SCENARIO.toml");
+  verb.add_option("--seconds", explore.seconds, "For so long; 0: until nothing is left to try")->capture_default_str()->check(CLI::NonNegativeNumber);
+  verb.add_option("--schedules", explore.schedules, "At most so many; with --seconds 0 the same campaign tries the same ones");
+  verb.add_option("--seed", explore.seed, "Of what is drawn at random")->capture_default_str();
+  verb.add_option("--bound", explore.bound, "Try every order with so many deviations from the default one")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 2));
+  verb.add_option("--jobs", explore.jobs, "So many processes; without it, one for each processor")->check(CLI::Range(1, 256));
+  verb.add_option("--out", explore.out, "Where the schedule of a failure goes; without it, <scenario>.schedule in this folder")->type_name("FILE");
+  verb.add_flag("!--no-races", explore.races, "Look for what goes wrong only, and not for data races that have done no harm");
+  verb.add_flag("--json", explore.json, "Print the result as one JSON document");
+  verb.add_option("--drivers", explore.driver_folders, "Look for drivers here first; can be given more than once")->type_name("DIR");
+  verb.footer("Examples:\n  kdpc explore a.toml\n  kdpc explore a.toml --seconds 600\n  kdpc replay a.schedule");
+  return verb;
+}
+
+inline CLI::App& add_schedule_verb(CLI::App& app, const char* name, const char* what, ReplayArguments& arguments) {
+  CLI::App& verb = *app.add_subcommand(name, what);
+  verb.add_option("schedule", arguments.file, "What kdpc explore has left")->required()->type_name("FILE.schedule");
+  verb.add_option("--drivers", arguments.driver_folders, "Look for drivers here first; can be given more than once")->type_name("DIR");
+  return verb;
+}
+
 inline CLI::App& add_bench(CLI::App& app) {
   CLI::App& verb =
       *app.add_subcommand("bench", "Runs the benchmarks: ours, the least that each can cost here, and what others have instead of a DPC");
@@ -79,6 +126,8 @@ inline CLI::App& add_bench(CLI::App& app) {
   verb.prefix_command();
   return verb;
 }
+
+inline bool is_verb(const std::string& word) { return word == "run" || word == "show" || word == "explore" || word == "replay" || word == "shrink"; }
 
 // What stands behind a view belongs to it: "irql", "1", "-v" is "irql 1 -v".
 inline bool sort_words(ShowArguments& show) {
@@ -113,6 +162,10 @@ inline std::optional<ExitCode> parse(int argc, char** argv, Arguments& arguments
   detail::add_run(app, arguments.run);
   CLI::App& show = detail::add_show(app, arguments.show);
   CLI::App& bench = detail::add_bench(app);
+  CLI::App& explore = detail::add_explore(app, arguments.explore);
+  CLI::App& replay = detail::add_schedule_verb(app, "replay", "Runs a schedule again and says whether it is the same run", arguments.replay);
+  replay.add_flag("--trace", arguments.replay.trace, "One event a line: time, processor, IRQL, thread, what; to stderr");
+  CLI::App& shrink = detail::add_schedule_verb(app, "shrink", "Leaves only the deviations of a schedule that it needs to fail", arguments.shrink);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -125,20 +178,25 @@ inline std::optional<ExitCode> parse(int argc, char** argv, Arguments& arguments
       std::fprintf(stderr, "kdpc: what is to be done? kdpc run SCENARIO.toml runs a scenario\n");
     } else if (first.starts_with('-')) {
       std::fprintf(stderr, "kdpc: there is no option '%s' before the command\n", first.c_str());
-    } else if (first != "run" && first != "show") {
-      std::fprintf(stderr, "kdpc: there is no command '%s'; there are run, show and bench\n", first.c_str());
+    } else if (!detail::is_verb(first)) {
+      std::fprintf(stderr, "kdpc: there is no command '%s'; there are run, show, explore, replay, shrink and bench\n", first.c_str());
     } else if (error.get_name() == "RequiredError") {
-      std::fprintf(stderr, "kdpc: 'kdpc run' needs a scenario, kdpc run SCENARIO.toml\n");
+      const bool of_schedule = first == "replay" || first == "shrink";
+      std::fprintf(stderr, "kdpc: 'kdpc %s' needs a %s, kdpc %s %s\n", first.c_str(), of_schedule ? "schedule" : "scenario", first.c_str(),
+                   of_schedule ? "FILE.schedule" : "SCENARIO.toml");
     } else {
       std::fprintf(stderr, "kdpc: %s\n", error.what());
     }
-    std::fprintf(stderr, "kdpc: 'kdpc %s--help' says what can be asked\n", first == "show" ? "show " : "run ");
+    std::fprintf(stderr, "kdpc: 'kdpc %s --help' says what can be asked\n", detail::is_verb(first) ? first.c_str() : "run");
     return ExitCode::BadInput;
   }
   if (bench.parsed()) {
     arguments.verb = Arguments::Verb::Bench;
     arguments.bench = bench.remaining();
   }
+  if (explore.parsed()) arguments.verb = Arguments::Verb::Explore;
+  if (replay.parsed()) arguments.verb = Arguments::Verb::Replay;
+  if (shrink.parsed()) arguments.verb = Arguments::Verb::Shrink;
   if (!show.parsed()) return {};
   arguments.verb = Arguments::Verb::Show;
   if (detail::sort_words(arguments.show)) return {};

@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "tools/kdpc/bench.h"
+#include "tools/kdpc/explore.h"
 #include "tools/kdpc/run.h"
 #include "tools/kdpc/show.h"
 
@@ -44,6 +45,9 @@ int main(int argc, char** argv) {
     switch (arguments.verb) {
       case Verb::Run: return static_cast<int>(kdpc::tool::run(arguments.run));
       case Verb::Show: return static_cast<int>(kdpc::tool::show(arguments.show));
+      case Verb::Explore: return static_cast<int>(kdpc::tool::explore(arguments.explore));
+      case Verb::Replay: return static_cast<int>(kdpc::tool::replay(arguments.replay));
+      case Verb::Shrink: return static_cast<int>(kdpc::tool::shrink(arguments.shrink));
       case Verb::Bench: return static_cast<int>(kdpc::tool::bench(arguments.bench));
     }
   } catch (const std::exception& error) {

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "io/loader.h"
+#include "tools/kdpc/driver_files.h"
 #include "tools/kdpc/near_name.h"
 
 namespace kdpc::tool {
@@ -38,11 +39,6 @@ std::string sentence_of(const lab::Finding& finding) {
   return fmt::format("Finding {} in {}: {}", finding.id, finding.place.text(), finding.sentence);
 }
 
-fs::path program_folder() {
-  std::error_code failed;
-  return fs::read_symlink("/proc/self/exe", failed).parent_path();
-}
-
 }  // namespace
 
 void DebugLines::event(const Stamp& stamp, const Event& event) {
@@ -70,7 +66,8 @@ std::optional<Refusal> Session::check() {
 
   if (scenario_.workload)
     if (auto refusal = scenario_.workload->uses_line() ? check_line() : check_sound()) return refusal;
-  if (auto refusal = check_drivers()) return refusal;
+  const Variant variant = scenario_.config.checks.races == lab::Checks::Races::Off ? Variant::Plain : Variant::Check;
+  if (auto refusal = find_driver_files(scenario_, arguments_.driver_folders, variant)) return refusal;
   if (scenario_.sound_card() != nullptr)
     if (const std::string why = why_no_qemu(qemu_program()); !why.empty()) return Refusal{ExitCode::HostLacks, why};
   return check_folder();
@@ -108,42 +105,6 @@ std::optional<Refusal> Session::check_line() {
   };
   if (auto refusal = read(workload.receive, workload.receive_position, to_receive_)) return refusal;
   return read(workload.send, workload.send_position, to_send_);
-}
-
-// Finds the files. What is in them is judged when they are loaded.
-std::optional<Refusal> Session::check_drivers() {
-  std::vector<fs::path> folders(arguments_.driver_folders.begin(), arguments_.driver_folders.end());
-  folders.push_back(scenario_.file.parent_path());
-  folders.push_back(program_folder().parent_path() / "drivers");                     // of a build
-  folders.push_back(program_folder().parent_path() / "share" / "kdpc" / "drivers");  // of an installation
-  for (DriverWanted& wanted : scenario_.drivers) {
-    std::error_code failed;
-    std::vector<std::string> searched, found;
-    if (wanted.file.empty()) {
-      for (const fs::path& folder : folders) {
-        const fs::path file = folder / (wanted.name + ".drv"), check_variant = folder / "check" / file.filename();
-        if (scenario_.config.checks.races != lab::Checks::Races::Off && fs::is_regular_file(check_variant, failed)) {
-          wanted.file = check_variant;
-          break;
-        }
-        if (fs::is_regular_file(file, failed)) {
-          wanted.file = file;
-          break;
-        }
-        searched.push_back(folder.empty() ? "." : folder.string());
-        for (const auto& entry : fs::directory_iterator(folder, failed))
-          if (entry.path().extension() == ".drv") found.push_back(entry.path().stem().string());
-      }
-      if (wanted.file.empty()) {
-        const std::string_view near = nearest(wanted.name, found);
-        return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver {}.drv in {}{}", wanted.position.text(), wanted.name,
-                                                       enumerated(searched), near.empty() ? "" : fmt::format("; did you mean '{}'?", near))};
-      }
-    } else if (!fs::is_regular_file(wanted.file, failed)) {
-      return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver file {}", wanted.position.text(), wanted.file.string())};
-    }
-  }
-  return {};
 }
 
 std::optional<Refusal> Session::check_folder() {

@@ -16,6 +16,7 @@
 #include "tools/kdpc/arguments.h"
 #include "tools/kdpc/cards.h"
 #include "tools/kdpc/chain_waits.h"
+#include "tools/kdpc/driver_files.h"
 #include "tools/kdpc/event_tape.h"
 #include "tools/kdpc/pause.h"
 #include "tools/kdpc/player.h"
@@ -37,12 +38,6 @@ class DebugLines : public EventSink {
  private:
   static constexpr std::size_t kMost = 10'000;
   std::vector<lab::DebugLine> lines_;
-};
-
-// Why there is no run. The text is for stderr.
-struct Refusal {
-  ExitCode code = ExitCode::BadInput;
-  std::string text;
 };
 
 // Who wants to look at a run from inside it.
@@ -71,7 +66,6 @@ class Session {
  private:
   std::optional<Refusal> check_sound();
   std::optional<Refusal> check_line();
-  std::optional<Refusal> check_drivers();
   std::optional<Refusal> check_folder();
   std::optional<Refusal> load(const DriverWanted& wanted);
   void write_trace() {

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""kdpc explore, replay and shrink, as a user runs them: on drivers of the museum."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+import command
+
+MUSEUM = os.path.join(command.BUILD, "museum")
+
+
+class Explore(command.Case):
+    def kdpc(self, *arguments, folder=None):
+        done = subprocess.run([command.KDPC, *arguments], cwd=folder or self.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=200, check=False)
+        return done, f"kdpc {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+
+    def scenario(self, name):
+        return os.path.join(MUSEUM, f"{name}.toml")
+
+    def explored(self, name, *arguments, code=1):
+        """A campaign that ends by itself, so that it is the same every time; as JSON."""
+        done, said = self.kdpc("explore", self.scenario(name), "--seconds", "0", "--schedules", "3000", "--json", *arguments)
+        self.assertEqual(done.returncode, code, said)
+        return json.loads(done.stdout)
+
+    def test_a_race_is_told_though_nothing_went_wrong(self):
+        done, said = self.kdpc("explore", self.scenario("two_locks_one_index"))
+        self.assertEqual(done.returncode, 1, said)
+        self.assertRegex(done.stdout, r"^Failure: data-race: ")
+        self.assertIn("Found with schedule 1 ", done.stdout)
+        self.assertEqual(len(set(re.findall(r"two_locks_one_index\.c:\d+", done.stdout))) >= 2, True, said)
+        self.assertIn("To see it again: kdpc replay two_locks_one_index.schedule", done.stdout)
+
+    def test_what_the_race_leads_to_is_found_too(self):
+        found = self.explored("two_locks_one_index", "--no-races")
+        self.assertIn("bug check 0xe2", found["key"])
+        self.assertGreater(found["number"], 1)
+        self.assertTrue(1 <= len(found["schedule"]) <= 5, found)
+
+    def test_a_failure_is_seen_again_and_is_the_same_run(self):
+        found = self.explored("fifo_count", "--no-races")
+        for _ in range(3):
+            done, said = self.kdpc("replay", found["file"])
+            self.assertEqual(done.returncode, 1, said)
+            self.assertIn(f"The same run, hash {found['hash']}.", done.stdout)
+            self.assertIn("Failure: bug check", done.stdout)
+        done, said = self.kdpc("replay", found["file"], "--trace")
+        self.assertIn("dpc-queued", done.stderr)
+
+    def test_two_campaigns_with_the_same_seed_are_equal(self):
+        for name in ("fifo_count", "lost_wakeup", "fifo_count_fixed"):
+            code = 0 if name.endswith("_fixed") else 1
+            for jobs in ("1", "3"):
+                first, second = (self.explored(name, "--no-races", "--seed", "5", "--jobs", jobs, code=code) for _ in range(2))
+                for result in (first, second):
+                    del result["seconds"]
+                    if result["found"]:
+                        del result["schedules"]  # how far the others came meanwhile
+                self.assertEqual(first, second)
+
+    def test_the_fixed_twin_is_silent_and_it_is_said_what_was_tried(self):
+        done, said = self.kdpc("explore", self.scenario("dpc_not_ready_fixed"), "--seconds", "0", "--bound", "1")
+        self.assertEqual(done.returncode, 0, said)
+        self.assertRegex(done.stdout, r"^No failure in \d+ schedules, .*: the default order, all \d+ orders with one deviation\.")
+        self.assertIn("Every order with at most 1 deviations at a call or a shared access has been tried.", done.stdout)
+
+    def test_shrink_leaves_what_is_needed(self):
+        found = self.explored("fifo_count", "--no-races")
+        path = pathlib.Path(self.root, found["file"])
+        lines = path.read_text(encoding="utf-8")
+        path.write_text(lines + "cpu0@5 clock 0\ncpu0@70 hold\n", encoding="utf-8")
+        done, said = self.kdpc("shrink", found["file"])
+        if done.returncode == 0:
+            self.assertRegex(done.stdout, rf"^{len(found['schedule'])} of {len(found['schedule']) + 2} deviations are needed")
+        else:
+            self.assertEqual(done.returncode, 4, said)
+
+    def test_another_driver_is_another_run_and_that_is_said(self):
+        found = self.explored("fifo_count", "--no-races")
+        path = pathlib.Path(self.root, found["file"])
+        other = path.read_text(encoding="utf-8").replace("/fifo_count.toml", "/fifo_count_fixed.toml")
+        path.write_text(other, encoding="utf-8")
+        done, said = self.kdpc("replay", found["file"])
+        self.assertEqual(done.returncode, 4, said)
+        self.assertIn("Not the same run: ", done.stdout)
+        self.assertIn("It does not fail any more.", done.stdout)
+
+    def test_bad_input_is_said_with_file_and_line(self):
+        bad = pathlib.Path(self.root, "bad.schedule")
+        for text, expected in (("", "bad.schedule: this is no schedule; its first line must be 'kdpc schedule 1'"),
+                               ("kdpc schedule 1\n", "bad.schedule: a line 'scenario FILE.toml' is missing"),
+                               ("kdpc schedule 1\nscenario a.toml\ncpu0@x hold\n", "bad.schedule:3: 'cpu0@x hold' is no deviation; they look like"),
+                               ("kdpc schedule 1\nhash xyz\n", "bad.schedule:2: 'xyz' is no hash"),
+                               ("kdpc schedule 1\nscenario a.toml\n", "a.toml")):
+            bad.write_text(text, encoding="utf-8")
+            for verb in ("replay", "shrink"):
+                done, said = self.kdpc(verb, "bad.schedule")
+                self.assertEqual(done.returncode, 2, said)
+                self.assertIn(expected, done.stderr)
+        for arguments, expected in ((["explore"], "'kdpc explore' needs a scenario"), (["replay"], "'kdpc replay' needs a schedule"),
+                                    (["explore", "a.toml", "--bound", "9"], "bound"), (["replay", "none.schedule"], "none.schedule cannot be read")):
+            done, said = self.kdpc(*arguments)
+            self.assertEqual(done.returncode, 2, said)
+            self.assertIn(expected, done.stderr)
+
+    def test_what_cannot_be_explored_is_refused_with_the_reason(self):
+        hog = "[[drivers]]\nname = 'hog'\n"
+        for text, expected in (("[machine]\nkind = 'live'\n" + hog, "only the simulated machine can be explored"),
+                               ("[devices.sound]\nmodel = 'AC97'\n" + hog, "QEMU's cards keep their state in another process"),
+                               (command.example("demo/serial.toml"), "a workload cannot be explored yet"),
+                               ("[machine]\nprocessors = 2\n", "there is no driver to explore")):
+            path = pathlib.Path(self.root, "a.toml")
+            path.write_text(text, encoding="utf-8")
+            done, said = self.kdpc("explore", "a.toml")
+            self.assertEqual(done.returncode, 2, said)
+            self.assertIn(expected, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,255 @@
+#include "tools/kdpc/explore.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "check/explore/shrink.h"
+#include "lab/explore.h"
+#include "tools/kdpc/explorers.h"
+#include "tools/kdpc/schedule_file.h"
+
+namespace kdpc::tool {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kEventsRemembered = 100'000;
+constexpr std::size_t kLastEvents = 20;
+constexpr double kShrinkSeconds = 20;
+
+volatile sig_atomic_t interrupts = 0;
+
+void heed_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupts = 1; };
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+ExitCode refuse(const Refusal& refusal) {
+  fmt::print(stderr, "kdpc: {}\n", refusal.text);
+  return refusal.code;
+}
+
+// What tells one file from another: of a driver's, whether it is the one that a schedule was found with.
+std::string id_of(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  const std::string bytes(std::istreambuf_iterator<char>(in), {});
+  return fmt::format("{:016x}", XXH3_64bits(bytes.data(), bytes.size()));
+}
+
+ScheduleFile file_for(const Scenario& scenario, bool races, const lab::Execution& execution, const explore::Schedule& schedule) {
+  ScheduleFile file{KDPC_VERSION, scenario.file, {}, races, execution.key, execution.hash, schedule};
+  for (const DriverWanted& driver : scenario.drivers) file.drivers.emplace_back(driver.name, id_of(driver.file));
+  return file;
+}
+
+// A machine in this process, for a run that is to be looked at.
+struct Stage {
+  ScenarioLife life;
+  std::unique_ptr<lab::Explorer> explorer;
+};
+
+std::optional<Refusal> set(Stage& stage, std::size_t remember_events) {
+  if (auto refusal = stage.life.start([] { return interrupts != 0; }, remember_events)) return refusal;
+  std::string why;
+  stage.explorer = lab::Explorer::create(
+      stage.life.machine(), [&stage](lab::Machine& machine) { return stage.life(machine); }, why);
+  if (stage.explorer == nullptr) return Refusal{ExitCode::BadInput, why};
+  return {};
+}
+
+// Shorter, as long as it fails in the same way.
+explore::Schedule shortest(Stage& stage, const explore::Schedule& schedule, const std::string& key, unsigned& runs) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(kShrinkSeconds);
+  return explore::shrink(schedule, [&](const explore::Schedule& shorter) {
+    if (std::chrono::steady_clock::now() > end || interrupts != 0) return false;
+    ++runs;
+    return stage.explorer->run(shorter).key == key;
+  });
+}
+
+std::string indented(const std::string& text) {
+  std::string lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines += "  " + text.substr(begin, end - begin) + '\n';
+    begin = end + 1;
+  }
+  return lines;
+}
+
+std::string how_it_ended(const lab::Execution& execution) {
+  const lab::Outcome& outcome = execution.outcome;
+  std::string text;
+  if (outcome.over()) {
+    text = outcome.report();
+  } else {
+    for (const lab::Finding& finding : execution.findings)
+      if (!finding.advice) text += finding.report();
+  }
+  return text;
+}
+
+std::string last_events(const lab::Machine& machine) {
+  std::string text = "The last events:\n";
+  for (const std::string& line : machine.last_events_that_tell(kLastEvents)) text += line + '\n';
+  return text;
+}
+
+std::string covered(const Explored& explored) {
+  const explore::Coverage& coverage = explored.coverage;
+  std::string text = coverage.began ? "the default order" : "";
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  if (coverage.moves != 0)
+    add(coverage.complete >= 1 ? fmt::format("all {} orders with one deviation", coverage.moves)
+                               : fmt::format("{} of {} orders with one deviation", coverage.attempts[1], coverage.moves));
+  if (coverage.attempts[2] != 0) add(fmt::format("{}{} with two", coverage.complete >= 2 ? "all " : "", coverage.attempts[2]));
+  if (coverage.wandered != 0) add(fmt::format("{} at random", coverage.wandered));
+  return text;
+}
+
+std::string name_for_schedule(const ExploreArguments& arguments) {
+  return arguments.out.empty() ? fs::path(arguments.scenario).stem().string() + ".schedule" : arguments.out;
+}
+
+// Says whether it is the same run; empty: it is.
+std::string difference(const ScheduleFile& file, const Scenario& scenario, const lab::Execution& execution) {
+  if (execution.hash == file.hash) return {};
+  std::string why;
+  for (const DriverWanted& driver : scenario.drivers)
+    for (const auto& [name, id] : file.drivers)
+      if (name == driver.name && id != id_of(driver.file)) why += fmt::format("the driver {} is not the one that it was found with; ", name);
+  if (file.version != KDPC_VERSION) why += fmt::format("it was found with kdpc {}, and this is {}; ", file.version, KDPC_VERSION);
+  if (execution.missed != 0)
+    why += fmt::format("{} of its {} deviations were not possible where they were to happen; ", execution.missed, file.schedule.size());
+  return fmt::format("{}the run's hash is {:016x} and was {:016x}", why, execution.hash, file.hash);
+}
+
+}  // namespace
+
+ExitCode explore(const ExploreArguments& arguments) {
+  heed_interrupts();
+  ScenarioLife life;
+  if (const auto refusal = life.read(arguments.scenario, arguments.driver_folders, arguments.races)) return refuse(*refusal);
+  ExploreWish wish;
+  wish.seconds = arguments.seconds;
+  wish.schedules = arguments.schedules;
+  wish.jobs = arguments.jobs != 0 ? arguments.jobs : std::max(1u, std::thread::hardware_concurrency());
+  wish.campaign.seed = arguments.seed;
+  wish.campaign.bound = arguments.bound;
+  wish.campaign.wanders = wish.seconds > 0 || wish.schedules != 0;
+  const auto make = [&] {
+    ScenarioLife own;
+    static_cast<void>(own.read(arguments.scenario, arguments.driver_folders, arguments.races).has_value());
+    return own;
+  };
+  const bool shows_progress = ::isatty(STDERR_FILENO) != 0;
+  const auto began = std::chrono::steady_clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); };
+  const Explored explored = explore_with(
+      make, wish,
+      [&](std::uint64_t schedules) {
+        if (shows_progress) fmt::print(stderr, "\rkdpc: {} schedules, {:.1f} s ", schedules, seconds());
+      },
+      [] { return interrupts != 0; });
+  if (shows_progress) fmt::print(stderr, "\n");
+  const double took = seconds();
+  if (!explored.broken.empty()) return refuse({ExitCode::SimulatorBug, explored.broken});
+
+  nlohmann::ordered_json json{
+      {"schedules", explored.schedules}, {"seconds", took}, {"found", explored.failure.has_value()}, {"exhausted", explored.exhausted}};
+  if (!explored.failure) {
+    if (arguments.json) {
+      fmt::print("{}\n", json.dump(2));
+    } else {
+      fmt::print("No failure in {} schedules, {:.1f} s: {}.\n", explored.schedules, took, covered(explored));
+      if (explored.exhausted) fmt::print("Every order with at most {} deviations at a call or a shared access has been tried.\n", arguments.bound);
+    }
+    return interrupts != 0 ? ExitCode::Interrupted : ExitCode::AsExpected;
+  }
+
+  Stage stage;
+  if (const auto refusal = stage.life.read(arguments.scenario, arguments.driver_folders, arguments.races)) return refuse(*refusal);
+  if (const auto refusal = set(stage, kEventsRemembered)) return refuse(*refusal);
+  const lab::Execution first = stage.explorer->run(explored.failure->schedule);
+  if (first.failure.empty())
+    return refuse({ExitCode::SimulatorBug, "the schedule that failed in an exploring process does not fail here; this is a bug of kdpc's"});
+  unsigned runs = 0;
+  const explore::Schedule schedule = shortest(stage, explored.failure->schedule, first.key, runs);
+  const lab::Execution execution = stage.explorer->run(schedule);
+  const std::string file = name_for_schedule(arguments);
+  if (const auto written = write_schedule(file, file_for(stage.life.scenario(), arguments.races, execution, schedule)); !written)
+    return refuse({ExitCode::HostLacks, written.error().what});
+  if (arguments.json) {
+    json["number"] = explored.failure->number;
+    json["failure"] = execution.failure;
+    json["key"] = execution.key;
+    json["hash"] = fmt::format("{:016x}", execution.hash);
+    for (const explore::Deviation& deviation : schedule) json["schedule"].push_back(text_of(deviation));
+    if (schedule.empty()) json["schedule"] = nlohmann::json::array();
+    json["file"] = file;
+    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return ExitCode::Finding;
+  }
+  fmt::print("Failure: {}\n", execution.failure);
+  fmt::print("Found with schedule {} after {:.1f} s.\n\n", explored.failure->number, took);
+  fmt::print("The order in which it fails, {} deviation{} from the default one:\n{}\n", schedule.size(), schedule.size() == 1 ? "" : "s",
+             indented(text_of(schedule)));
+  fmt::print("{}\n{}\n", how_it_ended(execution), last_events(stage.life.machine()));
+  fmt::print("To see it again: kdpc replay {}\n", file);
+  return ExitCode::Finding;
+}
+
+ExitCode replay(const ReplayArguments& arguments) {
+  heed_interrupts();
+  const auto file = read_schedule(arguments.file);
+  if (!file) return refuse({ExitCode::BadInput, file.error().what});
+  Stage stage;
+  if (const auto refusal = stage.life.read(file->scenario.string(), arguments.driver_folders, file->races)) return refuse(*refusal);
+  if (const auto refusal = set(stage, kEventsRemembered)) return refuse(*refusal);
+  const lab::Execution execution = stage.explorer->run(file->schedule);
+  if (arguments.trace)
+    for (const std::string& line : stage.life.machine().last_events(kEventsRemembered)) fmt::print(stderr, "{}\n", line);
+  if (!execution.failure.empty())
+    fmt::print("Failure: {}\n\n{}\n{}\n", execution.failure, how_it_ended(execution), last_events(stage.life.machine()));
+  const std::string differs = difference(*file, stage.life.scenario(), execution);
+  if (differs.empty()) {
+    fmt::print("The same run, hash {:016x}.\n", execution.hash);
+    return execution.failure.empty() ? ExitCode::AsExpected : ExitCode::Finding;
+  }
+  fmt::print("{}: {}.\n", execution.key == file->failure ? "The same failure, but not the same run" : "Not the same run", differs);
+  if (execution.failure.empty()) fmt::print("It does not fail any more.\n");
+  return execution.key == file->failure ? ExitCode::Finding : ExitCode::Diverged;
+}
+
+ExitCode shrink(const ReplayArguments& arguments) {
+  heed_interrupts();
+  auto file = read_schedule(arguments.file);
+  if (!file) return refuse({ExitCode::BadInput, file.error().what});
+  Stage stage;
+  if (const auto refusal = stage.life.read(file->scenario.string(), arguments.driver_folders, file->races)) return refuse(*refusal);
+  if (const auto refusal = set(stage, 0)) return refuse(*refusal);
+  const lab::Execution execution = stage.explorer->run(file->schedule);
+  if (execution.failure.empty()) return refuse({ExitCode::Diverged, fmt::format("{}: this schedule does not fail", arguments.file)});
+  unsigned runs = 0;
+  const explore::Schedule schedule = shortest(stage, file->schedule, execution.key, runs);
+  const lab::Execution shorter = stage.explorer->run(schedule);
+  if (const auto written = write_schedule(arguments.file, file_for(stage.life.scenario(), file->races, shorter, schedule)); !written)
+    return refuse({ExitCode::HostLacks, written.error().what});
+  fmt::print("{} of {} deviations are needed, after {} runs:\n{}", schedule.size(), file->schedule.size(), runs, indented(text_of(schedule)));
+  return ExitCode::AsExpected;
+}
+
+}  // namespace kdpc::tool

@@ -1,0 +1,39 @@
+// Several processes explore one scenario, as a process has one machine: each tries what no other one tries.
+//
+// Which failure is told depends on no clock: the one with the lowest number among all that anybody could have come to.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "check/explore/campaign.h"
+#include "tools/kdpc/scenario_life.h"
+
+namespace kdpc::tool {
+
+struct ExploreWish {
+  double seconds = 10;          // of the host's; 0: until nothing is left to try
+  std::uint64_t schedules = 0;  // 0: no limit
+  unsigned jobs = 1;
+  explore::CampaignSettings campaign;
+};
+
+struct Failure {
+  std::uint64_t number = 0;  // of its schedule, from 1
+  explore::Schedule schedule;
+};
+
+struct Explored {
+  std::optional<Failure> failure;
+  std::uint64_t schedules = 0;
+  explore::Coverage coverage;  // of all together
+  bool exhausted = false;      // nothing was left to try
+  std::string broken;          // an explorer ended without a word
+};
+
+// `progress` is told how many schedules have been tried, now and then.
+Explored explore_with(const std::function<ScenarioLife()>& make, const ExploreWish& wish, const std::function<void(std::uint64_t)>& progress,
+                      const std::function<bool()>& interrupted);
+
+}  // namespace kdpc::tool

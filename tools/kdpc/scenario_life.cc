@@ -1,0 +1,59 @@
+#include "tools/kdpc/scenario_life.h"
+
+#include <fmt/format.h>
+
+#include "io/loader.h"
+
+namespace kdpc::tool {
+
+std::optional<Refusal> ScenarioLife::read(const std::string& file, const std::vector<std::string>& driver_folders, bool races) {
+  races_ = races;
+  auto scenario = read_scenario(file);
+  if (!scenario) return Refusal{ExitCode::BadInput, scenario.error().what};
+  scenario_ = std::move(scenario).value();
+  if (scenario_.machine != "sim")
+    return Refusal{ExitCode::BadInput, fmt::format("{}: only the simulated machine can be explored: [machine] kind = \"sim\"", file)};
+  if (scenario_.sound_card() != nullptr)
+    return Refusal{ExitCode::BadInput,
+                   fmt::format("{}: {}: QEMU's cards keep their state in another process and cannot go back; explore with a card of our own", file,
+                               scenario_.sound_card()->position.text())};
+  if (scenario_.workload)
+    return Refusal{ExitCode::BadInput,
+                   fmt::format("{}: a workload cannot be explored yet: leave [workload] out, and have the driver's own threads work",
+                               scenario_.workload->position.text())};
+  if (scenario_.drivers.empty()) return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver to explore: write [[drivers]]", file)};
+  return find_driver_files(scenario_, driver_folders, Variant::Check);
+}
+
+std::optional<Refusal> ScenarioLife::start(const std::function<bool()>& interrupted, std::size_t remember_events) {
+  lab::Config config = scenario_.config;
+  config.remember_events = remember_events;
+  config.interrupted = interrupted;
+  config.checks.races = races_ ? lab::Checks::Races::Certain : lab::Checks::Races::Off;
+  std::string why;
+  machine_ = lab::Machine::create(config, why);
+  if (machine_ == nullptr) return Refusal{ExitCode::HostLacks, fmt::format("{}: there is no machine: {}", scenario_.file.string(), why)};
+  cards_ = make_cards(scenario_, -1);
+  if (cards_.board != nullptr) machine_->attach(*cards_.board);
+  for (const DriverWanted& wanted : scenario_.drivers)  // a file that is no driver is bad input, not a finding
+    if (const auto image = io::loader::map(std::filesystem::absolute(wanted.file).lexically_normal().string()); !image)
+      return Refusal{ExitCode::BadInput, fmt::format("{}: {}", wanted.position.text(), image.error().what)};
+  return {};
+}
+
+std::string ScenarioLife::operator()(lab::Machine& machine) const {
+  std::string why;
+  std::vector<std::string> loaded;
+  for (const DriverWanted& wanted : scenario_.drivers) {
+    const lab::DriverOptions options{.name = wanted.name, .settings = {wanted.parameters.begin(), wanted.parameters.end()}};
+    if (!machine.load_driver(std::filesystem::absolute(wanted.file).lexically_normal().string(), why, options)) return why;
+    loaded.push_back(wanted.name);
+    if (!wanted.device.empty() && !machine.start_device(wanted.device, wanted.name, why)) return why;
+  }
+  machine.run_until([] { return false; }, scenario_.duration_ns);  // or until nothing will ever happen
+  for (auto name = loaded.rbegin(); name != loaded.rend() && !machine.outcome().over(); ++name)
+    if (!machine.unload_driver(*name, why)) return why;
+  return {};
+}
+
+}  // namespace kdpc::tool

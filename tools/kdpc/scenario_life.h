@@ -1,0 +1,32 @@
+// A scenario as something that can be done again and again with one machine: its drivers are loaded, their devices started, it runs, they are unloaded.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "kdpc/lab.h"
+#include "tools/kdpc/cards.h"
+#include "tools/kdpc/driver_files.h"
+#include "tools/kdpc/scenario.h"
+
+namespace kdpc::tool {
+
+class ScenarioLife {
+ public:
+  // Reads it and finds its drivers. `races`: look for data races too. What cannot be done again from the start is refused: sound cards of QEMU's, workloads, the live machine.
+  std::optional<Refusal> read(const std::string& file, const std::vector<std::string>& driver_folders, bool races);
+  // The machine, with its cards, before anything happens.
+  std::optional<Refusal> start(const std::function<bool()>& interrupted, std::size_t remember_events);
+  // What was refused that must not be; empty: nothing.
+  std::string operator()(lab::Machine& machine) const;
+
+  const Scenario& scenario() const { return scenario_; }
+  lab::Machine& machine() { return *machine_; }
+
+ private:
+  Scenario scenario_;
+  bool races_ = true;
+  Cards cards_;
+  std::unique_ptr<lab::Machine> machine_;  // goes before its cards
+};
+
+}  // namespace kdpc::tool
