@@ -16,7 +16,8 @@ using Kind = Deviation::Kind;
 struct World {
   std::vector<Point> points;
   std::vector<Options> options;
-  World() {
+  std::vector<std::uint64_t> left_open;
+  explicit World(std::vector<std::uint64_t> open) : left_open(std::move(open)) {
     for (std::uint64_t step = 1; step <= 4; ++step) {
       points.push_back({0, step, 0x1000 + step % 3, false});
       options.push_back({0, step, true, {}});
@@ -24,15 +25,16 @@ struct World {
   }
 };
 
-std::vector<std::string> tried(const CampaignSettings& settings, std::size_t most, Coverage* coverage = nullptr) {
-  const World world;
+std::vector<std::string> tried(const CampaignSettings& settings, std::size_t most, Coverage* coverage = nullptr,
+                               const std::vector<std::uint64_t>& left_open = {}) {
+  const World world(left_open);
   Campaign campaign(settings);
   std::vector<std::string> all;
   while (all.size() < most) {
     const auto attempt = campaign.next();
     if (!attempt) break;
     all.push_back(text_of(attempt->schedule));
-    if (attempt->learn) campaign.learned(attempt->schedule, world.points, world.options);
+    if (attempt->learn) campaign.learned(attempt->schedule, world.points, world.options, world.left_open);
   }
   if (coverage != nullptr) *coverage = campaign.coverage();
   return all;
@@ -51,6 +53,14 @@ TEST(Campaign, TheDefaultOrderThenOneMoveThenTwo) {
   EXPECT_EQ(coverage.moves, 4u);
   // 1, 4, each of those once more to be learned from, and the six pairs.
   EXPECT_EQ(all.size(), 1u + 4u + 4u + 6u);
+}
+
+TEST(Campaign, WhatTheOrderLeavesOpenIsTriedToo) {
+  const auto all = tried({.bound = 2, .wanders = false}, 1000, nullptr, {2, 3});
+  for (const char* const pick :
+       {"pick 0 = 1\n", "pick 1 = 1\n", "pick 1 = 2\n", "pick 0 = 1\npick 1 = 2\n", "cpu0@2 hold\npick 1 = 1\n", "pick 0 = 1\ncpu0@4 hold\n"})
+    EXPECT_EQ(std::count(all.begin(), all.end(), pick), std::string(pick).find('\n') + 1 == std::string(pick).size() ? 2 : 1)
+        << pick;  // once more to be learned from
 }
 
 TEST(Campaign, SeveralShareTheWorkAndTryTheSame) {

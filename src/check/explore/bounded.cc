@@ -26,6 +26,15 @@ void add_moves(const Schedule& parent, const Point& point, const Options& option
   }
 }
 
+// Other picks than the first one, of those behind the last one that the schedule has chosen.
+void add_picks(const Schedule& parent, const std::vector<std::uint64_t>& left_open, std::vector<Schedule>& moves) {
+  std::uint64_t begin = 0;
+  for (const Deviation& deviation : parent)
+    if (deviation.kind == Kind::Pick) begin = std::max(begin, deviation.step + 1);
+  for (std::uint64_t which = begin; which < left_open.size(); ++which)
+    for (std::uint32_t number = 1; number < left_open[which]; ++number) moves.push_back(with(parent, {{Kind::Pick, 0, which, number}}));
+}
+
 }  // namespace
 
 std::optional<Attempt> Bounded::next() {
@@ -48,11 +57,12 @@ std::optional<Attempt> Bounded::next() {
   }
 }
 
-void Bounded::learned(const Schedule& schedule, const std::vector<Point>& points, const std::vector<Options>& options) {
+void Bounded::learned(const Schedule& schedule, const std::vector<Point>& points, const std::vector<Options>& options,
+                      const std::vector<std::uint64_t>& left_open) {
   std::map<std::pair<std::uint16_t, std::uint64_t>, const Options*> at;
   for (const Options& one : options) at[{one.processor, one.step}] = &one;
   std::size_t begin = 0;
-  if (!schedule.empty()) {
+  if (!schedule.empty() && schedule.back().kind != Kind::Pick) {
     const auto is_behind = [&](const Point& point) { return point.processor == schedule.back().processor && point.step > schedule.back().step; };
     begin = static_cast<std::size_t>(std::find_if(points.begin(), points.end(), is_behind) - points.begin());
   }
@@ -64,6 +74,7 @@ void Bounded::learned(const Schedule& schedule, const std::vector<Point>& points
     if (found == at.end()) continue;
     add_moves(schedule, point, *found->second, seen.insert({point.processor, point.pc}).second ? first : later);
   }
+  add_picks(schedule, left_open, first);
   first.insert(first.end(), later.begin(), later.end());
   children_.clear();
   next_child_ = 0;

@@ -35,8 +35,9 @@ class Campaign {
   // The next schedule to try; none: there is nothing left.
   std::optional<Attempt> next();
   // Of an attempt that wanted it.
-  void learned(const Schedule& schedule, const std::vector<Point>& points, const std::vector<Options>& options) {
-    bounded_.learned(schedule, points, options);
+  void learned(const Schedule& schedule, const std::vector<Point>& points, const std::vector<Options>& options,
+               const std::vector<std::uint64_t>& left_open) {
+    bounded_.learned(schedule, points, options, left_open);
     coverage_.moves = bounded_.moves();
   }
   const Coverage& coverage() const { return coverage_; }

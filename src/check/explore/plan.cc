@@ -34,7 +34,7 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes) {
   picks_.clear();
   held_.clear();
   followed_ = missed_ = 0;
-  picks_asked_ = 0;
+  left_open_.clear();
   last_ = 0;
   notes_ = notes;
   for (const Deviation& deviation : schedule) {
@@ -57,7 +57,8 @@ std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
 }
 
 std::uint64_t Plan::number(std::uint64_t bound) {
-  const std::uint64_t which = picks_asked_++;
+  const std::uint64_t which = left_open_.size();
+  left_open_.push_back(bound);
   for (const Deviation& pick : picks_)
     if (pick.step == which) {
       ++(pick.number < bound ? followed_ : missed_);

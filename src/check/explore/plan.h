@@ -30,6 +30,8 @@ class Plan final : public sim::Oracle {
   // Of the deviations so far: how many were possible where they were to happen, and how many were not.
   std::size_t followed() const { return followed_; }
   std::size_t missed() const { return missed_; }
+  // What the order has left open so far, for picks: of how many, one after the other.
+  const std::vector<std::uint64_t>& left_open() const { return left_open_; }
 
   bool begin() override { return true; }
   std::size_t choose(std::span<const sim::Candidate> candidates) override;
@@ -52,7 +54,7 @@ class Plan final : public sim::Oracle {
   std::vector<Deviation> picks_;
   std::vector<std::uint16_t> held_;  // the one that waits longest first
   std::size_t followed_ = 0, missed_ = 0;
-  std::uint64_t picks_asked_ = 0;
+  std::vector<std::uint64_t> left_open_;
   std::uint16_t last_ = 0;  // who went on last
   std::vector<Options>* notes_ = nullptr;
 };

@@ -27,8 +27,13 @@ void Touches::event(const Stamp& stamp, const Event& event) {
   if (!listens_) return;
   if (std::holds_alternative<TimerSet>(event)) ++timers_;
   if (const auto* cancelled = std::get_if<TimerCancelled>(&event); cancelled != nullptr && cancelled->was_set && timers_ != 0) --timers_;
-  if (const auto* entered = std::get_if<RoutineEntered>(&event))
-    touches_.push_back({{stamp.processor, stamp.step + 1, entered->caller.value, timers_ != 0}, 0, lane_of(stamp), false});
+  if (stamp.processor >= callers_.size()) callers_.resize(stamp.processor + 1u);
+  if (std::holds_alternative<ObjectSignalled>(event))
+    touches_.push_back({{stamp.processor, stamp.step + 1, callers_[stamp.processor] + 1, timers_ != 0}, 0, lane_of(stamp), false});
+  const auto* const entered = std::get_if<RoutineEntered>(&event);
+  if (entered == nullptr) return;
+  callers_[stamp.processor] = entered->caller.value;
+  touches_.push_back({{stamp.processor, stamp.step + 1, entered->caller.value, timers_ != 0}, 0, lane_of(stamp), false});
 }
 
 void Touches::accesses(const Stamp& stamp, std::span<const Access> batch) {

@@ -1,6 +1,6 @@
 // What an execution touched, in the order in which it happened: from which a strategy learns where to deviate. A sink of the simulated machine.
 //
-// Worth a deviation are the calls a driver makes, and its accesses to what somebody else touches too, if one of the two writes. Somebody else is another
+// Worth a deviation are the calls a driver makes, the moment when one has woken somebody and has not come back yet, and its accesses to what somebody else touches too, if one of the two writes. Somebody else is another
 // thread, or code of another level or processor: what cannot interrupt each other cannot meet.
 #pragma once
 #include <vector>
@@ -12,7 +12,7 @@ namespace kdpc::explore {
 struct Point {
   std::uint16_t processor;
   std::uint64_t step;
-  std::uintptr_t pc;  // of the access; the caller's of a call
+  std::uintptr_t pc;  // of the access; the caller's of a call, or the next one if it has woken somebody
   bool timers;        // some are set
 };
 
@@ -35,6 +35,7 @@ class Touches final : public EventSink {
   };
   bool listens_ = false;
   std::uint64_t timers_ = 0;
+  std::vector<std::uintptr_t> callers_;  // by processor: of the last call
   std::vector<Touch> touches_;
 };
 
