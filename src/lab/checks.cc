@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "kernel/bugcheck.h"
+#include "lab/stops.h"
 #include "machine/host.h"
 #include "trace/symbols.h"
 #include "trace/text_trace.h"
@@ -28,8 +29,6 @@ Result<std::uint64_t> number_from(const std::string& name, const std::string& te
 
 static_assert(static_cast<int>(rules::StackWord::Dead) == static_cast<int>(host::StackWord::Dead) &&
               static_cast<int>(rules::StackWord::None) == static_cast<int>(host::StackWord::None));
-
-Place place_of(const Symbol& symbol) { return {symbol.address, symbol.image, symbol.function, symbol.offset, symbol.file, symbol.line}; }
 
 Party describe(const rules::Party& party, Symbols& symbols) {
   Party described;

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <iterator>
 
 #include "kdpc/lab.h"
 #include "kernel/dpc.h"
@@ -16,6 +15,7 @@
 #include "lab/races.h"
 #include "lab/running.h"
 #include "lab/settings.h"
+#include "lab/stops.h"
 #include "machine/host.h"
 #include "trace/event_log.h"
 #include "trace/symbols.h"
@@ -28,22 +28,6 @@ namespace kdpc::lab {
 namespace {
 
 Machine* the_machine = nullptr;
-
-Place place_of_symbol(const Symbol& symbol) { return {symbol.address, symbol.image, symbol.function, symbol.offset, symbol.file, symbol.line}; }
-
-// Ours: the place to show is where somebody called us.
-bool is_our_library(const std::string& image) { return image.starts_with("libkdpc"); }
-// What compiled drivers call at every edge and access, and is linked into each (drvcrt): whoever called it is meant.
-bool is_hook(const Place& place) { return place.function == "__sanitizer_cov_trace_pc" || place.function.starts_with("__tsan_"); }
-bool is_outside(const Place& place) { return !place.image.empty() && !is_our_library(place.image) && !is_hook(place); }
-
-// The routine whose code has faulted, if a driver called it: the outermost of the innermost frames that are ours.
-std::string routine_that_faulted(const std::vector<Place>& stack) {
-  const auto driver = std::find_if(stack.begin(), stack.end(), is_outside);
-  if (driver == stack.begin() || driver == stack.end()) return {};
-  const std::string& name = std::prev(driver)->function;
-  return wdk::is_exported(name) ? name : std::string();
-}
 
 }  // namespace
 
@@ -91,50 +75,6 @@ struct Machine::Parts {
     text.name_routines([](std::uint16_t routine) -> const char* {
       return routine < wdk::kRoutineCount ? wdk::row_of(static_cast<wdk::RoutineId>(routine)).name : nullptr;
     });
-  }
-
-  Bugcheck describe(const BugcheckReport& report) {
-    Bugcheck stop;
-    stop.code = report.code;
-    stop.name = name_of_stop(report.code);
-    stop.parameters[0] = report.parameters.p1;
-    stop.parameters[1] = report.parameters.p2;
-    stop.parameters[2] = report.parameters.p3;
-    stop.parameters[3] = report.parameters.p4;
-    stop.sentence = report.sentence == nullptr ? "" : report.sentence;
-    stop.rule = report.rule == nullptr ? "" : report.rule;
-    stop.processor = report.processor;
-    stop.irql = static_cast<unsigned>(report.irql);
-    stop.thread = report.thread;
-    for (const std::uintptr_t frame : report.frames) {
-      if (frame == 0) break;
-      Place place = place_of_symbol(symbols.find(frame, Symbols::Meaning::ReturnAddress));
-      if (is_our_library(place.image)) {
-        if (place.function == "kdpc::bug_check") {  // how a run is ended says nothing about why
-          stop.stack.clear();
-          continue;
-        }
-        if (place.function == "kdpc::entry::thread_begins") break;
-      }
-      stop.stack.push_back(std::move(place));
-    }
-    const bool is_fault = stop.rule == "0x50" || stop.rule == "0x0A" || stop.rule == "0x1E";  // others have their own sentence
-    if (const std::string routine = is_fault ? routine_that_faulted(stop.stack) : std::string(); !routine.empty())
-      stop.sentence = routine + " was called with a pointer to memory that is not there, or with an object that holds one.";
-    for (std::size_t i = 0; i < std::size(stop.parameters); ++i) {
-      Place place = place_of_symbol(symbols.find(stop.parameters[i]));
-      if (is_outside(place) && !place.function.empty()) stop.parameter_places[i] = std::move(place);
-    }
-    // Nobody's code runs when a driver has left something behind, but the parameters say what: an ISR, a timer.
-    if (const auto frame = std::find_if(stop.stack.begin(), stop.stack.end(), is_outside); frame != stop.stack.end()) {
-      stop.place = *frame;
-    } else if (const auto named = std::find_if(std::begin(stop.parameter_places), std::end(stop.parameter_places), is_outside);
-               named != std::end(stop.parameter_places)) {
-      stop.place = *named;
-    } else if (!stop.stack.empty()) {
-      stop.place = stop.stack.front();
-    }
-    return stop;
   }
 
   // What it says of addresses, with names.
@@ -243,7 +183,7 @@ bool Machine::run_until(const std::function<bool()>& condition, Duration limit) 
   Outcome& outcome = parts_->outcome;
   outcome.how = static_cast<Ended>(ended.how);
   outcome.text = parts_->with_names(ended.text);
-  if (ended.report) outcome.bugcheck = parts_->describe(*ended.report);
+  if (ended.report) outcome.bugcheck = describe(*ended.report, parts_->symbols);
   if (outcome.how == Ended::Finding || outcome.how == Ended::Bugcheck) outcome.finding = parts_->last_finding(outcome.how);
   return ended.how == host::Ended::ConditionMet;
 }
@@ -463,7 +403,7 @@ std::vector<std::string> Machine::last_events_that_tell(std::size_t count) const
 }
 
 std::uint64_t Machine::trace_hash() const { return parts_->hash.value(); }
-Place Machine::place_of(std::uintptr_t address) const { return place_of_symbol(parts_->symbols.find(address)); }
+Place Machine::place_of(std::uintptr_t address) const { return lab::place_of(parts_->symbols.find(address)); }
 
 void Machine::add_sink(EventSink& sink) { host::add_sink(sink); }
 void Machine::remove_sink(EventSink& sink) { host::remove_sink(sink); }

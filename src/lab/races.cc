@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "check/race/report.h"
+#include "lab/stops.h"
 #include "machine/host.h"
 #include "this_machine.h"
 #include "trace/text_trace.h"
@@ -13,8 +14,6 @@
 namespace kdpc::lab {
 
 namespace {
-
-Place place_of(const Symbol& symbol) { return {symbol.address, symbol.image, symbol.function, symbol.offset, symbol.file, symbol.line}; }
 
 // Of the frames those of the function that made the access, and outwards: what is inside of it is the hook and the machine. None, if that function has
 // returned since.
