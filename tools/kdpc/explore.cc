@@ -61,8 +61,8 @@ struct Stage {
   std::unique_ptr<lab::Explorer> explorer;
 };
 
-std::optional<Refusal> set(Stage& stage, std::size_t remember_events) {
-  if (auto refusal = stage.life.start([] { return interrupts != 0; }, remember_events)) return refusal;
+std::optional<Refusal> set(Stage& stage) {
+  if (auto refusal = stage.life.start([] { return interrupts != 0; }, kEventsRemembered)) return refusal;
   std::string why;
   stage.explorer = lab::Explorer::create(
       stage.life.machine(), [&stage](lab::Machine& machine) { return stage.life(machine); }, why);
@@ -182,7 +182,7 @@ ExitCode explore(const ExploreArguments& arguments) {
 
   Stage stage;
   if (const auto refusal = stage.life.read(arguments.scenario, arguments.driver_folders, arguments.races)) return refuse(*refusal);
-  if (const auto refusal = set(stage, kEventsRemembered)) return refuse(*refusal);
+  if (const auto refusal = set(stage)) return refuse(*refusal);
   const lab::Execution first = stage.explorer->run(explored.failure->schedule);
   if (first.failure.empty())
     return refuse({ExitCode::SimulatorBug, "the schedule that failed in an exploring process does not fail here; this is a bug of kdpc's"});
@@ -218,7 +218,7 @@ ExitCode replay(const ReplayArguments& arguments) {
   if (!file) return refuse({ExitCode::BadInput, file.error().what});
   Stage stage;
   if (const auto refusal = stage.life.read(file->scenario.string(), arguments.driver_folders, file->races)) return refuse(*refusal);
-  if (const auto refusal = set(stage, kEventsRemembered)) return refuse(*refusal);
+  if (const auto refusal = set(stage)) return refuse(*refusal);
   const lab::Execution execution = stage.explorer->run(file->schedule);
   if (arguments.trace)
     for (const std::string& line : stage.life.machine().last_events(kEventsRemembered)) fmt::print(stderr, "{}\n", line);
@@ -240,7 +240,7 @@ ExitCode shrink(const ReplayArguments& arguments) {
   if (!file) return refuse({ExitCode::BadInput, file.error().what});
   Stage stage;
   if (const auto refusal = stage.life.read(file->scenario.string(), arguments.driver_folders, file->races)) return refuse(*refusal);
-  if (const auto refusal = set(stage, 0)) return refuse(*refusal);
+  if (const auto refusal = set(stage)) return refuse(*refusal);
   const lab::Execution execution = stage.explorer->run(file->schedule);
   if (execution.failure.empty()) return refuse({ExitCode::Diverged, fmt::format("{}: this schedule does not fail", arguments.file)});
   unsigned runs = 0;

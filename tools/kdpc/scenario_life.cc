@@ -28,6 +28,7 @@ std::optional<Refusal> ScenarioLife::read(const std::string& file, const std::ve
 std::optional<Refusal> ScenarioLife::start(const std::function<bool()>& interrupted, std::size_t remember_events) {
   lab::Config config = scenario_.config;
   config.remember_events = remember_events;
+  config.hash = remember_events != 0;  // of a run that somebody will look at
   config.interrupted = interrupted;
   config.checks.races = races_ ? lab::Checks::Races::Certain : lab::Checks::Races::Off;
   std::string why;

@@ -20,6 +20,7 @@ std::uint32_t lane_of(const Stamp& stamp) {
 void Touches::listen(bool wanted) {
   listens_ = wanted;
   timers_ = 0;
+  waiting_.clear();
   touches_.clear();
 }
 
@@ -27,13 +28,15 @@ void Touches::event(const Stamp& stamp, const Event& event) {
   if (!listens_) return;
   if (std::holds_alternative<TimerSet>(event)) ++timers_;
   if (const auto* cancelled = std::get_if<TimerCancelled>(&event); cancelled != nullptr && cancelled->was_set && timers_ != 0) --timers_;
+  if (const auto* began = std::get_if<WaitBegan>(&event)) waiting_.insert(began->thread);
+  if (const auto* ended = std::get_if<WaitEnded>(&event)) waiting_.erase(ended->thread);
   if (stamp.processor >= callers_.size()) callers_.resize(stamp.processor + 1u);
   if (std::holds_alternative<ObjectSignalled>(event))
-    touches_.push_back({{stamp.processor, stamp.step + 1, callers_[stamp.processor] + 1, timers_ != 0}, 0, lane_of(stamp), false});
+    touches_.push_back({{stamp.processor, stamp.step + 1, callers_[stamp.processor] + 1, may_wait_for_time()}, 0, lane_of(stamp), false});
   const auto* const entered = std::get_if<RoutineEntered>(&event);
   if (entered == nullptr) return;
   callers_[stamp.processor] = entered->caller.value;
-  touches_.push_back({{stamp.processor, stamp.step + 1, entered->caller.value, timers_ != 0}, 0, lane_of(stamp), false});
+  touches_.push_back({{stamp.processor, stamp.step + 1, entered->caller.value, may_wait_for_time()}, 0, lane_of(stamp), false});
 }
 
 void Touches::accesses(const Stamp& stamp, std::span<const Access> batch) {
@@ -42,7 +45,7 @@ void Touches::accesses(const Stamp& stamp, std::span<const Access> batch) {
   for (const Access& access : batch) {
     ++step;
     for (std::uintptr_t granule = access.at / kGranule; granule <= (access.at + access.size() - 1) / kGranule; ++granule)
-      touches_.push_back({{stamp.processor, step, access.pc(), timers_ != 0}, granule, lane_of(stamp), access.is_write()});
+      touches_.push_back({{stamp.processor, step, access.pc(), may_wait_for_time()}, granule, lane_of(stamp), access.is_write()});
   }
 }
 

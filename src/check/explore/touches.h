@@ -3,6 +3,7 @@
 // Worth a deviation are the calls a driver makes, the moment when one has woken somebody and has not come back yet, and its accesses to what somebody else touches too, if one of the two writes. Somebody else is another
 // thread, or code of another level or processor: what cannot interrupt each other cannot meet.
 #pragma once
+#include <set>
 #include <vector>
 
 #include "machine/sink.h"
@@ -13,7 +14,7 @@ struct Point {
   std::uint16_t processor;
   std::uint64_t step;
   std::uintptr_t pc;  // of the access; the caller's of a call, or the next one if it has woken somebody
-  bool timers;        // some are set
+  bool timers;        // some are set, or somebody waits, perhaps with a time limit
 };
 
 class Touches final : public EventSink {
@@ -34,7 +35,10 @@ class Touches final : public EventSink {
     bool write;
   };
   bool listens_ = false;
+  bool may_wait_for_time() const { return timers_ != 0 || !waiting_.empty(); }
+
   std::uint64_t timers_ = 0;
+  std::set<std::uint32_t> waiting_;      // threads, since it listens
   std::vector<std::uintptr_t> callers_;  // by processor: of the last call
   std::vector<Touch> touches_;
 };
