@@ -10,8 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "check/explore/plan.h"
-#include "check/explore/touches.h"
+#include "check/explore/moves.h"
 #include "kdpc/lab.h"
 
 namespace kdpc::lab {
@@ -35,11 +34,9 @@ class Explorer {
   static std::unique_ptr<Explorer> create(Machine& machine, Life life, std::string& why);
   ~Explorer();
 
-  // `learn`: points(), options() and left_open() are about this run afterwards.
+  // `learn`: lesson() is about this run afterwards.
   Execution run(const explore::Schedule& schedule, bool learn = false);
-  std::vector<explore::Point> points() const { return touches_.points(); }
-  const std::vector<explore::Options>& options() const { return options_; }
-  const std::vector<std::uint64_t>& left_open() const { return plan_.left_open(); }
+  explore::Lesson lesson() const { return {touches_.points(), options_, plan_.left_open()}; }
 
  private:
   Explorer(Machine& machine, Life life);

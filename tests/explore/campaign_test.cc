@@ -13,28 +13,24 @@ namespace {
 using Kind = Deviation::Kind;
 
 // A run of one processor with four points, at each of which it can be held.
-struct World {
-  std::vector<Point> points;
-  std::vector<Options> options;
-  std::vector<std::uint64_t> left_open;
-  explicit World(std::vector<std::uint64_t> open) : left_open(std::move(open)) {
-    for (std::uint64_t step = 1; step <= 4; ++step) {
-      points.push_back({0, step, 0x1000 + step % 3, false});
-      options.push_back({0, step, true, {}});
-    }
+Lesson lesson(const std::vector<std::uint64_t>& left_open) {
+  Lesson all{{}, {}, left_open};
+  for (std::uint64_t step = 1; step <= 4; ++step) {
+    all.points.push_back({0, step, 0x1000 + step % 3, false});
+    all.options.push_back({0, step, true, {}});
   }
-};
+  return all;
+}
 
 std::vector<std::string> tried(const CampaignSettings& settings, std::size_t most, Coverage* coverage = nullptr,
                                const std::vector<std::uint64_t>& left_open = {}) {
-  const World world(left_open);
   Campaign campaign(settings);
   std::vector<std::string> all;
   while (all.size() < most) {
     const auto attempt = campaign.next();
     if (!attempt) break;
     all.push_back(text_of(attempt->schedule));
-    if (attempt->learn) campaign.learned(attempt->schedule, world.points, world.options, world.left_open);
+    if (attempt->learn) campaign.learned(attempt->schedule, lesson(left_open));
   }
   if (coverage != nullptr) *coverage = campaign.coverage();
   return all;

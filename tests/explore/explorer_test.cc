@@ -43,7 +43,7 @@ std::optional<std::pair<explore::Schedule, lab::Execution>> find(lab::Explorer& 
     if (!attempt) return {};
     lab::Execution execution = explorer.run(attempt->schedule, attempt->learn);
     if (!execution.failure.empty()) return std::pair{attempt->schedule, std::move(execution)};
-    if (attempt->learn) campaign.learned(attempt->schedule, explorer.points(), explorer.options(), explorer.left_open());
+    if (attempt->learn) campaign.learned(attempt->schedule, explorer.lesson());
   }
   return {};
 }
@@ -62,7 +62,7 @@ KDPC_TEST(Explorer, TheSameScheduleIsTheSameRun, .processors = 2) {
     const auto attempt = campaign.next();
     ASSERT_TRUE(attempt);
     const lab::Execution one = explorer->run(attempt->schedule, attempt->learn);
-    if (attempt->learn) campaign.learned(attempt->schedule, explorer->points(), explorer->options(), explorer->left_open());
+    if (attempt->learn) campaign.learned(attempt->schedule, explorer->lesson());
     EXPECT_EQ(one.failure, "");
     hashes[text_of(attempt->schedule)] = one.hash;
     different.insert(one.hash);
@@ -73,7 +73,7 @@ KDPC_TEST(Explorer, TheSameScheduleIsTheSameRun, .processors = 2) {
     for (int tried = 0; tried < 300; ++tried) {
       const auto attempt = again.next();
       EXPECT_EQ(explorer->run(attempt->schedule, learn || attempt->learn).hash, hashes[text_of(attempt->schedule)]) << text_of(attempt->schedule);
-      if (attempt->learn) again.learned(attempt->schedule, explorer->points(), explorer->options(), explorer->left_open());
+      if (attempt->learn) again.learned(attempt->schedule, explorer->lesson());
     }
   }
 }

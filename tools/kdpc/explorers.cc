@@ -60,7 +60,7 @@ void explore_alone(ScenarioLife life, const ExploreWish& wish, const explore::Ca
       failed.deviations = static_cast<std::uint32_t>(attempt->schedule.size());
       return say(pipe, failed, attempt->schedule);
     }
-    if (attempt->learn) campaign.learned(attempt->schedule, explorer->points(), explorer->options(), explorer->left_open());
+    if (attempt->learn) campaign.learned(attempt->schedule, explorer->lesson());
     if (tried % kWordEvery == 0) say(pipe, word(Word::Kind::Progress));
   }
 }

@@ -34,12 +34,7 @@ class Campaign {
 
   // The next schedule to try; none: there is nothing left.
   std::optional<Attempt> next();
-  // Of an attempt that wanted it.
-  void learned(const Schedule& schedule, const std::vector<Point>& points, const std::vector<Options>& options,
-               const std::vector<std::uint64_t>& left_open) {
-    bounded_.learned(schedule, points, options, left_open);
-    coverage_.moves = bounded_.moves();
-  }
+  void learned(const Schedule& schedule, const Lesson& lesson);  // of the last attempt, if it wanted it
   const Coverage& coverage() const { return coverage_; }
 
  private:
@@ -47,7 +42,7 @@ class Campaign {
   Bounded bounded_;
   std::optional<Wander> wander_;
   Coverage coverage_;
-  bool exhausted_ = false, wanders_next_ = false;
+  bool exhausted_ = false, wanders_next_ = false, wandered_ = false;
 };
 
 }  // namespace kdpc::explore

@@ -21,6 +21,7 @@ void Touches::listen(bool wanted) {
   listens_ = wanted;
   timers_ = 0;
   waiting_.clear();
+  callers_.clear();
   touches_.clear();
 }
 

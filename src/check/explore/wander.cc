@@ -10,13 +10,28 @@ std::uint64_t Wander::draw(std::uint64_t bound) {
   return (mixed ^ mixed >> 31) % bound;
 }
 
-Schedule Wander::next() {
+Schedule Wander::leap() {
   Schedule schedule;
   for (std::uint64_t count = 1 + draw(kMostMoves); count != 0; --count) {
     const Schedule& move = moves_[draw(moves_.size())];
     schedule.insert(schedule.end(), move.begin(), move.end());
   }
   return schedule;
+}
+
+Attempt Wander::next() {
+  leaps_next_ = !leaps_next_;
+  if (!leaps_next_) return {leap(), false};
+  if (walk_.empty()) {
+    walk_ = moves_[draw(moves_.size())];
+    walked_ = 1;
+  }
+  return {walk_, true};
+}
+
+void Wander::learned(const Lesson& lesson) {
+  std::vector<Schedule> further = ++walked_ > kMostMoves ? std::vector<Schedule>() : moves_behind(walk_, lesson);
+  walk_ = further.empty() ? Schedule() : std::move(further[draw(further.size())]);
 }
 
 }  // namespace kdpc::explore

@@ -1,9 +1,10 @@
-// Without a bound and without an end: a few of the moves of the default run, drawn evenly over its whole length.
+// Without a bound and without an end, in turn: leaps, a few of the moves of the default order drawn evenly over its whole length; and walks, which from each run
+// take one of the moves behind its last deviation, so that they come to what only happens in other orders.
 #pragma once
 #include <cstdint>
 #include <vector>
 
-#include "check/explore/schedule.h"
+#include "check/explore/moves.h"
 
 namespace kdpc::explore {
 
@@ -11,13 +12,18 @@ class Wander {
  public:
   // `moves` must outlive it and not be empty.
   Wander(const std::vector<Schedule>& moves, std::uint64_t seed) : moves_(moves), state_(seed) {}
-  Schedule next();
+  Attempt next();
+  void learned(const Lesson& lesson);  // of a walk's last step
 
  private:
   static constexpr unsigned kMostMoves = 5;
   std::uint64_t draw(std::uint64_t bound);
+  Schedule leap();
   const std::vector<Schedule>& moves_;
   std::uint64_t state_;
+  Schedule walk_;  // where it stands; empty: at the beginning
+  unsigned walked_ = 0;
+  bool leaps_next_ = false;
 };
 
 }  // namespace kdpc::explore

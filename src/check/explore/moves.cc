@@ -1,0 +1,60 @@
+#include "check/explore/moves.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace kdpc::explore {
+
+namespace {
+
+using Kind = Deviation::Kind;
+
+Schedule with(const Schedule& schedule, std::initializer_list<Deviation> more) {
+  Schedule longer = schedule;
+  longer.insert(longer.end(), more);
+  return longer;
+}
+
+void add_moves(const Schedule& parent, const Point& point, const Options& options, std::vector<Schedule>& moves) {
+  const Deviation hold{Kind::Hold, point.processor, point.step, 0};
+  if (options.others_can_go_on) moves.push_back(with(parent, {hold}));
+  for (const Deviation& event : options.events) {
+    if (event.kind == Kind::Clock && !point.timers) continue;  // nobody waits for time
+    moves.push_back(with(parent, {event}));
+    if (event.kind == Kind::Board || event.number != point.processor) moves.push_back(with(parent, {event, hold}));
+  }
+}
+
+// Other picks than the first one, of those behind the last one that the schedule has chosen.
+void add_picks(const Schedule& parent, const std::vector<std::uint64_t>& left_open, std::vector<Schedule>& moves) {
+  std::uint64_t begin = 0;
+  for (const Deviation& deviation : parent)
+    if (deviation.kind == Kind::Pick) begin = std::max(begin, deviation.step + 1);
+  for (std::uint64_t which = begin; which < left_open.size(); ++which)
+    for (std::uint32_t number = 1; number < left_open[which]; ++number) moves.push_back(with(parent, {{Kind::Pick, 0, which, number}}));
+}
+
+}  // namespace
+
+std::vector<Schedule> moves_behind(const Schedule& schedule, const Lesson& lesson) {
+  std::map<std::pair<std::uint16_t, std::uint64_t>, const Options*> at;
+  for (const Options& one : lesson.options) at[{one.processor, one.step}] = &one;
+  auto begin = lesson.points.begin();
+  if (!schedule.empty() && schedule.back().kind != Kind::Pick) {
+    const auto is_behind = [&](const Point& point) { return point.processor == schedule.back().processor && point.step > schedule.back().step; };
+    begin = std::find_if(begin, lesson.points.end(), is_behind);
+  }
+  std::set<std::pair<std::uint16_t, std::uintptr_t>> seen;
+  std::vector<Schedule> moves, later;
+  for (auto point = begin; point != lesson.points.end(); ++point) {
+    const auto found = at.find({point->processor, point->step});
+    if (found == at.end()) continue;
+    add_moves(schedule, *point, *found->second, seen.insert({point->processor, point->pc}).second ? moves : later);
+  }
+  add_picks(schedule, lesson.left_open, moves);
+  moves.insert(moves.end(), later.begin(), later.end());
+  return moves;
+}
+
+}  // namespace kdpc::explore

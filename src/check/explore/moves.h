@@ -1,0 +1,28 @@
+// One step further from a schedule: all that can be added to it behind its last deviation. A move is a hold, an event that happens now, or both, before a step
+// that is worth it (touches.h); or another pick.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "check/explore/plan.h"
+#include "check/explore/touches.h"
+
+namespace kdpc::explore {
+
+// A schedule to be run. `learn`: what it passes is wanted afterwards.
+struct Attempt {
+  Schedule schedule;
+  bool learn = false;
+};
+
+// What a run of a schedule has passed.
+struct Lesson {
+  std::vector<Point> points;             // worth a deviation, in order
+  std::vector<Options> options;          // at each step
+  std::vector<std::uint64_t> left_open;  // for picks
+};
+
+// First those where an instruction is met for the first time on its processor: most bugs are there, and a long loop does not hide the short path.
+std::vector<Schedule> moves_behind(const Schedule& schedule, const Lesson& lesson);
+
+}  // namespace kdpc::explore
