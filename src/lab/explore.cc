@@ -8,7 +8,9 @@ namespace kdpc::lab {
 
 namespace {
 
-void judge(const std::string& refused, Execution& execution) {
+std::string first_line_of(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+void judge(Execution& execution) {
   const Outcome& outcome = execution.outcome;
   if (outcome.bugcheck) {
     const Bugcheck& stop = *outcome.bugcheck;
@@ -19,9 +21,9 @@ void judge(const std::string& refused, Execution& execution) {
     execution.key = fmt::format("finding {} at {}", outcome.finding->id, outcome.finding->place.text());
   } else if (outcome.over()) {
     execution.key = name_of(outcome.how);
-    execution.failure = fmt::format("{}: {}", execution.key, outcome.text.substr(0, outcome.text.find('\n')));
-  } else if (!refused.empty()) {
-    execution.failure = execution.key = refused;
+    execution.failure = fmt::format("{}: {}", execution.key, first_line_of(outcome.text));
+  } else {
+    execution.failure = execution.key = first_line_of(execution.refused);
   }
 }
 
@@ -58,14 +60,14 @@ Execution Explorer::run(const explore::Schedule& schedule, bool learn) {
   options_.clear();
   plan_.follow(schedule, learn ? &options_ : nullptr);
   host::set_oracle(&plan_);
-  const std::string refused = life_(machine_);
-  host::set_oracle(nullptr);
   Execution execution;
+  execution.refused = life_(machine_);
+  host::set_oracle(nullptr);
   execution.outcome = machine_.outcome();
   execution.hash = machine_.trace_hash();
   execution.followed = plan_.followed();
   execution.missed = plan_.missed();
-  judge(refused, execution);
+  judge(execution);
   const bool has_races = execution.failure.empty() && machine_.certain_races() != 0;
   if (has_races || !execution.failure.empty()) execution.findings = machine_.findings();
   if (has_races) judge_races(execution.findings, execution);

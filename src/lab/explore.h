@@ -18,7 +18,8 @@ namespace kdpc::lab {
 // What came of one schedule.
 struct Execution {
   std::string failure;  // one line: what is wrong with it; empty: nothing
-  std::string key;      // equal for failures that are the same mistake at the same place
+  std::string key;      // one line: equal for failures that are the same mistake at the same place
+  std::string refused;  // what the life has said, all of it
   Outcome outcome;
   std::vector<Finding> findings;
   std::uint64_t hash = 0;                // of everything that happened

@@ -42,12 +42,13 @@ class Explore(command.Case):
         self.assertTrue(1 <= len(found["schedule"]) <= 5, found)
 
     def test_a_failure_is_seen_again_and_is_the_same_run(self):
-        found = self.explored("fifo_count", "--no-races")
-        for _ in range(3):
-            done, said = self.kdpc("replay", found["file"])
-            self.assertEqual(done.returncode, 1, said)
-            self.assertIn(f"The same run, hash {found['hash']}.", done.stdout)
-            self.assertIn("Failure: bug check", done.stdout)
+        for name, kind in (("fifo_count", "Failure: bug check"), ("lost_wakeup", "Failure: museum_lost_wakeup: this did not end: unload; nothing will ever")):
+            found = self.explored(name, "--no-races")
+            for _ in range(3):
+                done, said = self.kdpc("replay", found["file"])
+                self.assertEqual(done.returncode, 1, said)
+                self.assertIn(f"The same run, hash {found['hash']}.", done.stdout)
+                self.assertIn(kind, done.stdout)
         done, said = self.kdpc("replay", found["file"], "--trace")
         self.assertIn("dpc-queued", done.stderr)
 

@@ -96,6 +96,7 @@ std::string how_it_ended(const lab::Execution& execution) {
   if (outcome.over()) {
     text = outcome.report();
   } else {
+    if (!execution.refused.empty()) text = execution.refused + '\n';
     for (const lab::Finding& finding : execution.findings)
       if (!finding.advice) text += finding.report();
   }
