@@ -16,13 +16,14 @@ Schedule with(const Schedule& schedule, std::initializer_list<Deviation> more) {
   return longer;
 }
 
-void add_moves(const Schedule& parent, const Point& point, const Options& options, std::vector<Schedule>& moves) {
+void add_moves(const Schedule& parent, const Point& point, const Options& options, std::vector<Schedule>& moves, std::vector<Schedule>& of_time) {
   const Deviation hold{Kind::Hold, point.processor, point.step, 0};
   if (options.others_can_go_on) moves.push_back(with(parent, {hold}));
   for (const Deviation& event : options.events) {
     if (event.kind == Kind::Clock && !point.timers) continue;  // nobody waits for time
-    moves.push_back(with(parent, {event}));
-    if (event.kind == Kind::Board || event.number != point.processor) moves.push_back(with(parent, {event, hold}));
+    std::vector<Schedule>& where = event.kind == Kind::Clock ? of_time : moves;
+    where.push_back(with(parent, {event}));
+    if (event.kind == Kind::Board || event.number != point.processor) where.push_back(with(parent, {event, hold}));
   }
 }
 
@@ -46,13 +47,15 @@ std::vector<Schedule> moves_behind(const Schedule& schedule, const Lesson& lesso
     begin = std::find_if(begin, lesson.points.end(), is_behind);
   }
   std::set<std::pair<std::uint16_t, std::uintptr_t>> seen;
-  std::vector<Schedule> moves, later;
+  std::vector<Schedule> moves, of_time, later;
   for (auto point = begin; point != lesson.points.end(); ++point) {
     const auto found = at.find({point->processor, point->step});
     if (found == at.end()) continue;
-    add_moves(schedule, *point, *found->second, seen.insert({point->processor, point->pc}).second ? moves : later);
+    const bool is_first = seen.insert({point->processor, point->pc}).second;
+    add_moves(schedule, *point, *found->second, is_first ? moves : later, is_first ? of_time : later);
   }
   add_picks(schedule, lesson.left_open, moves);
+  moves.insert(moves.end(), of_time.begin(), of_time.end());
   moves.insert(moves.end(), later.begin(), later.end());
   return moves;
 }

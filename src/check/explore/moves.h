@@ -22,7 +22,8 @@ struct Lesson {
   std::vector<std::uint64_t> left_open;  // for picks
 };
 
-// First those where an instruction is met for the first time on its processor: most bugs are there, and a long loop does not hide the short path.
+// First those where an instruction is met for the first time on its processor: most bugs are there, and a long loop does not hide the short path. Of them those
+// last in which time has to pass.
 std::vector<Schedule> moves_behind(const Schedule& schedule, const Lesson& lesson);
 
 }  // namespace kdpc::explore
