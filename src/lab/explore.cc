@@ -65,7 +65,6 @@ Execution Explorer::run(const explore::Schedule& schedule, bool learn) {
   host::set_oracle(nullptr);
   execution.outcome = machine_.outcome();
   execution.hash = machine_.trace_hash();
-  execution.followed = plan_.followed();
   execution.missed = plan_.missed();
   judge(execution);
   const bool has_races = execution.failure.empty() && machine_.certain_races() != 0;

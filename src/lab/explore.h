@@ -22,8 +22,8 @@ struct Execution {
   std::string refused;  // what the life has said, all of it
   Outcome outcome;
   std::vector<Finding> findings;
-  std::uint64_t hash = 0;                // of everything that happened
-  std::size_t followed = 0, missed = 0;  // of the schedule's deviations
+  std::uint64_t hash = 0;  // of everything that happened
+  std::size_t missed = 0;  // of the schedule's deviations: not possible where they were to happen
 };
 
 class Explorer {

@@ -4,7 +4,9 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
+import time
 import unittest
 
 import command
@@ -63,11 +65,21 @@ class Explore(command.Case):
                         del result["schedules"]  # how far the others came meanwhile
                 self.assertEqual(first, second)
 
+    def test_an_interruption_ends_it_and_what_was_tried_is_told(self):
+        for signal_ in (signal.SIGINT, signal.SIGTERM):
+            running = subprocess.Popen([command.KDPC, "explore", self.scenario("fifo_count_fixed"), "--seconds", "100"], cwd=self.root, text=True,
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+            time.sleep(1)
+            os.killpg(running.pid, signal_)  # as a terminal does: to the exploring processes too
+            out, error = running.communicate(timeout=20)
+            self.assertEqual(running.returncode, 130, out + error)
+            self.assertRegex(out, r"^No failure in [1-9]\d* schedules, ")
+
     def test_the_fixed_twin_is_silent_and_it_is_said_what_was_tried(self):
         done, said = self.kdpc("explore", self.scenario("dpc_not_ready_fixed"), "--seconds", "0", "--bound", "1")
         self.assertEqual(done.returncode, 0, said)
-        self.assertRegex(done.stdout, r"^No failure in \d+ schedules, .*: the default order, all \d+ orders with one deviation\.")
-        self.assertIn("Every order with at most 1 deviations at a call or a shared access has been tried.", done.stdout)
+        self.assertRegex(done.stdout, r"^No failure in \d+ schedules, .*: the default order, all \d+ orders with one move\.")
+        self.assertIn("Every order with at most 1 move at a call, a wake-up or a shared access has been tried.", done.stdout)
 
     def test_shrink_leaves_what_is_needed(self):
         found = self.explored("fifo_count", "--no-races")

@@ -4,16 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "tools/kdpc/exit_code.h"
+#include "tools/kdpc/refusal.h"
 #include "tools/kdpc/scenario.h"
 
 namespace kdpc::tool {
-
-// Why there is no run. The text is for stderr.
-struct Refusal {
-  ExitCode code = ExitCode::BadInput;
-  std::string text;
-};
 
 // Check: those that tell of their accesses to memory, where there are such; a build has them beside the others.
 enum class Variant : std::uint8_t { Plain, Check };

@@ -1,21 +1,19 @@
 #include "tools/kdpc/explore.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "check/explore/shrink.h"
 #include "lab/explore.h"
 #include "tools/kdpc/explorers.h"
+#include "tools/kdpc/interruption.h"
 #include "tools/kdpc/schedule_file.h"
+#include "wdk/driver_image.h"
 
 namespace kdpc::tool {
 
@@ -27,26 +25,10 @@ constexpr std::size_t kEventsRemembered = 100'000;
 constexpr std::size_t kLastEvents = 20;
 constexpr double kShrinkSeconds = 20;
 
-volatile sig_atomic_t interrupts = 0;
-
-void heed_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupts = 1; };
-  ::sigemptyset(&action.sa_mask);
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-}
-
-ExitCode refuse(const Refusal& refusal) {
-  fmt::print(stderr, "kdpc: {}\n", refusal.text);
-  return refusal.code;
-}
-
-// What tells one file from another: of a driver's, whether it is the one that a schedule was found with.
+// Of a driver's file: tells whether it is the one that a schedule was found with.
 std::string id_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  const std::string bytes(std::istreambuf_iterator<char>(in), {});
-  return fmt::format("{:016x}", XXH3_64bits(bytes.data(), bytes.size()));
+  const auto image = read_driver_image(file.string(), [](std::string_view) { return true; });
+  return image ? image->build_id : "unknown";
 }
 
 ScheduleFile file_for(const Scenario& scenario, bool races, const lab::Execution& execution, const explore::Schedule& schedule) {
@@ -62,7 +44,7 @@ struct Stage {
 };
 
 std::optional<Refusal> set(Stage& stage) {
-  if (auto refusal = stage.life.start([] { return interrupts != 0; }, kEventsRemembered)) return refusal;
+  if (auto refusal = stage.life.start(interrupted, kEventsRemembered)) return refusal;
   std::string why;
   stage.explorer = lab::Explorer::create(
       stage.life.machine(), [&stage](lab::Machine& machine) { return stage.life(machine); }, why);
@@ -74,7 +56,7 @@ std::optional<Refusal> set(Stage& stage) {
 explore::Schedule shortest(Stage& stage, const explore::Schedule& schedule, const std::string& key, unsigned& runs) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(kShrinkSeconds);
   return explore::shrink(schedule, [&](const explore::Schedule& shorter) {
-    if (std::chrono::steady_clock::now() > end || interrupts != 0) return false;
+    if (std::chrono::steady_clock::now() > end || interrupted()) return false;
     ++runs;
     return stage.explorer->run(shorter).key == key;
   });
@@ -111,11 +93,11 @@ std::string last_events(const lab::Machine& machine) {
 
 std::string covered(const Explored& explored) {
   const explore::Coverage& coverage = explored.coverage;
-  std::string text = coverage.began ? "the default order" : "";
-  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  std::string text = coverage.attempts[0] != 0 ? "the default order" : "nothing";
+  const auto add = [&](const std::string& part) { text += ", " + part; };
   if (coverage.moves != 0)
-    add(coverage.complete >= 1 ? fmt::format("all {} orders with one deviation", coverage.moves)
-                               : fmt::format("{} of {} orders with one deviation", coverage.attempts[1], coverage.moves));
+    add(coverage.complete >= 1 ? fmt::format("all {} orders with one move", coverage.moves)
+                               : fmt::format("{} of {} orders with one move", coverage.attempts[1], coverage.moves));
   if (coverage.attempts[2] != 0) add(fmt::format("{}{} with two", coverage.complete >= 2 ? "all " : "", coverage.attempts[2]));
   if (coverage.wandered != 0) add(fmt::format("{} at random", coverage.wandered));
   return text;
@@ -142,8 +124,8 @@ std::string difference(const ScheduleFile& file, const Scenario& scenario, const
 
 ExitCode explore(const ExploreArguments& arguments) {
   heed_interrupts();
-  ScenarioLife life;
-  if (const auto refusal = life.read(arguments.scenario, arguments.driver_folders, arguments.races)) return refuse(*refusal);
+  Stage stage;
+  if (const auto refusal = stage.life.read(arguments.scenario, arguments.driver_folders, arguments.races)) return refuse(*refusal);
   ExploreWish wish;
   wish.seconds = arguments.seconds;
   wish.schedules = arguments.schedules;
@@ -151,23 +133,15 @@ ExitCode explore(const ExploreArguments& arguments) {
   wish.campaign.seed = arguments.seed;
   wish.campaign.bound = arguments.bound;
   wish.campaign.wanders = wish.seconds > 0 || wish.schedules != 0;
-  const auto make = [&] {
-    ScenarioLife own;
-    static_cast<void>(own.read(arguments.scenario, arguments.driver_folders, arguments.races).has_value());
-    return own;
-  };
   const bool shows_progress = ::isatty(STDERR_FILENO) != 0;
   const auto began = std::chrono::steady_clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); };
-  const Explored explored = explore_with(
-      make, wish,
-      [&](std::uint64_t schedules) {
-        if (shows_progress) fmt::print(stderr, "\rkdpc: {} schedules, {:.1f} s ", schedules, seconds());
-      },
-      [] { return interrupts != 0; });
+  const Explored explored = explore_with(stage.life, wish, [&](std::uint64_t schedules) {
+    if (shows_progress) fmt::print(stderr, "\rkdpc: {} schedules, {:.1f} s ", schedules, seconds());
+  });
   if (shows_progress) fmt::print(stderr, "\n");
   const double took = seconds();
-  if (!explored.broken.empty()) return refuse({ExitCode::SimulatorBug, explored.broken});
+  if (explored.broken) return refuse(*explored.broken);
 
   nlohmann::ordered_json json{
       {"schedules", explored.schedules}, {"seconds", took}, {"found", explored.failure.has_value()}, {"exhausted", explored.exhausted}};
@@ -176,13 +150,13 @@ ExitCode explore(const ExploreArguments& arguments) {
       fmt::print("{}\n", json.dump(2));
     } else {
       fmt::print("No failure in {} schedules, {:.1f} s: {}.\n", explored.schedules, took, covered(explored));
-      if (explored.exhausted) fmt::print("Every order with at most {} deviations at a call or a shared access has been tried.\n", arguments.bound);
+      if (explored.exhausted)
+        fmt::print("Every order with at most {} move{} at a call, a wake-up or a shared access has been tried.\n", arguments.bound,
+                   arguments.bound == 1 ? "" : "s");
     }
-    return interrupts != 0 ? ExitCode::Interrupted : ExitCode::AsExpected;
+    return interrupted() ? ExitCode::Interrupted : ExitCode::AsExpected;
   }
 
-  Stage stage;
-  if (const auto refusal = stage.life.read(arguments.scenario, arguments.driver_folders, arguments.races)) return refuse(*refusal);
   if (const auto refusal = set(stage)) return refuse(*refusal);
   const lab::Execution first = stage.explorer->run(explored.failure->schedule);
   if (first.failure.empty())

@@ -1,15 +1,19 @@
 #include "tools/kdpc/explorers.h"
 
+#include <fmt/format.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <vector>
 
 #include "lab/explore.h"
+#include "tools/kdpc/interruption.h"
 
 namespace kdpc::tool {
 
@@ -39,7 +43,7 @@ void say(int pipe, const Word& word, const explore::Schedule& schedule = {}) {
 }
 
 // In a process of its own.
-void explore_alone(ScenarioLife life, const ExploreWish& wish, const explore::CampaignSettings& settings, int pipe) {
+void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::CampaignSettings& settings, int pipe) {
   std::string why;
   if (life.start({}, 0)) return say(pipe, {.kind = Word::Kind::Refused});
   const auto explorer = lab::Explorer::create(
@@ -70,7 +74,7 @@ struct Worker {
   int pipe = -1;
   std::string bytes;  // of a word that is not yet complete
   Word last;
-  bool ended = false;
+  bool ended = true;  // or has never begun
   explore::Schedule found;
 };
 
@@ -99,73 +103,108 @@ void add(explore::Coverage& all, const explore::Coverage& one) {
   for (std::size_t level = 0; level < std::size(all.attempts); ++level) all.attempts[level] += one.attempts[level];
   all.wandered += one.wandered;
   all.complete = std::min(all.complete, one.complete);
-  all.began = all.began || one.began;
 }
 
-}  // namespace
+class Workers {
+ public:
+  Workers(ScenarioLife& life, const ExploreWish& wish) : all_(wish.jobs) {
+    for (unsigned which = 0; which < all_.size() && !why_not_; ++which) begin(which, life, wish);
+  }
+  ~Workers() {
+    for (Worker& worker : all_) {
+      if (worker.process == 0) continue;
+      ::waitpid(worker.process, nullptr, 0);
+      ::close(worker.pipe);
+    }
+  }
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
 
-Explored explore_with(const std::function<ScenarioLife()>& make, const ExploreWish& wish, const std::function<void(std::uint64_t)>& progress,
-                      const std::function<bool()>& interrupted) {
-  std::vector<Worker> workers(wish.jobs);
-  for (unsigned which = 0; which < wish.jobs; ++which) {
+  // Hears what they say for a moment. False: all have ended.
+  bool go_on() {
+    std::vector<pollfd> pipes;
+    for (const Worker& worker : all_) pipes.push_back({worker.ended ? -1 : worker.pipe, POLLIN, 0});
+    ::poll(pipes.data(), pipes.size(), kTick);
+    bool any = false;
+    for (unsigned which = 0; which < all_.size(); ++which) {
+      Worker& worker = all_[which];
+      if ((pipes[which].revents & (POLLIN | POLLHUP)) != 0) read_words(worker);
+      if (worker.last.kind == Word::Kind::Failed && (finder_ == nullptr || number_of(worker) < number_of(*finder_))) finder_ = &worker;
+      // Who is past the number of a failure could only find a later one.
+      const bool is_useless = finder_ != nullptr && finder_ != &worker && number_of(worker) + all_.size() > number_of(*finder_);
+      if (!worker.ended && (is_useless || interrupted() || why_not_)) end(worker);
+      any = any || !worker.ended;
+    }
+    return any;
+  }
+
+  std::uint64_t schedules() const {
+    std::uint64_t tried = 0;
+    for (const Worker& worker : all_) tried += worker.last.schedules;
+    return tried;
+  }
+
+  Explored result() const {
+    Explored explored{.schedules = schedules(), .coverage = {.complete = ~0u}, .exhausted = true, .broken = why_not_};
+    if (finder_ != nullptr) explored.failure = Failure{number_of(*finder_), finder_->found};
+    for (const Worker& worker : all_) {
+      add(explored.coverage, worker.last.coverage);
+      explored.exhausted = explored.exhausted && worker.last.kind == Word::Kind::Exhausted;
+      if (why_not_ || finder_ != nullptr || interrupted()) continue;
+      if (worker.last.kind == Word::Kind::Refused) explored.broken = Refusal{ExitCode::HostLacks, "an exploring process could not make its machine"};
+      if (worker.last.kind == Word::Kind::Progress)
+        explored.broken =
+            Refusal{ExitCode::SimulatorBug, fmt::format("an exploring process has died; it had tried {} schedules and told so, and at most {} more",
+                                                        worker.last.schedules, kWordEvery)};
+    }
+    return explored;
+  }
+
+ private:
+  void begin(unsigned which, ScenarioLife& life, const ExploreWish& wish) {
     int pipe[2];
-    if (::pipe(pipe) != 0) break;
+    if (::pipe(pipe) != 0) return refuse_with("pipe");
     const pid_t process = ::fork();
-    if (process == 0) {
+    if (process < 0) {
+      refuse_with("process");
+      ::close(pipe[0]);
+    } else if (process == 0) {
       ::close(pipe[0]);
       explore::CampaignSettings settings = wish.campaign;
       settings.which = which;
       settings.of = wish.jobs;
-      explore_alone(make(), wish, settings, pipe[1]);
+      explore_alone(life, wish, settings, pipe[1]);
       ::_exit(0);
+    } else {
+      all_[which].process = process;
+      all_[which].pipe = pipe[0];
+      all_[which].ended = false;
     }
     ::close(pipe[1]);
-    workers[which].process = process;
-    workers[which].pipe = pipe[0];
   }
-  const auto number_of = [&](const Worker& worker, unsigned which) { return (worker.last.schedules - 1) * wish.jobs + which + 1; };
-  Explored explored;
-  explored.coverage.complete = ~0u;
-  unsigned finder = wish.jobs;
-  for (bool all_ended = false; !all_ended;) {
-    std::vector<pollfd> pipes;
-    for (const Worker& worker : workers) pipes.push_back({worker.ended ? -1 : worker.pipe, POLLIN, 0});
-    ::poll(pipes.data(), pipes.size(), kTick);
-    all_ended = true;
-    std::uint64_t tried = 0;
-    for (unsigned which = 0; which < wish.jobs; ++which) {
-      Worker& worker = workers[which];
-      if ((pipes[which].revents & (POLLIN | POLLHUP)) != 0) read_words(worker);
-      tried += worker.last.schedules;
-      const bool better =
-          worker.last.kind == Word::Kind::Failed && (finder == wish.jobs || number_of(worker, which) < number_of(workers[finder], finder));
-      if (better) finder = which;
-      // Who is past the number of a failure could only find a later one.
-      const bool useless =
-          finder != wish.jobs && which != finder && worker.last.schedules * wish.jobs + which + 1 > number_of(workers[finder], finder);
-      if (!worker.ended && (useless || interrupted())) {
-        ::kill(worker.process, SIGKILL);
-        worker.ended = true;
-      }
-      all_ended = all_ended && worker.ended;
-    }
-    explored.schedules = tried;
-    progress(tried);
+  void refuse_with(const char* what) {
+    why_not_ = Refusal{ExitCode::HostLacks, fmt::format("the host gives no {} for exploring: {}", what, std::strerror(errno))};
   }
-  explored.exhausted = true;
-  for (unsigned which = 0; which < wish.jobs; ++which) {
-    Worker& worker = workers[which];
-    int status = 0;
-    ::waitpid(worker.process, &status, 0);
-    ::close(worker.pipe);
-    add(explored.coverage, worker.last.coverage);
-    explored.exhausted = explored.exhausted && worker.last.kind == Word::Kind::Exhausted;
-    if (worker.last.kind == Word::Kind::Progress && finder == wish.jobs && !interrupted())
-      explored.broken = "an exploring process has ended in the middle of it";
-    if (worker.last.kind == Word::Kind::Refused) explored.broken = "an exploring process could not make its machine";
+  static void end(Worker& worker) {
+    ::kill(worker.process, SIGKILL);
+    worker.ended = true;
   }
-  if (finder != wish.jobs) explored.failure = Failure{number_of(workers[finder], finder), workers[finder].found};
-  return explored;
+  // Of the last schedule that it has tried, among those of all.
+  std::uint64_t number_of(const Worker& worker) const {
+    return (worker.last.schedules - 1) * all_.size() + static_cast<std::size_t>(&worker - all_.data()) + 1;
+  }
+
+  std::vector<Worker> all_;
+  const Worker* finder_ = nullptr;  // of the failure with the lowest number so far
+  std::optional<Refusal> why_not_;  // the host could not do it
+};
+
+}  // namespace
+
+Explored explore_with(ScenarioLife& life, const ExploreWish& wish, const std::function<void(std::uint64_t)>& progress) {
+  Workers workers(life, wish);
+  while (workers.go_on()) progress(workers.schedules());
+  return workers.result();
 }
 
 }  // namespace kdpc::tool

@@ -27,13 +27,12 @@ struct Failure {
 struct Explored {
   std::optional<Failure> failure;
   std::uint64_t schedules = 0;
-  explore::Coverage coverage;  // of all together
-  bool exhausted = false;      // nothing was left to try
-  std::string broken;          // an explorer ended without a word
+  explore::Coverage coverage;     // of all together
+  bool exhausted = false;         // nothing was left to try
+  std::optional<Refusal> broken;  // why this is not all that was to be: an explorer could not begin, or has not ended in order
 };
 
-// `progress` is told how many schedules have been tried, now and then.
-Explored explore_with(const std::function<ScenarioLife()>& make, const ExploreWish& wish, const std::function<void(std::uint64_t)>& progress,
-                      const std::function<bool()>& interrupted);
+// `life` has been read, and has no machine yet. `progress` is told how many schedules have been tried, now and then.
+Explored explore_with(ScenarioLife& life, const ExploreWish& wish, const std::function<void(std::uint64_t)>& progress);
 
 }  // namespace kdpc::tool

@@ -1,7 +1,6 @@
 #include "tools/kdpc/run.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,43 +9,18 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "tools/kdpc/interruption.h"
 #include "tools/kdpc/prompt.h"
 #include "tools/kdpc/session.h"
 
 namespace kdpc::tool {
 namespace {
 
-volatile sig_atomic_t interrupts = 0;
-
-// The first one ends the run in order; a second one, at once.
-void interrupt(int) {
-  if (interrupts != 0) ::_exit(static_cast<int>(ExitCode::Interrupted));
-  interrupts = 1;
-}
-
-void heed_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = &interrupt;
-  ::sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-}
-
 bool write_file(const std::filesystem::path& path, const std::string& text) {
   std::FILE* const file = std::fopen(path.c_str(), "w");
   if (file == nullptr) return false;
   const bool well = std::fwrite(text.data(), 1, text.size(), file) == text.size();
   return std::fclose(file) == 0 && well;
-}
-
-ExitCode refuse(const Refusal& refusal) {
-  std::string_view rest = refusal.text;
-  for (std::size_t end; !rest.empty(); rest.remove_prefix(std::min(end, rest.size()))) {
-    end = std::min(rest.find('\n'), rest.size());
-    fmt::print(stderr, "kdpc: {}\n", rest.substr(0, end++));
-  }
-  return refusal.code;
 }
 
 // Builds, runs, reports.
@@ -59,11 +33,11 @@ ExitCode run_once(const RunArguments& arguments, Prompt* prompt) {
       return prompt->stopped(machine, number, stamp, event);
     };
     onlooker.at_end = [prompt](lab::Machine& machine, std::uint64_t last, const std::string& how) {
-      if (!how.empty() && interrupts == 0) prompt->ended(machine, last, how);
+      if (!how.empty() && !interrupted()) prompt->ended(machine, last, how);
     };
   }
   Session session(
-      arguments, [prompt] { return interrupts != 0 || (prompt != nullptr && (prompt->has_left() || prompt->wants_another_run())); },
+      arguments, [prompt] { return interrupted() || (prompt != nullptr && (prompt->has_left() || prompt->wants_another_run())); },
       std::move(onlooker));
   if (const auto refusal = session.check()) return refuse(*refusal);
   if (::isatty(STDERR_FILENO) != 0) fmt::print(stderr, "kdpc: {} …\n", session.scenario().title);

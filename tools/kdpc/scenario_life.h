@@ -12,7 +12,8 @@ namespace kdpc::tool {
 
 class ScenarioLife {
  public:
-  // Reads it and finds its drivers. `races`: look for data races too. What cannot be done again from the start is refused: sound cards of QEMU's, workloads, the live machine.
+  // Reads it and finds its drivers. `races`: look for data races too. What cannot be done again from the start is refused: sound cards of QEMU's, workloads, the
+  // live machine.
   std::optional<Refusal> read(const std::string& file, const std::vector<std::string>& driver_folders, bool races);
   // The machine, with its cards, before anything happens. Without events to remember it is for a search, which needs no hash of a run either.
   std::optional<Refusal> start(const std::function<bool()>& interrupted, std::size_t remember_events);

@@ -29,7 +29,7 @@ Result<void> read_line(std::string_view line, const fs::path& folder, ScheduleFi
     read.scenario = (folder / rest).lexically_normal();
   } else if (take(line, "driver", rest)) {
     const std::size_t space = rest.rfind(' ');
-    if (space == std::string_view::npos) return Error{"a driver has a name and a hash"};
+    if (space == std::string_view::npos) return Error{"a driver has a name and a build id"};
     read.drivers.emplace_back(rest.substr(0, space), rest.substr(space + 1));
   } else if (take(line, "races", rest)) {
     if (rest != "on" && rest != "off") return Error{fmt::format("races are on or off, not '{}'", rest)};

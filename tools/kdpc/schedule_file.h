@@ -3,7 +3,7 @@
 //   kdpc schedule 1
 //   version 0.4.0
 //   scenario ../race.toml             # relative to this file's folder
-//   driver race 3f0a…                 # each with a hash of its file
+//   driver race 3f0a…                 # each with its file's build id
 //   races on                          # data races were looked for
 //   failure data-race at race!Dpc+0x1c (race.c:40)
 //   hash 9c1f0e6a5b4d3c21
@@ -22,7 +22,7 @@ namespace kdpc::tool {
 struct ScheduleFile {
   std::string version;
   std::filesystem::path scenario;                            // as it can be opened from here
-  std::vector<std::pair<std::string, std::string>> drivers;  // names, and hashes of their files
+  std::vector<std::pair<std::string, std::string>> drivers;  // names and build ids
   bool races = true;
   std::string failure;
   std::uint64_t hash = 0;

@@ -14,11 +14,6 @@
 namespace kdpc::tool {
 namespace {
 
-ExitCode refuse(ExitCode code, const std::string& why) {
-  fmt::print(stderr, "kdpc: {}\n", why);
-  return code;
-}
-
 // One view after the other, an empty line in between.
 std::string all_views(const std::vector<std::string>& views, const std::function<std::string(const std::string&)>& show) {
   std::string text;
@@ -41,9 +36,9 @@ Result<std::string> views_of(const view::Memory& memory, const std::vector<Mappe
 
 ExitCode show_core(const ShowArguments& arguments) {
   const auto memory = view::CoreMemory::open(arguments.core);
-  if (!memory) return refuse(ExitCode::BadInput, memory.error().what);
+  if (!memory) return refuse({ExitCode::BadInput, memory.error().what});
   const auto text = views_of(**memory, (*memory)->files(), arguments.views, true);
-  if (!text) return refuse(ExitCode::BadInput, fmt::format("{}: {}", arguments.core, text.error().what));
+  if (!text) return refuse({ExitCode::BadInput, fmt::format("{}: {}", arguments.core, text.error().what)});
   fmt::print("{}", *text);
   return ExitCode::AsExpected;
 }
@@ -60,12 +55,12 @@ ExitCode show_run(const ShowArguments& arguments) {
   std::optional<EventExpression> expression;
   if (!arguments.until.empty()) {
     auto parsed = EventExpression::parse(arguments.until);
-    if (!parsed) return refuse(ExitCode::BadInput, "--until: " + parsed.error().what);
+    if (!parsed) return refuse({ExitCode::BadInput, "--until: " + parsed.error().what});
     expression = std::move(*parsed);
     stops.expression = &*expression;
   }
   if (!arguments.at.empty() && !(stops.time = nanoseconds_of(arguments.at)))
-    return refuse(ExitCode::BadInput, fmt::format("--at: '{}' is no time; write a number and ns, us, ms or s, as in 12.5ms", arguments.at));
+    return refuse({ExitCode::BadInput, fmt::format("--at: '{}' is no time; write a number and ns, us, ms or s, as in 12.5ms", arguments.at)});
 
   std::string shown;
   bool stopped = false;
@@ -91,18 +86,18 @@ ExitCode show_run(const ShowArguments& arguments) {
                          fmt::print(stderr, "kdpc: the run has ended at {}{}\n", text_of_time(machine.now()), how.empty() ? "" : ": " + how);
                        }});
   for (const auto step : {&Session::check, &Session::start, &Session::perform})
-    if (const auto refusal = (session.*step)()) return refuse(refusal->code, refusal->text);
+    if (const auto refusal = (session.*step)()) return refuse(*refusal);
   fmt::print("{}", shown);
   const bool wanted = !arguments.at.empty() || !arguments.until.empty();
   if (!wanted || stopped) return ExitCode::AsExpected;
-  return refuse(ExitCode::Finding, "the run has ended before that; this is its end");
+  return refuse({ExitCode::Finding, "the run has ended before that; this is its end"});
 }
 
 }  // namespace
 
 ExitCode show(const ShowArguments& arguments) {
   for (const std::string& line : arguments.views)
-    if (const auto well = view::check(line); !well) return refuse(ExitCode::BadInput, well.error().what);
+    if (const auto well = view::check(line); !well) return refuse({ExitCode::BadInput, well.error().what});
   if (arguments.over_pipe) return show_through_pipe(arguments);
   return arguments.core.empty() ? show_run(arguments) : show_core(arguments);
 }
