@@ -287,6 +287,7 @@ KDPC_TEST(DispatchInterrupt, WithoutAQuantumEndSwitchesToTheNextThread, .simulat
 // is not there yet, processor 2 readies another thread for it. Nobody may take the first one's place: however late the third processor is.
 KDPC_TEST(Readying, AThreadThatComesToAProcessorWhichGoesIdleIsNotForgotten, .processors = 3) {
   RULE("WAIT-7");
+  RULE("K.SCHED-1");
   initialize_events(m);
   static volatile int low_runs, other_runs, turn;
   static volatile bool over;

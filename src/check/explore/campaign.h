@@ -25,12 +25,16 @@ struct Coverage {
   std::uint64_t attempts[3] = {};  // with none, one, more moves
   std::uint64_t wandered = 0;
   unsigned complete = 0;  // every schedule of this campaign with so many moves has been tried, and fewer
-  bool began = false;     // the default order has been tried
 };
 
 class Campaign {
  public:
-  explicit Campaign(const CampaignSettings& settings) : settings_(settings), bounded_(settings.bound, settings.which, settings.of) {}
+  explicit Campaign(const CampaignSettings& settings)
+      : settings_(settings),
+        bounded_(settings.bound, settings.which, settings.of),
+        wander_(bounded_.first_level(), settings.seed * 0x1000003 + settings.which) {}
+  Campaign(const Campaign&) = delete;  // its parts know each other
+  Campaign& operator=(const Campaign&) = delete;
 
   // The next schedule to try; none: there is nothing left.
   std::optional<Attempt> next();
@@ -40,9 +44,10 @@ class Campaign {
  private:
   CampaignSettings settings_;
   Bounded bounded_;
-  std::optional<Wander> wander_;
+  Wander wander_;
   Coverage coverage_;
-  bool exhausted_ = false, wanders_next_ = false, wandered_ = false;
+  bool exhausted_ = false;  // the bounded search
+  bool wandered_ = false;   // the last attempt is the wanderer's
 };
 
 }  // namespace kdpc::explore

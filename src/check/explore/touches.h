@@ -1,7 +1,7 @@
 // What an execution touched, in the order in which it happened: from which a strategy learns where to deviate. A sink of the simulated machine.
 //
-// Worth a deviation are the calls a driver makes, the moment when one has woken somebody and has not come back yet, and its accesses to what somebody else touches too, if one of the two writes. Somebody else is another
-// thread, or code of another level or processor: what cannot interrupt each other cannot meet.
+// Worth a deviation are the calls a driver makes; the moment when one has woken somebody and has not come back yet; and accesses to what somebody else touches
+// too, if one of the two writes. Somebody else is another thread, or code of another level or processor: what cannot interrupt each other cannot meet.
 #pragma once
 #include <set>
 #include <vector>
@@ -34,9 +34,9 @@ class Touches final : public EventSink {
     std::uint32_t lane;
     bool write;
   };
-  bool listens_ = false;
   bool may_wait_for_time() const { return timers_ != 0 || !waiting_.empty(); }
 
+  bool listens_ = false;
   std::uint64_t timers_ = 0;
   std::set<std::uint32_t> waiting_;      // threads, since it listens
   std::vector<std::uintptr_t> callers_;  // by processor: of the last call

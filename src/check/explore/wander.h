@@ -10,7 +10,7 @@ namespace kdpc::explore {
 
 class Wander {
  public:
-  // `moves` must outlive it and not be empty.
+  // `moves` must outlive it, and not be empty when it is asked.
   Wander(const std::vector<Schedule>& moves, std::uint64_t seed) : moves_(moves), state_(seed) {}
   Attempt next();
   void learned(const Lesson& lesson);  // of a walk's last step
