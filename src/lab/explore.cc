@@ -30,7 +30,8 @@ void judge(Execution& execution) {
 // Nothing went wrong; but it could.
 void judge_races(const std::vector<Finding>& findings, Execution& execution) {
   for (const Finding& finding : findings) {
-    if (finding.id != "data-race" || finding.advice || finding.parties.size() < 2) continue;
+    const bool is_race = finding.id.starts_with("data-race") || finding.id == "armed-object-written";
+    if (!is_race || finding.advice || finding.parties.size() < 2) continue;
     execution.failure = fmt::format("{}: {}", finding.id, finding.sentence);
     execution.key = fmt::format("{} of {} and {}", finding.id, finding.parties[0].place.text(), finding.parties[1].place.text());
     return;

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -34,7 +35,7 @@ class Explore(command.Case):
         self.assertEqual(done.returncode, 1, said)
         self.assertRegex(done.stdout, r"^Failure: data-race: ")
         self.assertIn("Found with schedule 1 ", done.stdout)
-        self.assertEqual(len(set(re.findall(r"two_locks_one_index\.c:\d+", done.stdout))) >= 2, True, said)
+        self.assertGreaterEqual(len(set(re.findall(r"two_locks_one_index\.c:\d+", done.stdout))), 2, said)
         self.assertIn("To see it again: kdpc replay two_locks_one_index.schedule", done.stdout)
 
     def test_what_the_race_leads_to_is_found_too(self):
@@ -73,7 +74,7 @@ class Explore(command.Case):
             os.killpg(running.pid, signal_)  # as a terminal does: to the exploring processes too
             out, error = running.communicate(timeout=20)
             self.assertEqual(running.returncode, 130, out + error)
-            self.assertRegex(out, r"^No failure in [1-9]\d* schedules, ")
+            self.assertRegex(out, r"^Interrupted. No failure in [1-9]\d* schedules, ")
 
     def test_the_fixed_twin_is_silent_and_it_is_said_what_was_tried(self):
         done, said = self.kdpc("explore", self.scenario("dpc_not_ready_fixed"), "--seconds", "0", "--bound", "1")
@@ -81,16 +82,60 @@ class Explore(command.Case):
         self.assertRegex(done.stdout, r"^No failure in \d+ schedules, .*: the default order, all \d+ orders with one move\.")
         self.assertIn("Every order with at most 1 move at a call, a wake-up or a shared access has been tried.", done.stdout)
 
+    def added(self, file, lines):
+        path = pathlib.Path(self.root, file)
+        path.write_text(path.read_text(encoding="utf-8") + lines, encoding="utf-8")
+
+    def deviations(self, file):
+        return [line for line in pathlib.Path(self.root, file).read_text(encoding="utf-8").splitlines() if line.startswith(("cpu", "pick"))]
+
     def test_shrink_leaves_what_is_needed(self):
         found = self.explored("fifo_count", "--no-races")
-        path = pathlib.Path(self.root, found["file"])
-        lines = path.read_text(encoding="utf-8")
-        path.write_text(lines + "cpu0@5 clock 0\ncpu0@70 hold\n", encoding="utf-8")
+        self.added(found["file"], "cpu7@5 hold\npick 900 = 1\n")  # there is no such processor, and never so much is left open
         done, said = self.kdpc("shrink", found["file"])
-        if done.returncode == 0:
-            self.assertRegex(done.stdout, rf"^{len(found['schedule'])} of {len(found['schedule']) + 2} deviations are needed")
-        else:
-            self.assertEqual(done.returncode, 4, said)
+        self.assertEqual(done.returncode, 0, said)
+        self.assertRegex(done.stdout, rf"^{len(found['schedule'])} of {len(found['schedule']) + 2} deviations are needed")
+        self.assertEqual(self.deviations(found["file"]), found["schedule"])
+        done, said = self.kdpc("replay", found["file"])
+        self.assertIn("The same run, ", done.stdout)
+
+    def test_what_does_not_fail_cannot_be_made_shorter(self):
+        found = self.explored("fifo_count", "--no-races")
+        path = pathlib.Path(self.root, found["file"])
+        path.write_text("".join(line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if not line.startswith("cpu")), encoding="utf-8")
+        done, said = self.kdpc("shrink", found["file"])
+        self.assertEqual(done.returncode, 4, said)
+        self.assertIn("this schedule does not fail", done.stderr)
+
+    def test_a_data_race_is_replayed_too(self):
+        done, said = self.kdpc("explore", self.scenario("two_locks_one_index"), "--json")
+        found = json.loads(done.stdout)
+        self.assertTrue(found["key"].startswith("data-race of "), said)
+        done, said = self.kdpc("replay", found["file"])
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("The same run, ", done.stdout)
+
+    def test_replay_says_whether_it_is_the_same_run_and_whether_it_fails(self):
+        found = self.explored("fifo_count", "--no-races")
+        path = pathlib.Path(self.root, found["file"])
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(found["hash"], "0123456789abcdef"), encoding="utf-8")
+        done, said = self.kdpc("replay", found["file"])
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("The same failure, but not the same run: ", done.stdout)
+        path.write_text(text.replace("/fifo_count.toml", "/fifo_count_fixed.toml"), encoding="utf-8")
+        done, said = self.kdpc("replay", found["file"])
+        now = re.search(r"the run's hash is ([0-9a-f]{16})", done.stdout).group(1)
+        path.write_text(text.replace("/fifo_count.toml", "/fifo_count_fixed.toml").replace(found["hash"], now), encoding="utf-8")
+        done, said = self.kdpc("replay", found["file"])
+        self.assertEqual((done.returncode, done.stdout), (0, f"The same run, hash {now}.\n"), said)
+
+    def test_a_driver_that_tells_nothing_is_named(self):
+        folder = self.folder()
+        shutil.copy(os.path.join(command.DRIVERS, "museum_fifo_count_fixed.drv"), folder)  # and not its check variant
+        done, said = self.kdpc("explore", self.scenario("fifo_count_fixed"), "--seconds", "0", "--bound", "1", "--drivers", folder)
+        self.assertEqual(done.returncode, 0, said)
+        self.assertIn("museum_fifo_count_fixed has no check variant: ", done.stdout)
 
     def test_another_driver_is_another_run_and_that_is_said(self):
         found = self.explored("fifo_count", "--no-races")
@@ -131,6 +176,14 @@ class Explore(command.Case):
             done, said = self.kdpc("explore", "a.toml")
             self.assertEqual(done.returncode, 2, said)
             self.assertIn(expected, done.stderr)
+
+    def test_a_file_that_is_no_driver_is_bad_input(self):
+        pathlib.Path(self.root, "junk.drv").write_text("text", encoding="utf-8")
+        pathlib.Path(self.root, "a.toml").write_text("[[drivers]]\nname = 'junk'\n", encoding="utf-8")
+        done, said = self.kdpc("explore", "a.toml")
+        self.assertEqual(done.returncode, 2, said)
+        self.assertIn("a.toml:1:", done.stderr)
+        self.assertIn("junk.drv: ", done.stderr)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "lab/explore.h"
@@ -24,7 +25,8 @@ using Clock = std::chrono::steady_clock;
 // What an explorer tells: how far it is, and at the end what it found.
 struct Word {
   enum class Kind : std::uint8_t { Progress, Failed, Exhausted, Enough, Refused } kind = Kind::Progress;
-  std::uint32_t deviations = 0;  // that follow, of a failure
+  ExitCode code = ExitCode::AsExpected;  // of a refusal
+  std::size_t more = 0;                  // bytes that follow: a failure's schedule, a refusal's text
   std::uint64_t schedules = 0;
   explore::Coverage coverage;
 };
@@ -32,9 +34,9 @@ struct Word {
 constexpr std::uint64_t kWordEvery = 64;
 constexpr int kTick = 50;  // ms
 
-void say(int pipe, const Word& word, const explore::Schedule& schedule = {}) {
+void say(int pipe, const Word& word, std::span<const char> more = {}) {
   std::string bytes(reinterpret_cast<const char*>(&word), sizeof word);
-  bytes.append(reinterpret_cast<const char*>(schedule.data()), schedule.size() * sizeof(explore::Deviation));
+  bytes.append(more.data(), more.size());
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t wrote = ::write(pipe, bytes.data() + done, bytes.size() - done);
     if (wrote <= 0) ::_exit(static_cast<int>(ExitCode::SimulatorBug));  // nobody listens any more
@@ -44,15 +46,18 @@ void say(int pipe, const Word& word, const explore::Schedule& schedule = {}) {
 
 // In a process of its own.
 void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::CampaignSettings& settings, int pipe) {
+  const auto refuse = [pipe](const Refusal& refusal) {
+    say(pipe, {.kind = Word::Kind::Refused, .code = refusal.code, .more = refusal.text.size()}, refusal.text);
+  };
   std::string why;
-  if (life.start({}, 0)) return say(pipe, {.kind = Word::Kind::Refused});
+  if (const auto refusal = life.start({}, 0)) return refuse(*refusal);
   const auto explorer = lab::Explorer::create(
       life.machine(), [&life](lab::Machine& machine) { return life(machine); }, why);
-  if (explorer == nullptr) return say(pipe, {.kind = Word::Kind::Refused});
+  if (explorer == nullptr) return refuse({ExitCode::BadInput, why});
   explore::Campaign campaign(settings);
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wish.seconds));
   for (std::uint64_t tried = 0;;) {
-    const auto word = [&](Word::Kind kind) { return Word{kind, 0, tried, campaign.coverage()}; };
+    const auto word = [&](Word::Kind kind) { return Word{.kind = kind, .schedules = tried, .coverage = campaign.coverage()}; };
     if ((wish.schedules != 0 && tried * settings.of + settings.which >= wish.schedules) || (wish.seconds > 0 && Clock::now() >= end))
       return say(pipe, word(Word::Kind::Enough));
     const auto attempt = campaign.next();
@@ -61,8 +66,9 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
     ++tried;
     if (!execution.failure.empty()) {
       Word failed = word(Word::Kind::Failed);
-      failed.deviations = static_cast<std::uint32_t>(attempt->schedule.size());
-      return say(pipe, failed, attempt->schedule);
+      const std::span<const explore::Deviation> schedule = attempt->schedule;
+      failed.more = schedule.size_bytes();
+      return say(pipe, failed, {reinterpret_cast<const char*>(schedule.data()), schedule.size_bytes()});
     }
     if (attempt->learn) campaign.learned(attempt->schedule, explorer->lesson());
     if (tried % kWordEvery == 0) say(pipe, word(Word::Kind::Progress));
@@ -75,7 +81,12 @@ struct Worker {
   std::string bytes;  // of a word that is not yet complete
   Word last;
   bool ended = true;  // or has never begun
-  explore::Schedule found;
+  std::string more;   // what followed the last word
+  explore::Schedule schedule() const {
+    explore::Schedule schedule(more.size() / sizeof(explore::Deviation));
+    std::memcpy(schedule.data(), more.data(), more.size());
+    return schedule;
+  }
 };
 
 void read_words(Worker& worker) {
@@ -89,10 +100,9 @@ void read_words(Worker& worker) {
   while (worker.bytes.size() >= sizeof(Word)) {
     Word word;
     std::memcpy(&word, worker.bytes.data(), sizeof word);
-    const std::size_t size = sizeof word + word.deviations * sizeof(explore::Deviation);
+    const std::size_t size = sizeof word + word.more;
     if (worker.bytes.size() < size) return;
-    worker.found.resize(word.deviations);
-    std::memcpy(worker.found.data(), worker.bytes.data() + sizeof word, size - sizeof word);
+    worker.more = worker.bytes.substr(sizeof word, word.more);
     worker.bytes.erase(0, size);
     worker.last = word;
   }
@@ -146,12 +156,12 @@ class Workers {
 
   Explored result() const {
     Explored explored{.schedules = schedules(), .coverage = {.complete = ~0u}, .exhausted = true, .broken = why_not_};
-    if (finder_ != nullptr) explored.failure = Failure{number_of(*finder_), finder_->found};
+    if (finder_ != nullptr) explored.failure = Failure{number_of(*finder_), finder_->schedule()};
     for (const Worker& worker : all_) {
       add(explored.coverage, worker.last.coverage);
       explored.exhausted = explored.exhausted && worker.last.kind == Word::Kind::Exhausted;
       if (why_not_ || finder_ != nullptr || interrupted()) continue;
-      if (worker.last.kind == Word::Kind::Refused) explored.broken = Refusal{ExitCode::HostLacks, "an exploring process could not make its machine"};
+      if (worker.last.kind == Word::Kind::Refused) explored.broken = Refusal{worker.last.code, worker.more};
       if (worker.last.kind == Word::Kind::Progress)
         explored.broken =
             Refusal{ExitCode::SimulatorBug, fmt::format("an exploring process has died; it had tried {} schedules and told so, and at most {} more",

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "io/loader.h"
+#include "wdk/driver_image.h"
 
 namespace kdpc::tool {
 
@@ -40,6 +41,14 @@ std::optional<Refusal> ScenarioLife::start(const std::function<bool()>& interrup
     if (const auto image = io::loader::map(std::filesystem::absolute(wanted.file).lexically_normal().string()); !image)
       return Refusal{ExitCode::BadInput, fmt::format("{}: {}", wanted.position.text(), image.error().what)};
   return {};
+}
+
+std::vector<std::string> ScenarioLife::unheard() const {
+  std::vector<std::string> names;
+  for (const DriverWanted& wanted : scenario_.drivers)
+    if (const auto image = read_driver_image(wanted.file.string(), [](std::string_view) { return true; }); image && !image->is_check_variant)
+      names.push_back(wanted.name);
+  return names;
 }
 
 std::string ScenarioLife::operator()(lab::Machine& machine) const {

@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kdpc/lab.h"
 #include "tools/kdpc/cards.h"
@@ -21,6 +22,8 @@ class ScenarioLife {
   std::string operator()(lab::Machine& machine) const;
 
   const Scenario& scenario() const { return scenario_; }
+  // The drivers that do not tell of their accesses to memory.
+  std::vector<std::string> unheard() const;
   lab::Machine& machine() { return *machine_; }
 
  private:
