@@ -50,4 +50,23 @@ std::optional<Refusal> find_driver_files(Scenario& scenario, const std::vector<s
   return {};
 }
 
+namespace {
+
+std::string file_of(const DriverWanted& wanted) { return fs::absolute(wanted.file).lexically_normal().string(); }
+
+}  // namespace
+
+Result<const io::Image*> map_driver(const DriverWanted& wanted) {
+  const auto image = io::loader::map(file_of(wanted));
+  if (!image) return Error{fmt::format("{}: {}", wanted.position.text(), image.error().what)};
+  return *image;
+}
+
+bool load_and_start(lab::Machine& machine, const DriverWanted& wanted, std::string& why, std::vector<std::string>& loaded) {
+  const lab::DriverOptions options{.name = wanted.name, .settings = {wanted.parameters.begin(), wanted.parameters.end()}};
+  if (!machine.load_driver(file_of(wanted), why, options)) return false;
+  loaded.push_back(wanted.name);
+  return wanted.device.empty() || machine.start_device(wanted.device, wanted.name, why);
+}
+
 }  // namespace kdpc::tool

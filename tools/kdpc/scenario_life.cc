@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "io/loader.h"
 #include "wdk/driver_image.h"
 
 namespace kdpc::tool {
@@ -37,9 +36,8 @@ std::optional<Refusal> ScenarioLife::start(const std::function<bool()>& interrup
   if (machine_ == nullptr) return Refusal{ExitCode::HostLacks, fmt::format("{}: there is no machine: {}", scenario_.file.string(), why)};
   cards_ = make_cards(scenario_, -1);
   if (cards_.board != nullptr) machine_->attach(*cards_.board);
-  for (const DriverWanted& wanted : scenario_.drivers)  // a file that is no driver is bad input, not a finding
-    if (const auto image = io::loader::map(std::filesystem::absolute(wanted.file).lexically_normal().string()); !image)
-      return Refusal{ExitCode::BadInput, fmt::format("{}: {}", wanted.position.text(), image.error().what)};
+  for (const DriverWanted& wanted : scenario_.drivers)
+    if (const auto image = map_driver(wanted); !image) return Refusal{ExitCode::BadInput, image.error().what};
   return {};
 }
 
@@ -54,12 +52,8 @@ std::vector<std::string> ScenarioLife::unheard() const {
 std::string ScenarioLife::operator()(lab::Machine& machine) const {
   std::string why;
   std::vector<std::string> loaded;
-  for (const DriverWanted& wanted : scenario_.drivers) {
-    const lab::DriverOptions options{.name = wanted.name, .settings = {wanted.parameters.begin(), wanted.parameters.end()}};
-    if (!machine.load_driver(std::filesystem::absolute(wanted.file).lexically_normal().string(), why, options)) return why;
-    loaded.push_back(wanted.name);
-    if (!wanted.device.empty() && !machine.start_device(wanted.device, wanted.name, why)) return why;
-  }
+  for (const DriverWanted& wanted : scenario_.drivers)
+    if (!load_and_start(machine, wanted, why, loaded)) return why;
   machine.run_until([] { return false; }, scenario_.duration_ns);  // or until nothing will ever happen
   for (auto name = loaded.rbegin(); name != loaded.rend() && !machine.outcome().over(); ++name)
     if (!machine.unload_driver(*name, why)) return why;

@@ -7,7 +7,6 @@
 #include <fstream>
 #include <iterator>
 
-#include "io/loader.h"
 #include "tools/kdpc/driver_files.h"
 #include "tools/kdpc/near_name.h"
 
@@ -235,10 +234,8 @@ void Session::onlooker_sees_the_end() {
 }
 
 std::optional<Refusal> Session::load(const DriverWanted& wanted) {
-  const std::string file = fs::absolute(wanted.file).lexically_normal().string();
-  // A file that is no driver is bad input; a driver that refuses to run is a finding. So the file is judged by itself first.
-  const auto image = io::loader::map(file);
-  if (!image) return Refusal{ExitCode::BadInput, fmt::format("{}: {}", wanted.position.text(), image.error().what)};
+  const auto image = map_driver(wanted);
+  if (!image) return Refusal{ExitCode::BadInput, image.error().what};
   const DeviceWanted* const worked_on = scenario_.worked_on();
   const bool is_worked_with = !wanted.device.empty() && worked_on != nullptr && wanted.device == worked_on->name;
   if (is_worked_with) {
@@ -247,10 +244,7 @@ std::optional<Refusal> Session::load(const DriverWanted& wanted) {
   }
 
   std::string why;
-  lab::DriverOptions options{.name = wanted.name, .settings = {wanted.parameters.begin(), wanted.parameters.end()}};
-  bool well = machine_->load_driver(file, why, options);
-  if (well) loaded_.push_back(wanted.name);
-  if (well && !wanted.device.empty()) well = machine_->start_device(wanted.device, wanted.name, why);
+  const bool well = load_and_start(*machine_, wanted, why, loaded_);
   if (!well && !ended_early()) {
     if (machine_->outcome().how == lab::Ended::TimeLimit) {
       say(Verdict::TimeLimit, fmt::format("The driver {} has not returned from starting after {:.3f} s of virtual time.", wanted.name,

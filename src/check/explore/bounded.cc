@@ -27,10 +27,9 @@ void Bounded::learned(const Schedule& schedule, const Lesson& lesson) {
   next_child_ = 0;
   if (schedule.empty()) {
     level_ = 1;
-    moves_ = children_;
-    for (std::size_t index = 0, kept = 0; index < moves_.size(); ++index)
-      if (index % of_ == which_) children_[kept++] = moves_[index];
-    children_.resize(moves_.size() / of_ + (moves_.size() % of_ > which_ ? 1 : 0));
+    moves_ = std::move(children_);
+    children_.clear();
+    for (std::size_t index = which_; index < moves_.size(); index += of_) children_.push_back(moves_[index]);
   }
   grown_.insert(grown_.end(), children_.begin(), children_.end());
 }
