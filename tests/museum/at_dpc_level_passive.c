@@ -29,8 +29,7 @@ static VOID DrainInDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
-  KeInitializeDpc(&Device->Dpc, DrainInDpc, Device);
-  KeSetTargetProcessorDpc(&Device->Dpc, OtherProcessor());
+  InitializeDpc(&Device->Dpc, DrainInDpc, Device, OtherProcessor());
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (NT_SUCCESS(Status)) EnableCard(Device);
   return Status;

@@ -18,12 +18,6 @@ static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
   return TRUE;
 }
 
-static VOID Complete(PIRP Irp, NTSTATUS Status) {
-  Irp->IoStatus.Status = Status;
-  Irp->IoStatus.Information = 0;
-  IoCompleteRequest(Irp, IO_NO_INCREMENT);
-}
-
 static VOID Cancel(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
 #ifdef FIXED
   const PDEVICE Device = DeviceObject->DeviceExtension;

@@ -18,7 +18,8 @@ static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
   return TRUE;
 }
 
-static VOID Complete(PIRP Irp, NTSTATUS Status) {
+/* As Complete does; but here it is what fails, and is to be found in this file. */
+static VOID End(PIRP Irp, NTSTATUS Status) {
   Irp->IoStatus.Status = Status;
   Irp->IoStatus.Information = 0;
   IoCompleteRequest(Irp, IO_NO_INCREMENT);
@@ -31,7 +32,7 @@ static VOID Cancel(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
   KeAcquireSpinLock(&Device->Lock, &OldIrql);
   if (Device->Current == Irp) Device->Current = NULL;
   KeReleaseSpinLock(&Device->Lock, OldIrql);
-  Complete(Irp, STATUS_CANCELLED);
+  End(Irp, STATUS_CANCELLED);
 }
 
 static VOID Answer(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
@@ -46,7 +47,7 @@ static VOID Answer(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 #endif
   if (Irp != NULL) Device->Current = NULL;
   KeReleaseSpinLockFromDpcLevel(&Device->Lock);
-  if (Irp != NULL) Complete(Irp, STATUS_SUCCESS);
+  if (Irp != NULL) End(Irp, STATUS_SUCCESS);
 }
 
 /* Nobody cancels it before this returns. */

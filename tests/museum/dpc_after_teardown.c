@@ -28,8 +28,7 @@ static VOID Fill(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 static NTSTATUS Start(PDEVICE Device) {
   Device->Queue = ExAllocatePool2(POOL_FLAG_NON_PAGED, ROOM * sizeof(ULONG), MUSEUM_TAG);
   if (Device->Queue == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  KeInitializeDpc(&Device->Dpc, Fill, Device);
-  KeSetTargetProcessorDpc(&Device->Dpc, OtherProcessor());
+  InitializeDpc(&Device->Dpc, Fill, Device, OtherProcessor());
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (NT_SUCCESS(Status)) EnableCard(Device);
   return Status;

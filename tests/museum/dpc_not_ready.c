@@ -23,13 +23,13 @@ static VOID Handle(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 
 static NTSTATUS Start(PDEVICE Device) {
 #ifdef FIXED
-  InitializeDpc(&Device->Dpc, Handle, Device);
+  InitializeDpc(&Device->Dpc, Handle, Device, 0);
 #endif
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (!NT_SUCCESS(Status)) return Status;
   EnableCard(Device);
 #ifndef FIXED
-  InitializeDpc(&Device->Dpc, Handle, Device);
+  InitializeDpc(&Device->Dpc, Handle, Device, 0);
 #endif
   return STATUS_SUCCESS;
 }

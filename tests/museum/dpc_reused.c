@@ -33,8 +33,7 @@ static VOID RunEverywhere(PDEVICE Device) {
   ULONG Round;
   for (Round = 0; Round < ROUNDS; ++Round) {
     Device->Processor = Round % 2 == 0 ? 0 : OtherProcessor();
-    KeInitializeDpc(&Device->Dpc, RunThere, Device);
-    KeSetTargetProcessorDpc(&Device->Dpc, (CCHAR)Device->Processor);
+    InitializeDpc(&Device->Dpc, RunThere, Device, (CCHAR)Device->Processor);
     KeSetImportanceDpc(&Device->Dpc, HighImportance);
     KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
     KeWaitForSingleObject(&Device->Done, Executive, KernelMode, FALSE, NULL);

@@ -79,7 +79,7 @@ static NTSTATUS Start(PDEVICE Device) {
     Block->Number = Number;
     InsertTailList(&Device->Blocks, &Block->Link);
   }
-  InitializeDpc(&Device->Dpc, TellAll, Device);
+  InitializeDpc(&Device->Dpc, TellAll, Device, 0);
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (!NT_SUCCESS(Status)) return Status;
   EnableCard(Device);

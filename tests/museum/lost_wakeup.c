@@ -48,7 +48,7 @@ static VOID Worker(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeEvent(&Device->Work, NotificationEvent, FALSE);
   KeInitializeSemaphore(&Device->Handled, 0, MAXLONG);
-  InitializeDpc(&Device->Dpc, Bring, Device);
+  InitializeDpc(&Device->Dpc, Bring, Device, 0);
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (!NT_SUCCESS(Status)) return Status;
   EnableCard(Device);

@@ -80,22 +80,26 @@ PKINTERRUPT Interrupt(PDEVICE Device) {
   return Card->Connected == CONNECT_MESSAGE_BASED ? Card->Connection.Messages->MessageInfo[0].InterruptObject : Card->Connection.Interrupt;
 }
 
-VOID InitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE Routine, PDEVICE Device) {
+VOID InitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE Routine, PDEVICE Device, CCHAR Processor) {
   KeInitializeDpc(Dpc, Routine, Device);
-  KeSetTargetProcessorDpc(Dpc, 0);
+  KeSetTargetProcessorDpc(Dpc, Processor);
 }
 
 /* -- threads -------------------------------------------------------------------------------------------------------------------------------- */
 
+LARGE_INTEGER After(ULONG Milliseconds) {
+  LARGE_INTEGER Time;
+  Time.QuadPart = -10000LL * Milliseconds;
+  return Time;
+}
+
 VOID Sleep(ULONG Milliseconds) {
-  LARGE_INTEGER Interval;
-  Interval.QuadPart = -10000LL * Milliseconds;
+  LARGE_INTEGER Interval = After(Milliseconds);
   KeDelayExecutionThread(KernelMode, FALSE, &Interval);
 }
 
 BOOLEAN WaitFor(PVOID Object, ULONG Milliseconds) {
-  LARGE_INTEGER Limit;
-  Limit.QuadPart = -10000LL * Milliseconds;
+  LARGE_INTEGER Limit = After(Milliseconds);
   return KeWaitForSingleObject(Object, Executive, KernelMode, FALSE, &Limit) == STATUS_SUCCESS;
 }
 
@@ -146,7 +150,7 @@ PIRP NewRequest(PDEVICE Device, PIO_COMPLETION_ROUTINE Done, PVOID Context) {
   return Irp;
 }
 
-static NTSTATUS Complete(PIRP Irp, NTSTATUS Status) {
+NTSTATUS Complete(PIRP Irp, NTSTATUS Status) {
   Irp->IoStatus.Status = Status;
   Irp->IoStatus.Information = 0;
   IoCompleteRequest(Irp, IO_NO_INCREMENT);

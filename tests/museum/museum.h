@@ -71,8 +71,8 @@ VOID Disconnect(PDEVICE Device);
 /* Of the line, or of message 0. */
 PKINTERRUPT Interrupt(PDEVICE Device);
 
-/* With processor 0 for its target: its routine is never on two processors at once, wherever interrupts go. */
-VOID InitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE Routine, PDEVICE Device);
+/* With a processor for its target: its routine is never on two at once, wherever interrupts go. */
+VOID InitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE Routine, PDEVICE Device, CCHAR Processor);
 
 VOID EnableCard(PDEVICE Device);
 /* No more pulses; a service routine finds none from then on, and if one was running it has queued its DPC when this returns. */
@@ -85,9 +85,12 @@ BOOLEAN TakePulse(PDEVICE Device, PULONG Value);
 CCHAR OtherProcessor(VOID);
 /* A system thread on that processor, or if there is none of that number, on one there is. */
 NTSTATUS StartThread(PDEVICE Device, THREAD_ROUTINE* Routine, ULONG Processor);
-VOID JoinThreads(PDEVICE Device); /* they have ended when it returns */
+VOID JoinThreads(PDEVICE Device);        /* they have ended when it returns */
+LARGE_INTEGER After(ULONG Milliseconds); /* from now, as a timer and a wait want it */
 VOID Sleep(ULONG Milliseconds);
 BOOLEAN WaitFor(PVOID Object, ULONG Milliseconds); /* FALSE: so long it was not signalled */
 
 /* Sends the IRP of an internal device control to the driver itself. It is not to be used when its routine has been called. */
 PIRP NewRequest(PDEVICE Device, PIO_COMPLETION_ROUTINE Done, PVOID Context);
+/* Ends a request; its status again. */
+NTSTATUS Complete(PIRP Irp, NTSTATUS Status);

@@ -42,8 +42,7 @@ static VOID CountToo(PDEVICE Device) {
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  KeInitializeDpc(&Device->Dpc, Count, Device);
-  KeSetTargetProcessorDpc(&Device->Dpc, OtherProcessor());
+  InitializeDpc(&Device->Dpc, Count, Device, OtherProcessor());
   KeSetImportanceDpc(&Device->Dpc, HighImportance); /* or it would wait until that processor has nothing else to do */
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (!NT_SUCCESS(Status)) return Status;

@@ -20,13 +20,6 @@ static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
   return TRUE;
 }
 
-static NTSTATUS Complete(PIRP Irp, NTSTATUS Status) {
-  Irp->IoStatus.Status = Status;
-  Irp->IoStatus.Information = 0;
-  IoCompleteRequest(Irp, IO_NO_INCREMENT);
-  return Status;
-}
-
 static NTSTATUS Control(PDEVICE Device, PIRP Irp) {
 #ifdef FIXED
   const NTSTATUS Status = IoAcquireRemoveLock(&Device->RemoveLock, Irp);

@@ -29,8 +29,7 @@ static VOID Count(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 static NTSTATUS Start(PDEVICE Device) {
   Device->Statistics = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Device->Statistics), MUSEUM_TAG);
   if (Device->Statistics == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  KeInitializeDpc(&Device->Dpc, Count, Device);
-  KeSetTargetProcessorDpc(&Device->Dpc, OtherProcessor());
+  InitializeDpc(&Device->Dpc, Count, Device, OtherProcessor());
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (NT_SUCCESS(Status)) EnableCard(Device);
   return Status;

@@ -45,7 +45,7 @@ static VOID HandleInThread(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argu
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
-  InitializeDpc(&Device->Dpc, Handle, Device);
+  InitializeDpc(&Device->Dpc, Handle, Device, 0);
   KeInitializeThreadedDpc(&Device->ThreadedDpc, HandleInThread, Device);
   KeSetTargetProcessorDpc(&Device->ThreadedDpc, 0);
   const NTSTATUS Status = ConnectLine(Device, Isr);

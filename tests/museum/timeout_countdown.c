@@ -42,14 +42,12 @@ static VOID Tick(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  LARGE_INTEGER Due;
-  Due.QuadPart = -10000;
   KeInitializeTimer(&Device->Timer);
   KeInitializeDpc(&Device->Dpc, Tick, Device);
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (!NT_SUCCESS(Status)) return Status;
   EnableCard(Device);
-  KeSetTimerEx(&Device->Timer, Due, 10, &Device->Dpc);
+  KeSetTimerEx(&Device->Timer, After(1), 10, &Device->Dpc);
   return STATUS_SUCCESS;
 }
 

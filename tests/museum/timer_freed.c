@@ -29,18 +29,15 @@ static VOID Tick(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  LARGE_INTEGER Due;
-  Due.QuadPart = -10000;
   const PWATCH Watch = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Watch), MUSEUM_TAG);
   if (Watch == NULL) return STATUS_INSUFFICIENT_RESOURCES;
   KeInitializeTimer(&Watch->Timer);
-  KeInitializeDpc(&Watch->Dpc, Tick, Device);
-  KeSetTargetProcessorDpc(&Watch->Dpc, OtherProcessor());
+  InitializeDpc(&Watch->Dpc, Tick, Device, OtherProcessor());
   Device->Watch = Watch;
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (!NT_SUCCESS(Status)) return Status;
   EnableCard(Device);
-  KeSetTimerEx(&Watch->Timer, Due, 10, &Watch->Dpc);
+  KeSetTimerEx(&Watch->Timer, After(1), 10, &Watch->Dpc);
   return STATUS_SUCCESS;
 }
 

@@ -16,11 +16,7 @@ static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
   return TakePulse(Context, &Value);
 }
 
-static VOID SetTimer(PDEVICE Device) {
-  LARGE_INTEGER Due;
-  Due.QuadPart = -10000;
-  KeSetTimer(&Device->Timer, Due, &Device->Dpc);
-}
+static VOID SetTimer(PDEVICE Device) { KeSetTimer(&Device->Timer, After(1), &Device->Dpc); }
 
 static VOID Tick(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -37,8 +33,7 @@ static VOID Tick(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   KeInitializeTimer(&Device->Timer);
-  KeInitializeDpc(&Device->Dpc, Tick, Device);
-  KeSetTargetProcessorDpc(&Device->Dpc, OtherProcessor());
+  InitializeDpc(&Device->Dpc, Tick, Device, OtherProcessor());
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (!NT_SUCCESS(Status)) return Status;
   EnableCard(Device);

@@ -25,15 +25,12 @@ static VOID LookAfterCard(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argum
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  LARGE_INTEGER Due;
-  Due.QuadPart = -10000;
   KeInitializeTimer(&Device->Timer);
-  KeInitializeDpc(&Device->Dpc, LookAfterCard, Device);
-  KeSetTargetProcessorDpc(&Device->Dpc, OtherProcessor());
+  InitializeDpc(&Device->Dpc, LookAfterCard, Device, OtherProcessor());
   const NTSTATUS Status = ConnectLine(Device, Isr);
   if (!NT_SUCCESS(Status)) return Status;
   EnableCard(Device);
-  KeSetTimerEx(&Device->Timer, Due, 10, &Device->Dpc);
+  KeSetTimerEx(&Device->Timer, After(1), 10, &Device->Dpc);
   return STATUS_SUCCESS;
 }
 

@@ -51,7 +51,7 @@ static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSemaphore(&Device->Ended, 0, MAXLONG);
   KeInitializeSemaphore(&Device->Handled, 0, MAXLONG);
-  InitializeDpc(&Device->Dpc, QueueWork, Device);
+  InitializeDpc(&Device->Dpc, QueueWork, Device, 0);
   Device->Item = IoAllocateWorkItem(Device->Card.Self);
   if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
   const NTSTATUS Status = ConnectLine(Device, Isr);
