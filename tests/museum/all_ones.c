@@ -26,11 +26,7 @@ static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
   return TRUE;
 }
 
-static NTSTATUS Start(PDEVICE Device) {
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
-}
+static NTSTATUS Start(PDEVICE Device) { return ConnectAndEnable(Device, Isr, NULL); }
 
 static VOID Stop(PDEVICE Device) {
   QuietCard(Device);

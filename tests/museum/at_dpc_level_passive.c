@@ -30,9 +30,7 @@ static VOID DrainInDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   InitializeDpc(&Device->Dpc, DrainInDpc, Device, OtherProcessor());
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -37,12 +37,7 @@ static VOID BeBusy(PDEVICE Device) {
   }
 }
 
-static NTSTATUS Start(PDEVICE Device) {
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, BeBusy, 1);
-}
+static NTSTATUS Start(PDEVICE Device) { return ConnectAndEnable(Device, Isr, BeBusy); }
 
 static VOID Stop(PDEVICE Device) {
   JoinThreads(Device);

@@ -64,10 +64,7 @@ static VOID Send(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   KeInitializeDpc(&Device->Dpc, Ended, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Send, 1);
+  return ConnectAndEnable(Device, Isr, Send);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -86,10 +86,7 @@ static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSemaphore(&Device->Done, 0, 2);
   InitializeListHead(&Device->Waiting);
   KeInitializeDpc(&Device->Dpc, Answer, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, AskTwice, 1);
+  return ConnectAndEnable(Device, Isr, AskTwice);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -85,10 +85,7 @@ static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   KeInitializeEvent(&Device->Done, SynchronizationEvent, FALSE);
   KeInitializeDpc(&Device->Dpc, Answer, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Ask, 1);
+  return ConnectAndEnable(Device, Isr, Ask);
 }
 
 static VOID Stop(PDEVICE Device) {

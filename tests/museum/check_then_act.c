@@ -47,10 +47,7 @@ static VOID PutInThread(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   KeInitializeDpc(&Device->Dpc, PutInDpc, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, PutInThread, 1);
+  return ConnectAndEnable(Device, Isr, PutInThread);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -35,9 +35,7 @@ static VOID Add(PKDPC Dpc, PVOID Context, PVOID Value, PVOID Argument2) {
 
 static NTSTATUS Start(PDEVICE Device) {
   InitializeDpc(&Device->Dpc, Add, Device, 0);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -48,10 +48,7 @@ static VOID Blink(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeDpc(&Device->Dpc, Handle, Device);
   Device->Control = CARD_ENABLED;
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Blink, 1);
+  return ConnectAndEnable(Device, Isr, Blink);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -29,9 +29,7 @@ static NTSTATUS Start(PDEVICE Device) {
   Device->Queue = ExAllocatePool2(POOL_FLAG_NON_PAGED, ROOM * sizeof(ULONG), MUSEUM_TAG);
   if (Device->Queue == NULL) return STATUS_INSUFFICIENT_RESOURCES;
   InitializeDpc(&Device->Dpc, Fill, Device, OtherProcessor());
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -42,10 +42,8 @@ static VOID RunEverywhere(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeEvent(&Device->Done, SynchronizationEvent, FALSE);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, RunEverywhere, 0);
+  const NTSTATUS Status = ConnectAndEnable(Device, Isr, NULL);
+  return NT_SUCCESS(Status) ? StartThread(Device, RunEverywhere, 0) : Status;
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -45,10 +45,7 @@ static VOID Poll(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   KeInitializeDpc(&Device->Dpc, Handle, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Poll, 1);
+  return ConnectAndEnable(Device, Isr, Poll);
 }
 
 static VOID Stop(PDEVICE Device) {

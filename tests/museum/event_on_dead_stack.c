@@ -43,10 +43,7 @@ static VOID Ask(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeDpc(&Device->Dpc, Answer, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Ask, 1);
+  return ConnectAndEnable(Device, Isr, Ask);
 }
 
 static VOID Stop(PDEVICE Device) {

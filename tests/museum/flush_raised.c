@@ -28,9 +28,7 @@ static VOID Handle(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   KeInitializeDpc(&Device->Dpc, Handle, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -49,10 +49,7 @@ static VOID UseInThread(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeDpc(&Device->Dpc, UseInDpc, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, UseInThread, 1);
+  return ConnectAndEnable(Device, Isr, UseInThread);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -32,12 +32,7 @@ static VOID Take(PDEVICE Device) {
   }
 }
 
-static NTSTATUS Start(PDEVICE Device) {
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Take, 1);
-}
+static NTSTATUS Start(PDEVICE Device) { return ConnectAndEnable(Device, Isr, Take); }
 
 static VOID Stop(PDEVICE Device) {
   JoinThreads(Device);

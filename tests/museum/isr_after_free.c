@@ -21,9 +21,7 @@ static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
 static NTSTATUS Start(PDEVICE Device) {
   Device->Ring = ExAllocatePool2(POOL_FLAG_NON_PAGED, ROOM * sizeof(ULONG), MUSEUM_TAG);
   if (Device->Ring == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID FreeRing(PDEVICE Device) {

@@ -41,10 +41,7 @@ static VOID Reset(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Reset, 1);
+  return ConnectAndEnable(Device, Isr, Reset);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -80,10 +80,7 @@ static NTSTATUS Start(PDEVICE Device) {
     InsertTailList(&Device->Blocks, &Block->Link);
   }
   InitializeDpc(&Device->Dpc, TellAll, Device, 0);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, TakeOutSome, 1);
+  return ConnectAndEnable(Device, Isr, TakeOutSome);
 }
 
 static VOID Stop(PDEVICE Device) {

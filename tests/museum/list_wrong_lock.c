@@ -62,10 +62,7 @@ static NTSTATUS Start(PDEVICE Device) {
   InitializeListHead(&Device->Done);
   for (Index = 0; Index < BLOCKS; ++Index) InsertTailList(&Device->Free, &Device->Blocks[Index]);
   KeInitializeDpc(&Device->Dpc, Receive, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Reuse, 1);
+  return ConnectAndEnable(Device, Isr, Reuse);
 }
 
 static ULONG LengthOf(PLIST_ENTRY List) {

@@ -38,10 +38,7 @@ static VOID Ask(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeEvent(&Device->Answer, SynchronizationEvent, FALSE);
   KeInitializeDpc(&Device->Dpc, SayAnswer, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Ask, 1);
+  return ConnectAndEnable(Device, Isr, Ask);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -49,10 +49,7 @@ static NTSTATUS Start(PDEVICE Device) {
   KeInitializeEvent(&Device->Work, NotificationEvent, FALSE);
   KeInitializeSemaphore(&Device->Handled, 0, MAXLONG);
   InitializeDpc(&Device->Dpc, Bring, Device, 0);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Worker, 1);
+  return ConnectAndEnable(Device, Isr, Worker);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -139,6 +139,15 @@ VOID JoinThreads(PDEVICE Device) {
   }
 }
 
+/* -- the usual start and end ---------------------------------------------------------------------------------------------------------------- */
+
+NTSTATUS ConnectAndEnable(PDEVICE Device, PKSERVICE_ROUTINE Routine, THREAD_ROUTINE* Thread) {
+  const NTSTATUS Status = ConnectLine(Device, Routine);
+  if (!NT_SUCCESS(Status)) return Status;
+  EnableCard(Device);
+  return Thread != NULL ? StartThread(Device, Thread, 1) : STATUS_SUCCESS;
+}
+
 /* -- requests of its own -------------------------------------------------------------------------------------------------------------------- */
 
 PIRP NewRequest(PDEVICE Device, PIO_COMPLETION_ROUTINE Done, PVOID Context) {

@@ -90,6 +90,9 @@ LARGE_INTEGER After(ULONG Milliseconds); /* from now, as a timer and a wait want
 VOID Sleep(ULONG Milliseconds);
 BOOLEAN WaitFor(PVOID Object, ULONG Milliseconds); /* FALSE: so long it was not signalled */
 
+/* The usual start: the line is connected, then the card may interrupt, then the thread begins, on processor 1. NULL: there is none. */
+NTSTATUS ConnectAndEnable(PDEVICE Device, PKSERVICE_ROUTINE Routine, THREAD_ROUTINE* Thread);
+
 /* Sends the IRP of an internal device control to the driver itself. It is not to be used when its routine has been called. */
 PIRP NewRequest(PDEVICE Device, PIO_COMPLETION_ROUTINE Done, PVOID Context);
 /* Ends a request; its status again. */

@@ -64,10 +64,8 @@ static NTSTATUS Start(PDEVICE Device) {
   ExInitializeFastMutex(&Device->QueueMutex);
   KeInitializeEvent(&Device->Work, SynchronizationEvent, FALSE);
   KeInitializeDpc(&Device->Dpc, Wake, Device);
-  NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  Status = StartThread(Device, Handle, 0);
+  NTSTATUS Status = ConnectAndEnable(Device, Isr, NULL);
+  if (NT_SUCCESS(Status)) Status = StartThread(Device, Handle, 0);
   return NT_SUCCESS(Status) ? StartThread(Device, Configure, 1) : Status;
 }
 

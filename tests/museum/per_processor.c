@@ -44,10 +44,7 @@ static VOID CountToo(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   InitializeDpc(&Device->Dpc, Count, Device, OtherProcessor());
   KeSetImportanceDpc(&Device->Dpc, HighImportance); /* or it would wait until that processor has nothing else to do */
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, CountToo, 1);
+  return ConnectAndEnable(Device, Isr, CountToo);
 }
 
 static VOID Stop(PDEVICE Device) {

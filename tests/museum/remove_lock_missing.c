@@ -59,10 +59,7 @@ static NTSTATUS Start(PDEVICE Device) {
   IoInitializeRemoveLock(&Device->RemoveLock, MUSEUM_TAG, 0, 0);
   Device->Table = ExAllocatePool2(POOL_FLAG_NON_PAGED, ENTRIES * sizeof(ULONG), MUSEUM_TAG);
   if (Device->Table == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, AskUntilGone, 1);
+  return ConnectAndEnable(Device, Isr, AskUntilGone);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -30,9 +30,7 @@ static NTSTATUS Start(PDEVICE Device) {
   Device->Statistics = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Device->Statistics), MUSEUM_TAG);
   if (Device->Statistics == NULL) return STATUS_INSUFFICIENT_RESOURCES;
   InitializeDpc(&Device->Dpc, Count, Device, OtherProcessor());
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -43,12 +43,7 @@ static VOID Read(PDEVICE Device) {
   }
 }
 
-static NTSTATUS Start(PDEVICE Device) {
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Read, 1);
-}
+static NTSTATUS Start(PDEVICE Device) { return ConnectAndEnable(Device, Isr, Read); }
 
 static VOID Stop(PDEVICE Device) {
   JoinThreads(Device);

@@ -34,9 +34,7 @@ static VOID Look(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 
 static NTSTATUS Start(PDEVICE Device) {
   InitializeDpc(&Device->Dpc, Look, Device, 0);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -40,10 +40,7 @@ static VOID Worker(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSemaphore(&Device->Work, 0, LIMIT);
   KeInitializeDpc(&Device->Dpc, Wake, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Worker, 1);
+  return ConnectAndEnable(Device, Isr, Worker);
 }
 
 static VOID Stop(PDEVICE Device) {

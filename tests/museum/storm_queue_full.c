@@ -43,9 +43,7 @@ static VOID Drain(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeDpc(&Device->Dpc, Drain, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {

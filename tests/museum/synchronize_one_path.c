@@ -55,10 +55,7 @@ static VOID MeetErrors(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   InitializeDpc(&Device->Dpc, Serve, Device, 0);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, MeetErrors, 1);
+  return ConnectAndEnable(Device, Isr, MeetErrors);
 }
 
 static VOID Stop(PDEVICE Device) {

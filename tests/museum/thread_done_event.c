@@ -35,10 +35,7 @@ static NTSTATUS Start(PDEVICE Device) {
   KeInitializeEvent(&Device->Work, SynchronizationEvent, FALSE);
   KeInitializeEvent(&Device->Ended, NotificationEvent, FALSE);
   KeInitializeDpc(&Device->Dpc, Wake, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Worker, 1);
+  return ConnectAndEnable(Device, Isr, Worker);
 }
 
 static VOID Stop(PDEVICE Device) {

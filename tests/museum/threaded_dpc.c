@@ -48,9 +48,7 @@ static NTSTATUS Start(PDEVICE Device) {
   InitializeDpc(&Device->Dpc, Handle, Device, 0);
   KeInitializeThreadedDpc(&Device->ThreadedDpc, HandleInThread, Device);
   KeSetTargetProcessorDpc(&Device->ThreadedDpc, 0);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -34,11 +34,9 @@ static NTSTATUS Start(PDEVICE Device) {
   KeInitializeTimer(&Watch->Timer);
   InitializeDpc(&Watch->Dpc, Tick, Device, OtherProcessor());
   Device->Watch = Watch;
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  KeSetTimerEx(&Watch->Timer, After(1), 10, &Watch->Dpc);
-  return STATUS_SUCCESS;
+  const NTSTATUS Status = ConnectAndEnable(Device, Isr, NULL);
+  if (NT_SUCCESS(Status)) KeSetTimerEx(&Watch->Timer, After(1), 10, &Watch->Dpc);
+  return Status;
 }
 
 static VOID Stop(PDEVICE Device) {

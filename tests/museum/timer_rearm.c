@@ -34,11 +34,9 @@ static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   KeInitializeTimer(&Device->Timer);
   InitializeDpc(&Device->Dpc, Tick, Device, OtherProcessor());
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  SetTimer(Device);
-  return STATUS_SUCCESS;
+  const NTSTATUS Status = ConnectAndEnable(Device, Isr, NULL);
+  if (NT_SUCCESS(Status)) SetTimer(Device);
+  return Status;
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -49,10 +49,7 @@ static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   KeInitializeDpc(&Device->Dpc, Count, Device);
   Device->Low = MAXULONG - 4000; /* it wraps with the third */
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Watch, 1);
+  return ConnectAndEnable(Device, Isr, Watch);
 }
 
 static VOID Stop(PDEVICE Device) {

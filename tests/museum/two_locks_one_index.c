@@ -48,10 +48,7 @@ static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->ReceiveLock);
   KeInitializeSpinLock(&Device->SendLock);
   KeInitializeDpc(&Device->Dpc, Receive, Device);
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  return StartThread(Device, Send, 1);
+  return ConnectAndEnable(Device, Isr, Send);
 }
 
 static VOID Stop(PDEVICE Device) {

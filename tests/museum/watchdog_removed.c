@@ -27,11 +27,9 @@ static VOID LookAfterCard(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argum
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeTimer(&Device->Timer);
   InitializeDpc(&Device->Dpc, LookAfterCard, Device, OtherProcessor());
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (!NT_SUCCESS(Status)) return Status;
-  EnableCard(Device);
-  KeSetTimerEx(&Device->Timer, After(1), 10, &Device->Dpc);
-  return STATUS_SUCCESS;
+  const NTSTATUS Status = ConnectAndEnable(Device, Isr, NULL);
+  if (NT_SUCCESS(Status)) KeSetTimerEx(&Device->Timer, After(1), 10, &Device->Dpc);
+  return Status;
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -44,9 +44,7 @@ static NTSTATUS Start(PDEVICE Device) {
   KeInitializeDpc(&Device->Dpc, QueueWork, Device);
   Device->Item = IoAllocateWorkItem(Device->Card.Self);
   if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID WaitForWork(PDEVICE Device) {

@@ -54,9 +54,7 @@ static NTSTATUS Start(PDEVICE Device) {
   InitializeDpc(&Device->Dpc, QueueWork, Device, 0);
   Device->Item = IoAllocateWorkItem(Device->Card.Self);
   if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  const NTSTATUS Status = ConnectLine(Device, Isr);
-  if (NT_SUCCESS(Status)) EnableCard(Device);
-  return Status;
+  return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {
