@@ -4,20 +4,11 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KSPIN_LOCK Lock;
   ULONG Waiting; /* transfers; with the lock */
   BOOLEAN Busy;  /* with the lock */
   volatile LONG InFlight;
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Begin(PDEVICE Device, ULONG More) {
   BOOLEAN Mine;
@@ -63,8 +54,8 @@ static VOID Send(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
-  KeInitializeDpc(&Device->Dpc, Ended, Device);
-  return ConnectAndEnable(Device, Isr, Send);
+  KeInitializeDpc(&Device->Card.Dpc, Ended, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Send);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -4,19 +4,10 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KSEMAPHORE Done;
   KSPIN_LOCK Lock;
   LIST_ENTRY Waiting;
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Cancel(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
 #ifdef FIXED
@@ -85,8 +76,8 @@ static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   KeInitializeSemaphore(&Device->Done, 0, 2);
   InitializeListHead(&Device->Waiting);
-  KeInitializeDpc(&Device->Dpc, Answer, Device);
-  return ConnectAndEnable(Device, Isr, AskTwice);
+  KeInitializeDpc(&Device->Card.Dpc, Answer, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, AskTwice);
 }
 
 static VOID Stop(PDEVICE Device) {

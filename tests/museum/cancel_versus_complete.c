@@ -4,19 +4,10 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KEVENT Done;
   KSPIN_LOCK Lock;
   PIRP Current; /* the request that waits for a pulse */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 /* As Complete does; but here it is what fails, and is to be found in this file. */
 static VOID End(PIRP Irp, NTSTATUS Status) {
@@ -84,8 +75,8 @@ static VOID Ask(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
   KeInitializeEvent(&Device->Done, SynchronizationEvent, FALSE);
-  KeInitializeDpc(&Device->Dpc, Answer, Device);
-  return ConnectAndEnable(Device, Isr, Ask);
+  KeInitializeDpc(&Device->Card.Dpc, Answer, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Ask);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -6,19 +6,10 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KSPIN_LOCK Lock;
   ULONG Ring[ROOM + 2]; /* those that have two too many */
   ULONG Count;
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Put(PDEVICE Device, ULONG Value) {
   KIRQL OldIrql;
@@ -46,8 +37,8 @@ static VOID PutInThread(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
-  KeInitializeDpc(&Device->Dpc, PutInDpc, Device);
-  return ConnectAndEnable(Device, Isr, PutInThread);
+  KeInitializeDpc(&Device->Card.Dpc, PutInDpc, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, PutInThread);
 }
 
 static VOID Stop(PDEVICE Device) {

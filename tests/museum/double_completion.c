@@ -4,18 +4,9 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KEVENT Done;
   PIRP Current; /* the request that waits for a pulse */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID EndCurrent(PDEVICE Device, NTSTATUS Status) {
 #ifdef FIXED
@@ -60,8 +51,8 @@ static VOID Ask(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeEvent(&Device->Done, SynchronizationEvent, FALSE);
-  KeInitializeDpc(&Device->Dpc, Answer, Device);
-  return ConnectAndEnable(Device, Isr, Ask);
+  KeInitializeDpc(&Device->Card.Dpc, Answer, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Ask);
 }
 
 static VOID Stop(PDEVICE Device) {

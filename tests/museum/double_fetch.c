@@ -8,18 +8,9 @@ typedef struct _REQUEST {
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KSPIN_LOCK Lock;
   PREQUEST Current;
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Answer(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -56,8 +47,8 @@ static VOID Ask(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
-  KeInitializeDpc(&Device->Dpc, Answer, Device);
-  return ConnectAndEnable(Device, Isr, Ask);
+  KeInitializeDpc(&Device->Card.Dpc, Answer, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Ask);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -6,18 +6,9 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   PULONG Queue;
   ULONG Next; /* the DPC's */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Fill(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -28,8 +19,8 @@ static VOID Fill(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 static NTSTATUS Start(PDEVICE Device) {
   Device->Queue = ExAllocatePool2(POOL_FLAG_NON_PAGED, ROOM * sizeof(ULONG), MUSEUM_TAG);
   if (Device->Queue == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  InitializeDpc(&Device->Dpc, Fill, Device, OtherProcessor());
-  return ConnectAndEnable(Device, Isr, NULL);
+  InitializeDpc(&Device->Card.Dpc, Fill, Device, OtherProcessor());
+  return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -4,17 +4,8 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KEVENT* volatile Waiter; /* taken and put by exchange */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static PKEVENT TakeWaiter(PDEVICE Device) { return InterlockedExchangePointer((PVOID volatile*)&Device->Waiter, NULL); }
 
@@ -42,8 +33,8 @@ static VOID Ask(PDEVICE Device) {
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  KeInitializeDpc(&Device->Dpc, Answer, Device);
-  return ConnectAndEnable(Device, Isr, Ask);
+  KeInitializeDpc(&Device->Card.Dpc, Answer, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Ask);
 }
 
 static VOID Stop(PDEVICE Device) {

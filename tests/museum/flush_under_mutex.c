@@ -4,7 +4,6 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   PIO_WORKITEM Item;
   KSEMAPHORE Ended;   /* once for each run of the work item */
   volatile LONG Runs; /* so often it was queued */
@@ -12,14 +11,6 @@ struct _DEVICE {
   FAST_MUTEX Mutex;
   ULONG Config; /* with the mutex */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Work(PDEVICE_OBJECT DeviceObject, PVOID Context) {
   const PDEVICE Device = Context;
@@ -43,10 +34,10 @@ static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2
 static NTSTATUS Start(PDEVICE Device) {
   ExInitializeFastMutex(&Device->Mutex);
   KeInitializeSemaphore(&Device->Ended, 0, MAXLONG);
-  KeInitializeDpc(&Device->Dpc, QueueWork, Device);
+  KeInitializeDpc(&Device->Card.Dpc, QueueWork, Device);
   Device->Item = IoAllocateWorkItem(Device->Card.Self);
   if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  return ConnectAndEnable(Device, Isr, NULL);
+  return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
 }
 
 static VOID WaitForWork(PDEVICE Device) {

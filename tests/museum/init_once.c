@@ -4,18 +4,9 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   PVOID volatile Buffer;
   volatile LONG Allocated;
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static PVOID Allocate(PDEVICE Device) {
   InterlockedIncrement(&Device->Allocated);
@@ -48,8 +39,8 @@ static VOID UseInThread(PDEVICE Device) {
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  KeInitializeDpc(&Device->Dpc, UseInDpc, Device);
-  return ConnectAndEnable(Device, Isr, UseInThread);
+  KeInitializeDpc(&Device->Card.Dpc, UseInDpc, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, UseInThread);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -11,19 +11,10 @@ typedef struct _BLOCK {
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KSPIN_LOCK Lock;
   LIST_ENTRY Blocks;
   ULONG Told; /* the DPC's */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 /* Not with the lock: whoever is told may call this driver. */
 static VOID Tell(PDEVICE Device, ULONG Number) { Device->Told += Number; }
@@ -79,8 +70,8 @@ static NTSTATUS Start(PDEVICE Device) {
     Block->Number = Number;
     InsertTailList(&Device->Blocks, &Block->Link);
   }
-  InitializeDpc(&Device->Dpc, TellAll, Device, 0);
-  return ConnectAndEnable(Device, Isr, TakeOutSome);
+  InitializeDpc(&Device->Card.Dpc, TellAll, Device, 0);
+  return ConnectAndEnable(Device, QueueDpcForPulse, TakeOutSome);
 }
 
 static VOID Stop(PDEVICE Device) {

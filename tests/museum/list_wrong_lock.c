@@ -7,19 +7,10 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KSPIN_LOCK FreeLock, DoneLock;
   LIST_ENTRY Free, Done;
   LIST_ENTRY Blocks[BLOCKS];
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Receive(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -61,8 +52,8 @@ static NTSTATUS Start(PDEVICE Device) {
   InitializeListHead(&Device->Free);
   InitializeListHead(&Device->Done);
   for (Index = 0; Index < BLOCKS; ++Index) InsertTailList(&Device->Free, &Device->Blocks[Index]);
-  KeInitializeDpc(&Device->Dpc, Receive, Device);
-  return ConnectAndEnable(Device, Isr, Reuse);
+  KeInitializeDpc(&Device->Card.Dpc, Receive, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Reuse);
 }
 
 static ULONG LengthOf(PLIST_ENTRY List) {

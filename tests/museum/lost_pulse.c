@@ -4,18 +4,9 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KEVENT Answer; /* a SynchronizationEvent */
   volatile LONG Answered;
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID SayAnswer(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -37,8 +28,8 @@ static VOID Ask(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeEvent(&Device->Answer, SynchronizationEvent, FALSE);
-  KeInitializeDpc(&Device->Dpc, SayAnswer, Device);
-  return ConnectAndEnable(Device, Isr, Ask);
+  KeInitializeDpc(&Device->Card.Dpc, SayAnswer, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Ask);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -4,21 +4,12 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KEVENT Work; /* a NotificationEvent */
   volatile LONG Arrived;
   KSEMAPHORE Handled;
   volatile LONG Stopping;
   LONG Brought; /* the DPC's */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Bring(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -48,8 +39,8 @@ static VOID Worker(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeEvent(&Device->Work, NotificationEvent, FALSE);
   KeInitializeSemaphore(&Device->Handled, 0, MAXLONG);
-  InitializeDpc(&Device->Dpc, Bring, Device, 0);
-  return ConnectAndEnable(Device, Isr, Worker);
+  InitializeDpc(&Device->Card.Dpc, Bring, Device, 0);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Worker);
 }
 
 static VOID Stop(PDEVICE Device) {

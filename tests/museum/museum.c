@@ -80,6 +80,13 @@ PKINTERRUPT Interrupt(PDEVICE Device) {
   return Card->Connected == CONNECT_MESSAGE_BASED ? Card->Connection.Messages->MessageInfo[0].InterruptObject : Card->Connection.Interrupt;
 }
 
+BOOLEAN QueueDpcForPulse(PKINTERRUPT InterruptObject, PVOID Context) {
+  ULONG Value;
+  if (!TakePulse(Context, &Value)) return FALSE;
+  KeInsertQueueDpc(&CardOf(Context)->Dpc, NULL, NULL);
+  return TRUE;
+}
+
 VOID InitializeDpc(PKDPC Dpc, PKDEFERRED_ROUTINE Routine, PDEVICE Device, CCHAR Processor) {
   KeInitializeDpc(Dpc, Routine, Device);
   KeSetTargetProcessorDpc(Dpc, Processor);

@@ -35,7 +35,7 @@ typedef struct _THREAD {
   PKTHREAD Object; /* NULL: none */
 } THREAD, *PTHREAD;
 
-/* The first member of every device extension. All of it is written before the interrupt is connected, or by one who has it disconnected. */
+/* The first member of every device extension. But for Dpc it is written before the interrupt is connected, or by one who has it disconnected. */
 typedef struct _CARD {
   PDEVICE_OBJECT Self, Pdo, Lower;
   PULONG Registers;
@@ -47,6 +47,7 @@ typedef struct _CARD {
     PKINTERRUPT Interrupt;
     PIO_INTERRUPT_MESSAGE_INFO Messages;
   } Connection;
+  KDPC Dpc; /* that QueueDpcForPulse queues; the entry initialises it */
   THREAD Threads[MOST_THREADS];
 } CARD, *PCARD;
 
@@ -80,6 +81,8 @@ VOID QuietCard(PDEVICE Device);
 VOID RingDoorbell(PDEVICE Device, ULONG Microseconds);
 /* For service routines: TRUE if there was a pulse, which is cleared, and its value. */
 BOOLEAN TakePulse(PDEVICE Device, PULONG Value);
+/* A service routine that does just that: takes the pulse and queues the card's DPC. */
+BOOLEAN QueueDpcForPulse(PKINTERRUPT InterruptObject, PVOID Context);
 
 /* Another than the first, where PnP requests are handled and lines interrupt; if there is one. */
 CCHAR OtherProcessor(VOID);

@@ -4,20 +4,11 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KEVENT Work;
   FAST_MUTEX ConfigMutex, QueueMutex;
   ULONG Config, Queued; /* each with its mutex */
   volatile LONG Stopping;
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Wake(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -63,8 +54,8 @@ static NTSTATUS Start(PDEVICE Device) {
   ExInitializeFastMutex(&Device->ConfigMutex);
   ExInitializeFastMutex(&Device->QueueMutex);
   KeInitializeEvent(&Device->Work, SynchronizationEvent, FALSE);
-  KeInitializeDpc(&Device->Dpc, Wake, Device);
-  NTSTATUS Status = ConnectAndEnable(Device, Isr, NULL);
+  KeInitializeDpc(&Device->Card.Dpc, Wake, Device);
+  NTSTATUS Status = ConnectAndEnable(Device, QueueDpcForPulse, NULL);
   if (NT_SUCCESS(Status)) Status = StartThread(Device, Handle, 0);
   return NT_SUCCESS(Status) ? StartThread(Device, Configure, 1) : Status;
 }

@@ -10,19 +10,10 @@ typedef struct _REQUEST {
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   REQUEST Requests[REQUESTS];
   volatile LONG Current; /* which of them is under way */
   volatile LONG References;
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Finish(PDEVICE Device, PREQUEST Request) {
 #ifdef FIXED
@@ -51,8 +42,8 @@ static VOID Ask(PDEVICE Device) {
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  KeInitializeDpc(&Device->Dpc, Answered, Device);
-  return ConnectAndEnable(Device, Isr, Ask);
+  KeInitializeDpc(&Device->Card.Dpc, Answered, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Ask);
 }
 
 static VOID Stop(PDEVICE Device) {

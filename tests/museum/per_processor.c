@@ -6,18 +6,9 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   ULONG Counts[MOST_PROCESSORS];
   ULONG InDpc, InThread; /* each its own */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Count(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -42,9 +33,9 @@ static VOID CountToo(PDEVICE Device) {
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  InitializeDpc(&Device->Dpc, Count, Device, OtherProcessor());
-  KeSetImportanceDpc(&Device->Dpc, HighImportance); /* or it would wait until that processor has nothing else to do */
-  return ConnectAndEnable(Device, Isr, CountToo);
+  InitializeDpc(&Device->Card.Dpc, Count, Device, OtherProcessor());
+  KeSetImportanceDpc(&Device->Card.Dpc, HighImportance); /* or it would wait until that processor has nothing else to do */
+  return ConnectAndEnable(Device, QueueDpcForPulse, CountToo);
 }
 
 static VOID Stop(PDEVICE Device) {

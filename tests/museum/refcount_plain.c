@@ -8,19 +8,10 @@ typedef struct _BUFFER {
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   BUFFER* volatile Current; /* that the DPC is to finish; taken and put by exchange */
   volatile LONG Freed;
   LONG Allocated; /* the thread's */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Drop(PDEVICE Device, PBUFFER Buffer) {
 #ifdef FIXED
@@ -56,8 +47,8 @@ static VOID Send(PDEVICE Device) {
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  KeInitializeDpc(&Device->Dpc, Finish, Device);
-  return ConnectAndEnable(Device, Isr, Send);
+  KeInitializeDpc(&Device->Card.Dpc, Finish, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Send);
 }
 
 static VOID Stop(PDEVICE Device) {

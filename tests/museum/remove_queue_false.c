@@ -8,17 +8,8 @@ typedef struct _STATISTICS {
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   PSTATISTICS Statistics;
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Count(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -29,8 +20,8 @@ static VOID Count(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
 static NTSTATUS Start(PDEVICE Device) {
   Device->Statistics = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Device->Statistics), MUSEUM_TAG);
   if (Device->Statistics == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  InitializeDpc(&Device->Dpc, Count, Device, OtherProcessor());
-  return ConnectAndEnable(Device, Isr, NULL);
+  InitializeDpc(&Device->Card.Dpc, Count, Device, OtherProcessor());
+  return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {
@@ -39,7 +30,7 @@ static VOID Stop(PDEVICE Device) {
 #ifdef FIXED
   KeFlushQueuedDpcs();
 #else
-  KeRemoveQueueDpc(&Device->Dpc);
+  KeRemoveQueueDpc(&Device->Card.Dpc);
 #endif
   if (Device->Statistics != NULL) ExFreePoolWithTag(Device->Statistics, MUSEUM_TAG);
   Device->Statistics = NULL;

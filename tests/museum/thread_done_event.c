@@ -4,19 +4,10 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KEVENT Work, Ended;
   volatile LONG Stopping;
   ULONG Handled; /* the thread's */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Wake(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -34,8 +25,8 @@ static VOID Worker(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeEvent(&Device->Work, SynchronizationEvent, FALSE);
   KeInitializeEvent(&Device->Ended, NotificationEvent, FALSE);
-  KeInitializeDpc(&Device->Dpc, Wake, Device);
-  return ConnectAndEnable(Device, Isr, Worker);
+  KeInitializeDpc(&Device->Card.Dpc, Wake, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Worker);
 }
 
 static VOID Stop(PDEVICE Device) {

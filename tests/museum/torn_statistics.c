@@ -4,18 +4,9 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KSPIN_LOCK Lock;
   ULONG Low, High; /* bytes so far */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Count(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -47,9 +38,9 @@ static VOID Watch(PDEVICE Device) {
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->Lock);
-  KeInitializeDpc(&Device->Dpc, Count, Device);
+  KeInitializeDpc(&Device->Card.Dpc, Count, Device);
   Device->Low = MAXULONG - 4000; /* it wraps with the third */
-  return ConnectAndEnable(Device, Isr, Watch);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Watch);
 }
 
 static VOID Stop(PDEVICE Device) {

@@ -4,20 +4,11 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   KSPIN_LOCK ReceiveLock, SendLock;
   ULONG Used;
   ULONG Received; /* ReceiveLock */
   ULONG Sent;     /* SendLock */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Receive(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
@@ -47,8 +38,8 @@ static VOID Send(PDEVICE Device) {
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSpinLock(&Device->ReceiveLock);
   KeInitializeSpinLock(&Device->SendLock);
-  KeInitializeDpc(&Device->Dpc, Receive, Device);
-  return ConnectAndEnable(Device, Isr, Send);
+  KeInitializeDpc(&Device->Card.Dpc, Receive, Device);
+  return ConnectAndEnable(Device, QueueDpcForPulse, Send);
 }
 
 static VOID Stop(PDEVICE Device) {

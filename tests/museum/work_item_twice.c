@@ -4,21 +4,12 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   PIO_WORKITEM Item;
   KSEMAPHORE Ended;   /* once for each run of the work item */
   volatile LONG Runs; /* so often it was queued */
   volatile LONG Queued;
   volatile LONG Arrived;
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID Work(PDEVICE_OBJECT DeviceObject, PVOID Context) {
   const PDEVICE Device = Context;
@@ -41,10 +32,10 @@ static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2
 
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSemaphore(&Device->Ended, 0, MAXLONG);
-  KeInitializeDpc(&Device->Dpc, QueueWork, Device);
+  KeInitializeDpc(&Device->Card.Dpc, QueueWork, Device);
   Device->Item = IoAllocateWorkItem(Device->Card.Self);
   if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  return ConnectAndEnable(Device, Isr, NULL);
+  return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
 }
 
 static VOID WaitForWork(PDEVICE Device) {

@@ -4,7 +4,6 @@
 
 struct _DEVICE {
   CARD Card;
-  KDPC Dpc;
   PIO_WORKITEM Item;
   KSEMAPHORE Ended;   /* once for each run of the work item */
   volatile LONG Runs; /* so often it was queued */
@@ -13,14 +12,6 @@ struct _DEVICE {
   KSEMAPHORE Handled; /* once for each that has arrived */
   LONG Brought;       /* the DPC's */
 };
-
-static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
-  const PDEVICE Device = Context;
-  ULONG Value;
-  if (!TakePulse(Device, &Value)) return FALSE;
-  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
-  return TRUE;
-}
 
 static VOID DoAll(PDEVICE Device) {
   const LONG Now = InterlockedExchange(&Device->Arrived, 0);
@@ -51,10 +42,10 @@ static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeSemaphore(&Device->Ended, 0, MAXLONG);
   KeInitializeSemaphore(&Device->Handled, 0, MAXLONG);
-  InitializeDpc(&Device->Dpc, QueueWork, Device, 0);
+  InitializeDpc(&Device->Card.Dpc, QueueWork, Device, 0);
   Device->Item = IoAllocateWorkItem(Device->Card.Self);
   if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  return ConnectAndEnable(Device, Isr, NULL);
+  return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {
