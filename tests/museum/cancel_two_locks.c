@@ -81,10 +81,7 @@ static NTSTATUS Start(PDEVICE Device) {
 }
 
 static VOID Stop(PDEVICE Device) {
-  JoinThreads(Device);
-  QuietCard(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
+  StopAll(Device);
   INVARIANT(IsListEmpty(&Device->Waiting), Device->Waiting.Flink, &Device->Waiting);
 }
 

@@ -42,10 +42,7 @@ static NTSTATUS Start(PDEVICE Device) {
 }
 
 static VOID Stop(PDEVICE Device) {
-  JoinThreads(Device);
-  QuietCard(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
+  StopAll(Device);
   INVARIANT(Device->Count <= ROOM, Device->Count, ROOM);
 }
 

@@ -48,10 +48,7 @@ static NTSTATUS Start(PDEVICE Device) {
 
 static VOID Stop(PDEVICE Device) {
   const ULONG Here = OtherProcessor() == 0 ? ROUNDS : ROUNDS / 2;
-  JoinThreads(Device);
-  QuietCard(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
+  StopAll(Device);
   INVARIANT(Device->Ran[0] == Here, Device->Ran[0], Here);
 }
 

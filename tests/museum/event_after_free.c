@@ -45,11 +45,4 @@ static NTSTATUS Start(PDEVICE Device) {
   return ConnectAndEnable(Device, QueueDpcForPulse, Ask);
 }
 
-static VOID Stop(PDEVICE Device) {
-  JoinThreads(Device);
-  QuietCard(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
-}
-
-const PARTS Parts = {sizeof(DEVICE), Start, Stop};
+const PARTS Parts = {sizeof(DEVICE), Start, StopAll};

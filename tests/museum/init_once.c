@@ -44,10 +44,7 @@ static NTSTATUS Start(PDEVICE Device) {
 }
 
 static VOID Stop(PDEVICE Device) {
-  JoinThreads(Device);
-  QuietCard(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
+  StopAll(Device);
   Free(Device, Device->Buffer);
   INVARIANT(Device->Allocated == 0, Device->Allocated, 0);
 }

@@ -64,10 +64,7 @@ static ULONG LengthOf(PLIST_ENTRY List) {
 }
 
 static VOID Stop(PDEVICE Device) {
-  JoinThreads(Device);
-  QuietCard(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
+  StopAll(Device);
   INVARIANT(LengthOf(&Device->Free) + LengthOf(&Device->Done) == BLOCKS, LengthOf(&Device->Free), LengthOf(&Device->Done));
 }
 

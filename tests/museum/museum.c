@@ -155,6 +155,13 @@ NTSTATUS ConnectAndEnable(PDEVICE Device, PKSERVICE_ROUTINE Routine, THREAD_ROUT
   return Thread != NULL ? StartThread(Device, Thread, 1) : STATUS_SUCCESS;
 }
 
+VOID StopAll(PDEVICE Device) {
+  JoinThreads(Device);
+  QuietCard(Device);
+  Disconnect(Device);
+  KeFlushQueuedDpcs();
+}
+
 /* -- requests of its own -------------------------------------------------------------------------------------------------------------------- */
 
 PIRP NewRequest(PDEVICE Device, PIO_COMPLETION_ROUTINE Done, PVOID Context) {

@@ -95,6 +95,8 @@ BOOLEAN WaitFor(PVOID Object, ULONG Milliseconds); /* FALSE: so long it was not 
 
 /* The usual start: the line is connected, then the card may interrupt, then the thread begins, on processor 1. NULL: there is none. */
 NTSTATUS ConnectAndEnable(PDEVICE Device, PKSERVICE_ROUTINE Routine, THREAD_ROUTINE* Thread);
+/* The usual end: threads, card, interrupt, and the DPCs that it has left. Nothing of the driver's runs when it returns. */
+VOID StopAll(PDEVICE Device);
 
 /* Sends the IRP of an internal device control to the driver itself. It is not to be used when its routine has been called. */
 PIRP NewRequest(PDEVICE Device, PIO_COMPLETION_ROUTINE Done, PVOID Context);

@@ -47,10 +47,7 @@ static NTSTATUS Start(PDEVICE Device) {
 }
 
 static VOID Stop(PDEVICE Device) {
-  JoinThreads(Device);
-  QuietCard(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
+  StopAll(Device);
   INVARIANT(Device->References == 0, Device->References, 0);
 }
 

@@ -40,10 +40,7 @@ static NTSTATUS Start(PDEVICE Device) {
 
 static VOID Stop(PDEVICE Device) {
   ULONG Index, Sum = 0;
-  JoinThreads(Device);
-  QuietCard(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
+  StopAll(Device);
   for (Index = 0; Index < MOST_PROCESSORS; ++Index) Sum += Device->Counts[Index];
   INVARIANT(Sum == Device->InDpc + Device->InThread, Sum, Device->InDpc + Device->InThread);
 }

@@ -52,10 +52,7 @@ static NTSTATUS Start(PDEVICE Device) {
 }
 
 static VOID Stop(PDEVICE Device) {
-  JoinThreads(Device);
-  QuietCard(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
+  StopAll(Device);
   INVARIANT(Device->Freed == Device->Allocated, Device->Freed, Device->Allocated);
 }
 

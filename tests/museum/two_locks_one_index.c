@@ -43,10 +43,7 @@ static NTSTATUS Start(PDEVICE Device) {
 }
 
 static VOID Stop(PDEVICE Device) {
-  JoinThreads(Device);
-  QuietCard(Device);
-  Disconnect(Device);
-  KeFlushQueuedDpcs();
+  StopAll(Device);
   INVARIANT(Device->Used == Device->Received + Device->Sent, Device->Used, Device->Received + Device->Sent);
 }
 
