@@ -162,6 +162,19 @@ VOID StopAll(PDEVICE Device) {
   KeFlushQueuedDpcs();
 }
 
+/* -- work items --------------------------------------------------------------------------------------------------------------------------- */
+
+NTSTATUS AllocateWork(PDEVICE Device, PWORK Work) {
+  KeInitializeSemaphore(&Work->Ended, 0, MAXLONG);
+  Work->Item = IoAllocateWorkItem(CardOf(Device)->Self);
+  return Work->Item != NULL ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
+}
+
+VOID WaitForWork(PWORK Work) {
+  LONG Index;
+  for (Index = 0; Index < ReadAcquire(&Work->Runs); ++Index) KeWaitForSingleObject(&Work->Ended, Executive, KernelMode, FALSE, NULL);
+}
+
 /* -- requests of its own -------------------------------------------------------------------------------------------------------------------- */
 
 PIRP NewRequest(PDEVICE Device, PIO_COMPLETION_ROUTINE Done, PVOID Context) {

@@ -98,6 +98,15 @@ NTSTATUS ConnectAndEnable(PDEVICE Device, PKSERVICE_ROUTINE Routine, THREAD_ROUT
 /* The usual end: threads, card, interrupt, and the DPCs that it has left. Nothing of the driver's runs when it returns. */
 VOID StopAll(PDEVICE Device);
 
+/* A work item whose end can be waited for. The entry queues it, and counts that, and frees it. */
+typedef struct _WORK {
+  PIO_WORKITEM Item;  /* NULL: none */
+  KSEMAPHORE Ended;   /* its routine releases it once, at the end of each run */
+  volatile LONG Runs; /* so often it was queued */
+} WORK, *PWORK;
+NTSTATUS AllocateWork(PDEVICE Device, PWORK Work);
+VOID WaitForWork(PWORK Work); /* for all runs that it was queued for; once */
+
 /* Sends the IRP of an internal device control to the driver itself. It is not to be used when its routine has been called. */
 PIRP NewRequest(PDEVICE Device, PIO_COMPLETION_ROUTINE Done, PVOID Context);
 /* Ends a request; its status again. */

@@ -4,9 +4,7 @@
 
 struct _DEVICE {
   CARD Card;
-  PIO_WORKITEM Item;
-  KSEMAPHORE Ended;   /* once for each run of the work item */
-  volatile LONG Runs; /* so often it was queued */
+  WORK Work;
   volatile LONG Queued;
   volatile LONG Arrived;
 };
@@ -15,7 +13,7 @@ static VOID Work(PDEVICE_OBJECT DeviceObject, PVOID Context) {
   const PDEVICE Device = Context;
   InterlockedExchange(&Device->Queued, FALSE);
   InterlockedExchange(&Device->Arrived, 0);
-  KeReleaseSemaphore(&Device->Ended, IO_NO_INCREMENT, 1, FALSE);
+  KeReleaseSemaphore(&Device->Work.Ended, IO_NO_INCREMENT, 1, FALSE);
 }
 
 static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
@@ -26,29 +24,22 @@ static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2
 #else
   InterlockedExchange(&Device->Queued, TRUE);
 #endif
-  InterlockedIncrement(&Device->Runs);
-  IoQueueWorkItem(Device->Item, Work, DelayedWorkQueue, Device);
+  InterlockedIncrement(&Device->Work.Runs);
+  IoQueueWorkItem(Device->Work.Item, Work, DelayedWorkQueue, Device);
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  KeInitializeSemaphore(&Device->Ended, 0, MAXLONG);
   KeInitializeDpc(&Device->Card.Dpc, QueueWork, Device);
-  Device->Item = IoAllocateWorkItem(Device->Card.Self);
-  if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
-}
-
-static VOID WaitForWork(PDEVICE Device) {
-  LONG Index;
-  for (Index = 0; Index < ReadAcquire(&Device->Runs); ++Index) KeWaitForSingleObject(&Device->Ended, Executive, KernelMode, FALSE, NULL);
+  const NTSTATUS Status = AllocateWork(Device, &Device->Work);
+  return NT_SUCCESS(Status) ? ConnectAndEnable(Device, QueueDpcForPulse, NULL) : Status;
 }
 
 static VOID Stop(PDEVICE Device) {
   QuietCard(Device);
   Disconnect(Device);
   KeFlushQueuedDpcs();
-  WaitForWork(Device);
-  if (Device->Item != NULL) IoFreeWorkItem(Device->Item);
+  WaitForWork(&Device->Work);
+  if (Device->Work.Item != NULL) IoFreeWorkItem(Device->Work.Item);
 }
 
 const PARTS Parts = {sizeof(DEVICE), Start, Stop};

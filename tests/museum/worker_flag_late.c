@@ -4,9 +4,7 @@
 
 struct _DEVICE {
   CARD Card;
-  PIO_WORKITEM Item;
-  KSEMAPHORE Ended;   /* once for each run of the work item */
-  volatile LONG Runs; /* so often it was queued */
+  WORK Work;
   volatile LONG Queued;
   volatile LONG Arrived;
   KSEMAPHORE Handled; /* once for each that has arrived */
@@ -27,7 +25,7 @@ static VOID Work(PDEVICE_OBJECT DeviceObject, PVOID Context) {
   DoAll(Device);
   InterlockedExchange(&Device->Queued, FALSE);
 #endif
-  KeReleaseSemaphore(&Device->Ended, IO_NO_INCREMENT, 1, FALSE);
+  KeReleaseSemaphore(&Device->Work.Ended, IO_NO_INCREMENT, 1, FALSE);
 }
 
 static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
@@ -35,17 +33,15 @@ static VOID QueueWork(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2
   ++Device->Brought;
   InterlockedIncrement(&Device->Arrived);
   if (InterlockedExchange(&Device->Queued, TRUE)) return;
-  InterlockedIncrement(&Device->Runs);
-  IoQueueWorkItem(Device->Item, Work, DelayedWorkQueue, Device);
+  InterlockedIncrement(&Device->Work.Runs);
+  IoQueueWorkItem(Device->Work.Item, Work, DelayedWorkQueue, Device);
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  KeInitializeSemaphore(&Device->Ended, 0, MAXLONG);
   KeInitializeSemaphore(&Device->Handled, 0, MAXLONG);
   InitializeDpc(&Device->Card.Dpc, QueueWork, Device, 0);
-  Device->Item = IoAllocateWorkItem(Device->Card.Self);
-  if (Device->Item == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
+  const NTSTATUS Status = AllocateWork(Device, &Device->Work);
+  return NT_SUCCESS(Status) ? ConnectAndEnable(Device, QueueDpcForPulse, NULL) : Status;
 }
 
 static VOID Stop(PDEVICE Device) {
@@ -54,8 +50,8 @@ static VOID Stop(PDEVICE Device) {
   Disconnect(Device);
   KeFlushQueuedDpcs();
   for (Index = 0; Index < Device->Brought; ++Index) KeWaitForSingleObject(&Device->Handled, Executive, KernelMode, FALSE, NULL);
-  for (Index = 0; Index < Device->Runs; ++Index) KeWaitForSingleObject(&Device->Ended, Executive, KernelMode, FALSE, NULL);
-  if (Device->Item != NULL) IoFreeWorkItem(Device->Item);
+  WaitForWork(&Device->Work);
+  if (Device->Work.Item != NULL) IoFreeWorkItem(Device->Work.Item);
 }
 
 const PARTS Parts = {sizeof(DEVICE), Start, Stop};
