@@ -33,7 +33,8 @@ static VOID RunEverywhere(PDEVICE Device) {
   ULONG Round;
   for (Round = 0; Round < ROUNDS; ++Round) {
     Device->Processor = Round % 2 == 0 ? 0 : OtherProcessor();
-    InitializeDpc(&Device->Dpc, RunThere, Device, (CCHAR)Device->Processor);
+    KeInitializeDpc(&Device->Dpc, RunThere, Device);
+    KeSetTargetProcessorDpc(&Device->Dpc, (CCHAR)Device->Processor);
     KeSetImportanceDpc(&Device->Dpc, HighImportance);
     KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
     KeWaitForSingleObject(&Device->Done, Executive, KernelMode, FALSE, NULL);

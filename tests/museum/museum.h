@@ -4,7 +4,7 @@
  * What all have in common is here and, the boring half of it, in museum.c. A file has
  *   struct _DEVICE {CARD Card; …}   its device extension
  *   Start   the card is mapped and quiet: prepare, connect, enable, start threads
- *   Stop    at removal: everything back, and what must hold is looked at with INVARIANT
+ *   Stop    at removal: everything back, and what must hold is looked at with INVARIANT; StopAll if there is nothing else to do
  * and Parts at its end, which names them. Parameters that a routine has no use for are left alone. */
 #pragma once
 #include <wdm.h>
