@@ -35,10 +35,10 @@ def run(name, processors=None, more=""):
 
 
 def explore(name):
-    """The same: what breaks in the first schedules, which are the same every time."""
+    """The same, of the first schedules in which something may break; they are the same every time."""
     with tempfile.TemporaryDirectory(prefix="kdpc-museum-") as folder:
-        done = subprocess.run([BUILD / "bin" / "kdpc", "explore", BUILD / "museum" / f"{name}.toml", "--no-races", "--seconds", "0", "--schedules", "3000",
-                               "--jobs", "1", "--json", "--out", pathlib.Path(folder) / "found.schedule"],
+        done = subprocess.run([BUILD / "bin" / "kdpc", "explore", BUILD / "museum" / f"{name}.toml", "--no-races", "--seconds", "0",
+                               "--schedules", "3000", "--jobs", "1", "--json", "--out", pathlib.Path(folder) / "found.schedule"],
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
     report = json.loads(done.stdout) if done.stdout else {}
     return done.returncode, report, f"{name}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
