@@ -14,7 +14,8 @@ struct Point {
   std::uint16_t processor;
   std::uint64_t step;
   std::uintptr_t pc;  // of the access; the caller's of a call, or the next one if it has woken somebody
-  bool timers;        // some are set, or somebody waits, perhaps with a time limit
+  // A timer has been set and not been cancelled since, though it may have expired; or somebody waits, perhaps with a time limit.
+  bool timers;
 };
 
 class Touches final : public EventSink {
