@@ -1,7 +1,7 @@
 // The default order when exploring, and how a schedule departs from it: asked with candidates as the machine would.
 #include "check/explore/plan.h"
 
-#include <gtest/gtest.h>
+#include "kdpc/test.h"
 
 namespace kdpc::explore {
 
@@ -53,6 +53,18 @@ TEST(Plan, WhoIsHeldWaitsUntilNobodyElseCanGoOn) {
   EXPECT_EQ(plan.followed(), 1u);
 }
 
+TEST(Plan, OfThoseWhoAreHeldTheOneThatHasWaitedLongestGoesOnFirst) {
+  RULE("K.EXPLORE-3");
+  Plan plan(3);
+  plan.follow({{Kind::Hold, 2, 1, 0}, {Kind::Hold, 1, 4, 0}});
+  EXPECT_EQ(asked(plan, {processor(0, 1, 10), processor(1, 3, 10), processor(2, 1, 10)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(1, 4, 10), processor(2, 1, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(1, 4, 10), processor(2, 2, 20)}), 1u) << "and is held no more";
+  EXPECT_EQ(asked(plan, {processor(0, 2, 50), processor(1, 4, 10)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(1, 4, 10), clock(0, 500)}), 0u);
+  EXPECT_EQ(plan.followed(), 2u);
+}
+
 TEST(Plan, AnEventHappensWhenItWasChosenFor) {
   Plan plan(1);
   plan.follow({{Kind::Board, 0, 5, 0}, {Kind::Clock, 0, 7, 0}, {Kind::Ipi, 0, 9, 0}});
@@ -87,8 +99,11 @@ TEST(Plan, NotesSayWhatCouldHaveHappened) {
   plan.follow({}, &notes);
   EXPECT_EQ(plan.next_question(0, 4), 5u);
   asked(plan, {processor(0, 5, 10), clock(1, 700)});
+  plan.number(2);
   asked(plan, {processor(0, 6, 10), processor(1, 1, 10)});
   ASSERT_EQ(notes.size(), 2u);
+  EXPECT_EQ(notes[0].left_open, 0u);
+  EXPECT_EQ(notes[1].left_open, 1u);
   EXPECT_FALSE(notes[0].others_can_go_on);
   ASSERT_EQ(notes[0].events.size(), 1u);
   EXPECT_EQ(text_of(notes[0].events[0]), "cpu0@5 clock 1");

@@ -1,4 +1,5 @@
-// Several processes explore one scenario, as a process has one machine: each tries what no other one tries.
+// Several processes explore one scenario, as a process has one machine: each tries what no other one tries, but for the default order
+// and what is drawn at random.
 //
 // Which failure is told depends on no clock: the one with the lowest number among all that anybody could have come to.
 #pragma once

@@ -1,5 +1,7 @@
 // The bounded search: the default order; every order with one move in it; every order with two; … When next() has nothing left, every schedule within the
 // bound has been tried.
+//
+//   K.EXPLORE-2  Several searchers together try each schedule exactly once, but for the default order, which all need.
 #pragma once
 #include <cstddef>
 #include <optional>

@@ -10,7 +10,8 @@ std::optional<Attempt> Campaign::next() {
   if (!wandered_ && !exhausted_) {
     if (auto attempt = bounded_.next()) {
       coverage_.complete = std::max(bounded_.level(), 1u) - 1;
-      ++coverage_.attempts[attempt->schedule.empty() ? 0 : bounded_.level() == 1 ? 1 : 2];
+      const bool is_again = attempt->learn && !attempt->schedule.empty();  // to be learned from
+      if (!is_again) ++coverage_.attempts[attempt->schedule.empty() ? 0 : bounded_.level() == 1 ? 1 : 2];
       return attempt;
     }
     exhausted_ = true;

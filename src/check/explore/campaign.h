@@ -1,8 +1,8 @@
 // In which order schedules are tried when nobody says what to do: the default order; then every one with one move; then those with two, in turn with some that
 // wander. It ends when the bound is reached, unless it may wander on.
 //
-// Several campaigns may share the work: each is told which of how many it is, and none tries what another one does. What a campaign tries depends on nothing but
-// its settings and on what it learned.
+// Several campaigns may share the work: each is told which of how many it is, and none tries what another one does, but for the default order and what is drawn
+// at random. What a campaign tries depends on nothing but its settings and on what it learned.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -19,7 +19,7 @@ struct CampaignSettings {
   unsigned which = 0, of = 1;
 };
 
-// What has been tried.
+// What has been tried. A schedule that is run again, only to be learned from, does not count again.
 struct Coverage {
   std::uint64_t moves = 0;         // there are in the default order
   std::uint64_t attempts[3] = {};  // with none, one, more moves

@@ -27,11 +27,8 @@ void add_moves(const Schedule& parent, const Point& point, const Options& option
   }
 }
 
-// Other picks than the first one, of those behind the last one that the schedule has chosen.
-void add_picks(const Schedule& parent, const std::vector<std::uint64_t>& left_open, std::vector<Schedule>& moves) {
-  std::uint64_t begin = 0;
-  for (const Deviation& deviation : parent)
-    if (deviation.kind == Kind::Pick) begin = std::max(begin, deviation.step + 1);
+// Other picks than the first one, from `begin`.
+void add_picks(const Schedule& parent, const std::vector<std::uint64_t>& left_open, std::uint64_t begin, std::vector<Schedule>& moves) {
   for (std::uint64_t which = begin; which < left_open.size(); ++which)
     for (std::uint32_t number = 1; number < left_open[which]; ++number) moves.push_back(with(parent, {{Kind::Pick, 0, which, number}}));
 }
@@ -42,9 +39,19 @@ std::vector<Schedule> moves_behind(const Schedule& schedule, const Lesson& lesso
   std::map<std::pair<std::uint16_t, std::uint64_t>, const Options*> at;
   for (const Options& one : lesson.options) at[{one.processor, one.step}] = &one;
   auto begin = lesson.points.begin();
-  if (!schedule.empty() && schedule.back().kind != Kind::Pick) {
-    const auto is_behind = [&](const Point& point) { return point.processor == schedule.back().processor && point.step > schedule.back().step; };
+  std::uint64_t first_pick = 0;
+  for (const Deviation& deviation : schedule)
+    if (deviation.kind == Kind::Pick) first_pick = std::max(first_pick, deviation.step + 1);
+  if (!schedule.empty()) {
+    const Deviation& last = schedule.back();
+    const auto is_behind = [&](const Point& point) {
+      if (last.kind != Kind::Pick) return point.processor == last.processor && point.step > last.step;
+      const auto here = at.find({point.processor, point.step});
+      return here != at.end() && here->second->left_open > last.step;
+    };
     begin = std::find_if(begin, lesson.points.end(), is_behind);
+    const auto there = at.find({last.processor, last.step});
+    if (last.kind != Kind::Pick && there != at.end()) first_pick = std::max(first_pick, there->second->left_open);
   }
   std::set<std::pair<std::uint16_t, std::uintptr_t>> seen;
   std::vector<Schedule> moves, of_time, later;
@@ -54,7 +61,7 @@ std::vector<Schedule> moves_behind(const Schedule& schedule, const Lesson& lesso
     const bool is_first = seen.insert({point->processor, point->pc}).second;
     add_moves(schedule, *point, *found->second, is_first ? moves : later, is_first ? of_time : later);
   }
-  add_picks(schedule, lesson.left_open, moves);
+  add_picks(schedule, lesson.left_open, first_pick, moves);
   moves.insert(moves.end(), of_time.begin(), of_time.end());
   moves.insert(moves.end(), later.begin(), later.end());
   return moves;

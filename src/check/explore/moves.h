@@ -1,5 +1,7 @@
-// One step further from a schedule: all that can be added to it behind its last deviation. A move is a hold, an event that happens now, or both, before a step
-// that is worth it (touches.h); or another pick.
+// One step further from a schedule: all that can be added to it behind its last deviation, in time, so that there is one way to each order. A move is a hold,
+// an event that happens now, or both, before a step that is worth it (touches.h); or another pick.
+//
+//   K.EXPLORE-1  Time passes only where somebody may wait for it, and behind all else that is new.
 #pragma once
 #include <cstdint>
 #include <vector>

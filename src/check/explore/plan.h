@@ -3,6 +3,8 @@
 //
 // The default order is as lazy as it can be: a processor goes on until it has to wait, until something is due in virtual time, or until others are left behind
 // by kPatience. A processor that is held goes on when nobody else can.
+//
+//   K.EXPLORE-3  Of those who are held, the one that has waited longest goes on first.
 #pragma once
 #include <vector>
 
@@ -17,6 +19,7 @@ struct Options {
   std::uint64_t step = 0;
   bool others_can_go_on = false;  // to hold it changes something
   std::vector<Deviation> events;  // each of which could have come first
+  std::uint64_t left_open = 0;    // picks so far
 };
 
 class Plan final : public sim::Oracle {
