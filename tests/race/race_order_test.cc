@@ -162,6 +162,7 @@ TEST(RaceDetector, AFlagUnderALockThatPublishesDataIsASuspicionOnly) {
   EXPECT_TRUE(told.is_suspicion());
 }
 
+// The DPC has come and gone before; where it comes later is told in race_detector_test.
 TEST(RaceDetector, DataOfEachProcessorIsASuspicionOnly) {
   Told told;
   On cpu{told};
