@@ -102,7 +102,7 @@ class Converter {
 //    0 control  bit 0: enabled, and its pulses begin; without it nothing happens here and it does not interrupt; bit 1: interrupts are masked
 //    4 status   bit 0: there was a pulse, write one to clear
 //    8 count    pulses so far         12 data   the value of the last one
-//   16 doorbell write a number: a pulse that many microseconds later, 0: at once
+//   16 doorbell write a number: a pulse that many microseconds later, 0: at once; eight can be under way, and one more is lost
 //
 // With messages, each pulse sends the next of those that were granted; while they are masked it is kept and sent afterwards. Without, its line is
 // asserted while a pulse is there, and neither masked nor disabled.
@@ -115,10 +115,12 @@ struct PulseWish {
   Nanoseconds period = 100'000;  // between one and the next
   std::uint64_t count = kNever;  // of those by itself, each time it is enabled
   // Adversity.
-  std::uint64_t spurious = 0;   // so many times, in the middle between two pulses, it interrupts and there is nothing: its line has fallen again
-  std::uint64_t duplicate = 0;  // so many messages are sent twice
-  std::uint64_t dead_after = kNever;   // so many pulses: the last still interrupts, and then all of it reads as all ones
-  std::uint64_t stuck_after = kNever;  // so many pulses: from then on status cannot be cleared
+  // So many times, in the middle between two pulses, it interrupts and there is nothing: its line has fallen again. A mask loses that, and keeps a message.
+  std::uint64_t spurious = 0;
+  std::uint64_t duplicate = 0;        // so many messages are sent twice
+  std::uint64_t dead_after = kNever;  // so many pulses: the last still interrupts, and then all of it reads as all ones
+  // So many pulses: the last can still be cleared; as soon as there is one more, status cannot. Masked or disabled it is quiet all the same.
+  std::uint64_t stuck_after = kNever;
 };
 
 class Pulse {

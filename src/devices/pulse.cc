@@ -1,3 +1,5 @@
+// The card that interrupts by itself. What it does depends on its wish, on what is written to it and on the time alone; all that it remembers is in PulseState,
+// which a checkpoint copies.
 #include <algorithm>
 
 #include "base/invariant.h"
@@ -41,7 +43,7 @@ class PulseCard final : public Card, public Pulse {
   void write(unsigned, std::uint64_t offset, unsigned, std::uint64_t value) override {
     if (is_dead()) return;
     if (offset == kControl) control(value);
-    if (offset == kStatus && (value & kPending) != 0 && state_.pulses <= wish_.stuck_after) state_.pending = false;
+    if (offset == kStatus && (value & kPending) != 0 && !is_stuck()) state_.pending = false;
     if (offset == kDoorbell) ring(host_.now() + std::min(value, std::uint64_t{kAllOnes}) * kMicrosecond);
     host_.settle();
   }
@@ -76,6 +78,7 @@ class PulseCard final : public Card, public Pulse {
 
  private:
   bool is_dead() const { return state_.pulses >= wish_.dead_after; }
+  bool is_stuck() const { return state_.pulses > wish_.stuck_after; }  // its status only
 
   void control(std::uint64_t value) {
     const bool was_enabled = state_.enabled;

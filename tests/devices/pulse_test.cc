@@ -91,6 +91,17 @@ TEST(PulseCard, ADoorbellRingsAfterItsTimeAndAtOnceForZero) {
   EXPECT_EQ(bench.read(kCount), 3u) << "a card that is disabled does not ring";
 }
 
+TEST(PulseCard, OfNineDoorbellsAtATimeTheLastIsLost) {
+  Bench bench(every_ten(0));
+  bench.write(kControl, kEnabled);
+  for (std::uint64_t bell = 1; bell <= 9; ++bell) bench.write(kDoorbell, 10 * bell);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.read(kCount), 8u);
+  bench.write(kDoorbell, 0);
+  bench.host.run_for(kMicrosecond);
+  EXPECT_EQ(bench.read(kCount), 9u) << "there is room again";
+}
+
 TEST(PulseCard, MessagesAreSentInTurnAndItsLineRests) {
   PulseWish wish = every_ten(5);
   wish.messages = 4;
@@ -127,6 +138,28 @@ TEST(PulseCard, MessagesThatAreMaskedAreSentOnceAfterwards) {
   EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0, 1}));
 }
 
+TEST(PulseCard, WhatIsOwedWhenItIsDisabledIsNeverSent) {
+  PulseWish wish = every_ten(2);
+  wish.messages = 2;
+  Bench masked(wish, 2);
+  masked.write(kControl, kEnabled | kMasked);
+  masked.host.run_for(kMillisecond);
+  masked.write(kControl, kMasked);
+  masked.write(kControl, kEnabled);
+  EXPECT_TRUE(masked.host.messages.empty()) << "two were kept";
+  masked.host.run_for(5 * kMicrosecond);
+  EXPECT_EQ(masked.host.messages, (std::vector<unsigned>{0})) << "of a new pulse";
+
+  wish.duplicate = 1;
+  Bench twice(wish, 2);
+  twice.write(kControl, kEnabled);
+  twice.host.run_to(5 * kMicrosecond);
+  twice.write(kControl, 0);
+  twice.write(kControl, kEnabled);
+  twice.host.run_to(9 * kMicrosecond);
+  EXPECT_EQ(twice.host.messages, (std::vector<unsigned>{0})) << "not once more, a microsecond later";
+}
+
 TEST(PulseCard, TwoCardsHaveMessagesOfTheirOwnAndShareALine) {
   CardBoard board;
   PulseWish wish = every_ten(1);
@@ -161,6 +194,42 @@ TEST(PulseCard, ASpuriousInterruptHasNothingAndItsLineHasFallenAgain) {
   EXPECT_EQ(bench.host.rises[0], 3u) << "once was wished for";
 }
 
+TEST(PulseCard, ASpuriousMessageIsTheFirstOneAndHasNothing) {
+  PulseWish wish = every_ten(2);
+  wish.messages = 2;
+  wish.spurious = 2;
+  Bench bench(wish, 2);
+  bench.write(kControl, kEnabled);
+  bench.host.run_to(4 * kMicrosecond);
+  EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0}));
+  EXPECT_EQ(bench.read(kStatus), 0u);
+  EXPECT_EQ(bench.pulse.pulses(), 0u);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0, 0, 0, 1})) << "two pulses, 0 and 1, and each time 0 before";
+  EXPECT_EQ(bench.host.rises[0], 0u);
+}
+
+TEST(PulseCard, WhatIsSpuriousWhileMaskedIsLostOnTheLineAndKeptAsAMessage) {
+  PulseWish wish = every_ten(2);
+  wish.spurious = 1;
+  wish.messages = 2;
+  Bench line(wish, 0), message(wish, 2);
+  for (Bench* bench : {&line, &message}) {
+    bench->write(kControl, kEnabled | kMasked);
+    bench->host.run_to(4 * kMicrosecond);
+    EXPECT_EQ(bench->host.rises[0], 0u);
+    EXPECT_TRUE(bench->host.messages.empty());
+    bench->write(kControl, kEnabled);
+  }
+  EXPECT_EQ(line.host.rises[0], 0u);
+  EXPECT_EQ(message.host.messages, (std::vector<unsigned>{0}));
+  line.host.run_to(5 * kMicrosecond);
+  EXPECT_EQ(line.host.rises[0], 1u);
+  line.clear();
+  line.host.run_for(kMillisecond);
+  EXPECT_EQ(line.host.rises[0], 2u) << "of the two pulses: what was lost is not made up for";
+}
+
 TEST(PulseCard, ADuplicateMessageComesAMicrosecondLater) {
   PulseWish wish = every_ten(3);
   wish.messages = 2;
@@ -193,18 +262,52 @@ TEST(PulseCard, ADeadCardInterruptsALastTimeAndReadsAsAllOnes) {
   EXPECT_EQ(bench.pulse.pulses(), 2u);
 }
 
-TEST(PulseCard, AStuckCardCannotBeQuieted) {
-  PulseWish wish = every_ten(2);
-  wish.stuck_after = 1;
+TEST(PulseCard, TheMessagesOfADeadCardEndWithItsLastPulse) {
+  PulseWish wish = every_ten();
+  wish.messages = 2;
+  wish.dead_after = 3;
+  Bench bench(wish, 2);
+  bench.write(kControl, kEnabled);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0, 1, 0}));
+  for (Register at : {kStatus, kControl, kCount, kData}) EXPECT_EQ(bench.read(at), kAllOnes);
+  bench.write(kDoorbell, 0);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.host.messages.size(), 3u);
+  EXPECT_EQ(bench.host.rises[0], 0u);
+}
+
+TEST(PulseCard, TheStatusOfAStuckCardCannotBeClearedFromTheNextPulseOn) {
+  PulseWish wish = every_ten(3);
+  wish.stuck_after = 2;
   Bench bench(wish);
   bench.write(kControl, kEnabled);
-  bench.host.run_for(5 * kMicrosecond);
-  bench.clear();
-  EXPECT_EQ(bench.read(kStatus), 0u);
-  bench.host.run_for(10 * kMicrosecond);
+  for (Nanoseconds pulse : {5 * kMicrosecond, 15 * kMicrosecond}) {
+    bench.host.run_to(pulse);
+    bench.clear();
+    EXPECT_EQ(bench.read(kStatus), 0u) << "up to the second one, which has that number";
+    EXPECT_FALSE(bench.host.level[0]);
+  }
+  bench.host.run_to(25 * kMicrosecond);
   bench.clear();
   EXPECT_EQ(bench.read(kStatus), 1u);
   EXPECT_TRUE(bench.host.level[0]);
+}
+
+TEST(PulseCard, AStuckCardIsQuietWhileItIsMaskedOrDisabled) {
+  PulseWish wish = every_ten(1);
+  wish.stuck_after = 0;
+  Bench bench(wish);
+  bench.write(kControl, kEnabled);
+  bench.host.run_to(5 * kMicrosecond);
+  bench.clear();
+  EXPECT_TRUE(bench.host.level[0]) << "of none the first one is one more";
+  for (std::uint64_t control : {kEnabled | kMasked, std::uint64_t{0}}) {
+    bench.write(kControl, control);
+    EXPECT_FALSE(bench.host.level[0]);
+    bench.write(kControl, kEnabled);
+    EXPECT_TRUE(bench.host.level[0]) << "and no longer";
+  }
 }
 
 // What a checkpoint copies is all there is: the same happens again.
