@@ -70,6 +70,9 @@ struct Checks {
   // Look for data races too, in the code of drivers' check variants. Certain: what nothing has ordered in this run. Suspected, as advice: also what only
   // chance has. A race does not end the run. Simulated machine only; for the whole life of the machine.
   enum class Races : std::uint8_t { Off, Certain, Suspected } races = Races::Off;
+  // What `volatile` means to that. X64, as Microsoft's compiler has it there: its accesses order. Arm64: they are like any other.
+  enum class MemoryModel : std::uint8_t { X64, Arm64 } memory_model = MemoryModel::X64;
+  bool benign_races = false;  // as advice: also plain reads of what others change by interlocked operations
 };
 
 // How an idle processor of the live machine waits: it looks for a while, and then sleeps; it looks for ever, which takes a processor of the host's; or it

@@ -150,7 +150,7 @@ std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why)
     host::add_sink(*parts->checks);
   }
   if (config.checks.races != Checks::Races::Off && host::facts_are_complete()) {
-    parts->races = make_race_detector(config.processors);
+    parts->races = make_race_detector(config.processors, config.checks);
     host::add_sink(*parts->races);
   }
   return std::unique_ptr<Machine>(new Machine(std::move(parts)));
@@ -280,7 +280,7 @@ std::vector<Finding> Machine::findings() const {
 }
 std::size_t Machine::certain_races() const {
   if (parts_->races == nullptr) return 0;
-  const auto is_certain = [](const race::Race& race) { return race.verdict == race::Verdict::Certain; };
+  const auto is_certain = [](const race::Race& race) { return race.verdict == race::Verdict::Certain && race.kind != race::Kind::BenignLooking; };
   return static_cast<std::size_t>(std::count_if(parts_->races->races().begin(), parts_->races->races().end(), is_certain));
 }
 const Config& Machine::config() const { return parts_->config; }

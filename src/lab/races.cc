@@ -44,11 +44,14 @@ Party describe(const race::Side& side, Symbols& symbols) {
 
 }  // namespace
 
-std::unique_ptr<race::Detector> make_race_detector(unsigned processors, const race::Options& options) {
+std::unique_ptr<race::Detector> make_race_detector(unsigned processors, const Checks& checks) {
+  race::Options options;
+  if (checks.memory_model == Checks::MemoryModel::Arm64) options.memory_model = race::MemoryModel::Arm64;
+  options.benign_looking = checks.benign_races;
   race::Surroundings surroundings;
   surroundings.stack = &host::stack_of_fact;
   surroundings.stack_here = [] {
-    const StackLimits limits = Machine::stack_limits();
+    const StackLimits limits = kdpc::Machine::stack_limits();
     return race::StackRange{limits.low, limits.high};
   };
   surroundings.name_of_routine = [](std::uint16_t number) -> const char* {

@@ -3,12 +3,12 @@
 #include <memory>
 
 #include "check/race/detector.h"
-#include "kdpc/outcome.h"
+#include "kdpc/lab.h"
 #include "trace/symbols.h"
 
 namespace kdpc::lab {
 
-std::unique_ptr<race::Detector> make_race_detector(unsigned processors, const race::Options& options = {});
+std::unique_ptr<race::Detector> make_race_detector(unsigned processors, const Checks& checks);
 Finding describe(const race::Race& race, Symbols& symbols);
 
 }  // namespace kdpc::lab

@@ -231,6 +231,21 @@ TEST_F(ScenarioFile, SaysWhatIsNotToml) {
   EXPECT_EQ(read_scenario(folder / "none.toml").error().what, (folder / "none.toml").string() + ": there is no such scenario file");
 }
 
+TEST_F(ScenarioFile, SaysWhichRacesAreLookedForAndWhatVolatileMeansToThem) {
+  const lab::Checks usual = read("[machine]\n")->config.checks;
+  EXPECT_EQ(usual.races, lab::Checks::Races::Off);
+  EXPECT_EQ(usual.memory_model, lab::Checks::MemoryModel::X64);
+  EXPECT_FALSE(usual.benign_races);
+  const auto scenario = read("[checks]\nraces = \"suspected\"\nmemory_model = \"arm64\"\nbenign_races = true\n");
+  ASSERT_TRUE(scenario) << scenario.error().what;
+  EXPECT_EQ(scenario->config.checks.races, lab::Checks::Races::Suspected);
+  EXPECT_EQ(scenario->config.checks.memory_model, lab::Checks::MemoryModel::Arm64);
+  EXPECT_TRUE(scenario->config.checks.benign_races);
+  EXPECT_EQ(complaint("[checks]\nmemory_model = \"arm\"\nbenign_races = \"yes\"\n"),
+            "a.toml:2:16: 'arm' is no value of 'checks.memory_model'; it can be x64, arm64\n"
+            "a.toml:3:16: 'checks.benign_races' must be true or false, but this is a string");
+}
+
 TEST_F(ScenarioFile, TwoDriversCannotHaveOneNameOrOneDevice) {
   EXPECT_EQ(complaint("[devices.s]\nmodel = \"AC97\"\n[[drivers]]\nname = \"a\"\ndevice = \"s\"\n[[drivers]]\nname = \"a\"\ndevice = \"s\"\n"),
             "a.toml:7:8: a driver named 'a' is in this scenario already; give this one another name\n"

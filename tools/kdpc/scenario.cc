@@ -117,6 +117,9 @@ void read_checks(const toml::table* raw, Scenario& scenario, Problems& problems)
   }
   if (const auto races = table.choice("races", {"off", "certain", "suspected"}))
     checks.races = *races == "off" ? lab::Checks::Races::Off : *races == "certain" ? lab::Checks::Races::Certain : lab::Checks::Races::Suspected;
+  if (const auto model = table.choice("memory_model", {"x64", "arm64"}))
+    checks.memory_model = *model == "x64" ? lab::Checks::MemoryModel::X64 : lab::Checks::MemoryModel::Arm64;
+  if (const auto benign = table.flag("benign_races")) checks.benign_races = *benign;
   const auto judge = [&](const toml::node& node, const lab::Checks& part) {
     if (const auto limits = lab::limits_from(part); !limits) problems.add(node, limits.error().what);
   };

@@ -93,6 +93,14 @@ std::optional<double> TomlTable::number(std::string_view key, double least, doub
   return {};
 }
 
+std::optional<bool> TomlTable::flag(std::string_view key) {
+  const toml::node* const node = any(key);
+  if (node == nullptr) return {};
+  if (const auto* const value = node->as_boolean()) return value->get();
+  mistyped(*node, key, "true or false");
+  return {};
+}
+
 std::optional<std::string> TomlTable::choice(std::string_view key, const std::vector<std::string>& allowed) {
   std::optional<std::string> value = text(key);
   if (!value || std::find(allowed.begin(), allowed.end(), *value) != allowed.end()) return value;

@@ -54,6 +54,7 @@ class TomlTable {
   std::optional<std::string> text(std::string_view key);
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most);
   std::optional<double> number(std::string_view key, double least, double most);
+  std::optional<bool> flag(std::string_view key);
   std::optional<std::string> choice(std::string_view key, const std::vector<std::string>& allowed);
   const toml::table* table(std::string_view key);
   const toml::array* array_of_tables(std::string_view key);
