@@ -222,6 +222,7 @@ void set_importance(Dpc& dpc, Importance importance) { dpc.importance = static_c
 bool set_target(Dpc& dpc, unsigned number) {
   if (number >= sys().processor_count) return false;
   dpc.number = static_cast<std::uint16_t>(Dpc::kTargeted + number);
+  Machine::observe(DpcTargeted{&dpc, static_cast<std::uint16_t>(number)});
   return true;
 }
 
@@ -258,7 +259,7 @@ static inline void call_routine_here(Processor& self, const DueDpc& due, Activit
   if (is_call) generic_call::routine_begins_here(self);
   call_borrowing(due, kind, Irql::Dispatch, *self.current_thread);
   if (is_call) generic_call::routine_returned_here(self);
-  Machine::observe(OrderReleased{&self.active_dpc});  // for whoever waits for it to end (REM-4)
+  Machine::observe(OrderReleased{&self.active_dpc});  // for whoever waits for it to end (REM-4, FLU-1)
   __atomic_store_n(&self.active_dpc, nullptr, __ATOMIC_RELEASE);
 }
 

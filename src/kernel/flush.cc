@@ -45,6 +45,10 @@ void flush() {
     if (threads) send(processor(number), DpcType::Threaded);
   }
   wait::for_object(flush.done.header, nullptr);
+  for (unsigned number = 0; number < sys().processor_count; ++number) {
+    Machine::observe(OrderAcquired{&processor(number).active_dpc});
+    if (threads) Machine::observe(OrderAcquired{&processor(number).active_threaded_dpc});
+  }
   wait::set_event(flush.turn, 0);
 }
 

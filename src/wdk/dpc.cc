@@ -9,16 +9,6 @@
 using namespace kdpc;
 using namespace kdpc::wdk;
 
-namespace {
-
-bool set_target(PRKDPC dpc, unsigned number) {
-  if (!dpc::set_target(*as_dpc(dpc), number)) return false;
-  Machine::observe(DpcTargeted{dpc, static_cast<std::uint16_t>(number)});
-  return true;
-}
-
-}  // namespace
-
 extern "C" {
 
 VOID NTAPI KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext) {
@@ -54,13 +44,13 @@ VOID NTAPI KeSetImportanceDpc(PRKDPC Dpc, KDPC_IMPORTANCE Importance) {
 VOID NTAPI KeSetTargetProcessorDpc(PRKDPC Dpc, CCHAR Number) {
   KDPC_ROUTINE(KeSetTargetProcessorDpc);
   // TGT-2: a number out of range changes nothing, and nobody is told.
-  (void)set_target(Dpc, static_cast<UCHAR>(Number));
+  (void)dpc::set_target(*as_dpc(Dpc), static_cast<UCHAR>(Number));
 }
 
 NTSTATUS NTAPI KeSetTargetProcessorDpcEx(PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber) {
   KDPC_ROUTINE(KeSetTargetProcessorDpcEx);
   if (ProcNumber->Group != 0 || ProcNumber->Reserved != 0) return STATUS_INVALID_PARAMETER;
-  return set_target(Dpc, ProcNumber->Number) ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
+  return dpc::set_target(*as_dpc(Dpc), ProcNumber->Number) ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
 }
 
 VOID NTAPI KeFlushQueuedDpcs() {
