@@ -47,8 +47,10 @@ struct Actor {
   bool sent_by_driver = false;  // Dispatch: a driver has called IoCallDriver
   // ISR: what it has done so far
   bool quieted = false, queued = false, refused = false;
-  std::uint64_t touched = 0, fell = 0;  // a register, and its line: when last, plus one
-  bool requeued = false;                // DPC: itself
+  // A register, and its line: when last, plus one; 0: never. A line that falls because of the register falls at the same time: an access takes none
+  // between what it does and what that leads to.
+  std::uint64_t touched = 0, fell = 0;
+  bool requeued = false;  // DPC: itself
 };
 
 class Actors {
