@@ -242,7 +242,7 @@ TEST_F(ScenarioFile, SaysWhichRacesAreLookedForAndWhatVolatileMeansToThem) {
   EXPECT_EQ(scenario->config.checks.memory_model, lab::Checks::MemoryModel::Arm64);
   EXPECT_TRUE(scenario->config.checks.benign_races);
   EXPECT_EQ(complaint("[checks]\nmemory_model = \"arm\"\nbenign_races = \"yes\"\n"),
-            "a.toml:2:16: 'arm' is no value of 'checks.memory_model'; it can be x64, arm64\n"
+            "a.toml:2:16: 'arm' is no value of 'checks.memory_model'; did you mean 'arm64'?\n"
             "a.toml:3:16: 'checks.benign_races' must be true or false, but this is a string");
 }
 
