@@ -61,7 +61,7 @@ struct Party {
 
 // What a rule check has found.
 struct Finding {
-  std::string id;  // "lock-order": stable, and what docs/checks.md explains
+  std::string id;  // "lock-order": stable, and what docs/checks.md or docs/races.md explains
   bool advice = false;
   bool stop = false;  // not a finding of its own: what the checks know about the bug check that has ended the run
   std::string sentence;

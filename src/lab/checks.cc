@@ -40,7 +40,7 @@ Party describe(const rules::Party& party, Symbols& symbols) {
   for (const std::uintptr_t frame : party.frames) {
     if (frame == 0) break;
     Place place = place_of(symbols.find(frame, Symbols::Meaning::ReturnAddress));
-    if (place.function == "kdpc::entry::thread_begins") break;
+    if (is_outermost(place)) break;
     described.stack.push_back(std::move(place));
   }
   if (party.at != 0) {

@@ -80,7 +80,10 @@ struct Machine::Parts {
   // What it says of addresses, with names.
   Finding with_names(Finding finding) {
     finding.sentence = with_names(finding.sentence);
-    for (Party& party : finding.parties) party.role = with_names(party.role);
+    for (Party& party : finding.parties) {
+      party.role = with_names(party.role);
+      party.text = with_names(party.text);
+    }
     return finding;
   }
 

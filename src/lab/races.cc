@@ -2,14 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "check/race/report.h"
 #include "lab/stops.h"
 #include "machine/host.h"
 #include "this_machine.h"
 #include "trace/text_trace.h"
-#include "wdk/routine.h"
 
 namespace kdpc::lab {
 
@@ -21,7 +18,7 @@ std::vector<Place> stack_of(const race::Side& side, const Place& place, Symbols&
   std::vector<Place> stack;
   for (const std::uintptr_t frame : side.stack) {
     Place next = place_of(symbols.find(frame, Symbols::Meaning::ReturnAddress));
-    if (next.function == "kdpc::entry::thread_begins") break;
+    if (is_outermost(next)) break;
     if (stack.empty() && (next.image != place.image || next.function != place.function)) continue;
     stack.push_back(stack.empty() ? place : std::move(next));
   }
@@ -37,8 +34,8 @@ Party describe(const race::Side& side, Symbols& symbols) {
   party.place = place_of(symbols.find(side.pc, Symbols::Meaning::ReturnAddress));
   party.stack = stack_of(side, party.place, symbols);
   const std::string routine = side.routine != 0 ? " " + symbols.find(side.routine).short_text() : "";
-  party.text = fmt::format("{}{} on processor {} at IRQL {} ({}), thread {}, access {} of that processor", race::name_of(side.acting), routine,
-                           side.processor, side.irql, short_name_of_irql(side.irql), side.thread, side.step);
+  party.text = fmt::format("{}{} on processor {} at IRQL {} ({}), thread {}, holding {}, access {} of that processor", race::name_of(side.acting),
+                           routine, side.processor, side.irql, short_name_of_irql(side.irql), side.thread, race::locks_of(side), side.step);
   return party;
 }
 
@@ -53,9 +50,6 @@ std::unique_ptr<race::Detector> make_race_detector(unsigned processors, const Ch
   surroundings.stack_here = [] {
     const StackLimits limits = kdpc::Machine::stack_limits();
     return race::StackRange{limits.low, limits.high};
-  };
-  surroundings.name_of_routine = [](std::uint16_t number) -> const char* {
-    return number < wdk::kRoutineCount ? wdk::row_of(static_cast<wdk::RoutineId>(number)).name : nullptr;
   };
   return std::make_unique<race::Detector>(processors, surroundings, options);
 }

@@ -27,6 +27,7 @@ std::string routine_that_faulted(const std::vector<Place>& stack) {
 }  // namespace
 
 Place place_of(const Symbol& symbol) { return {symbol.address, symbol.image, symbol.function, symbol.offset, symbol.file, symbol.line}; }
+bool is_outermost(const Place& place) { return place.function == "kdpc::entry::thread_begins"; }
 
 Bugcheck describe(const BugcheckReport& report, Symbols& symbols) {
   Bugcheck stop;
@@ -49,7 +50,7 @@ Bugcheck describe(const BugcheckReport& report, Symbols& symbols) {
         stop.stack.clear();
         continue;
       }
-      if (place.function == "kdpc::entry::thread_begins") break;
+      if (is_outermost(place)) break;
     }
     stop.stack.push_back(std::move(place));
   }

@@ -7,6 +7,7 @@
 namespace kdpc::lab {
 
 Place place_of(const Symbol& symbol);
+bool is_outermost(const Place& place);  // of the functions on a thread's stack: what is beyond is the machine's
 Bugcheck describe(const BugcheckReport& report, Symbols& symbols);
 
 }  // namespace kdpc::lab

@@ -152,6 +152,54 @@ TEST(RaceDetector, MemoryThatWasFreedFirstRacesToo) {
   EXPECT_TRUE(told.certain()[0].first.freed);
 }
 
+TEST(RaceDetector, WhatTheKernelDoesForACallerIsSaidOfThatCaller) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  const auto call = [](On& who, std::uintptr_t from) { who.say(RoutineEntered{0, Address::at(from), {}}); };
+  other.write(kExtension, 0x401).write(kExtension + 64, 0x402);
+  call(cpu, 0x310);
+  cpu.isr([&](On& isr) { call(isr, 0x110); }).say(PoolFreed{Address::at(kExtension), 64, 0});
+  call(cpu, 0x311);
+  cpu.say(ActivityBegan{ActivityKind::DriverRoutine, 0, Address::at(kOtherRoutine), {}});
+  call(cpu, 0x510);
+  cpu.say(ActivityEnded{ActivityKind::DriverRoutine, true, Address::at(kOtherRoutine), {}});
+  cpu.say(PoolFreed{Address::at(kExtension + 64), 64, 0});
+  ASSERT_EQ(told.certain().size(), 2u);
+  EXPECT_EQ(told.certain()[0].second.pc, 0x310u) << "not the ISR's on top of it";
+  EXPECT_EQ(told.certain()[1].second.pc, 0x311u) << "not that of what it had called";
+}
+
+TEST(RaceDetector, WhoeverEndsLeavesWhatFollowsToTheOneBeneath) {
+  RULE("K.RACE-4");
+  Told told;
+  On cpu{told};
+  On worker{told, 0, 12};
+  const auto at = [](int number) { return kExtension + 8 * static_cast<std::uintptr_t>(number); };
+  cpu.connect().write(at(0), 0x301);
+  cpu.dpc([&](On& dpc) {
+    dpc.write(at(1), 0x201);
+    dpc.isr([&](On& isr) { isr.write(at(2), 0x101); });
+    dpc.read(at(1), 0x202).write(at(3), 0x203);
+  });
+  cpu.read(at(0), 0x302).write(at(4), 0x303);
+  worker.say(ActivityBegan{ActivityKind::WorkItem, 0, Address::at(kOtherRoutine), Address::at(kItem)}).write(at(5), 0x601);
+  cpu.write(at(6), 0x304);  // the worker waits
+  worker.read(at(5), 0x602).write(at(7), 0x603);
+  worker.say(ActivityEnded{ActivityKind::WorkItem, true, Address::at(kOtherRoutine), Address::at(kItem)}).write(at(8), 0x604);
+  EXPECT_TRUE(told.is_clean()) << "each has read what it had written itself";
+
+  On other{told, 1, 11};
+  constexpr Acting kActing[] = {Acting::Thread,   Acting::Dpc,    Acting::Isr,      Acting::Dpc,   Acting::Thread,
+                                Acting::WorkItem, Acting::Thread, Acting::WorkItem, Acting::Thread};
+  for (int number = 0; number < 9; ++number) {
+    other.read(at(number), 0x400 + static_cast<std::uintptr_t>(number));
+    ASSERT_EQ(told.races().size(), static_cast<std::size_t>(number) + 1);
+    EXPECT_EQ(told.races().back().first.acting, kActing[number]) << number;
+    EXPECT_EQ(told.races().back().first.thread, number == 5 || number >= 7 ? 12u : 10u) << number;
+  }
+}
+
 TEST(RaceDetector, NobodysAccessIsForgottenBecauseOfOthers) {
   RULE("K.RACE-2");
   Told told(4);
@@ -243,6 +291,22 @@ TEST(RaceDetector, AVolatileVariableThatIsChangedInTwoStepsIsARaceWithWhoeverCha
   }
 }
 
+TEST(RaceDetector, WhoeverComesBetweenTheTwoStepsRacesWithThem) {
+  RULE("K.RACE-9");
+  for (const bool is_one_change : {true, false}) {
+    Told told;
+    On cpu{told};
+    cpu.connect().access(kExtension, 0x301, 4, false, false, true);
+    if (!is_one_change) cpu.say(RoutineEntered{0, Address::at(0x310), {}});  // it has looked, and stores later: a flag
+    cpu.isr([](On& isr) { isr.interlocked(kExtension, 0x101); });
+    cpu.access(kExtension, 0x302, 4, true, false, true);
+    ASSERT_EQ(told.certain().size(), is_one_change ? 1u : 0u);
+    if (!is_one_change) continue;
+    EXPECT_EQ(told.certain()[0].first.pc, 0x101u);
+    EXPECT_EQ(told.certain()[0].second.pc, 0x302u);
+  }
+}
+
 // head = head + 1 where only one ever stores: what a volatile index is for.
 TEST(RaceDetector, AVolatileIndexThatOneStoresAndTheOtherLoadsPublishesWhatWasWrittenBefore) {
   Told told;
@@ -292,6 +356,24 @@ TEST(RaceDetector, MemoryThatIsAllocatedAgainHasNoPast) {
   On{told, 0, 10}.write(kExtension, 0x301).say(PoolFreed{Address::at(kExtension), 64, 0});
   On{told, 1, 11}.say(PoolAllocated{Address::at(kExtension), 64, 0}).write(kExtension, 0x401);
   EXPECT_TRUE(told.is_clean());
+}
+
+// A driver is unloaded and loaded again, to the same place.
+TEST(RaceDetector, AGlobalHasNoPastInASecondLifeOfItsDriver) {
+  Told told;
+  On cpu{told};
+  On other{told, 1, 11};
+  constexpr std::uintptr_t kImage = 0x410000000000, kGlobal = kImage + 0x3000;
+  for (int round = 0; round < 2; ++round) {
+    cpu.interlocked(kGlobal, 0x301);
+    other.access(kGlobal, 0x401, 4, false, false, true).access(kGlobal, 0x402, 4, true, false, true);
+  }
+  const std::size_t before = told.races().size();
+  EXPECT_NE(before, 0u) << "it is a counter that not all change by interlocked operations";
+  cpu.say(ImageUnloading{Address::at(kImage), 0x5000});
+  cpu.write(kExtension, 0x303).interlocked(kGlobal, 0x304);
+  other.interlocked(kGlobal, 0x404).read(kExtension, 0x405);
+  EXPECT_EQ(told.races().size(), before);
 }
 
 TEST(RaceDetector, ARewoundRunFindsTheSameAgain) {

@@ -15,6 +15,9 @@ inline constexpr std::uintptr_t kSpinLock = 0x400000010800, kIsrLock = 0x4000000
 inline constexpr std::uintptr_t kIsrRoutine = 0x10001000, kDpcRoutine = 0x10002000, kOtherRoutine = 0x10003000;
 inline constexpr std::uint8_t kVector = 0x50;  // IRQL 5
 
+// The processor's word for the DPC that is running: what the kernel releases when one has.
+constexpr std::uintptr_t active_of(std::uint16_t processor) { return 0x400000001000 + processor * std::uintptr_t{0x100}; }
+
 struct Told {
   Detector detector;
   std::uint64_t time = 0;
@@ -89,6 +92,11 @@ struct On {
     return say(DpcRefused{Address::at(dpc), Address::at(kDpcRoutine), {}, {}});
   }
   On& set_event(std::uintptr_t event) { return say(OrderReleased{Address::at(event)}).say(ObjectSignalled{Address::at(event), 0, 1}); }
+  // KeFlushQueuedDpcs has returned.
+  On& flushed() {
+    for (std::uint16_t each = 0; each < 2; ++each) say(OrderAcquired{Address::at(active_of(each))});
+    return *this;
+  }
   On& waited(std::uintptr_t event) { return say(OrderAcquired{Address::at(event)}); }
 
   template <class Body>
@@ -105,13 +113,12 @@ struct On {
   template <class Body>
   On& dpc(Body&& body, std::uintptr_t object = kDpc, std::uintptr_t routine = kDpcRoutine, ActivityKind kind = ActivityKind::Dpc) {
     On it{told, processor, thread, 2};
-    const std::uintptr_t active = 0x400000001000 + processor * 0x100u;
     it.say(DrainBegan{1});
     it.say(OrderAcquired{Address::at(object)});
     it.say(ActivityBegan{kind, 2, Address::at(routine), Address::at(object)});
     body(it);
     it.say(ActivityEnded{kind, true, Address::at(routine), Address::at(object)});
-    it.say(OrderReleased{Address::at(active)});
+    it.say(OrderReleased{Address::at(active_of(processor))});
     it.say(DrainEnded{1});
     return *this;
   }

@@ -110,9 +110,7 @@ LaneId Lanes::of(const Key& key) {
     found->second = ended_.front();
     ended_.erase(ended_.begin());
   }
-  Lane& lane = lanes_[found->second];
-  lane.key = key;
-  lane.handed_over = {};
+  lanes_[found->second].handed_over = {};
   return found->second;
 }
 

@@ -3,11 +3,11 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "check/race/clock.h"
 #include "check/race/race.h"
+#include "machine/access.h"
 
 namespace kdpc::race {
 
@@ -26,7 +26,6 @@ struct Context {
   std::uint32_t thread = 0;
   std::uint32_t locks = 0;  // number of the set of locks
   std::uintptr_t routine = 0;
-  std::uintptr_t object = 0;
   auto operator<=>(const Context&) const = default;
 };
 
@@ -61,7 +60,7 @@ struct Activity {
   struct Call {
     Acting acting;
     std::uintptr_t routine;
-    std::uintptr_t object;
+    std::uintptr_t caller;  // as below, when it returns
   };
 
   Acting acting = Acting::Thread;
@@ -71,8 +70,9 @@ struct Activity {
   std::uint16_t processor = 0;
   std::uint32_t thread = 0;
   std::uintptr_t routine = 0;
-  std::uintptr_t object = 0;
   std::vector<Call> calls;
+  std::uintptr_t caller = 0;  // where it has called the kernel last
+  Access last{};              // its last access, unless it has called or was called since
 
   LaneId lane = 0;
   Epoch first = 0;           // its epochs on the lane begin here
@@ -83,9 +83,7 @@ struct Activity {
   Edge ordered_by;  // the last
   std::uint32_t context = kUnknown;
 
-  // What it called that returns only when others have ended.
-  bool flushes = false;
-  std::vector<std::uintptr_t> disconnects;  // interrupt objects
+  std::vector<std::uintptr_t> disconnects;  // interrupt objects: what it called returns when their ISRs have ended
 };
 
 // Everything that acts, by number; numbers are used again.
@@ -140,9 +138,8 @@ class Lanes {
   };
   struct Lane {
     Epoch now = 0;
-    Key key{};
-    Edge handed_over;          // the last that was …
-    Epoch handed_over_at = 0;  // … and what came before it
+    Edge handed_over;          // by what its activities have ordered others last,
+    Epoch handed_over_at = 0;  // and the last epoch that came before that
   };
 
   LaneId of(const Key& key);

@@ -1,18 +1,11 @@
 #include "check/race/detector.h"
 
-#include <string_view>
+#include <utility>
 
 namespace kdpc::race {
 
 Detector::Detector(unsigned processors, const Surroundings& surroundings, const Options& options)
-    : surroundings_(surroundings), options_(options), is_alone_(processors == 1), state_(processors) {
-  if (surroundings_.name_of_routine == nullptr) return;
-  for (std::uint16_t number = 0;; ++number) {
-    const char* const name = surroundings_.name_of_routine(number);
-    if (name == nullptr) break;
-    flushes_.push_back(std::string_view(name) == "KeFlushQueuedDpcs");
-  }
-}
+    : surroundings_(surroundings), options_(options), is_alone_(processors == 1), state_(processors) {}
 
 void Detector::event(const Stamp& stamp, const Event& event) {
   std::visit(
@@ -36,7 +29,7 @@ void Detector::rewind(std::size_t mark) {
 
 namespace {
 
-// x++ of a volatile x.
+// x++ of a volatile x. Who comes between the two, if only an ISR, is told of between them.
 bool is_change(const Access& load, const Access& store) {
   return load.is_volatile() && store.is_volatile() && !load.is_write() && store.is_write() && load.at == store.at && load.size() == store.size();
 }
@@ -45,17 +38,10 @@ bool is_change(const Access& load, const Access& store) {
 
 // -- accesses -------------------------------------------------------------------------------------------------------------------------------
 
-Detector::Index Detector::about_to_access(const Stamp& stamp, std::uint8_t irql) {
-  settle(stamp);
-  const Index index = acting(stamp);
+void Detector::about_to_access(Index index, const Stamp& stamp) {
   catch_up(index);
-  if (activity(index).irql != irql) {
-    activity(index).irql = irql;
-    activity(index).context = kUnknown;
-  }
   state_.ordering.hold_levels(index, stamp.processor);
   name_context(index);
-  return index;
 }
 
 void Detector::name_context(Index index) {
@@ -69,15 +55,13 @@ void Detector::name_context(Index index) {
   context.pinned = its.pinned;
   context.processor = its.processor;
   context.thread = its.thread;
-  context.locks = state_.contexts.number_of_locks(its.locks);
+  context.locks = contexts_.number_of_locks(its.locks);
   context.routine = its.routine;
-  context.object = its.object;
   if (!its.calls.empty()) {
     context.acting = its.calls.back().acting;
     context.routine = its.calls.back().routine;
-    context.object = its.calls.back().object;
   }
-  its.context = state_.contexts.number_of(context);
+  its.context = contexts_.number_of(context);
 }
 
 Shadow::Visitor Detector::visitor(Index index) {
@@ -86,13 +70,18 @@ Shadow::Visitor Detector::visitor(Index index) {
 }
 
 void Detector::accesses(const Stamp& stamp, std::span<const Access> batch) {
-  const Index index = about_to_access(stamp, stamp.irql);
+  settle(stamp);
+  const Index index = acting(stamp);
+  set_level(index, stamp.irql);
+  about_to_access(index, stamp);
   const StackRange stack = surroundings_.stack_here != nullptr ? surroundings_.stack_here() : StackRange{};
   Shadow::Visitor its = visitor(index);
   std::uint64_t& steps = state_.steps[stamp.processor];
+  Access& last = activity(index).last;
   for (const Access& access : batch) {
     ++steps;
     if (access.at - stack.low < stack.high - stack.low) continue;
+    const Access before = std::exchange(last, access);
     Now now{index, access.at, access.size(), access.pc(), steps, 0, &access == &batch.back()};
     if (access.is_write()) now.manner |= kWrite;
     if (access.is_volatile()) now.manner |= kVolatile;
@@ -102,8 +91,7 @@ void Detector::accesses(const Stamp& stamp, std::span<const Access> batch) {
       continue;
     }
     now.manner |= kAtomic;
-    const bool is_torn = access.is_volatile() && (access.is_write() ? &access != &batch.front() && is_change(*(&access - 1), access)
-                                                                    : &access != &batch.back() && is_change(access, *(&access + 1)));
+    const bool is_torn = access.is_write() ? is_change(before, access) : &access != &batch.back() && is_change(access, *(&access + 1));
     if (is_torn && access.is_write()) now.manner |= kTorn;
     // An interlocked operation takes over and hands over; of Microsoft's volatile accesses a load does the one and a store the other.
     const bool takes_over = access.is_atomic() || !access.is_write();
@@ -119,9 +107,9 @@ void Detector::accesses(const Stamp& stamp, std::span<const Access> batch) {
 bool Detector::is_counter(const Now& now, const Shadow::Visitor& visitor) {
   if (state_.counters.contains(now.at)) return true;
   const std::uint8_t manner = (now.manner & kWrite) != 0 ? now.manner : std::uint8_t{kWrite | kAtomic | kTorn};
-  const Context& context = state_.contexts.at(activity(now.index).context);
+  const Context& context = contexts_.at(activity(now.index).context);
   const bool is_one = shadow_.any_of_others(now.at, visitor, [&](const Cell& cell) {
-    return (cell.manner & kAtomic) != 0 && conflict(cell.manner, manner) && !state_.contexts.exclude(context, state_.contexts.at(cell.context()));
+    return (cell.manner & kAtomic) != 0 && conflict(cell.manner, manner) && !contexts_.exclude(context, contexts_.at(cell.context()));
   });
   if (is_one) state_.counters.insert(now.at);
   return is_one;
@@ -143,9 +131,9 @@ void Detector::record(const Now& now, const Shadow::Visitor& visitor) {
 
 // The kernel's stores are as good as interlocked.
 void Detector::on(const Stamp& stamp, const KernelAccess& fact) {
-  const Index index = about_to_access(stamp, activity(acting(stamp)).irql);
-  record({index, fact.at.value, fact.size, state_.callers[stamp.processor], state_.steps[stamp.processor], kWrite | kAtomic | kKernel, true},
-         visitor(index));
+  const Index index = acting(stamp);
+  about_to_access(index, stamp);
+  record({index, fact.at.value, fact.size, activity(index).caller, state_.steps[stamp.processor], kWrite | kAtomic | kKernel, true}, visitor(index));
 }
 
 // -- memory ---------------------------------------------------------------------------------------------------------------------------------
@@ -153,15 +141,12 @@ void Detector::on(const Stamp& stamp, const KernelAccess& fact) {
 // To free memory is to write all of it.
 void Detector::on(const Stamp& stamp, const PoolFreed& fact) {
   const std::uintptr_t low = fact.block.value, high = low + fact.size;
-  disarm_between(low, high);
-  const Index index = about_to_access(stamp, activity(acting(stamp)).irql);
-  const Now now{index,           low, static_cast<std::uint32_t>(fact.size), state_.callers[stamp.processor], state_.steps[stamp.processor],
-                kWrite | kFreed, true};
+  const Index index = acting(stamp);
+  about_to_access(index, stamp);
+  const Now now{index, low, static_cast<std::uint32_t>(fact.size), activity(index).caller, state_.steps[stamp.processor], kWrite | kFreed, true};
   const Shadow::Visitor its = visitor(index);
   shadow_.take(low, high, now.manner, its, [&](std::uintptr_t address, const Cell& cell, bool is_certain) { met(now, address, cell, is_certain); });
-  state_.ordering.forget(low, high);
-  state_.counters.erase(state_.counters.lower_bound(low), state_.counters.lower_bound(high));
-  state_.pinned_dpcs.erase(state_.pinned_dpcs.lower_bound(low), state_.pinned_dpcs.lower_bound(high));
+  forget(low, high);
   state_.freed[low] = {high, {its.who, now.step, now.pc, 0, its.lane, 0xff, now.manner}};
 }
 
@@ -179,15 +164,16 @@ Block Detector::block_of(std::uintptr_t address) const {
   const Block& block = std::prev(behind)->second;
   return address - block.base < block.size ? block : Block{};
 }
-void Detector::on(const Stamp&, const ImageUnloading& fact) {
-  disarm_between(fact.base.value, fact.base.value + fact.size);
-  state_.ordering.forget(fact.base.value, fact.base.value + fact.size);
-  forget(fact.base.value, fact.base.value + fact.size);
-}
+void Detector::on(const Stamp&, const ImageUnloading& fact) { forget(fact.base.value, fact.base.value + fact.size); }
 
 // What lies there from now on is something else.
 void Detector::forget(std::uintptr_t low, std::uintptr_t high) {
+  const auto erase_from = [&](auto& all) { all.erase(all.lower_bound(low), all.lower_bound(high)); };
   shadow_.forget(low, high);
+  state_.ordering.forget(low, high);
+  for (auto armed = state_.armed.lower_bound(low); armed != state_.armed.end() && armed->first < high;) disarm((armed++)->first);
+  erase_from(state_.counters);
+  erase_from(state_.pinned_dpcs);
   auto block = state_.freed.upper_bound(low);
   if (block != state_.freed.begin() && std::prev(block)->second.end > low) --block;
   while (block != state_.freed.end() && block->first < high) block = state_.freed.erase(block);
@@ -206,8 +192,8 @@ void Detector::untouched(const Now& now, const Shadow::Visitor& visitor, std::ui
 void Detector::arm(const Stamp& stamp, std::uintptr_t object, std::uintptr_t size, std::uint32_t period) {
   const Index index = acting(stamp);
   name_context(index);
-  Side by = side_of({index, object, static_cast<std::uint32_t>(size), state_.callers[stamp.processor], state_.steps[stamp.processor],
-                     kWrite | kAtomic | kKernel, true});
+  Side by = side_of(
+      {index, object, static_cast<std::uint32_t>(size), activity(index).caller, state_.steps[stamp.processor], kWrite | kAtomic | kKernel, true});
   state_.armed[object] = {object + size, period, std::move(by)};
   shadow_.set_armed(object, object + size, true);
 }
@@ -217,10 +203,6 @@ void Detector::disarm(std::uintptr_t object) {
   if (armed == state_.armed.end()) return;
   shadow_.set_armed(object, armed->second.end, false);
   state_.armed.erase(armed);
-}
-
-void Detector::disarm_between(std::uintptr_t low, std::uintptr_t high) {
-  for (auto armed = state_.armed.lower_bound(low); armed != state_.armed.end() && armed->first < high;) disarm((armed++)->first);
 }
 
 // -- what is found --------------------------------------------------------------------------------------------------------------------------
@@ -234,8 +216,7 @@ Side Detector::side_of(const Context& context) const {
   side.pinned = context.pinned;
   side.thread = context.thread;
   side.routine = context.routine;
-  side.object = context.object;
-  side.locks = state_.contexts.locks_of(context);
+  side.locks = contexts_.locks_of(context);
   return side;
 }
 
@@ -253,7 +234,7 @@ void set_manner(Side& side, std::uint8_t manner) {
 
 Side Detector::side_of(const Now& now) {
   const Activity& its = activity(now.index);
-  Side side = side_of(state_.contexts.at(its.context));
+  Side side = side_of(contexts_.at(its.context));
   side.pc = now.pc;
   side.at = now.at;
   side.size = now.size;
@@ -274,8 +255,8 @@ void Detector::met(const Now& now, std::uintptr_t address, const Cell& cell, boo
     kind = Kind::BenignLooking;
   }
   if (kind == Kind::BenignLooking && !options_.benign_looking) return;
-  const Context& context = state_.contexts.at(cell.context());
-  if (!is_certain && state_.contexts.exclude(context, state_.contexts.at(activity(now.index).context))) return;
+  const Context& context = contexts_.at(cell.context());
+  if (!is_certain && contexts_.exclude(context, contexts_.at(activity(now.index).context))) return;
 
   Side first = side_of(context);
   first.pc = cell.pc;

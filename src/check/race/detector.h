@@ -1,6 +1,6 @@
 // The race detector: facts and accesses in, races out.
 //
-// Two accesses of the same bytes race when one of them writes and nothing orders them (ordering.h). That does not need them to meet, nor anything to go
+// Two accesses of the same bytes race when at least one of them writes and nothing orders them (ordering.h). That does not need them to meet, nor anything to go
 // wrong: it is seen in a run in which the interrupt came at the most harmless moment.
 //
 // Not looked at: the stack of the code that accesses it, and what is no memory (registers). Interlocked operations order, and are no race with each
@@ -30,7 +30,6 @@ struct StackRange {
 struct Surroundings {
   unsigned (*stack)(std::uintptr_t* frames, unsigned room) = nullptr;  // return addresses of the code that is heard of, innermost first
   StackRange (*stack_here)() = nullptr;                                // on which it runs
-  const char* (*name_of_routine)(std::uint16_t number) = nullptr;      // of an export; null: there is no such number
 };
 
 // What `volatile` means. X64 is Microsoft's default there (/volatile:ms): such accesses order, and are no race with each other. Arm64 (/volatile:iso):
@@ -79,12 +78,10 @@ class Detector : public EventSink {
   };
   // Everything but the shadow that a restored run must find as it was.
   struct State {
-    explicit State(unsigned processors) : ordering(processors), pending(processors), steps(processors), callers(processors) {}
+    explicit State(unsigned processors) : ordering(processors), pending(processors), steps(processors) {}
     Ordering ordering;
-    Contexts contexts;
     std::vector<Pending> pending;
-    std::vector<std::uint64_t> steps;     // accesses of each processor so far
-    std::vector<std::uintptr_t> callers;  // of the routine that was entered last on it
+    std::vector<std::uint64_t> steps;  // accesses of each processor so far
     std::map<std::uintptr_t, Connected> interrupts;
     std::map<std::uintptr_t, Armed> armed;
     std::map<std::uintptr_t, FreedBlock> freed;
@@ -149,15 +146,16 @@ class Detector : public EventSink {
   Activity& activity(Index index) { return state_.ordering.activities[index]; }
   Index acting(const Stamp& stamp);
   void settle(const Stamp& stamp);
+  void set_level(Index index, std::uint8_t irql);
   void begin(const Stamp& stamp, Acting acting, const ActivityBegan& fact);
-  void push_call(const Stamp& stamp, Acting acting, std::uintptr_t routine, std::uintptr_t object);
+  void push_call(const Stamp& stamp, Acting acting, std::uintptr_t routine);
   void pop_call(const Stamp& stamp, std::uintptr_t routine);
   bool is_in_service(Index index);
   void catch_up(Index index);
   bool is_pinned_interrupt(std::uintptr_t interrupt) const;
 
   Shadow::Visitor visitor(Index index);
-  Index about_to_access(const Stamp& stamp, std::uint8_t irql);
+  void about_to_access(Index index, const Stamp& stamp);
   void name_context(Index index);
   void record(const Now& now, const Shadow::Visitor& visitor);
   bool is_counter(const Now& now, const Shadow::Visitor& visitor);
@@ -170,13 +168,12 @@ class Detector : public EventSink {
   void add(Kind kind, Verdict verdict, Side first, Side second, bool has_stack);
   void arm(const Stamp& stamp, std::uintptr_t object, std::uintptr_t size, std::uint32_t period);
   void disarm(std::uintptr_t object);
-  void disarm_between(std::uintptr_t low, std::uintptr_t high);
   void forget(std::uintptr_t low, std::uintptr_t high);
 
   Surroundings surroundings_;
   Options options_;
-  bool is_alone_;              // one processor: that two have met on it says nothing
-  std::vector<bool> flushes_;  // exports that return when the DPCs that were queued have run, by number
+  bool is_alone_;      // one processor: that two have met on it says nothing
+  Contexts contexts_;  // names; a run that has gone back may know more of them than it needs
   State state_;
   Shadow shadow_;
   std::map<std::size_t, Mark> marks_;

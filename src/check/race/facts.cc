@@ -64,6 +64,13 @@ void Detector::settle(const Stamp& stamp) {
   }
 }
 
+void Detector::set_level(Index index, std::uint8_t irql) {
+  Activity& its = activity(index);
+  if (its.irql == irql) return;
+  its.irql = irql;
+  its.context = kUnknown;
+}
+
 void Detector::begin(const Stamp& stamp, Acting acting_as, const ActivityBegan& fact) {
   const bool on_thread = is_of_a_thread(acting_as) && !activities().is_on_top(stamp.processor);
   const Index under = on_thread ? acting(stamp) : 0;
@@ -75,7 +82,6 @@ void Detector::begin(const Stamp& stamp, Acting acting_as, const ActivityBegan& 
   begun.processor = stamp.processor;
   begun.thread = stamp.thread;
   begun.routine = fact.routine.value;
-  begun.object = fact.object.value;
   if (fact.kind == ActivityKind::Isr) {
     const auto interrupt = state_.interrupts.find(fact.object.value);
     if (interrupt != state_.interrupts.end()) begun.entry = std::min<std::uint8_t>(interrupt->second.vector >> 4, fact.level);
@@ -104,7 +110,7 @@ void Detector::on(const Stamp& stamp, const ActivityBegan& fact) {
   if (its_lock || its_order) pending.what = Pending::What::Nothing;
   settle(stamp);
   if (!its_own) {
-    push_call(stamp, fact.kind == ActivityKind::Isr ? Acting::Isr : activity(acting(stamp)).acting, fact.routine.value, fact.object.value);
+    push_call(stamp, fact.kind == ActivityKind::Isr ? Acting::Isr : activity(acting(stamp)).acting, fact.routine.value);
     return;
   }
   begin(stamp, acting_of(fact.kind), fact);
@@ -121,7 +127,6 @@ void Detector::on(const Stamp& stamp, const ActivityEnded& fact) {
     state_.ordering.unlock(index, held);
   }
   if (acting_as == Acting::Isr) state_.ordering.service_ended(index, fact.object.value);
-  if (is_dpc(fact.kind)) state_.ordering.dpc_ended(index);
   // What the kernel does when the routine has returned, it does after it.
   const auto under = activities().under(index, stamp.processor, stamp.thread);
   if (under && acting_as != Acting::Isr && acting_as != Acting::Interrupt) state_.ordering.go_on(index, *under);
@@ -150,16 +155,19 @@ void Detector::on(const Stamp& stamp, const DrainEnded&) {
   activities().end_on_processor(stamp.processor);
 }
 
-void Detector::push_call(const Stamp& stamp, Acting acting_as, std::uintptr_t routine, std::uintptr_t object) {
+void Detector::push_call(const Stamp& stamp, Acting acting_as, std::uintptr_t routine) {
   Activity& caller = activity(acting(stamp));
-  caller.calls.push_back({acting_as, routine, object});
+  caller.calls.push_back({acting_as, routine, caller.caller});
+  caller.last = {};
   caller.context = kUnknown;
 }
 
 void Detector::pop_call(const Stamp& stamp, std::uintptr_t routine) {
   Activity& caller = activity(acting(stamp));
   if (caller.calls.empty() || caller.calls.back().routine != routine) return;
+  caller.caller = caller.calls.back().caller;
   caller.calls.pop_back();
+  caller.last = {};
   caller.context = kUnknown;
 }
 
@@ -171,27 +179,19 @@ bool Detector::is_in_service(Index index) {
 // What it has called has returned since, so others have ended.
 void Detector::catch_up(Index index) {
   Activity& its = activity(index);
-  if (its.flushes) state_.ordering.after_dpcs(index);
   for (const std::uintptr_t interrupt : its.disconnects) state_.ordering.after_services(index, interrupt);
-  its.flushes = false;
   its.disconnects.clear();
 }
 
 void Detector::on(const Stamp& stamp, const RoutineEntered& fact) {
   const Index index = acting(stamp);
   catch_up(index);
-  Activity& caller = activity(index);
-  if (caller.irql != stamp.irql) caller.context = kUnknown;
-  caller.irql = stamp.irql;
-  caller.flushes = fact.routine < flushes_.size() && flushes_[fact.routine];
-  state_.callers[stamp.processor] = fact.caller.value;
+  set_level(index, stamp.irql);
+  activity(index).caller = fact.caller.value;
+  activity(index).last = {};
 }
 
-void Detector::on(const Stamp& stamp, const IrqlChanged& fact) {
-  Activity& its = activity(acting(stamp));
-  if (its.irql != fact.to) its.context = kUnknown;
-  its.irql = fact.to;
-}
+void Detector::on(const Stamp& stamp, const IrqlChanged& fact) { set_level(acting(stamp), fact.to); }
 
 // Without a target it goes where its inserter is.
 void Detector::on(const Stamp& stamp, const DpcQueued& fact) {
@@ -271,7 +271,7 @@ void Detector::on(const Stamp& stamp, const RegisterAccessed& fact) {
 void Detector::on(const Stamp& stamp, const IrpSent& fact) {
   const Index index = acting(stamp);
   state_.ordering.release(index, fact.irp.value);
-  push_call(stamp, activity(index).acting, fact.driver.value, fact.irp.value);
+  push_call(stamp, activity(index).acting, fact.driver.value);
 }
 void Detector::on(const Stamp& stamp, const IrpReturned& fact) { pop_call(stamp, fact.driver.value); }
 // Who completes an IRP, or cancels it, got it from whoever has sent it.

@@ -16,27 +16,27 @@ void Ordering::end(Index index) {
     if ((activity.levels >> level & 1) != 0) release_level(index, level);
 }
 
-void Ordering::go_on(Index from, Index as) {
-  const Activity& before = activities[from];
-  Activity& after = activities[as];
-  after.order.join(before.order);
-  after.order.raise(before.lane, lanes_[before.lane].now++);
-}
-
-// From now on the lane's accesses are of a new epoch, of which those who took over what there was know nothing.
-void Ordering::hand_over(Index index, EdgeKind kind, std::uintptr_t object) {
+Epoch Ordering::next_epoch(Index index, const Edge& edge) {
   Lanes::Lane& lane = lanes_[activities[index].lane];
-  lane.handed_over = {kind, object};
-  lane.handed_over_at = lane.now++;
+  if (edge.kind != EdgeKind::None) {
+    lane.handed_over = edge;
+    lane.handed_over_at = lane.now;
+  }
+  return lane.now++;
 }
 
-void Ordering::release(Index index, std::uintptr_t object, EdgeKind kind) {
-  const Activity& activity = activities[index];
-  Order& order = objects_[object];
-  order.join(activity.order);
-  order.raise(activity.lane, lanes_[activity.lane].now);
-  hand_over(index, kind, object);
+void Ordering::hand_over(Index index, Order& to, const Edge& edge) {
+  to.join(activities[index].order);
+  to.raise(activities[index].lane, next_epoch(index, edge));
 }
+
+void Ordering::hand_over(Index index, Clock& to, const Edge& edge) {
+  to.join(activities[index].order.full);
+  to.raise(activities[index].lane, next_epoch(index, edge));
+}
+
+void Ordering::go_on(Index from, Index as) { hand_over(from, activities[as].order); }
+void Ordering::release(Index index, std::uintptr_t object, EdgeKind kind) { hand_over(index, objects_[object], {kind, object}); }
 
 void Ordering::acquire(Index index, std::uintptr_t object, EdgeKind kind) {
   const auto found = objects_.find(object);
@@ -46,25 +46,11 @@ void Ordering::acquire(Index index, std::uintptr_t object, EdgeKind kind) {
   activity.ordered_by = {kind, object};
 }
 
-void Ordering::service_ended(Index index, std::uintptr_t interrupt) {
-  const Activity& activity = activities[index];
-  Order& order = services_[interrupt];
-  order.join(activity.order);
-  order.raise(activity.lane, lanes_[activity.lane].now++);
-}
-
-void Ordering::dpc_ended(Index index) {
-  const Activity& activity = activities[index];
-  dpcs_.join(activity.order);
-  dpcs_.raise(activity.lane, lanes_[activity.lane].now++);
-}
-
+void Ordering::service_ended(Index index, std::uintptr_t interrupt) { hand_over(index, services_[interrupt]); }
 void Ordering::after_services(Index index, std::uintptr_t interrupt) {
   const auto found = services_.find(interrupt);
   if (found != services_.end()) activities[index].order.join(found->second);
 }
-
-void Ordering::after_dpcs(Index index) { activities[index].order.join(dpcs_); }
 
 void Ordering::lock(Index index, const HeldLock& held) {
   Activity& activity = activities[index];
@@ -84,19 +70,10 @@ void Ordering::unlock(Index index, const HeldLock& held) {
   activity.locks.erase(mine);
   activity.context = kUnknown;
   LockOrder& order = locks_[held.lock];
-  Clock& clock = held.shared ? order.shared : order.exclusive;
-  clock.join(activity.order.full);
-  clock.raise(activity.lane, lanes_[activity.lane].now);
-  hand_over(index, EdgeKind::Lock, held.lock);
+  hand_over(index, held.shared ? order.shared : order.exclusive, {EdgeKind::Lock, held.lock});
 }
 
-void Ordering::device_written(Index index, std::uintptr_t page) {
-  const Activity& activity = activities[index];
-  Clock& clock = devices_[page];
-  clock.join(activity.order.full);
-  clock.raise(activity.lane, lanes_[activity.lane].now);
-  hand_over(index, EdgeKind::Device, page);
-}
+void Ordering::device_written(Index index, std::uintptr_t page) { hand_over(index, devices_[page], {EdgeKind::Device, page}); }
 
 void Ordering::device_read(Index index, std::uintptr_t page) {
   const auto found = devices_.find(page);
@@ -112,9 +89,7 @@ void Ordering::release_level(Index index, std::uint8_t level) {
   activity.levels &= static_cast<std::uint16_t>(~(1u << level));
   if (its.serial != activity.serial) return;
   its.serial = 0;
-  its.order.join(activity.order.full);
-  its.order.raise(activity.lane, lanes_[activity.lane].now);
-  hand_over(index, EdgeKind::Level, level);
+  hand_over(index, its.order, {EdgeKind::Level, level});
 }
 
 void Ordering::acquire_level(Index index, std::uint8_t level) {
@@ -144,8 +119,10 @@ void Ordering::hold_levels(Index index, std::uint16_t processor) {
 }
 
 void Ordering::forget(std::uintptr_t low, std::uintptr_t high) {
-  objects_.erase(objects_.lower_bound(low), objects_.lower_bound(high));
-  locks_.erase(locks_.lower_bound(low), locks_.lower_bound(high));
+  const auto erase_from = [&](auto& all) { all.erase(all.lower_bound(low), all.lower_bound(high)); };
+  erase_from(objects_);
+  erase_from(locks_);
+  erase_from(services_);
 }
 
 }  // namespace kdpc::race

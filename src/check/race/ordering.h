@@ -29,11 +29,9 @@ class Ordering {
 
   void release(Index index, std::uintptr_t object, EdgeKind kind = EdgeKind::Object);
   void acquire(Index index, std::uintptr_t object, EdgeKind kind = EdgeKind::Object);
-  // Of an interrupt's routine, for whoever disconnects it; and of all DPCs, for whoever flushes them.
+  // Of an interrupt's routine, for whoever disconnects it.
   void service_ended(Index index, std::uintptr_t interrupt);
-  void dpc_ended(Index index);
   void after_services(Index index, std::uintptr_t interrupt);
-  void after_dpcs(Index index);
 
   void lock(Index index, const HeldLock& held);
   void unlock(Index index, const HeldLock& held);
@@ -60,7 +58,10 @@ class Ordering {
     Index holder = 0;
     std::uint64_t serial = 0;  // of the holder; 0: none
   };
-  void hand_over(Index index, EdgeKind kind, std::uintptr_t object);
+  // Adds what the activity has done and knows. From then on its lane's accesses are of a new epoch, of which those who take that over know nothing.
+  void hand_over(Index index, Order& to, const Edge& edge = {});
+  void hand_over(Index index, Clock& to, const Edge& edge);
+  Epoch next_epoch(Index index, const Edge& edge);
   void release_level(Index index, std::uint8_t level);
   void acquire_level(Index index, std::uint8_t level);
 
@@ -69,7 +70,6 @@ class Ordering {
   std::map<std::uintptr_t, LockOrder> locks_;
   std::map<std::uintptr_t, Order> services_;
   std::map<std::uintptr_t, Clock> devices_;
-  Order dpcs_;
   struct Levels {
     Level at[kLevels];
   };

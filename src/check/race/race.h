@@ -55,7 +55,6 @@ struct Side {
   bool pinned = false;         // to that processor
   std::uint32_t thread = 0;    // that runs, or is interrupted
   std::uintptr_t routine = 0;  // of the ISR, DPC, work item, or dispatch routine; 0: of a thread by itself
-  std::uintptr_t object = 0;   // the interrupt object, the KDPC, …
   std::uint64_t step = 0;      // which access of its processor it was, from 1
   std::vector<HeldLock> locks;
   Edge edge;                          // of the first side: by what it has since ordered others. Of the second: by what it was ordered last

@@ -24,12 +24,16 @@ const char* name_of(LockKind kind) {
   return "lock";
 }
 
+}  // namespace
+
 std::string locks_of(const Side& side) {
   std::string text;
   for (const HeldLock& held : side.locks)
     text += fmt::format("{}{} {:#x}{}", text.empty() ? "" : ", ", name_of(held.kind), held.lock, held.shared ? " (shared)" : "");
   return text.empty() ? "no lock" : text;
 }
+
+namespace {
 
 std::string who(const Side& side) {
   const bool is_called = side.acting == Acting::Thread && side.routine != 0;
@@ -86,8 +90,8 @@ const char* id_of(Kind kind) {
 }
 
 std::string role_of(const Side& side) {
-  return fmt::format("{}{} {} byte{} at {:#x}", side.kernel ? "the kernel, for it, " : "", access_of(side), side.size, side.size == 1 ? "" : "s",
-                     side.at);
+  return fmt::format("{}{} {} byte{} at {:#x}", side.kernel ? "the kernel, in a call of this code, " : "", access_of(side), side.size,
+                     side.size == 1 ? "" : "s", side.at);
 }
 
 std::string sentence_of(const Race& race) {
@@ -103,8 +107,8 @@ std::string sentence_of(const Race& race) {
     case Kind::Data:
     case Kind::BenignLooking: break;
   }
-  return fmt::format("The same bytes at {} are accessed by {} and by {}, one of them writes, and nothing orders the two{}.", place_of(race, other.at),
-                     who(one), who(other), race.verdict == Verdict::Certain ? "" : " but chance");
+  return fmt::format("The same bytes at {} are accessed by {} and by {}, at least one of them writes, and nothing orders the two{}.",
+                     place_of(race, other.at), who(one), who(other), race.verdict == Verdict::Certain ? "" : " but chance");
 }
 
 std::string why_of(const Race& race) {
@@ -134,8 +138,8 @@ std::string why_of(const Race& race) {
   }
   if (race.verdict == Verdict::Potential) text += " In this run something has ordered them all the same.";
   const std::string since = text_of(one.edge), before = text_of(other.edge);
-  if (!since.empty()) text += fmt::format(" After its access the first has handed over last by {}.", since);
-  if (!before.empty()) text += fmt::format(" Before its access the second has taken over last by {}.", before);
+  if (!since.empty()) text += fmt::format(" After its access the first last ordered others by {}.", since);
+  if (!before.empty()) text += fmt::format(" Before its access the second was last ordered by {}.", before);
   return text;
 }
 
@@ -161,7 +165,7 @@ const char* fix_of(const Race& race) {
            "KeSynchronizeExecution. An "
            "ordinary spin lock does not keep an ISR out.";
   }
-  if (isr) return "Access it in a routine for KeSynchronizeExecution, which waits for an ISR at PASSIVE_LEVEL.";
+  if (isr) return "Access it in a routine for KeSynchronizeExecution, which also keeps out a passive-level ISR.";
   const auto is_dpc = [](const Side& side) {
     return side.acting == Acting::Dpc || side.acting == Acting::TimerDpc || side.acting == Acting::ThreadedDpc;
   };
@@ -172,23 +176,6 @@ const char* fix_of(const Race& race) {
            "processor only.";
   if (is_raised(one) || is_raised(other)) return "A spin lock in both (KeAcquireSpinLock): to raise the IRQL says nothing to other processors.";
   return "One lock in both: a spin lock, or, as both are below DISPATCH_LEVEL, a fast mutex; for a counter, InterlockedIncrement.";
-}
-
-std::vector<std::string> lines_of(const Race& race, const Names& names) {
-  std::vector<std::string> lines;
-  lines.push_back(fmt::format("{} {}: {}", race.verdict == Verdict::Certain ? "finding" : "suspicion", id_of(race.kind), sentence_of(race)));
-  for (const Side* side : {&race.first, &race.second}) {
-    lines.push_back(fmt::format("  {}{}: {}", role_of(*side), names.data ? " (" + names.data(side->at) + ")" : "", names.code(side->pc)));
-    lines.push_back(fmt::format(
-        "    {} on processor {} at IRQL {}, thread {}, holding {}; access {} of the processor",
-        side->routine != 0 ? fmt::format("{} {}", race::name_of(side->acting), names.code(side->routine)) : std::string(race::name_of(side->acting)),
-        side->processor, side->irql, side->thread, locks_of(*side), side->step));
-    for (const std::uintptr_t frame : side->stack) lines.push_back("    called from " + names.code(frame));
-  }
-  lines.push_back("  Why they can meet: " + why_of(race));
-  lines.push_back(std::string("  The usual fix: ") + fix_of(race));
-  if (race.count > 1) lines.push_back(fmt::format("  Found {} times.", race.count));
-  return lines;
 }
 
 }  // namespace kdpc::race

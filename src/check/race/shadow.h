@@ -2,7 +2,7 @@
 // access is forgotten because of another's.
 //
 //   K.RACE-2  Cells of the same context and manner have no byte in common; the newest access is the one that is kept.
-//   K.RACE-3  To forget everything is one addition, however much there is.
+//   K.RACE-3  What is restored is what there was when it was copied, and nothing that has come since.
 #pragma once
 #include <array>
 #include <bitset>
@@ -104,8 +104,6 @@ class Shadow {
   bool is_armed(std::uintptr_t address) { return page_at(address).armed[address % kPageSize / 8]; }
   void set_armed(std::uintptr_t low, std::uintptr_t high, bool armed);
 
-  bool empty() const { return cells_.size() == 1; }
-  std::size_t cells() const { return cells_.size() - 1; }
   void clear();
 
   // Everything that there is, to be put back later.
