@@ -57,28 +57,33 @@ __asm__(
     "  .cfi_endproc\n"
     ".size ___chkstk_ms, . - ___chkstk_ms\n");
 
-// Check variants have their own, which say what they read and write (drvcrt_check.c).
+// Check variants have their own of these four, which say what they read and write (drvcrt_check.c) and then call these by their other names. What calls
+// one here means the other name: the driver has not called it.
 #define UNLESS_CHECKED __attribute__((weak))
+#define ALSO(name) __attribute__((visibility("hidden"), alias(#name)))
 
 UNLESS_CHECKED void* memcpy(void* to, const void* from, size_type count) {
   void* result = to;
   __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
   return result;
 }
+void* kdpc_copy(void* to, const void* from, size_type count) ALSO(memcpy);
 
 UNLESS_CHECKED void* memmove(void* to, const void* from, size_type count) {
-  if ((size_type)to - (size_type)from >= count) return memcpy(to, from, count);  // forward is safe unless `to` lies within the source
+  if ((size_type)to - (size_type)from >= count) return kdpc_copy(to, from, count);  // forward is safe unless `to` lies within the source
   unsigned char* target = to;
   const unsigned char* source = from;
   while (count--) target[count] = source[count];
   return to;
 }
+void* kdpc_move(void* to, const void* from, size_type count) ALSO(memmove);
 
 UNLESS_CHECKED void* memset(void* to, int value, size_type count) {
   void* result = to;
   __asm__ volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(value) : "memory");
   return result;
 }
+void* kdpc_fill(void* to, int value, size_type count) ALSO(memset);
 
 UNLESS_CHECKED int memcmp(const void* left, const void* right, size_type count) {
   const unsigned char *a = left, *b = right;
@@ -86,6 +91,7 @@ UNLESS_CHECKED int memcmp(const void* left, const void* right, size_type count) 
     if (*a != *b) return *a < *b ? -1 : 1;
   return 0;
 }
+int kdpc_compare(const void* left, const void* right, size_type count) ALSO(memcmp);
 
 size_type strlen(const char* text) {
   size_type length = 0;
@@ -180,7 +186,7 @@ STRING_ROUTINES(wide, _wcsnicmp, _wcsicmp, wcscpy, wcsncpy, wcscat, wcschr, wcsr
 char* strncat(char* to, const char* from, size_type count) {
   const size_type length = strnlen(from, count);
   char* end = to + strlen(to);
-  memcpy(end, from, length);
+  kdpc_copy(end, from, length);
   end[length] = 0;
   return to;
 }

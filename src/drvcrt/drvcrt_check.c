@@ -61,23 +61,15 @@ INLINE void record(const volatile void* at, u64 how) {
 #define HOOK(name, kind) \
   void name(const volatile void* at) { record(at, PC | (kind)); }
 
-#define HOOKS(bytes)                                                           \
-  HOOK(__tsan_read##bytes, READ | SIZE(bytes))                                 \
-  HOOK(__tsan_write##bytes, WRITE | SIZE(bytes))                               \
-  HOOK(__tsan_volatile_read##bytes, READ | VOLATILE | SIZE(bytes))             \
-  HOOK(__tsan_volatile_write##bytes, WRITE | VOLATILE | SIZE(bytes))           \
-  HOOK(__tsan_unaligned_read##bytes, READ | SIZE(bytes))                       \
-  HOOK(__tsan_unaligned_write##bytes, WRITE | SIZE(bytes))                     \
-  HOOK(__tsan_unaligned_volatile_read##bytes, READ | VOLATILE | SIZE(bytes))   \
-  HOOK(__tsan_unaligned_volatile_write##bytes, WRITE | VOLATILE | SIZE(bytes)) \
-  void __tsan_read_write##bytes(const volatile void* at) {                     \
-    record(at, PC | READ | SIZE(bytes));                                       \
-    record(at, PC | WRITE | SIZE(bytes));                                      \
-  }                                                                            \
-  void __tsan_unaligned_read_write##bytes(const volatile void* at) {           \
-    record(at, PC | READ | SIZE(bytes));                                       \
-    record(at, PC | WRITE | SIZE(bytes));                                      \
-  }
+#define HOOKS(bytes)                                                         \
+  HOOK(__tsan_read##bytes, READ | SIZE(bytes))                               \
+  HOOK(__tsan_write##bytes, WRITE | SIZE(bytes))                             \
+  HOOK(__tsan_volatile_read##bytes, READ | VOLATILE | SIZE(bytes))           \
+  HOOK(__tsan_volatile_write##bytes, WRITE | VOLATILE | SIZE(bytes))         \
+  HOOK(__tsan_unaligned_read##bytes, READ | SIZE(bytes))                     \
+  HOOK(__tsan_unaligned_write##bytes, WRITE | SIZE(bytes))                   \
+  HOOK(__tsan_unaligned_volatile_read##bytes, READ | VOLATILE | SIZE(bytes)) \
+  HOOK(__tsan_unaligned_volatile_write##bytes, WRITE | VOLATILE | SIZE(bytes))
 
 HOOKS(1)
 HOOKS(2)
@@ -91,9 +83,6 @@ void __tsan_vptr_update(const volatile void* at, const void* value) {
   record(at, PC | WRITE | SIZE(8));
 }
 
-// Not called where the option -tsan-instrument-func-entry-exit=0 is known. Whoever wants to know the callers walks the frames.
-void __tsan_func_entry(const void* caller) { (void)caller; }
-void __tsan_func_exit(void) {}
 void __tsan_init(void) {}
 
 // -- ranges: in pieces that lie in one page each -------------------------------------------------------------------------------------------------
@@ -109,50 +98,40 @@ INLINE void record_range(const volatile void* at, u64 count, u64 how) {
   }
 }
 
-void __tsan_read_range(const volatile void* at, u64 count) { record_range(at, count, PC | READ); }
-void __tsan_write_range(const volatile void* at, u64 count) { record_range(at, count, PC | WRITE); }
+// What drvcrt.c has under the names of C, which say nothing.
+#define ELSEWHERE __attribute__((visibility("hidden")))
+ELSEWHERE void* kdpc_copy(void* to, const void* from, u64 count);
+ELSEWHERE void* kdpc_move(void* to, const void* from, u64 count);
+ELSEWHERE void* kdpc_fill(void* to, int value, u64 count);
+ELSEWHERE int kdpc_compare(const void* left, const void* right, u64 count);
 
 // The same under the names by which later compilers call them.
 #define AS(name) __attribute__((alias(#name)))
 
 void* memcpy(void* to, const void* from, u64 count) {
-  void* result = to;
   record_range(from, count, PC | READ);
   record_range(to, count, PC | WRITE);
-  __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
-  return result;
+  return kdpc_copy(to, from, count);
 }
 void* __tsan_memcpy(void* to, const void* from, u64 count) AS(memcpy);
 
 void* memmove(void* to, const void* from, u64 count) {
-  u8* target = to;
-  const u8* source = from;
   record_range(from, count, PC | READ);
   record_range(to, count, PC | WRITE);
-  if ((u64)to - (u64)from >= count) {  // forward is safe unless `to` lies within the source
-    for (u64 index = 0; index < count; ++index) target[index] = source[index];
-  } else {
-    while (count--) target[count] = source[count];
-  }
-  return to;
+  return kdpc_move(to, from, count);
 }
 void* __tsan_memmove(void* to, const void* from, u64 count) AS(memmove);
 
 void* memset(void* to, int value, u64 count) {
-  void* result = to;
   record_range(to, count, PC | WRITE);
-  __asm__ volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(value) : "memory");
-  return result;
+  return kdpc_fill(to, value, count);
 }
 void* __tsan_memset(void* to, int value, u64 count) AS(memset);
 
 int memcmp(const void* left, const void* right, u64 count) {
-  const u8 *a = left, *b = right;
   record_range(left, count, PC | READ);
   record_range(right, count, PC | READ);
-  for (; count; --count, ++a, ++b)
-    if (*a != *b) return *a < *b ? -1 : 1;
-  return 0;
+  return kdpc_compare(left, right, count);
 }
 
 // -- interlocked operations: sequentially consistent, whatever weaker order is asked for ----------------------------------------------------------
@@ -168,14 +147,6 @@ void __tsan_atomic_signal_fence(int order) { (void)order; }
     (void)order;                                                                \
     record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                           \
     return operation(at, value, __ATOMIC_SEQ_CST);                              \
-  }
-
-// `compare_exchange_val` answers what was there, the others whether it was what was expected.
-#define COMPARE_EXCHANGE(bits, type, name)                                                                                  \
-  int __tsan_atomic##bits##_compare_exchange_##name(volatile type* at, type* expected, type value, int order, int failed) { \
-    (void)order, (void)failed;                                                                                              \
-    record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                       \
-    return __atomic_compare_exchange_n(at, expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                         \
   }
 
 #define ATOMICS(bits, type)                                                                                              \
@@ -196,8 +167,6 @@ void __tsan_atomic_signal_fence(int order) { (void)order; }
   CHANGE(bits, type, fetch_or, __atomic_fetch_or)                                                                        \
   CHANGE(bits, type, fetch_xor, __atomic_fetch_xor)                                                                      \
   CHANGE(bits, type, fetch_nand, __atomic_fetch_nand)                                                                    \
-  COMPARE_EXCHANGE(bits, type, strong)                                                                                   \
-  COMPARE_EXCHANGE(bits, type, weak)                                                                                     \
   type __tsan_atomic##bits##_compare_exchange_val(volatile type* at, type expected, type value, int order, int failed) { \
     (void)order, (void)failed;                                                                                           \
     record(at, PC | WRITE | ATOMIC | SIZE(bits / 8));                                                                    \

@@ -146,6 +146,12 @@ TEST_F(CheckVariant, CopiesAndFillsAreRangesInPiecesOfPages) {
   EXPECT_EQ(filled, 3u * PAGE_SIZE - 200);
 }
 
+TEST_F(CheckVariant, StringRoutinesSayNothing) {
+  load();
+  EXPECT_THAT(heard_of(&ACCESS_TABLE::Strings), IsEmpty());
+  EXPECT_EQ(table->Wrong, 0);
+}
+
 TEST_F(CheckVariant, AnAccessIsHeardBeforeTheFactsThatFollowIt) {
   load();
   heard_->levels.clear();

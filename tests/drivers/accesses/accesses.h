@@ -33,7 +33,7 @@ typedef struct _ACCESS_TABLE {
   ACCESS_DATA* Data;
   UCHAR* Pages; /* three of them */
   LONG* Constructed;
-  ACCESS_ROUTINE *Plain, *Volatile, *Unaligned, *Interlocked, *Wide, *Copies, *LargeFill, *Locked, *Locals, *Escaping, *Work;
+  ACCESS_ROUTINE *Plain, *Volatile, *Unaligned, *Interlocked, *Wide, *Copies, *Strings, *LargeFill, *Locked, *Locals, *Escaping, *Work;
   LONG Wrong; /* the line of a result that is not right; 0: none */
 } ACCESS_TABLE;
 

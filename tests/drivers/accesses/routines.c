@@ -1,6 +1,8 @@
 /* Routines that access memory in one way each, for the test that hears of it. */
 #include "accesses.h"
 
+#include <string.h>
+
 extern LONG Constructed;
 
 static ACCESS_DATA Data;
@@ -86,6 +88,12 @@ static VOID NTAPI Copies(VOID) {
   CHECK(index != 0);
 }
 
+static VOID NTAPI Strings(VOID) {
+  strcpy((char*)Data.To, "ab");
+  strncat((char*)Data.To, "cdef", 2);
+  CHECK(strcmp((char*)Data.To, "abcd") == 0);
+}
+
 static VOID NTAPI LargeFill(VOID) { RtlZeroMemory(Pages + 100, sizeof Pages - 200); }
 
 static VOID NTAPI Locked(VOID) {
@@ -142,6 +150,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
   Table.Interlocked = Interlocked;
   Table.Wide = Wide;
   Table.Copies = Copies;
+  Table.Strings = Strings;
   Table.LargeFill = LargeFill;
   Table.Locked = Locked;
   Table.Locals = Locals;
