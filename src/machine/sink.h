@@ -24,7 +24,7 @@ class EventSink {
   virtual void event(const Stamp& stamp, const Event& event) = 0;
 
   // What the code of check variants has read and written since the last of these or the last fact, oldest first: all by one processor at one level. `time` is
-  // that of the telling.
+  // that of the telling, `step` the last one's.
   virtual bool wants_accesses() const { return false; }  // always the same
   virtual void accesses(const Stamp& stamp, std::span<const Access> batch) { (void)stamp, (void)batch; }
 

@@ -1,6 +1,8 @@
 // What driver code reads and writes is heard by the sinks that want to, in one order with the facts; who listens changes nothing else.
 #include "tests/machine/inside.h"
 
+#include <map>
+
 #include "kdpc/test.h"
 
 #include "kernel/interrupt.h"
@@ -38,7 +40,9 @@ class Heard : public EventSink {
   bool wants_accesses() const override { return wants_; }
   void accesses(const Stamp& stamp, std::span<const Access> batch) override {
     EXPECT_FALSE(batch.empty());
+    std::uint64_t step = stamp.step - batch.size();
     for (const Access& access : batch) {
+      steps[access.at] = ++step;
       lines.push_back(std::to_string(access.at) + " " + std::to_string(stamp.irql));
       all.push_back(access);
     }
@@ -48,6 +52,7 @@ class Heard : public EventSink {
   }
   std::vector<std::string> lines;
   std::vector<Access> all;
+  std::map<std::uintptr_t, std::uint64_t> steps;  // of the last access of each place
   std::size_t batches = 0, end_at = 0;
   Stamp last{};
 
@@ -156,6 +161,46 @@ TEST(SimAccess, AnInterruptMayComeBeforeAnAccess) {
   });
   EXPECT_NE(taken, 0u);
   EXPECT_LT(taken, static_cast<std::uint64_t>(sim::accesses::kRoom));
+}
+
+// Wherever the oracle asks: an access is known by one number.
+class AsksEvery : public sim::Oracle {
+ public:
+  explicit AsksEvery(std::uint64_t stride) : stride_(stride) {}
+  bool begin() override { return true; }
+  std::size_t choose(std::span<const sim::Candidate> candidates) override {
+    const bool both = candidates.size() >= 2 && candidates[1].kind == sim::Candidate::Kind::Processor;
+    return both && candidates[0].kind == sim::Candidate::Kind::Processor ? ++asked_ % 2 : 0;
+  }
+  std::uint64_t number(std::uint64_t) override { return 0; }
+  std::uint64_t next_question(unsigned, std::uint64_t step) override { return step + stride_; }
+  std::uint64_t edges_between_choices() const override { return 0; }
+
+ private:
+  std::uint64_t stride_;
+  std::size_t asked_ = 0;
+};
+
+TEST(SimAccess, AnAccessIsToldWithItsStep) {
+  RULE("K.ACCESS-2");
+  for (const std::uint64_t stride : {1, 2, 5}) {
+    World world({.processors = 2});
+    Heard heard;
+    AsksEvery oracle(stride);
+    host::run_until({}, kMillisecond);
+    std::uint64_t first[2];
+    host::set_oracle(&oracle);
+    std::vector<Task> all;
+    for (unsigned number = 0; number < 2; ++number)
+      all.push_back(start(number, Irql::Dispatch, [number, &first] {
+        first[number] = sim::steps_of(sim::current()) + 1;
+        for (std::uintptr_t turn = 0; turn < 40; ++turn) hook(number * 100 + turn);
+      }));
+    ASSERT_EQ(host::run_until([&] { return all[0]->done && all[1]->done; }, kSecond).how, host::Ended::ConditionMet);
+    host::set_oracle(nullptr);
+    ASSERT_EQ(heard.steps.size(), 80u);
+    for (const auto& [at, step] : heard.steps) EXPECT_EQ(step, first[at / 100] + at % 100) << at << ", stride " << stride;
+  }
 }
 
 TEST(SimAccess, OnTheHostTheLogIsEmpty) {

@@ -94,9 +94,12 @@ void Machine::access(std::uintptr_t at, std::uint64_t how) {
   const bool is_asked = fixed().exploring && steps_of(slot) + 1 >= slot.question;
   const bool is_window = (slot.accesses + 1) % accesses::kRoom == 0;
   const bool is_disturbed = is_asked || has_deliverable(slot) || (is_window && slot.time > slot.limit);
-  if (!is_disturbed) accesses::add({at, how});
-  ++slot.accesses;
+  if (!is_disturbed) {
+    accesses::add({at, how});
+    ++slot.accesses;
+  }
   accesses::tell();
+  if (is_disturbed) ++slot.accesses;
   accesses::give(slot);
   if (fixed().ends_with_fact) [[unlikely]]
     fiber::abandon();
