@@ -99,6 +99,17 @@ class Explore(command.Case):
         done, said = self.kdpc("replay", found["file"])
         self.assertIn("The same run, ", done.stdout)
 
+    def test_a_time_line_shows_what_the_processors_did_around_each_deviation(self):
+        found = self.explored("two_locks_one_index", "--no-races")
+        done, said = self.kdpc("replay", found["file"])
+        line = done.stdout[done.stdout.index("How it came to that:"):done.stdout.index("The last events:")]
+        self.assertRegex(line, r"processor 0 +processor 1\n")
+        for deviation in found["schedule"]:
+            self.assertIn(f"[{deviation}]", line)
+        place = r"two_locks_one_index\.c:\d+"  # processor 1 waits within an increment of the index, which the DPC decrements meanwhile
+        self.assertRegex(line, rf"(?s)reads  Send, ({place})\n[^\n]*board 0 goes on.*> waits here.*DPC Receive.*writes  Receive, {place}.*> goes on\n +writes  Send, \1\n")
+        self.assertRegex(line, r"bug check 0xe2\n")
+
     def test_what_does_not_fail_cannot_be_made_shorter(self):
         found = self.explored("fifo_count", "--no-races")
         path = pathlib.Path(self.root, found["file"])

@@ -10,6 +10,7 @@
 
 #include "check/explore/shrink.h"
 #include "lab/explore.h"
+#include "lab/time_line.h"
 #include "tools/kdpc/explorers.h"
 #include "tools/kdpc/interruption.h"
 #include "tools/kdpc/schedule_file.h"
@@ -40,12 +41,14 @@ ScheduleFile file_for(const Scenario& scenario, bool races, const lab::Execution
 // A machine in this process, for a run that is to be looked at.
 struct Stage {
   ScenarioLife life;
+  explore::TimeLine line;
   std::unique_ptr<lab::Explorer> explorer;
 };
 
 std::optional<Refusal> set(Stage& stage) {
   if (auto refusal = stage.life.start(interrupted, kEventsRemembered)) return refusal;
   std::string why;
+  stage.life.machine().add_sink(stage.line);
   stage.explorer = lab::Explorer::create(
       stage.life.machine(), [&stage](lab::Machine& machine) { return stage.life(machine); }, why);
   if (stage.explorer == nullptr) return Refusal{ExitCode::BadInput, why};
@@ -84,9 +87,12 @@ std::string how_it_ended(const lab::Execution& execution) {
   return text;
 }
 
-std::string last_events(const lab::Machine& machine) {
-  std::string text = "The last events:\n";
-  for (const std::string& line : machine.last_events_that_tell(kLastEvents)) text += line + '\n';
+// What led to it: the processors around the deviations, and how it ended.
+std::string how_it_came(const Stage& stage, const explore::Schedule& schedule) {
+  const std::string line = text_of(stage.line, schedule, stage.life.machine());
+  std::string text = line.empty() ? "" : "How it came to that:\n" + indented(line) + '\n';
+  text += "The last events:\n";
+  for (const std::string& event : stage.life.machine().last_events_that_tell(kLastEvents)) text += event + '\n';
   return text;
 }
 
@@ -186,7 +192,7 @@ ExitCode explore(const ExploreArguments& arguments) {
   fmt::print("Found with schedule {} after {:.1f} s.\n\n", explored.failure->number, took);
   fmt::print("The order in which it fails, {} deviation{} from the default one:\n{}\n", schedule.size(), schedule.size() == 1 ? "" : "s",
              indented(text_of(schedule)));
-  fmt::print("{}\n{}\n", how_it_ended(execution), last_events(stage.life.machine()));
+  fmt::print("{}\n{}\n", how_it_ended(execution), how_it_came(stage, schedule));
   fmt::print("To see it again: kdpc replay {}\n", file);
   return ExitCode::Finding;
 }
@@ -202,7 +208,7 @@ ExitCode replay(const ReplayArguments& arguments) {
   if (arguments.trace)
     for (const std::string& line : stage.life.machine().last_events(kEventsRemembered)) fmt::print(stderr, "{}\n", line);
   if (!execution.failure.empty())
-    fmt::print("Failure: {}\n\n{}\n{}\n", execution.failure, how_it_ended(execution), last_events(stage.life.machine()));
+    fmt::print("Failure: {}\n\n{}\n{}\n", execution.failure, how_it_ended(execution), how_it_came(stage, file->schedule));
   const std::string differs = difference(*file, stage.life.scenario(), execution);
   if (differs.empty()) {
     fmt::print("The same run, hash {:016x}.\n", execution.hash);

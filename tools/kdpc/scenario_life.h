@@ -24,7 +24,7 @@ class ScenarioLife {
   const Scenario& scenario() const { return scenario_; }
   // The drivers that do not tell of their accesses to memory.
   std::vector<std::string> unheard() const;
-  lab::Machine& machine() { return *machine_; }
+  lab::Machine& machine() const { return *machine_; }
 
  private:
   Scenario scenario_;

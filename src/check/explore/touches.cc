@@ -2,18 +2,13 @@
 
 #include <unordered_map>
 
+#include "check/explore/lane.h"
+
 namespace kdpc::explore {
 
 namespace {
 
 constexpr std::uintptr_t kGranule = 8;
-constexpr std::uint8_t kDispatch = 2;
-constexpr std::uint32_t kThreads = 1 << 16;
-
-// Below DISPATCH_LEVEL a thread is somebody; above, a level of a processor is.
-std::uint32_t lane_of(const Stamp& stamp) {
-  return stamp.irql < kDispatch ? kThreads + stamp.thread : std::uint32_t{stamp.processor} * 16 + stamp.irql;
-}
 
 }  // namespace
 
