@@ -93,6 +93,46 @@ TEST(Plan, PicksAreCounted) {
   EXPECT_EQ(plan.missed(), 1u);
 }
 
+TEST(Plan, NothingComesByItselfInALateOrderUntilItIsAMillisecondLateOrNobodyCanGoOn) {
+  Plan plan(2);
+  plan.follow({{Kind::Late, 0, 0, 0}});
+  EXPECT_EQ(asked(plan, {board(10), processor(0, 5, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {board(10), processor(0, 6, 10 + Plan::kPatience)}), 1u);
+  EXPECT_EQ(asked(plan, {board(10), processor(0, 7, 11 + Plan::kPatience)}), 0u);
+  EXPECT_EQ(asked(plan, {board(800), clock(0, 900)}), 0u);
+  EXPECT_EQ(plan.followed(), 1u);
+}
+
+TEST(Plan, InALateOrderAnyoneCanGoOnInPlaceOfAStepAsOftenAsItWouldComeNext) {
+  RULE("K.EXPLORE-4");
+  Plan plan(3);
+  plan.follow({{Kind::Late, 0, 0, 0}, {Kind::Switch, 0, 5, 2}, {Kind::Switch, 2, 1, 1}, {Kind::Switch, 1, 1, 2}, {Kind::Board, 0, 5, 0}});
+  EXPECT_EQ(asked(plan, {processor(0, 4, 10), processor(1, 1, 10), processor(2, 1, 10)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 1, 10), processor(2, 1, 10)}), 2u);
+  EXPECT_EQ(plan.next_question(2, 1), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 1, 10), processor(2, 1, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 1, 10), processor(2, 1, 10)}), 2u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 1, 10), processor(2, 2, 10)}), 2u) << "which goes on";
+  // Processor 0 has stood at its step 5 all the time, but only now it would take it.
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), board(900)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), board(900)}), 0u);
+  EXPECT_EQ(plan.followed(), 5u);
+  EXPECT_EQ(plan.missed(), 0u);
+}
+
+TEST(Plan, WhatIsNotPossibleInALateOrderIsMissed) {
+  Plan plan(2);
+  plan.follow({{Kind::Late, 0, 0, 0}, {Kind::Switch, 0, 5, 1}, {Kind::Hold, 0, 5, 0}, {Kind::Clock, 0, 6, 0}});
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), clock(0, 900)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(0, 6, 10), clock(0, 900)}), 1u);
+  EXPECT_EQ(plan.followed(), 2u);
+  EXPECT_EQ(plan.missed(), 2u);
+  // It counts at the beginning only.
+  plan.follow({{Kind::Clock, 0, 6, 0}, {Kind::Late, 0, 0, 0}});
+  EXPECT_EQ(asked(plan, {board(10), processor(0, 5, 10)}), 0u);
+  EXPECT_EQ(plan.missed(), 1u);
+}
+
 TEST(Plan, NotesSayWhatCouldHaveHappened) {
   Plan plan(2);
   std::vector<Options> notes;

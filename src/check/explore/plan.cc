@@ -15,8 +15,10 @@ bool is_meant(const Deviation& deviation, const Candidate& candidate) {
     case Deviation::Kind::Board: return candidate.kind == Candidate::Kind::Board && candidate.number == deviation.number;
     case Deviation::Kind::Clock: return candidate.kind == Candidate::Kind::Clock && candidate.number == deviation.number;
     case Deviation::Kind::Ipi: return candidate.kind == Candidate::Kind::Ipi && candidate.number == deviation.number;
+    case Deviation::Kind::Switch: return is_processor(candidate) && candidate.number == deviation.number;
     case Deviation::Kind::Hold:
-    case Deviation::Kind::Pick: return false;
+    case Deviation::Kind::Pick:
+    case Deviation::Kind::Late: return false;
   }
   return false;
 }
@@ -29,7 +31,7 @@ Deviation::Kind kind_of(const Candidate& event) {
 
 }  // namespace
 
-void Plan::follow(const Schedule& schedule, std::vector<Options>* notes) {
+void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher* watcher) {
   for (Line& line : processors_) line = {};
   picks_.clear();
   held_.clear();
@@ -37,8 +39,13 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes) {
   left_open_.clear();
   last_ = 0;
   notes_ = notes;
+  watcher_ = watcher;
+  late_ = !schedule.empty() && schedule.front().kind == Deviation::Kind::Late;
+  followed_ = late_ ? 1 : 0;
   for (const Deviation& deviation : schedule) {
-    if (deviation.kind == Deviation::Kind::Pick) {
+    if (deviation.kind == Deviation::Kind::Late) {
+      missed_ += late_ && &deviation == &schedule.front() ? 0 : 1;
+    } else if (deviation.kind == Deviation::Kind::Pick) {
       picks_.push_back(deviation);
     } else if (deviation.processor < processors_.size()) {
       processors_[deviation.processor].deviations.push_back(deviation);
@@ -51,7 +58,7 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes) {
 }
 
 std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
-  if (notes_ != nullptr) return step + 1;
+  if (notes_ != nullptr || watcher_ != nullptr) return step + 1;
   const Line& line = processors_[processor];
   return line.next < line.deviations.size() ? line.deviations[line.next].step : ~std::uint64_t{0};
 }
@@ -59,18 +66,41 @@ std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
 std::uint64_t Plan::number(std::uint64_t bound) {
   const std::uint64_t which = left_open_.size();
   left_open_.push_back(bound);
+  std::uint64_t number = 0;
   for (const Deviation& pick : picks_)
     if (pick.step == which) {
       ++(pick.number < bound ? followed_ : missed_);
-      return pick.number < bound ? pick.number : 0;
+      number = pick.number < bound ? pick.number : 0;
+      break;
     }
-  return 0;
+  if (watcher_ != nullptr) watcher_->picked(bound, number);
+  return number;
 }
 
 std::size_t Plan::choose(std::span<const Candidate> candidates) {
   if (notes_ != nullptr) take_note(candidates);
+  if (late_) return choose_late(candidates);
   std::size_t chosen = 0;
   if (!follow_one(candidates, chosen)) chosen = by_default(candidates);
+  if (is_processor(candidates[chosen])) last_ = candidates[chosen].number;
+  return chosen;
+}
+
+std::size_t Plan::choose_late(std::span<const Candidate> candidates) {
+  const std::size_t by_itself = by_default(candidates);
+  const Candidate& next = candidates[by_itself];
+  std::size_t chosen = by_itself;
+  if (is_processor(next)) {
+    Line& line = processors_[next.number];
+    for (bool followed = false; !followed && line.next < line.deviations.size() && line.deviations[line.next].step <= next.step;) {
+      const Deviation& deviation = line.deviations[line.next++];
+      const auto meant = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_meant(deviation, one); });
+      followed = meant != candidates.end();
+      ++(followed ? followed_ : missed_);
+      if (followed) chosen = static_cast<std::size_t>(meant - candidates.begin());
+    }
+  }
+  if (watcher_ != nullptr) watcher_->asked(candidates, by_itself, chosen);
   if (is_processor(candidates[chosen])) last_ = candidates[chosen].number;
   return chosen;
 }
@@ -119,7 +149,8 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
     }
   }
   if (running == candidates.size()) return 0;
-  return event != candidates.size() && candidates[event].time <= candidates[running].time ? event : running;
+  const std::uint64_t late = late_ ? kPatience + 1 : 0;
+  return event != candidates.size() && candidates[event].time + late <= candidates[running].time ? event : running;
 }
 
 void Plan::take_note(std::span<const Candidate> candidates) {

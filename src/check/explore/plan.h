@@ -4,6 +4,9 @@
 // The default order is as lazy as it can be: a processor goes on until it has to wait, until something is due in virtual time, or until others are left behind
 // by kPatience. A processor that is held goes on when nobody else can.
 //
+// A schedule that begins with `late` has an order that is lazier still, and another place for its deviations: what a processor's step asks for happens when the
+// order would go on with that step, and not when the processor has come to it. So the same step may be asked for twice, and each time something else happens.
+//
 //   K.EXPLORE-3  Of those who are held, the one that has waited longest goes on first.
 #pragma once
 #include <vector>
@@ -22,6 +25,15 @@ struct Options {
   std::uint64_t left_open = 0;    // picks so far
 };
 
+// Is told of each question.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  // Indices of candidates. What happens by itself may be otherwise by a deviation if it is a processor that goes on.
+  virtual void asked(std::span<const sim::Candidate> candidates, std::size_t by_itself, std::size_t chosen) = 0;
+  virtual void picked(std::uint64_t bound, std::uint64_t number) = 0;
+};
+
 class Plan final : public sim::Oracle {
  public:
   static constexpr std::uint64_t kPatience = 1'000'000;  // ns
@@ -29,7 +41,8 @@ class Plan final : public sim::Oracle {
   explicit Plan(unsigned processors) : processors_(processors) {}
 
   // For the next execution. `notes`: where to leave the options at each step, which makes the run slow; null: nobody wants to know.
-  void follow(const Schedule& schedule, std::vector<Options>* notes = nullptr);
+  // `watcher`: of a schedule that begins with `late`, likewise.
+  void follow(const Schedule& schedule, std::vector<Options>* notes = nullptr, Watcher* watcher = nullptr);
   // Of the deviations so far: how many were possible where they were to happen, and how many were not.
   std::size_t followed() const { return followed_; }
   std::size_t missed() const { return missed_; }
@@ -49,6 +62,7 @@ class Plan final : public sim::Oracle {
     std::size_t next = 0;
     bool held = false;
   };
+  std::size_t choose_late(std::span<const sim::Candidate> candidates);
   bool follow_one(std::span<const sim::Candidate> candidates, std::size_t& chosen);
   std::size_t by_default(std::span<const sim::Candidate> candidates);
   void take_note(std::span<const sim::Candidate> candidates);
@@ -60,6 +74,8 @@ class Plan final : public sim::Oracle {
   std::vector<std::uint64_t> left_open_;
   std::uint16_t last_ = 0;  // who went on last
   std::vector<Options>* notes_ = nullptr;
+  Watcher* watcher_ = nullptr;
+  bool late_ = false;
 };
 
 }  // namespace kdpc::explore

@@ -40,6 +40,10 @@ class Words {
 
 bool parse(Words words, Deviation& deviation) {
   using Kind = Deviation::Kind;
+  if (words.take("late")) {
+    deviation.kind = Kind::Late;
+    return words.at_end();
+  }
   if (words.take("pick")) {
     deviation.kind = Kind::Pick;
     return words.take_number(deviation.step) && words.take("=") && words.take_number(deviation.number) && words.at_end();
@@ -52,6 +56,8 @@ bool parse(Words words, Deviation& deviation) {
     deviation.kind = Kind::Clock;
   } else if (words.take("ipi")) {
     deviation.kind = Kind::Ipi;
+  } else if (words.take("switch")) {
+    deviation.kind = Kind::Switch;
   } else {
     return false;
   }
@@ -67,6 +73,8 @@ std::string text_of(const Deviation& deviation) {
     case Deviation::Kind::Board: return at("board");
     case Deviation::Kind::Clock: return at("clock");
     case Deviation::Kind::Ipi: return at("ipi");
+    case Deviation::Kind::Switch: return at("switch");
+    case Deviation::Kind::Late: return "late";
     case Deviation::Kind::Pick: return fmt::format("pick {} = {}", deviation.step, deviation.number);
   }
   return {};
@@ -83,7 +91,9 @@ Result<Deviation> deviation_from(std::string_view line) {
   Deviation deviation;
   if (parse(Words(line), deviation)) return deviation;
   return Error{
-      fmt::format("'{}' is no deviation; they look like 'cpu0@17 hold', 'cpu0@17 board 0', 'cpu0@17 clock 1', 'cpu0@17 ipi 1', 'pick 3 = 1'", line)};
+      fmt::format("'{}' is no deviation; they look like 'cpu0@17 hold', 'cpu0@17 board 0', 'cpu0@17 clock 1', 'cpu0@17 ipi 1', 'cpu0@17 switch 1', "
+                  "'pick 3 = 1', 'late'",
+                  line)};
 }
 
 }  // namespace kdpc::explore

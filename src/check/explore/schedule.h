@@ -4,9 +4,15 @@
 //   cpu0@17 board 0     before that step, what board 0 would do next happens now
 //   cpu0@17 clock 1     … the clock of processor 1 interrupts
 //   cpu0@17 ipi 1       … an IPI that is under way arrives at processor 1
+//   cpu0@17 switch 1    instead of that step, processor 1 goes on
+//   late                nothing comes by itself while a processor can go on, unless it is more than 1 ms late
 //   pick 3 = 1          where the order leaves something open for the fourth time (which of several processors gets a line), the second is taken
 //
 // Steps are counted per processor (machine/sim/choice.h), so a deviation means the same wherever the others are left out.
+//
+//   K.EXPLORE-4  Every order in which processors take their steps and events come is a schedule that begins with `late`, as long as nobody is left behind, and
+//                nothing comes too late, by more than 1 ms. For before a step the order may go on with whoever can, by one deviation: with that processor, as it
+//                does by itself; with another one; with an event. That an event comes later than it is due needs none.
 #pragma once
 #include <compare>
 #include <cstdint>
@@ -19,10 +25,10 @@
 namespace kdpc::explore {
 
 struct Deviation {
-  enum class Kind : std::uint8_t { Hold, Board, Clock, Ipi, Pick } kind = Kind::Hold;
-  std::uint16_t processor = 0;  // of Pick 0
+  enum class Kind : std::uint8_t { Hold, Board, Clock, Ipi, Pick, Switch, Late } kind = Kind::Hold;
+  std::uint16_t processor = 0;  // of Pick and Late 0
   std::uint64_t step = 0;       // of Pick: which, from 0
-  std::uint32_t number = 0;     // of the board, of whose clock or IPI; of Pick: which is taken
+  std::uint32_t number = 0;     // of the board, of whose clock or IPI, of who goes on; of Pick: which is taken
   auto operator<=>(const Deviation&) const = default;
 };
 using Schedule = std::vector<Deviation>;  // in the order in which they are followed

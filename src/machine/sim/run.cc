@@ -89,7 +89,8 @@ void list_candidates(const Next& first, std::vector<Candidate>& candidates) {
   const auto add = [&](Next::Kind kind, std::uint64_t time, unsigned number) {
     if (time == kForever) return;
     const Candidate candidate{static_cast<Candidate::Kind>(kind), static_cast<std::uint16_t>(number),
-                              kind == Next::Kind::Board ? 0 : steps_of(all.slots[number]), time};
+                              kind == Next::Kind::Board ? 0 : steps_of(all.slots[number]), time,
+                              kind == Next::Kind::Processor ? static_cast<std::uint8_t>(all.slots[number].irql) : std::uint8_t{0}};
     if (kind == first.kind && number == first.number) {
       candidates.insert(candidates.begin(), candidate);
     } else {
