@@ -22,7 +22,7 @@ TEST(Plan, WhoRunsGoesOnThoughOthersAreBehind) {
   Plan plan(2);
   plan.follow({});
   EXPECT_EQ(asked(plan, {processor(0, 1, 100), processor(1, 1, 100)}), 0u);
-  EXPECT_EQ(asked(plan, {processor(1, 1, 100), processor(0, 2, 500'000)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(1, 1, 100), processor(0, 2, 100 + Plan::kPatience)}), 1u);
 }
 
 TEST(Plan, ButNotForEver) {
@@ -97,8 +97,8 @@ TEST(Plan, NothingComesByItselfInALateOrderUntilItIsAMillisecondLateOrNobodyCanG
   Plan plan(2);
   plan.follow({{Kind::Late, 0, 0, 0}});
   EXPECT_EQ(asked(plan, {board(10), processor(0, 5, 10)}), 1u);
-  EXPECT_EQ(asked(plan, {board(10), processor(0, 6, 10 + Plan::kPatience)}), 1u);
-  EXPECT_EQ(asked(plan, {board(10), processor(0, 7, 11 + Plan::kPatience)}), 0u);
+  EXPECT_EQ(asked(plan, {board(10), processor(0, 6, 10 + Plan::kLatePatience)}), 1u);
+  EXPECT_EQ(asked(plan, {board(10), processor(0, 7, 11 + Plan::kLatePatience)}), 0u);
   EXPECT_EQ(asked(plan, {board(800), clock(0, 900)}), 0u);
   EXPECT_EQ(plan.followed(), 1u);
 }

@@ -139,7 +139,7 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
       if (behind == candidates.size() || candidate.time < candidates[behind].time) behind = index;
     }
   }
-  if (running == candidates.size() || candidates[behind].time + kPatience < candidates[running].time) running = behind;
+  if (running == candidates.size() || candidates[behind].time + patience() < candidates[running].time) running = behind;
   if (running == candidates.size()) {  // nobody but those who are held, or nobody at all
     for (std::size_t index = 0; index < candidates.size() && !held_.empty(); ++index)
       if (is_processor(candidates[index]) && candidates[index].number == held_.front()) running = index;
@@ -149,7 +149,7 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
     }
   }
   if (running == candidates.size()) return 0;
-  const std::uint64_t late = late_ ? kPatience + 1 : 0;
+  const std::uint64_t late = late_ ? kLatePatience + 1 : 0;
   return event != candidates.size() && candidates[event].time + late <= candidates[running].time ? event : running;
 }
 

@@ -1,8 +1,8 @@
 // The oracle that follows a schedule: the default order, but for its deviations. Every strategy, replay and shrinking run through it; they differ in the
 // schedules they ask for.
 //
-// The default order is as lazy as it can be: a processor goes on until it has to wait, until something is due in virtual time, or until others are left behind
-// by kPatience. A processor that is held goes on when nobody else can.
+// The default order is the machine's own, a little lazier: a processor goes on until it has to wait, until something is due in virtual time, or until others
+// are left behind by kPatience, which saves switches and lets nobody pass by an interrupt that has come. A processor that is held goes on when nobody else can.
 //
 // A schedule that begins with `late` has an order that is lazier still, and another place for its deviations: what a processor's step asks for happens when the
 // order would go on with that step, and not when the processor has come to it. So the same step may be asked for twice, and each time something else happens.
@@ -36,7 +36,7 @@ class Watcher {
 
 class Plan final : public sim::Oracle {
  public:
-  static constexpr std::uint64_t kPatience = 1'000'000;  // ns
+  static constexpr std::uint64_t kPatience = 1'000, kLatePatience = 1'000'000;  // ns; of late orders
 
   explicit Plan(unsigned processors) : processors_(processors) {}
 
@@ -54,7 +54,7 @@ class Plan final : public sim::Oracle {
   std::uint64_t number(std::uint64_t bound) override;
   std::uint64_t next_question(unsigned processor, std::uint64_t step) override;
   std::uint64_t edges_between_choices() const override { return 0; }
-  std::uint64_t patience() const override { return kPatience; }
+  std::uint64_t patience() const override { return late_ ? kLatePatience : kPatience; }
 
  private:
   struct Line {                         // of one processor
