@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "machine/host.h"
 
 namespace kdpc::lab {
@@ -45,6 +47,7 @@ Explorer::Explorer(Machine& machine, Life life) : machine_(machine), life_(std::
 }
 
 Explorer::~Explorer() {
+  begun_.reset();
   start_.reset();
   machine_.remove_sink(touches_);
 }
@@ -55,14 +58,54 @@ std::unique_ptr<Explorer> Explorer::create(Machine& machine, Life life, std::str
   return explorer->start_ == nullptr ? nullptr : std::move(explorer);
 }
 
+bool Explorer::Begun::lies_before(const explore::Schedule& schedule) const {
+  return std::all_of(schedule.begin(), schedule.end(), [this](const explore::Deviation& deviation) {
+    if (deviation.kind == explore::Deviation::Kind::Pick) return deviation.step >= plan.left_open().size();
+    return deviation.processor >= steps.size() || deviation.step > steps[deviation.processor];
+  });
+}
+
+void Explorer::take_begun(const explore::Schedule& schedule, bool learn) {
+  if (begun_ && (begun_->learned || !learn)) return;
+  std::vector<std::uint64_t> steps;
+  for (unsigned number = 0; number < machine_.processors(); ++number) steps.push_back(host::steps_of_processor(number));
+  Begun begun{nullptr, std::move(steps), plan_, learn, touches_, options_};
+  if (!begun.lies_before(schedule)) return;
+  std::string why;
+  begun.mark = machine_.mark(why);
+  if (begun.mark != nullptr) begun_ = std::move(begun);
+}
+
+// What it says of itself.
+std::string Explorer::live(bool from_begun, const explore::Schedule& schedule, bool learn) {
+  if (!from_begun) {
+    std::string refused = life_.begin ? life_.begin(machine_) : std::string();
+    if (!refused.empty()) return refused;
+    if (!machine_.outcome().over()) take_begun(schedule, learn);
+  }
+  return life_.rest(machine_);
+}
+
 Execution Explorer::run(const explore::Schedule& schedule, bool learn) {
-  machine_.rewind(*start_);
+  const bool from_begun = begun_ && (begun_->learned || !learn) && begun_->lies_before(schedule);
+  // What a machine remembers of its events is a row, in which a later place means nothing once it has gone back before it.
+  if (!from_begun && machine_.config().remember_events != 0) begun_.reset();
+  machine_.rewind(from_begun ? *begun_->mark : *start_);
   touches_.listen(learn);
   options_.clear();
-  plan_.follow(schedule, learn ? &options_ : nullptr);
+  std::vector<explore::Options>* const notes = learn ? &options_ : nullptr;
+  if (from_begun) {
+    plan_.follow_from(begun_->plan, schedule, notes);
+  } else {
+    plan_.follow(schedule, notes);
+  }
+  if (from_begun && learn) {
+    touches_ = begun_->touches;
+    options_ = begun_->options;
+  }
   host::set_oracle(&plan_);
   Execution execution;
-  execution.refused = life_(machine_);
+  execution.refused = live(from_begun, schedule, learn);
   host::set_oracle(nullptr);
   execution.outcome = machine_.outcome();
   execution.hash = machine_.trace_hash();

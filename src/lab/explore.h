@@ -1,12 +1,15 @@
 // One life of drivers, run again and again from the same start, each time in the order that a schedule asks for. Simulated machine only.
 //
-//   Explorer explorer(machine, life, why);            // as the machine stands now, the life begins
-//   const Execution one = explorer.run({schedule});   // what came of it
+//   auto explorer = Explorer::create(machine, {begin, rest}, why);   // as the machine stands now, the life begins
+//   const Execution one = explorer->run(schedule);                   // what came of it
 //
 // What a run needs lies in the machine: the life itself must leave nothing behind on the host, as it is begun anew each time.
+//
+//   K.EXPLORE-5  A run is the same whether it goes through `begin` or goes on where the default order came to the end of it.
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,8 +31,13 @@ struct Execution {
 
 class Explorer {
  public:
-  // What is done with the machine; the words it returns say what was refused that must not be, and are empty if all went well.
-  using Life = std::function<std::string(Machine&)>;
+  // What is done with the machine, in two parts: schedules that change nothing in the first one are spared it. The words that a part returns say what was
+  // refused that must not be, and are empty if all went well; then the second follows.
+  using Part = std::function<std::string(Machine&)>;
+  struct Life {
+    Part begin;
+    Part rest;
+  };
 
   // The machine must outlive it, and have no drivers that a life would load. Null, and `why` says the reason: it cannot go back.
   static std::unique_ptr<Explorer> create(Machine& machine, Life life, std::string& why);
@@ -40,13 +48,30 @@ class Explorer {
   explore::Lesson lesson() const { return {touches_.points(), options_, plan_.left_open()}; }
 
  private:
+  // Where the default order stood at the end of `begin`.
+  struct Begun {
+    Machine::MarkHandle mark;
+    std::vector<std::uint64_t> steps;  // of each processor
+    explore::Plan plan;
+    // If that run was to be learned from:
+    bool learned;
+    explore::Touches touches;
+    std::vector<explore::Options> options;
+
+    bool lies_before(const explore::Schedule& schedule) const;
+  };
+
   Explorer(Machine& machine, Life life);
+  std::string live(bool from_begun, const explore::Schedule& schedule, bool learn);
+  void take_begun(const explore::Schedule& schedule, bool learn);
+
   Machine& machine_;
   Life life_;
   explore::Plan plan_;
   explore::Touches touches_;
   std::vector<explore::Options> options_;
   Machine::MarkHandle start_;
+  std::optional<Begun> begun_;
 };
 
 }  // namespace kdpc::lab

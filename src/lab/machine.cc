@@ -247,7 +247,7 @@ bool Machine::set_system_time(std::uint64_t time) {
 struct Machine::Mark {
   host::Checkpoint* machine;
   Outcome outcome;
-  std::size_t tasks;
+  std::vector<std::pair<std::shared_ptr<Task::State>, bool>> tasks;  // true: done
   std::shared_ptr<Devices> devices;
 };
 
@@ -259,13 +259,19 @@ void Machine::ForgetMark::operator()(Mark* mark) const {
 Machine::MarkHandle Machine::mark(std::string& why) {
   const auto made = host::checkpoint();
   if (!made) return why = made.error().what, nullptr;
-  return MarkHandle(new Mark{*made, parts_->outcome, parts_->tasks.size(), copy_of(devices_)});
+  MarkHandle mark(new Mark{*made, parts_->outcome, {}, copy_of(devices_)});
+  for (const auto& task : parts_->tasks) mark->tasks.emplace_back(task, task->done);
+  return mark;
 }
 
 void Machine::rewind(const Mark& mark) {
   host::restore(*mark.machine);
   parts_->outcome = mark.outcome;
-  parts_->tasks.resize(mark.tasks);
+  parts_->tasks.clear();
+  for (const auto& [task, done] : mark.tasks) {
+    task->done = done;
+    parts_->tasks.push_back(task);
+  }
   devices_ = copy_of(mark.devices);
 }
 

@@ -123,5 +123,6 @@ std::size_t size_of(const Checkpoint& checkpoint);  // bytes copied
 
 // Simulated machine only: who is asked what happens next (machine/sim/choice.h); null: nobody. It must outlive its use.
 void set_oracle(sim::Oracle* oracle);
+std::uint64_t steps_of_processor(unsigned processor);  // so many has it taken with an oracle
 
 }  // namespace kdpc::host

@@ -1,6 +1,9 @@
 // The whole: lives of real drivers, run in many orders.
 #include "lab/explore.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <map>
 #include <set>
 
@@ -16,21 +19,23 @@ using namespace kdpc::test;
 namespace {
 
 // Of a driver of the museum, with the card that interrupts by itself.
-struct Life {
-  std::string driver;
-  std::string operator()(lab::Machine& m) const {
-    std::string why;
-    if (!m.load_driver(std::string(KDPC_TEST_DRIVERS "/check/museum_") + driver + ".drv", why)) return why;
-    if (!m.start_device("card", "museum_" + driver, why)) return why;
-    m.run_until([] { return false; }, 3ms);
-    if (!m.outcome().over() && !m.unload_driver("museum_" + driver, why)) return why;
-    return {};
-  }
-};
+std::string begin(lab::Machine& m, const std::string& driver) {
+  std::string why;
+  if (!m.load_driver(KDPC_TEST_DRIVERS "/check/museum_" + driver + ".drv", why)) return why;
+  return m.start_device("card", "museum_" + driver, why) ? std::string() : why;
+}
+std::string rest(lab::Machine& m, const std::string& driver) {
+  std::string why;
+  m.run_until([] { return false; }, 3ms);
+  return m.outcome().over() || m.unload_driver("museum_" + driver, why) ? std::string() : why;
+}
+lab::Explorer::Life life(const std::string& driver) {
+  return {[driver](lab::Machine& m) { return begin(m, driver); }, [driver](lab::Machine& m) { return rest(m, driver); }};
+}
 
-std::unique_ptr<cards::CardBoard> card(lab::Machine& m) {
+std::unique_ptr<cards::CardBoard> card(lab::Machine& m, std::uint64_t first = 100'000) {
   auto board = std::make_unique<cards::CardBoard>();
-  board->add(cards::PulseWish{.name = "card", .first = 100'000, .period = 100'000, .count = 6});
+  board->add(cards::PulseWish{.name = "card", .first = first, .period = 100'000, .count = 6});
   m.attach(*board);
   return board;
 }
@@ -53,7 +58,7 @@ std::optional<std::pair<explore::Schedule, lab::Execution>> find(lab::Explorer& 
 KDPC_TEST(Explorer, TheSameScheduleIsTheSameRun, .processors = 2) {
   const auto board = card(m);
   std::string why;
-  const auto explorer = lab::Explorer::create(m, Life{"fifo_count_fixed"}, why);
+  const auto explorer = lab::Explorer::create(m, life("fifo_count_fixed"), why);
   ASSERT_NE(explorer, nullptr) << why;
   explore::Campaign campaign({});
   std::map<std::string, std::uint64_t> hashes;
@@ -78,10 +83,84 @@ KDPC_TEST(Explorer, TheSameScheduleIsTheSameRun, .processors = 2) {
   }
 }
 
+namespace {
+
+// What came of one attempt, in words.
+std::string words_of(const lab::Execution& execution, const std::optional<explore::Lesson>& lesson) {
+  std::string words = fmt::format("{:016x} {} | {} | missed {}", execution.hash, execution.failure, execution.key, execution.missed);
+  if (!lesson) return words;
+  for (const explore::Point& point : lesson->points) words += fmt::format(" {}@{} {:x} {}", point.processor, point.step, point.pc, point.timers);
+  for (const explore::Options& options : lesson->options) {
+    words += fmt::format(" | {}@{} {} {}:", options.processor, options.step, options.others_can_go_on, options.left_open);
+    for (const explore::Deviation& event : options.events) words += " " + text_of(event);
+  }
+  return words + fmt::format(" | {}", fmt::join(lesson->left_open, " "));
+}
+
+struct Tried {
+  std::vector<std::pair<std::string, std::string>> attempts;  // its schedule, and what came of it
+  int begun = 0;                                              // the driver was loaded so often
+};
+
+// So many attempts of a campaign, whatever fails, with a life in two parts or in one.
+Tried try_all(lab::Machine& m, const std::string& driver, bool in_parts, int count) {
+  Tried tried;
+  const auto first = [&](lab::Machine& machine) { return ++tried.begun, begin(machine, driver); };
+  const auto second = [&](lab::Machine& machine) { return rest(machine, driver); };
+  const auto both = [&](lab::Machine& machine) {
+    const std::string refused = first(machine);
+    return refused.empty() ? second(machine) : refused;
+  };
+  std::string why;
+  const auto start = m.mark(why);
+  auto explorer = lab::Explorer::create(m, in_parts ? lab::Explorer::Life{first, second} : lab::Explorer::Life{{}, both}, why);
+  EXPECT_NE(explorer, nullptr) << why;
+  explore::Campaign campaign({});
+  for (int attempts = 0; attempts < count; ++attempts) {
+    const auto attempt = campaign.next();
+    if (!attempt) break;
+    const lab::Execution execution = explorer->run(attempt->schedule, attempt->learn);
+    const auto lesson = attempt->learn ? std::optional(explorer->lesson()) : std::nullopt;
+    tried.attempts.emplace_back(text_of(attempt->schedule), words_of(execution, lesson));
+    if (lesson) campaign.learned(attempt->schedule, *lesson);
+  }
+  explorer.reset();
+  m.rewind(*start);
+  return tried;
+}
+
+void is_the_same_in_parts(lab::Machine& m) {
+  RULE("K.EXPLORE-5");
+  for (const char* driver :
+       {"fifo_count", "flag_before_data", "timer_freed", "lost_wakeup", "isr_before_ready", "workitem_requeued_fixed", "refcount_plain"}) {
+    const Tried once = try_all(m, driver, false, 700);
+    const Tried in_parts = try_all(m, driver, true, 700);
+    ASSERT_EQ(once.attempts.size(), in_parts.attempts.size()) << driver;
+    for (std::size_t number = 0; number < once.attempts.size(); ++number)
+      ASSERT_EQ(once.attempts[number], in_parts.attempts[number]) << driver << ", attempt " << number;
+    EXPECT_EQ(once.begun, static_cast<int>(once.attempts.size()));
+    EXPECT_GT(in_parts.begun, 1) << driver;  // there are orders to try before the device is started
+    EXPECT_LT(in_parts.begun, once.begun * 2 / 3) << driver;
+  }
+}
+
+}  // namespace
+
+KDPC_TEST(Explorer, ARunThatGoesOnBehindStartIsTheSameRun, .processors = 2) {
+  const auto board = card(m);
+  is_the_same_in_parts(m);
+}
+
+KDPC_TEST(Explorer, ARunThatGoesOnBehindStartIsTheSameRunForASearchThatRemembersNothing, .processors = 2, .remember_events = 0,
+          .checks = {.races = lab::Checks::Races::Certain}) {
+  const auto board = card(m, 10);  // interrupts while the device is being started
+  is_the_same_in_parts(m);
+}
+
 KDPC_TEST(Explorer, FindsTheRaceThatTheDefaultOrderHidesAndShowsItAgain, .processors = 1) {
   const auto board = card(m);
   std::string why;
-  const auto explorer = lab::Explorer::create(m, Life{"fifo_count"}, why);
+  const auto explorer = lab::Explorer::create(m, life("fifo_count"), why);
   ASSERT_NE(explorer, nullptr) << why;
   const auto found = find(*explorer, 2000);
   ASSERT_TRUE(found);
@@ -97,7 +176,7 @@ KDPC_TEST(Explorer, FindsTheRaceThatTheDefaultOrderHidesAndShowsItAgain, .proces
 KDPC_TEST(Explorer, ATwinThatIsRightStaysSilent, .processors = 1) {
   const auto board = card(m);
   std::string why;
-  const auto explorer = lab::Explorer::create(m, Life{"fifo_count_fixed"}, why);
+  const auto explorer = lab::Explorer::create(m, life("fifo_count_fixed"), why);
   ASSERT_NE(explorer, nullptr) << why;
   const auto found = find(*explorer, 1500);
   EXPECT_FALSE(found) << found->second.failure;

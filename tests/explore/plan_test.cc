@@ -133,6 +133,22 @@ TEST(Plan, WhatIsNotPossibleInALateOrderIsMissed) {
   EXPECT_EQ(plan.missed(), 1u);
 }
 
+TEST(Plan, WhoGoesOnWhereAnotherStoodAnswersAsThatOneWould) {
+  RULE("K.EXPLORE-5");
+  Plan there(2);
+  there.follow({});
+  EXPECT_EQ(asked(there, {processor(1, 3, 5), processor(0, 1, 10)}), 1u) << "processor 0 was the last to run at the start";
+  EXPECT_EQ(asked(there, {processor(1, 3, 5), clock(1, 700)}), 0u);
+  there.number(2);
+  Plan plan(2);
+  plan.follow_from(there, {{Kind::Pick, 0, 1, 1}, {Kind::Hold, 1, 5, 0}});
+  EXPECT_EQ(plan.left_open().size(), 1u);
+  EXPECT_EQ(plan.number(2), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 2, 20), processor(1, 4, 20)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 2, 20), processor(1, 5, 20)}), 0u);
+  EXPECT_EQ(plan.followed(), 2u);
+}
+
 TEST(Plan, NotesSayWhatCouldHaveHappened) {
   Plan plan(2);
   std::vector<Options> notes;

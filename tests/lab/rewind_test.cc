@@ -53,6 +53,23 @@ struct Heard {
 
 }  // namespace
 
+KDPC_TEST(Rewind, ATaskThatWasUnderWayIsUnderWayAgain) {
+  const lab::Task task = m.start(0, PASSIVE_LEVEL, [] {
+    LARGE_INTEGER millisecond{.QuadPart = -10'000};
+    KeDelayExecutionThread(KernelMode, FALSE, &millisecond);
+  });
+  m.run_for(100us);
+  std::string why;
+  const auto mark = m.mark(why);
+  ASSERT_NE(mark, nullptr) << why;
+  for (int turn = 0; turn < 3; ++turn) {
+    EXPECT_FALSE(task.done());
+    EXPECT_TRUE(m.run_until([&] { return task.done(); }, 50ms));
+    m.rewind(*mark);
+  }
+  EXPECT_TRUE(m.run_until([&] { return task.done(); }, 50ms));
+}
+
 KDPC_TEST(Rewind, TheWholeLifeOfADriverIsTheSameAgain, .processors = 2) {
   cards::CardBoard board;
   board.add(cards::ConverterWish{.name = "meter"});

@@ -49,8 +49,7 @@ std::optional<Refusal> set(Stage& stage) {
   if (auto refusal = stage.life.start(interrupted, kEventsRemembered)) return refusal;
   std::string why;
   stage.life.machine().add_sink(stage.line);
-  stage.explorer = lab::Explorer::create(
-      stage.life.machine(), [&stage](lab::Machine& machine) { return stage.life(machine); }, why);
+  stage.explorer = stage.life.explorer(why);
   if (stage.explorer == nullptr) return Refusal{ExitCode::BadInput, why};
   return {};
 }

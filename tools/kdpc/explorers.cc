@@ -51,8 +51,7 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
   };
   std::string why;
   if (const auto refusal = life.start({}, 0)) return refuse(*refusal);
-  const auto explorer = lab::Explorer::create(
-      life.machine(), [&life](lab::Machine& machine) { return life(machine); }, why);
+  const auto explorer = life.explorer(why);
   if (explorer == nullptr) return refuse({ExitCode::BadInput, why});
   explore::Campaign campaign(settings);
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wish.seconds));

@@ -49,14 +49,24 @@ std::vector<std::string> ScenarioLife::unheard() const {
   return names;
 }
 
-std::string ScenarioLife::operator()(lab::Machine& machine) const {
+std::unique_ptr<lab::Explorer> ScenarioLife::explorer(std::string& why) {
+  return lab::Explorer::create(
+      *machine_, {[this](lab::Machine& machine) { return begin(machine); }, [this](lab::Machine& machine) { return rest(machine); }}, why);
+}
+
+std::string ScenarioLife::begin(lab::Machine& machine) const {
   std::string why;
   std::vector<std::string> loaded;
   for (const DriverWanted& wanted : scenario_.drivers)
     if (!load_and_start(machine, wanted, why, loaded)) return why;
+  return {};
+}
+
+std::string ScenarioLife::rest(lab::Machine& machine) const {
+  std::string why;
   machine.run_until([] { return false; }, scenario_.duration_ns);  // or until nothing will ever happen
-  for (auto name = loaded.rbegin(); name != loaded.rend() && !machine.outcome().over(); ++name)
-    if (!machine.unload_driver(*name, why)) return why;
+  for (auto wanted = scenario_.drivers.rbegin(); wanted != scenario_.drivers.rend() && !machine.outcome().over(); ++wanted)
+    if (!machine.unload_driver(wanted->name, why)) return why;
   return {};
 }
 

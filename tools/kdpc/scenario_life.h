@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "kdpc/lab.h"
+#include "lab/explore.h"
 #include "tools/kdpc/cards.h"
 #include "tools/kdpc/driver_files.h"
 #include "tools/kdpc/scenario.h"
@@ -18,8 +18,8 @@ class ScenarioLife {
   std::optional<Refusal> read(const std::string& file, const std::vector<std::string>& driver_folders, bool races);
   // The machine, with its cards, before anything happens. Without events to remember it is for a search, which needs no hash of a run either.
   std::optional<Refusal> start(const std::function<bool()>& interrupted, std::size_t remember_events);
-  // What was refused that must not be; empty: nothing.
-  std::string operator()(lab::Machine& machine) const;
+  // Its life, from the machine as it stands; null, and `why` says the reason. This object must outlive it.
+  std::unique_ptr<lab::Explorer> explorer(std::string& why);
 
   const Scenario& scenario() const { return scenario_; }
   // The drivers that do not tell of their accesses to memory.
@@ -27,6 +27,10 @@ class ScenarioLife {
   lab::Machine& machine() const { return *machine_; }
 
  private:
+  // Its drivers are loaded, their devices started; it runs, they are unloaded. What was refused that must not be; empty: nothing.
+  std::string begin(lab::Machine& machine) const;
+  std::string rest(lab::Machine& machine) const;
+
   Scenario scenario_;
   bool races_ = true;
   Cards cards_;

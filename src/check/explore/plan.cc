@@ -57,6 +57,12 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
   for (Line& line : processors_) std::stable_sort(line.deviations.begin(), line.deviations.end(), earlier);
 }
 
+void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<Options>* notes) {
+  follow(schedule, notes);
+  left_open_ = there.left_open_;
+  last_ = there.last_;
+}
+
 std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
   if (notes_ != nullptr || watcher_ != nullptr) return step + 1;
   const Line& line = processors_[processor];

@@ -43,6 +43,8 @@ class Plan final : public sim::Oracle {
   // For the next execution. `notes`: where to leave the options at each step, which makes the run slow; null: nobody wants to know.
   // `watcher`: of a schedule that begins with `late`, likewise.
   void follow(const Schedule& schedule, std::vector<Options>* notes = nullptr, Watcher* watcher = nullptr);
+  // The same for one that goes on where another stood when it had followed, and met, no deviation yet; nor has this schedule one up to there.
+  void follow_from(const Plan& there, const Schedule& schedule, std::vector<Options>* notes = nullptr);
   // Of the deviations so far: how many were possible where they were to happen, and how many were not.
   std::size_t followed() const { return followed_; }
   std::size_t missed() const { return missed_; }

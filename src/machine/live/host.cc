@@ -195,6 +195,7 @@ void restore(const Checkpoint&) { KDPC_INVARIANT("K.LIVE-19", !"there are no che
 void discard(Checkpoint* checkpoint) { delete checkpoint; }
 std::size_t size_of(const Checkpoint&) { return 0; }
 
+std::uint64_t steps_of_processor(unsigned) { return 0; }
 void set_oracle(sim::Oracle* oracle) { KDPC_INVARIANT("K.LIVE-23", oracle == nullptr && "nobody chooses what happens on the live machine"); }
 
 }  // namespace host

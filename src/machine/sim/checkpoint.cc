@@ -23,9 +23,9 @@ struct Checkpoint {
   };
   std::vector<Piece> pieces;
   std::vector<std::byte> bytes;
-  std::size_t pool_used[2];        // what the pool had handed out, by PoolType
-  std::size_t driver_spans;        // how many there were
-  std::vector<std::size_t> marks;  // of the sinks
+  std::size_t pool_used[2];         // what the pool had handed out, by PoolType
+  std::vector<Piece> driver_spans;  // images that are mapped later go again
+  std::vector<std::size_t> marks;   // of the sinks
 };
 
 }  // namespace kdpc::host
@@ -151,7 +151,7 @@ Result<Checkpoint*> checkpoint() {
     to += piece.size;
   }
   for (const PoolType type : {PoolType::NonPaged, PoolType::Paged}) made->pool_used[static_cast<unsigned>(type)] = sys().pool.arena(type).used;
-  made->driver_spans = checkpoint::driver_spans.size();
+  made->driver_spans = checkpoint::driver_spans;
   for (EventSink* sink : all_sinks()) made->marks.push_back(sink->mark());
   return made;
 }
@@ -174,7 +174,7 @@ void restore(const Checkpoint& checkpoint) {
     const std::size_t then = checkpoint.pool_used[static_cast<unsigned>(type)], now = used_now[static_cast<unsigned>(type)];
     if (now > then) std::memset(arena.base + arena.view + then, 0, now - then);
   }
-  checkpoint::driver_spans.resize(checkpoint.driver_spans);  // of images that were mapped later
+  checkpoint::driver_spans = checkpoint.driver_spans;
   // What is open stays so; where pages are or were locked, or there are other ranges now, what is closed is not what should be.
   if (pageable() != pageable_now || state().locked_used != 0) pages::open_all();
   for (std::size_t index = 0; index < checkpoint.marks.size(); ++index) all_sinks()[index]->rewind(checkpoint.marks[index]);

@@ -219,6 +219,7 @@ bool bus_read(BusSpace space, std::uint64_t address, unsigned width, std::uint64
 bool bus_write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t value) { return bus::write(space, address, width, value); }
 
 void set_oracle(Oracle* oracle) { sim::set_oracle(oracle); }
+std::uint64_t steps_of_processor(unsigned processor) { return steps_of(state().slots[processor]); }
 
 void add_span(void* base, std::size_t size) { checkpoint::add_span(base, size); }
 
