@@ -21,18 +21,37 @@
 // lets minutes pass; it asks for costs, checkpoints, rule checks, pageable memory that goes, equal hashes. That it has always passed so far is no
 // reason to leave the mark out.
 //
+// A body that holds in one order of events is tried in thousands (docs/explore.md):
+//
+//   EXPLORE_TEST(Ring, CountsEveryInterrupt, .processors = 2, .schedules = 2000) {
+//     cards::CardBoard board;
+//     …
+//     ASSERT_TRUE(m.load_driver(KDPC_DRIVERS "/check/ring.drv", why)) << why;
+//   }
+//
+// What follows the names are fields of lab::ExploreSettings. Each schedule begins at the start again, with the body's first line; what the body may leave behind
+// stands in kdpc/explore.h. Anything that fails in any order fails the test, with the shortest schedule that shows it: a bug check, a finding, a data race, a
+// deadlock, KDPC_EXPECT inside and GoogleTest's macros outside. EXPECT_BUGCHECK and its like are for KDPC_TEST. The schedule is left in <Suite>.<Name>.schedule,
+// in the folder that KDPC_SCHEDULES names or the present one; with KDPC_SCHEDULE=<file> the test runs that one alone.
+//
 // A run that ends by itself (bug check, deadlock, …) fails the test, unless the test says EXPECT_BUGCHECK or EXPECT_ENDED. A failing test prints
 // what the drivers printed, the last events, the processors, and how to see it again.
 #pragma once
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <initializer_list>
+#include <iterator>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 
+#include "kdpc/explore.h"
 #include "kdpc/lab.h"
 
 namespace kdpc::test {
@@ -188,6 +207,51 @@ inline void run(const lab::Config& config, void (*body)(lab::Machine& m), const 
   if (session.machine() != nullptr) body(*session.machine());
 }
 
+// What GoogleTest's macros have to say in a body that is explored, as words.
+inline std::string words_of(void (*body)(lab::Machine& m), lab::Machine& m) {
+  ::testing::TestPartResultArray results;
+  {
+    const ::testing::ScopedFakeTestPartResultReporter kept(::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
+    body(m);
+  }
+  std::string words;
+  for (int index = 0; index < results.size(); ++index) {
+    const ::testing::TestPartResult& result = results.GetTestPartResult(index);
+    if (!result.failed()) continue;
+    if (result.file_name() != nullptr) words += std::string(result.file_name()) + ':' + std::to_string(result.line_number()) + ": ";
+    words += std::string(result.message()) + '\n';
+  }
+  return words;
+}
+
+inline void explore(lab::ExploreSettings settings, void (*body)(lab::Machine& m), const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  if (!lab::is_simulated()) GTEST_SKIP() << "It explores orders.";
+  const ::testing::TestInfo& info = *::testing::UnitTest::GetInstance()->current_test_info();
+  if (settings.name.empty()) settings.name = std::string(info.test_suite_name()) + '.' + info.name();
+  const lab::Life life = [body](lab::Machine& m) { return words_of(body, m); };
+  if (const char* const wanted = std::getenv("KDPC_SCHEDULE")) {
+    std::ifstream in(wanted);
+    const lab::ExploreResult result = lab::replay(settings, life, std::string(std::istreambuf_iterator<char>(in), {}));
+    std::printf("%s%s\n", result.report.c_str(), result.differs.empty() ? "" : ("Not the same run: " + result.differs).c_str());
+    if (result.failed()) ADD_FAILURE_AT(file, line) << "The schedule " << wanted << ": " << (result.broken.empty() ? result.failure : result.broken);
+    return;
+  }
+  const lab::ExploreResult result = lab::explore(settings, life);
+  for (const std::string& rule : result.rules) ::testing::Test::RecordProperty("rule." + rule, "executed");
+  std::printf("%llu schedules: %s\n", static_cast<unsigned long long>(result.schedules), result.coverage.c_str());
+  if (!result.broken.empty()) ADD_FAILURE_AT(file, line) << "It cannot be explored: " << result.broken;
+  if (result.failure.empty()) return;
+  const char* const folder = std::getenv("KDPC_SCHEDULES");
+  const std::string left = (folder != nullptr ? std::string(folder) + '/' : std::string()) + settings.name + ".schedule";
+  std::ofstream(left) << result.schedule;
+  ADD_FAILURE_AT(file, line) << result.report << "To see it again: KDPC_SCHEDULE=" << left << " with --gtest_filter=" << settings.name;
+}
+
+inline Session& session() {
+  if (Session::current() == nullptr) throw std::logic_error("EXPECT_BUGCHECK and its like are for KDPC_TEST: what is explored must not end so");
+  return *Session::current();
+}
+
 inline void prove(const char* rule) {
   if (lab::is_running()) {
     lab::Note note;
@@ -211,13 +275,19 @@ inline void check(bool holds, const char* expression, const char* file, int line
   TEST(suite, name) { ::kdpc::test::run(::kdpc::lab::Config{__VA_ARGS__}, &suite##_##name##_on_machine); } \
   static void suite##_##name##_on_machine([[maybe_unused]] ::kdpc::lab::Machine& m)
 
+// EXPLORE_TEST(Suite, Name, .processors = 2, .schedules = 2000) { … m … }: what follows the names are fields of lab::ExploreSettings.
+#define EXPLORE_TEST(suite, name, ...)                                                                                    \
+  static void suite##_##name##_in_any_order([[maybe_unused]] ::kdpc::lab::Machine& m);                                    \
+  TEST(suite, name) { ::kdpc::test::explore(::kdpc::lab::ExploreSettings{__VA_ARGS__}, &suite##_##name##_in_any_order); } \
+  static void suite##_##name##_in_any_order([[maybe_unused]] ::kdpc::lab::Machine& m)
+
 // The run so far has ended with this bug check: EXPECT_BUGCHECK(0xC4, 0x30), EXPECT_BUGCHECK(code, p1, kdpc::test::any, p3).
-#define EXPECT_BUGCHECK(...) ::kdpc::test::Session::current()->expect_bugcheck(__FILE__, __LINE__, #__VA_ARGS__, {__VA_ARGS__})
+#define EXPECT_BUGCHECK(...) ::kdpc::test::session().expect_bugcheck(__FILE__, __LINE__, #__VA_ARGS__, {__VA_ARGS__})
 // The last run ended like this: EXPECT_ENDED(Deadlock).
-#define EXPECT_ENDED(how) ::kdpc::test::Session::current()->expect_ended(__FILE__, __LINE__, ::kdpc::lab::Ended::how)
+#define EXPECT_ENDED(how) ::kdpc::test::session().expect_ended(__FILE__, __LINE__, ::kdpc::lab::Ended::how)
 // The rule checks have found this: EXPECT_FINDING("lock-order"). They end the run by it, unless .checks = {.keep_going = true}; advice never does.
-#define EXPECT_FINDING(id) ::kdpc::test::Session::current()->expect_finding(__FILE__, __LINE__, id)
-#define EXPECT_NO_FINDINGS() ::kdpc::test::Session::current()->expect_no_findings(__FILE__, __LINE__)
+#define EXPECT_FINDING(id) ::kdpc::test::session().expect_finding(__FILE__, __LINE__, id)
+#define EXPECT_NO_FINDINGS() ::kdpc::test::session().expect_no_findings(__FILE__, __LINE__)
 
 // This test proves a rule of the specification; tools/rules reads it from the results.
 #define RULE(id) ::kdpc::test::prove(id)

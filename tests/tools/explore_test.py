@@ -164,6 +164,7 @@ class Explore(command.Case):
                                ("kdpc schedule 1\n", "bad.schedule: a line 'scenario FILE.toml' is missing"),
                                ("kdpc schedule 1\nscenario a.toml\ncpu0@x hold\n", "bad.schedule:3: 'cpu0@x hold' is no deviation; they look like"),
                                ("kdpc schedule 1\nhash xyz\n", "bad.schedule:2: 'xyz' is no hash"),
+                               ("kdpc schedule 1\ntest Ring.Counts\n", "bad.schedule: this schedule is of the test Ring.Counts; KDPC_SCHEDULE="),
                                ("kdpc schedule 1\nscenario a.toml\n", "a.toml")):
             bad.write_text(text, encoding="utf-8")
             for verb in ("replay", "shrink"):

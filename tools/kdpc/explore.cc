@@ -10,6 +10,7 @@
 
 #include "check/explore/shrink.h"
 #include "lab/explore.h"
+#include "lab/explored_text.h"
 #include "lab/time_line.h"
 #include "tools/kdpc/explorers.h"
 #include "tools/kdpc/interruption.h"
@@ -23,7 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kEventsRemembered = 100'000;
-constexpr std::size_t kLastEvents = 20;
 constexpr unsigned kShrinkRuns = 3000;  // no limit of time: the same campaign leaves the same schedule, whatever else the host does
 
 // Of a driver's file: tells whether it is the one that a schedule was found with.
@@ -32,8 +32,8 @@ std::string id_of(const fs::path& file) {
   return image ? image->build_id : "unknown";
 }
 
-ScheduleFile file_for(const Scenario& scenario, bool races, const lab::Execution& execution, const explore::Schedule& schedule) {
-  ScheduleFile file{KDPC_VERSION, scenario.file, {}, races, execution.key, execution.hash, schedule};
+explore::Record file_for(const Scenario& scenario, bool races, const lab::Execution& execution, const explore::Schedule& schedule) {
+  explore::Record file{KDPC_VERSION, scenario.file.string(), {}, {}, races, execution.key, execution.hash, schedule};
   for (const DriverWanted& driver : scenario.drivers) file.drivers.emplace_back(driver.name, id_of(driver.file));
   return file;
 }
@@ -63,56 +63,12 @@ explore::Schedule shortest(Stage& stage, const explore::Schedule& schedule, cons
   });
 }
 
-std::string indented(const std::string& text) {
-  std::string lines;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    lines += "  " + text.substr(begin, end - begin) + '\n';
-    begin = end + 1;
-  }
-  return lines;
-}
-
-std::string how_it_ended(const lab::Execution& execution) {
-  const lab::Outcome& outcome = execution.outcome;
-  std::string text;
-  if (outcome.over()) {
-    text = outcome.report();
-  } else {
-    if (!execution.refused.empty()) text = execution.refused + '\n';
-    for (const lab::Finding& finding : execution.findings)
-      if (!finding.advice) text += finding.report();
-  }
-  return text;
-}
-
-// What led to it: the processors around the deviations, and how it ended.
-std::string how_it_came(const Stage& stage, const explore::Schedule& schedule) {
-  const std::string line = text_of(stage.line, schedule, stage.life.machine());
-  std::string text = line.empty() ? "" : "How it came to that:\n" + indented(line) + '\n';
-  text += "The last events:\n";
-  for (const std::string& event : stage.life.machine().last_events_that_tell(kLastEvents)) text += event + '\n';
-  return text;
-}
-
-std::string covered(const Explored& explored) {
-  const explore::Coverage& coverage = explored.coverage;
-  std::string text = coverage.attempts[0] != 0 ? "the default order" : "nothing";
-  const auto add = [&](const std::string& part) { text += ", " + part; };
-  if (coverage.moves != 0)
-    add(coverage.complete >= 1 ? fmt::format("all {} orders with one move", coverage.moves)
-                               : fmt::format("{} of {} orders with one move", coverage.attempts[1], coverage.moves));
-  if (coverage.attempts[2] != 0) add(fmt::format("{}{} with two", coverage.complete >= 2 ? "all " : "", coverage.attempts[2]));
-  if (coverage.wandered != 0) add(fmt::format("{} at random", coverage.wandered));
-  return text;
-}
-
 std::string name_for_schedule(const ExploreArguments& arguments) {
   return arguments.out.empty() ? fs::path(arguments.scenario).stem().string() + ".schedule" : arguments.out;
 }
 
 // Says whether it is the same run; empty: it is.
-std::string difference(const ScheduleFile& file, const Scenario& scenario, const lab::Execution& execution) {
+std::string difference(const explore::Record& file, const Scenario& scenario, const lab::Execution& execution) {
   if (execution.hash == file.hash) return {};
   std::string why;
   for (const DriverWanted& driver : scenario.drivers)
@@ -155,7 +111,8 @@ ExitCode explore(const ExploreArguments& arguments) {
     if (arguments.json) {
       fmt::print("{}\n", json.dump(2));
     } else {
-      fmt::print("{}No failure in {} schedules, {:.1f} s: {}.\n", interrupted() ? "Interrupted. " : "", explored.schedules, took, covered(explored));
+      fmt::print("{}No failure in {} schedules, {:.1f} s: {}.\n", interrupted() ? "Interrupted. " : "", explored.schedules, took,
+                 lab::covered(explored.coverage));
       if (explored.exhausted)
         fmt::print("Every order with at most {} move{} at a call, a wake-up or a shared access has been tried.\n", arguments.bound,
                    arguments.bound == 1 ? "" : "s");
@@ -190,8 +147,8 @@ ExitCode explore(const ExploreArguments& arguments) {
   fmt::print("Failure: {}\n", execution.failure);
   fmt::print("Found with schedule {} after {:.1f} s.\n\n", explored.failure->number, took);
   fmt::print("The order in which it fails, {} deviation{} from the default one:\n{}\n", schedule.size(), schedule.size() == 1 ? "" : "s",
-             indented(text_of(schedule)));
-  fmt::print("{}\n{}\n", how_it_ended(execution), how_it_came(stage, schedule));
+             lab::indented(text_of(schedule)));
+  fmt::print("{}\n{}\n", lab::how_it_ended(execution), lab::how_it_came(stage.line, schedule, stage.life.machine()));
   fmt::print("To see it again: kdpc replay {}\n", file);
   return ExitCode::Finding;
 }
@@ -201,13 +158,14 @@ ExitCode replay(const ReplayArguments& arguments) {
   const auto file = read_schedule(arguments.file);
   if (!file) return refuse({ExitCode::BadInput, file.error().what});
   Stage stage;
-  if (const auto refusal = stage.life.read(file->scenario.string(), arguments.driver_folders, file->races)) return refuse(*refusal);
+  if (const auto refusal = stage.life.read(file->scenario, arguments.driver_folders, file->races)) return refuse(*refusal);
   if (const auto refusal = set(stage)) return refuse(*refusal);
   const lab::Execution execution = stage.explorer->run(file->schedule);
   if (arguments.trace)
     for (const std::string& line : stage.life.machine().last_events(kEventsRemembered)) fmt::print(stderr, "{}\n", line);
   if (!execution.failure.empty())
-    fmt::print("Failure: {}\n\n{}\n{}\n", execution.failure, how_it_ended(execution), how_it_came(stage, file->schedule));
+    fmt::print("Failure: {}\n\n{}\n{}\n", execution.failure, lab::how_it_ended(execution),
+               lab::how_it_came(stage.line, file->schedule, stage.life.machine()));
   const std::string differs = difference(*file, stage.life.scenario(), execution);
   if (differs.empty()) {
     fmt::print("The same run, hash {:016x}.\n", execution.hash);
@@ -223,7 +181,7 @@ ExitCode shrink(const ReplayArguments& arguments) {
   auto file = read_schedule(arguments.file);
   if (!file) return refuse({ExitCode::BadInput, file.error().what});
   Stage stage;
-  if (const auto refusal = stage.life.read(file->scenario.string(), arguments.driver_folders, file->races)) return refuse(*refusal);
+  if (const auto refusal = stage.life.read(file->scenario, arguments.driver_folders, file->races)) return refuse(*refusal);
   if (const auto refusal = set(stage)) return refuse(*refusal);
   const lab::Execution execution = stage.explorer->run(file->schedule);
   if (execution.failure.empty()) return refuse({ExitCode::Diverged, fmt::format("{}: this schedule does not fail", arguments.file)});
@@ -232,7 +190,7 @@ ExitCode shrink(const ReplayArguments& arguments) {
   const lab::Execution shorter = stage.explorer->run(schedule);
   if (const auto written = write_schedule(arguments.file, file_for(stage.life.scenario(), file->races, shorter, schedule)); !written)
     return refuse({ExitCode::HostLacks, written.error().what});
-  fmt::print("{} of {} deviations are needed, after {} runs:\n{}", schedule.size(), file->schedule.size(), runs, indented(text_of(schedule)));
+  fmt::print("{} of {} deviations are needed, after {} runs:\n{}", schedule.size(), file->schedule.size(), runs, lab::indented(text_of(schedule)));
   return ExitCode::AsExpected;
 }
 

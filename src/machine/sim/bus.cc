@@ -138,6 +138,12 @@ void forget_boards() {
   mappings.clear();
 }
 
+void forget_boards_after(unsigned count) {
+  if (attachments.size() <= count) return;
+  attachments.resize(count);
+  std::erase_if(mappings, [count](const Mapping& mapping) { return mapping.board >= count; });
+}
+
 Board& board(unsigned number) { return attachments[number]->board(); }
 
 bool cannot_look_ahead(unsigned number) { return board(number).next_event() == Board::kUnknown; }

@@ -12,6 +12,7 @@ namespace kdpc::sim::bus {
 
 host::Attached attach(Board& board);
 void forget_boards();
+void forget_boards_after(unsigned count);  // those that were attached later; they may be gone already
 Board& board(unsigned number);
 
 // When the run loop must advance this board, `busy` if a processor is running; kForever if it need not.

@@ -26,6 +26,7 @@ struct Checkpoint {
   std::size_t pool_used[2];         // what the pool had handed out, by PoolType
   std::vector<Piece> driver_spans;  // images that are mapped later go again
   std::vector<std::size_t> marks;   // of the sinks
+  sim::Slot* current;               // whose time it is that what the host calls takes
 };
 
 }  // namespace kdpc::host
@@ -152,6 +153,7 @@ Result<Checkpoint*> checkpoint() {
   }
   for (const PoolType type : {PoolType::NonPaged, PoolType::Paged}) made->pool_used[static_cast<unsigned>(type)] = sys().pool.arena(type).used;
   made->driver_spans = checkpoint::driver_spans;
+  made->current = fixed().current;
   for (EventSink* sink : all_sinks()) made->marks.push_back(sink->mark());
   return made;
 }
@@ -168,6 +170,8 @@ void restore(const Checkpoint& checkpoint) {
     sanitizer::copy(piece.base, from, piece.size);
     from += piece.size;
   }
+  fixed().current = checkpoint.current;
+  bus::forget_boards_after(state().boards_used);
   // What the pool has handed out since was zero before.
   for (const PoolType type : {PoolType::NonPaged, PoolType::Paged}) {
     const PoolArena& arena = sys().pool.arena(type);

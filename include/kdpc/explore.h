@@ -1,0 +1,68 @@
+// Exploring: one life of drivers, run again and again from the same start, each time in another order; docs/explore.md says what is tried. Simulated machine only.
+// kdpc/test.h has EXPLORE_TEST, which is this for GoogleTest.
+//
+//   const auto life = [](kdpc::lab::Machine& m) -> std::string {
+//     std::string why;
+//     if (!m.load_driver("ring.drv", why)) return why;
+//     m.run_for(2ms);
+//     m.unload_driver("ring", why);
+//     return why;
+//   };
+//   const auto explored = kdpc::lab::explore({.processors = 2, .schedules = 2000}, life);
+//   if (explored.failed()) puts(explored.report.c_str());
+//
+// A life is begun anew for each schedule, on a machine that stands at its start again. What it needs is made in it: boards, drivers, objects, as its own
+// variables. It must leave nothing behind on the host: no static variable that says what happened before, no file, nothing that depends on the time or on
+// chance. explore() runs the default order twice, and refuses a life that is not the same then. Code inside the machine that a run's end cuts off never
+// returns: its destructors do not run, and what it has allocated on the host's heap is lost. The life itself always returns, as on() and run_until() do.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "kdpc/lab.h"
+
+namespace kdpc::lab {
+
+struct ExploreSettings {
+  // The machine, as in Config.
+  unsigned processors = 1;
+  Settings options = {};
+  Settings costs = {};
+  // Data races are looked for too: in the code of drivers' check variants, drivers/check/<name>.drv, which explore better as well.
+  Checks checks = {.races = Checks::Races::Certain};
+  std::size_t memory = std::size_t{256} << 20;
+
+  std::uint64_t schedules = 1000;  // at most so many; 0: until every order with at most `bound` moves has been tried
+  unsigned bound = 2;
+  std::uint64_t seed = 1;  // of what is drawn at random; the same settings try the same schedules
+  std::string name = {};   // whose schedule it is: an EXPLORE_TEST's
+};
+
+// What is done with the machine; the words it returns say what went wrong, the first line of them always in the same way, and are empty if all went well.
+// A bug check, a finding, a race, a deadlock, a failed KDPC_EXPECT need no words.
+using Life = std::function<std::string(Machine&)>;
+
+struct ExploreResult {
+  std::string broken;        // why nothing, or not all, was explored; empty otherwise
+  std::string failure;       // one line: the first failure; empty: none
+  std::string key;           // one line: equal for failures that are the same mistake at the same place
+  std::string report;        // several lines for people
+  std::string schedule;      // for replay(): as text, as short as it can be
+  std::string coverage;      // what was tried, in words
+  std::string differs;       // replay(): why it is not the run that it was; empty: it is
+  std::uint64_t number = 0;  // of the schedule that failed first, from 1
+  std::uint64_t schedules = 0;
+  bool exhausted = false;       // nothing was left to try
+  std::set<std::string> rules;  // that were proven in it (kdpc/test.h)
+  bool failed() const { return !failure.empty() || !broken.empty(); }
+};
+
+// There must be no machine in this process: these make their own.
+ExploreResult explore(const ExploreSettings& settings, const Life& life);
+// Runs that one schedule.
+ExploreResult replay(const ExploreSettings& settings, const Life& life, std::string_view schedule);
+
+}  // namespace kdpc::lab

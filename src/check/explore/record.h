@@ -1,0 +1,37 @@
+// A schedule in a file, with what it was found with. Text, one thing a line:
+//
+//   kdpc schedule 1
+//   version 0.4.0
+//   scenario ../race.toml             # of `kdpc explore`: relative to this file's folder
+//   test Ring.CountsEveryInterrupt    # or of an EXPLORE_TEST
+//   driver race 3f0a…                 # each with its file's build id
+//   races on                          # data races were looked for
+//   failure data-race at race!Dpc+0x1c (race.c:40)
+//   hash 9c1f0e6a5b4d3c21
+//   cpu0@17 hold
+#pragma once
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "check/explore/schedule.h"
+
+namespace kdpc::explore {
+
+struct Record {
+  std::string version;
+  std::string scenario, test;                                // one of them; the other is empty
+  std::vector<std::pair<std::string, std::string>> drivers;  // names and build ids
+  bool races = true;
+  std::string failure;
+  std::uint64_t hash = 0;
+  Schedule schedule;
+};
+
+std::string text_of(const Record& record);
+// `name`: of the file, for errors: "a.schedule:3: 'cpu0@x hold' is no deviation; …".
+Result<Record> record_from(std::string_view text, std::string_view name);
+
+}  // namespace kdpc::explore

@@ -1,0 +1,183 @@
+// kdpc/explore.h: a campaign in this process, with a machine of its own.
+#include <fmt/format.h>
+
+#include "check/explore/campaign.h"
+#include "check/explore/record.h"
+#include "check/explore/shrink.h"
+#include "kdpc/explore.h"
+#include "lab/explore.h"
+#include "lab/explored_text.h"
+
+namespace kdpc::lab {
+
+namespace {
+
+constexpr std::size_t kEventsRemembered = 100'000;
+constexpr unsigned kShrinkRuns = 3000;
+
+// What was left inside, as words; rules that were proven are collected.
+std::string words_of_notes(std::set<std::string>& rules) {
+  std::string words;
+  for (const Note& note : take_notes()) {
+    if (note.rule != nullptr) {
+      rules.insert(note.rule);
+      continue;
+    }
+    words += fmt::format("{}:{}: {}\n", note.file, note.line, note.expression);
+    std::string values;
+    for (const Value& value : note.values)
+      if (value.kind != Value::Kind::None) values += (values.empty() ? "  values: " : ", ") + value.text();
+    if (!values.empty()) words += values + '\n';
+  }
+  if (const std::uint64_t lost = notes_lost(); lost != 0) words += fmt::format("{} more failures inside the machine were not kept\n", lost);
+  return words;
+}
+
+std::string without_last_newline(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+// A machine and what explores it.
+class Stage {
+ public:
+  Stage(const ExploreSettings& settings, const Life& life, std::size_t remember_events, bool hash, std::set<std::string>& rules)
+      : machine_(Machine::create({.processors = settings.processors,
+                                  .options = settings.options,
+                                  .costs = settings.costs,
+                                  .memory = settings.memory,
+                                  .remember_events = remember_events,
+                                  .hash = hash,
+                                  .checks = settings.checks,
+                                  .simulated_only = "explores orders"},
+                                 why_)) {
+    life_ = [&life, &rules](Machine& machine) {
+      take_notes();  // of whoever was here before
+      notes_lost();
+      std::string words;
+      try {
+        words = life(machine);
+      } catch (const std::exception& exception) {
+        words = fmt::format("an exception has left the life: {}", exception.what());
+      }
+      return without_last_newline(words_of_notes(rules) + words);
+    };
+    if (machine_ == nullptr) return;
+    if (remember_events != 0) machine_->add_sink(line_);
+    explorer_ = Explorer::create(*machine_, life_, why_);
+  }
+
+  // Null: why() says the reason.
+  Explorer* explorer() const { return explorer_.get(); }
+  Machine& machine() const { return *machine_; }
+  const explore::TimeLine& line() const { return line_; }
+  const std::string& why() const { return why_; }
+
+ private:
+  std::string why_;
+  Explorer::Life life_;
+  explore::TimeLine line_;
+  std::unique_ptr<Machine> machine_;
+  std::unique_ptr<Explorer> explorer_;
+};
+
+// Of a run with a trace.
+void tell(const ExploreSettings& settings, const Stage& stage, const explore::Schedule& schedule, const Execution& execution, ExploreResult& result) {
+  result.failure = execution.failure;
+  result.key = execution.key;
+  result.schedule = text_of(explore::Record{.version = KDPC_VERSION,
+                                            .scenario = settings.name.empty() ? "-" : "",
+                                            .test = settings.name,
+                                            .races = settings.checks.races != Checks::Races::Off,
+                                            .failure = execution.key,
+                                            .hash = execution.hash,
+                                            .schedule = schedule});
+  result.report = fmt::format("Failure: {}\n", execution.failure);
+  if (result.number != 0) result.report += fmt::format("Found with schedule {}.\n", result.number);
+  result.report += fmt::format("\nThe order in which it fails, {} deviation{} from the default one:\n{}\n{}\n{}", schedule.size(),
+                               schedule.size() == 1 ? "" : "s", indented(text_of(schedule)), how_it_ended(execution), how_it_came(stage.line(), schedule, stage.machine()));
+}
+
+// Is the life the same when it is lived again?
+bool repeats(const Stage& stage) {
+  const std::uint64_t first = stage.explorer()->run({}).hash;
+  return stage.explorer()->run({}).hash == first;
+}
+
+ExploreResult broken(std::string why) {
+  ExploreResult result;
+  result.broken = result.report = std::move(why);
+  return result;
+}
+
+// The first schedule that fails, and makes it as short as it can be.
+std::optional<explore::Schedule> search(const ExploreSettings& settings, Stage& stage, ExploreResult& result) {
+  explore::Campaign campaign({.seed = settings.seed, .bound = settings.bound, .wanders = settings.schedules != 0});
+  std::optional<explore::Schedule> found;
+  while (!found && (settings.schedules == 0 || result.schedules < settings.schedules)) {
+    const auto attempt = campaign.next();
+    result.exhausted = !attempt;
+    if (!attempt) break;
+    const Execution execution = stage.explorer()->run(attempt->schedule, attempt->learn);
+    ++result.schedules;
+    if (!execution.failure.empty()) {
+      unsigned runs = 0;
+      result.number = result.schedules;
+      found = explore::shrink(attempt->schedule, [&](const explore::Schedule& shorter) {
+        return ++runs <= kShrinkRuns && stage.explorer()->run(shorter).key == execution.key;
+      });
+    }
+    if (attempt->learn) campaign.learned(attempt->schedule, stage.explorer()->lesson());
+  }
+  result.coverage = covered(campaign.coverage());
+  return found;
+}
+
+}  // namespace
+
+ExploreResult explore(const ExploreSettings& settings, const Life& life) {
+  ExploreResult result;
+  std::optional<explore::Schedule> found;
+  {
+    const Stage stage(settings, life, 0, true, result.rules);
+    if (stage.explorer() == nullptr) return broken(stage.why());
+    if (!repeats(stage))
+      return broken(
+          "the same schedule is another run when the life is lived again: it leaves something behind on the host, a static variable or a file, or it "
+          "depends on the time or on chance");
+  }
+  {
+    Stage stage(settings, life, 0, false, result.rules);
+    if (stage.explorer() == nullptr) return broken(stage.why());
+    found = search(settings, stage, result);
+  }
+  if (!found) return result;
+  Stage stage(settings, life, kEventsRemembered, true, result.rules);
+  if (stage.explorer() == nullptr) return broken(stage.why());
+  const Execution execution = stage.explorer()->run(*found);
+  if (execution.failure.empty())
+    return broken(fmt::format("schedule {} failed, and does not fail when it is run again: the life leaves something behind on the host:\n{}",
+                              result.number, indented(text_of(*found))));
+  tell(settings, stage, *found, execution, result);
+  return result;
+}
+
+ExploreResult replay(const ExploreSettings& settings, const Life& life, std::string_view schedule) {
+  const auto record = explore::record_from(schedule, "the schedule");
+  if (!record) return broken(record.error().what);
+  if (record->test != settings.name) return broken(fmt::format("this schedule is of '{}', and this is '{}'", record->test, settings.name));
+  ExploreResult result;
+  Stage stage(settings, life, kEventsRemembered, true, result.rules);
+  if (stage.explorer() == nullptr) return broken(stage.why());
+  result.schedules = 1;
+  const Execution execution = stage.explorer()->run(record->schedule);
+  tell(settings, stage, record->schedule, execution, result);
+  if (execution.hash == record->hash) return result;
+  if (record->version != KDPC_VERSION) result.differs = fmt::format("it was found with kdpc {}, and this is {}; ", record->version, KDPC_VERSION);
+  if (execution.missed != 0)
+    result.differs += fmt::format("{} of its {} deviations were not possible where they were to happen; ", execution.missed, record->schedule.size());
+  result.differs += fmt::format("the run's hash is {:016x} and was {:016x}", execution.hash, record->hash);
+  return result;
+}
+
+}  // namespace kdpc::lab
