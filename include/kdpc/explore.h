@@ -37,8 +37,9 @@ struct ExploreSettings {
 
   std::uint64_t schedules = 1000;  // at most so many; 0: until every order with at most `bound` moves has been tried
   unsigned bound = 2;
-  std::uint64_t seed = 1;  // of what is drawn at random; the same settings try the same schedules
-  std::string name = {};   // whose schedule it is: an EXPLORE_TEST's
+  Duration work = std::chrono::seconds(1);  // of the simulated clock's: when the processors have worked for so long, the run ends as an endless loop
+  std::uint64_t seed = 1;                   // of what is drawn at random; the same settings try the same schedules
+  std::string name = {};                    // whose schedule it is: an EXPLORE_TEST's
 };
 
 // What is done with the machine; the words it returns say what went wrong, the first line of them always in the same way, and are empty if all went well.

@@ -10,6 +10,8 @@ namespace kdpc::lab {
 
 namespace {
 
+constexpr Duration kEndurance = std::chrono::seconds(1);
+
 std::string first_line_of(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 void judge(Execution& execution) {
@@ -43,6 +45,7 @@ void judge_races(const std::vector<Finding>& findings, Execution& execution) {
 }  // namespace
 
 Explorer::Explorer(Machine& machine, Life life) : machine_(machine), life_(std::move(life)), plan_(machine.processors()) {
+  endure(kEndurance);
   machine_.add_sink(touches_);
 }
 

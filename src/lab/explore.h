@@ -43,6 +43,8 @@ class Explorer {
   static std::unique_ptr<Explorer> create(Machine& machine, Life life, std::string& why);
   ~Explorer();
 
+  // For so long its processors may work in one run, by the simulated clock; then it ends without progress. 1 s if nobody says.
+  void endure(Duration work) { plan_.endure(work.nanoseconds); }
   // `learn`: lesson() is about this run afterwards.
   Execution run(const explore::Schedule& schedule, bool learn = false);
   explore::Lesson lesson() const { return {touches_.points(), options_, plan_.left_open()}; }

@@ -13,7 +13,6 @@ namespace kdpc::lab {
 namespace {
 
 constexpr std::size_t kEventsRemembered = 100'000;
-constexpr unsigned kShrinkRuns = 3000;
 
 // What was left inside, as words; rules that were proven are collected.
 std::string words_of_notes(std::set<std::string>& rules) {
@@ -65,6 +64,7 @@ class Stage {
     if (machine_ == nullptr) return;
     if (remember_events != 0) machine_->add_sink(line_);
     explorer_ = Explorer::create(*machine_, life_, why_);
+    if (explorer_ != nullptr) explorer_->endure(settings.work);
   }
 
   // Null: why() says the reason.
@@ -94,8 +94,9 @@ void tell(const ExploreSettings& settings, const Stage& stage, const explore::Sc
                                             .schedule = schedule});
   result.report = fmt::format("Failure: {}\n", execution.failure);
   if (result.number != 0) result.report += fmt::format("Found with schedule {}.\n", result.number);
-  result.report += fmt::format("\nThe order in which it fails, {} deviation{} from the default one:\n{}\n{}\n{}", schedule.size(),
-                               schedule.size() == 1 ? "" : "s", indented(text_of(schedule)), how_it_ended(execution), how_it_came(stage.line(), schedule, stage.machine()));
+  result.report +=
+      fmt::format("\nThe order in which it fails, {} deviation{} from the default one:\n{}\n{}\n{}", schedule.size(), schedule.size() == 1 ? "" : "s",
+                  indented(text_of(schedule)), how_it_ended(execution), how_it_came(stage.line(), schedule, stage.machine()));
 }
 
 // Is the life the same when it is lived again?
@@ -124,7 +125,7 @@ std::optional<explore::Schedule> search(const ExploreSettings& settings, Stage& 
       unsigned runs = 0;
       result.number = result.schedules;
       found = explore::shrink(attempt->schedule, [&](const explore::Schedule& shorter) {
-        return ++runs <= kShrinkRuns && stage.explorer()->run(shorter).key == execution.key;
+        return ++runs <= shrink_runs(execution) && stage.explorer()->run(shorter).key == execution.key;
       });
     }
     if (attempt->learn) campaign.learned(attempt->schedule, stage.explorer()->lesson());

@@ -14,6 +14,8 @@ constexpr std::size_t kLastEvents = 20;
 
 }  // namespace
 
+unsigned shrink_runs(const Execution& execution) { return execution.outcome.how == Ended::NoProgress ? 30 : 3000; }
+
 std::string indented(const std::string& text) {
   std::string lines;
   for (std::size_t begin = 0; begin < text.size();) {

@@ -135,6 +135,25 @@ TEST(Lives, WithoutRacesTheFirstThingThatBreaksIsTheFailure) {
   EXPECT_EQ(lab::replay({.processors = 2, .checks = {}}, ring_life, found.schedule).differs, "");
 }
 
+// In a DPC that calls nobody, in one that only reads, in a thread.
+TEST(Lives, AnEndlessLoopIsAFailureAtAnyLevel) {
+  RULE("K.ENDURE-1");
+  for (const std::uint64_t how : {2, 3, 4}) {
+    const lab::Life life = [how](lab::Machine& m) {
+      std::string why;
+      m.load_driver(KDPC_TEST_DRIVERS "/check/brings_down.drv", why, {.settings = {{"How", how}}});
+      m.run_for(20ms);
+      if (why.empty()) m.unload_driver("brings_down", why);
+      return why;
+    };
+    const lab::ExploreResult found = lab::explore({.checks = {}, .schedules = 200}, life);
+    EXPECT_THAT(found.failure, HasSubstr("no end in sight")) << how;
+    EXPECT_THAT(found.report, HasSubstr("brings_down.c:")) << how;
+    EXPECT_EQ(lab::replay({.checks = {}}, life, found.schedule).differs, "");
+    EXPECT_THAT(lab::replay({.checks = {}, .work = 10ms}, life, found.schedule).failure, HasSubstr("no end in sight")) << how;
+  }
+}
+
 TEST(Lives, WhatIsLeftBehindOnTheHostIsNoticed) {
   times_run = 0;
   EXPECT_THAT(lab::explore({}, remembers).broken, HasSubstr("it leaves something behind on the host"));

@@ -158,6 +158,30 @@ class Explore(command.Case):
         self.assertIn("Not the same run: ", done.stdout)
         self.assertIn("It does not fail any more.", done.stdout)
 
+    def explored_down(self, how, *arguments):
+        pathlib.Path(self.root, "down.toml").write_text(f"[[drivers]]\nname = 'brings_down'\nparameters = {{ How = {how} }}\n", encoding="utf-8")
+        return self.kdpc("explore", "down.toml", "--drivers", command.DRIVERS, "--no-races", "--seconds", "0", *arguments)
+
+    def test_a_process_that_dies_leaves_its_schedule(self):
+        for jobs in ("1", "3"):
+            done, said = self.explored_down(1, "--jobs", jobs)
+            self.assertEqual(done.returncode, 70, said)
+            self.assertIn("an exploring process has died (exit 3): ", done.stderr)
+            self.assertIn("To see it again: kdpc replay down.crash.schedule", done.stderr)
+            self.assertRegex("\n".join(self.deviations("down.crash.schedule")), r"cpu0@\d+ clock 0")
+            done, said = self.kdpc("replay", "down.crash.schedule", "--drivers", command.DRIVERS)
+            self.assertEqual(done.returncode, 3, said)
+
+    def test_an_endless_loop_ends_by_itself_and_is_a_failure(self):
+        for how in (2, 3, 4):
+            done, said = self.explored_down(how)
+            self.assertEqual(done.returncode, 1, said)
+            self.assertIn("brings_down.c", done.stdout)
+            self.assertRegex(done.stdout, "Failure: (no progress: no end in sight|bug check 0x133|finding)")
+            done, said = self.kdpc("replay", "down.schedule", "--drivers", command.DRIVERS)
+            self.assertEqual(done.returncode, 1, said)
+            self.assertIn("The same run, ", done.stdout)
+
     def test_bad_input_is_said_with_file_and_line(self):
         bad = pathlib.Path(self.root, "bad.schedule")
         for text, expected in (("", "bad.schedule: this is no schedule; its first line must be 'kdpc schedule 1'"),

@@ -24,7 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kEventsRemembered = 100'000;
-constexpr unsigned kShrinkRuns = 3000;  // no limit of time: the same campaign leaves the same schedule, whatever else the host does
 
 // Of a driver's file: tells whether it is the one that a schedule was found with.
 std::string id_of(const fs::path& file) {
@@ -51,20 +50,32 @@ std::optional<Refusal> set(Stage& stage) {
   stage.life.machine().add_sink(stage.line);
   stage.explorer = stage.life.explorer(why);
   if (stage.explorer == nullptr) return Refusal{ExitCode::BadInput, why};
+  stage.explorer->endure(stage.life.endurance());
   return {};
 }
 
 // Shorter, as long as it fails in the same way.
-explore::Schedule shortest(Stage& stage, const explore::Schedule& schedule, const std::string& key, unsigned& runs) {
+explore::Schedule shortest(Stage& stage, const explore::Schedule& schedule, const lab::Execution& failed, unsigned& runs) {
   return explore::shrink(schedule, [&](const explore::Schedule& shorter) {
-    if (runs == kShrinkRuns || interrupted()) return false;
+    if (runs == lab::shrink_runs(failed) || interrupted()) return false;
     ++runs;
-    return stage.explorer->run(shorter).key == key;
+    return stage.explorer->run(shorter).key == failed.key;
   });
 }
 
 std::string name_for_schedule(const ExploreArguments& arguments) {
   return arguments.out.empty() ? fs::path(arguments.scenario).stem().string() + ".schedule" : arguments.out;
+}
+
+// Of what an exploring process has died of. There is no hash: nobody has seen the end of the run.
+Refusal leave_crash(const ExploreArguments& arguments, const Scenario& scenario, const Crash& crash) {
+  const std::string file = fs::path(name_for_schedule(arguments)).replace_extension(".crash.schedule").string();
+  lab::Execution execution;
+  execution.key = fmt::format("the exploring process died ({})", crash.how);
+  const auto written = write_schedule(file, file_for(scenario, arguments.races, execution, crash.schedule));
+  return {ExitCode::SimulatorBug,
+          fmt::format("an exploring process has died ({}): a bug of kdpc's, or a driver that has brought the process down. {}", crash.how,
+                      written ? fmt::format("To see it again: kdpc replay {}", file) : written.error().what)};
 }
 
 // Says whether it is the same run; empty: it is.
@@ -102,6 +113,11 @@ ExitCode explore(const ExploreArguments& arguments) {
   if (shows_progress) fmt::print(stderr, "\n");
   const double took = seconds();
   if (explored.broken) return refuse(*explored.broken);
+  if (explored.crash) {
+    const Refusal died = leave_crash(arguments, stage.life.scenario(), *explored.crash);
+    if (!explored.failure) return refuse(died);
+    fmt::print(stderr, "kdpc: {}\n", died.text);
+  }
 
   nlohmann::ordered_json json{
       {"schedules", explored.schedules}, {"seconds", took}, {"found", explored.failure.has_value()}, {"exhausted", explored.exhausted}};
@@ -128,7 +144,7 @@ ExitCode explore(const ExploreArguments& arguments) {
   if (first.failure.empty())
     return refuse({ExitCode::SimulatorBug, "the schedule that failed in an exploring process does not fail here; this is a bug of kdpc's"});
   unsigned runs = 0;
-  const explore::Schedule schedule = shortest(stage, explored.failure->schedule, first.key, runs);
+  const explore::Schedule schedule = shortest(stage, explored.failure->schedule, first, runs);
   const lab::Execution execution = stage.explorer->run(schedule);
   const std::string file = name_for_schedule(arguments);
   if (const auto written = write_schedule(file, file_for(stage.life.scenario(), arguments.races, execution, schedule)); !written)
@@ -186,7 +202,7 @@ ExitCode shrink(const ReplayArguments& arguments) {
   const lab::Execution execution = stage.explorer->run(file->schedule);
   if (execution.failure.empty()) return refuse({ExitCode::Diverged, fmt::format("{}: this schedule does not fail", arguments.file)});
   unsigned runs = 0;
-  const explore::Schedule schedule = shortest(stage, file->schedule, execution.key, runs);
+  const explore::Schedule schedule = shortest(stage, file->schedule, execution, runs);
   const lab::Execution shorter = stage.explorer->run(schedule);
   if (const auto written = write_schedule(arguments.file, file_for(stage.life.scenario(), file->races, shorter, schedule)); !written)
     return refuse({ExitCode::HostLacks, written.error().what});

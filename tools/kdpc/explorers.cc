@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,19 @@ struct Word {
   explore::Coverage coverage;
 };
 
+// What it is running, where it can be seen when it has died.
+struct Present {
+  static constexpr std::size_t kMost = 256;
+  volatile std::size_t size;  // 0: nothing yet, or the default order
+  explore::Deviation schedule[kMost];
+
+  void show(const explore::Schedule& its) {
+    size = 0;
+    std::copy_n(its.begin(), std::min(its.size(), kMost), schedule);
+    size = std::min(its.size(), kMost);
+  }
+};
+
 constexpr std::uint64_t kWordEvery = 64;
 constexpr int kTick = 50;  // ms
 
@@ -45,7 +59,7 @@ void say(int pipe, const Word& word, std::span<const char> more = {}) {
 }
 
 // In a process of its own.
-void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::CampaignSettings& settings, int pipe) {
+void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::CampaignSettings& settings, int pipe, Present& present) {
   const auto refuse = [pipe](const Refusal& refusal) {
     say(pipe, {.kind = Word::Kind::Refused, .code = refusal.code, .more = refusal.text.size()}, refusal.text);
   };
@@ -53,6 +67,7 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
   if (const auto refusal = life.start({}, 0)) return refuse(*refusal);
   const auto explorer = life.explorer(why);
   if (explorer == nullptr) return refuse({ExitCode::BadInput, why});
+  explorer->endure(life.endurance());
   explore::Campaign campaign(settings);
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wish.seconds));
   for (std::uint64_t tried = 0;;) {
@@ -61,6 +76,7 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
       return say(pipe, word(Word::Kind::Enough));
     const auto attempt = campaign.next();
     if (!attempt) return say(pipe, word(Word::Kind::Exhausted));
+    present.show(attempt->schedule);
     const lab::Execution execution = explorer->run(attempt->schedule, attempt->learn);
     ++tried;
     if (!execution.failure.empty()) {
@@ -77,10 +93,12 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
 struct Worker {
   pid_t process = 0;
   int pipe = -1;
+  Present* present = nullptr;
   std::string bytes;  // of a word that is not yet complete
   Word last;
   bool ended = true;  // or has never begun
-  std::string more;   // what followed the last word
+  std::optional<Crash> died;
+  std::string more;  // what followed the last word
   explore::Schedule schedule() const {
     explore::Schedule schedule(more.size() / sizeof(explore::Deviation));
     std::memcpy(schedule.data(), more.data(), more.size());
@@ -122,8 +140,9 @@ class Workers {
   ~Workers() {
     for (Worker& worker : all_) {
       if (worker.process == 0) continue;
-      ::waitpid(worker.process, nullptr, 0);
+      if (!worker.died) ::waitpid(worker.process, nullptr, 0);
       ::close(worker.pipe);
+      ::munmap(worker.present, sizeof *worker.present);
     }
   }
   Workers(const Workers&) = delete;
@@ -138,6 +157,7 @@ class Workers {
     for (unsigned which = 0; which < all_.size(); ++which) {
       Worker& worker = all_[which];
       if ((pipes[which].revents & (POLLIN | POLLHUP)) != 0) read_words(worker);
+      if (pipes[which].fd >= 0 && worker.ended && worker.last.kind == Word::Kind::Progress) bury(worker);
       if (worker.last.kind == Word::Kind::Failed && (finder_ == nullptr || number_of(worker) < number_of(*finder_))) finder_ = &worker;
       // Who is past the number of a failure could only find a later one.
       const bool is_useless = finder_ != nullptr && finder_ != &worker && number_of(worker) + all_.size() > number_of(*finder_);
@@ -159,12 +179,9 @@ class Workers {
     for (const Worker& worker : all_) {
       add(explored.coverage, worker.last.coverage);
       explored.exhausted = explored.exhausted && worker.last.kind == Word::Kind::Exhausted;
+      if (!explored.crash) explored.crash = worker.died;
       if (why_not_ || finder_ != nullptr || interrupted()) continue;
       if (worker.last.kind == Word::Kind::Refused) explored.broken = Refusal{worker.last.code, worker.more};
-      if (worker.last.kind == Word::Kind::Progress)
-        explored.broken =
-            Refusal{ExitCode::SimulatorBug, fmt::format("an exploring process has died; it had tried {} schedules and told so, and at most {} more",
-                                                        worker.last.schedules, kWordEvery)};
     }
     return explored;
   }
@@ -173,6 +190,9 @@ class Workers {
   void begin(unsigned which, ScenarioLife& life, const ExploreWish& wish) {
     int pipe[2];
     if (::pipe(pipe) != 0) return refuse_with("pipe");
+    void* const shared = ::mmap(nullptr, sizeof(Present), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) return refuse_with("memory");
+    all_[which].present = new (shared) Present;
     const pid_t process = ::fork();
     if (process < 0) {
       refuse_with("process");
@@ -182,7 +202,7 @@ class Workers {
       explore::CampaignSettings settings = wish.campaign;
       settings.which = which;
       settings.of = wish.jobs;
-      explore_alone(life, wish, settings, pipe[1]);
+      explore_alone(life, wish, settings, pipe[1], *all_[which].present);
       ::_exit(0);
     } else {
       all_[which].process = process;
@@ -193,6 +213,15 @@ class Workers {
   }
   void refuse_with(const char* what) {
     why_not_ = Refusal{ExitCode::HostLacks, fmt::format("the host gives no {} for exploring: {}", what, std::strerror(errno))};
+  }
+  // It has died in the middle of a run.
+  static void bury(Worker& worker) {
+    int status = 0;
+    ::waitpid(worker.process, &status, 0);
+    const Present& present = *worker.present;
+    worker.died = Crash{WIFSIGNALED(status) ? fmt::format("signal {}, {}", WTERMSIG(status), ::strsignal(WTERMSIG(status)))
+                                            : fmt::format("exit {}", WEXITSTATUS(status)),
+                        {present.schedule, present.schedule + present.size}};
   }
   static void end(Worker& worker) {
     ::kill(worker.process, SIGKILL);

@@ -25,8 +25,15 @@ struct Failure {
   explore::Schedule schedule;
 };
 
+// An exploring process has died: a bug of kdpc's, or a driver that has brought the process down.
+struct Crash {
+  std::string how;             // "signal 11"
+  explore::Schedule schedule;  // that it was running
+};
+
 struct Explored {
   std::optional<Failure> failure;
+  std::optional<Crash> crash;  // the first one; the others have gone on
   std::uint64_t schedules = 0;
   explore::Coverage coverage;     // of all together
   bool exhausted = false;         // nothing was left to try

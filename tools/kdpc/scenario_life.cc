@@ -41,6 +41,8 @@ std::optional<Refusal> ScenarioLife::start(const std::function<bool()>& interrup
   return {};
 }
 
+lab::Duration ScenarioLife::endurance() const { return 1'000'000'000 + scenario_.duration_ns * scenario_.config.processors; }
+
 std::vector<std::string> ScenarioLife::unheard() const {
   std::vector<std::string> names;
   for (const DriverWanted& wanted : scenario_.drivers)

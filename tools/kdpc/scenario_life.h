@@ -21,6 +21,9 @@ class ScenarioLife {
   // Its life, from the machine as it stands; null, and `why` says the reason. This object must outlive it.
   std::unique_ptr<lab::Explorer> explorer(std::string& why);
 
+  // How long its processors may work in one life, by the simulated clock.
+  lab::Duration endurance() const;
+
   const Scenario& scenario() const { return scenario_; }
   // The drivers that do not tell of their accesses to memory.
   std::vector<std::string> unheard() const;

@@ -38,6 +38,7 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
   followed_ = missed_ = 0;
   left_open_.clear();
   last_ = 0;
+  worked_ = 0;
   notes_ = notes;
   watcher_ = watcher;
   late_ = !schedule.empty() && schedule.front().kind == Deviation::Kind::Late;
@@ -61,6 +62,7 @@ void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<
   follow(schedule, notes);
   left_open_ = there.left_open_;
   last_ = there.last_;
+  worked_ = there.worked_;
 }
 
 std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {

@@ -39,6 +39,7 @@ class Plan final : public sim::Oracle {
   static constexpr std::uint64_t kPatience = 1'000, kLatePatience = 1'000'000;  // ns; of late orders
 
   explicit Plan(unsigned processors) : processors_(processors) {}
+  void endure(std::uint64_t work) { endurance_ = work; }  // in each execution (machine/sim/choice.h)
 
   // For the next execution. `notes`: where to leave the options at each step, which makes the run slow; null: nobody wants to know.
   // `watcher`: of a schedule that begins with `late`, likewise.
@@ -57,6 +58,7 @@ class Plan final : public sim::Oracle {
   std::uint64_t next_question(unsigned processor, std::uint64_t step) override;
   std::uint64_t edges_between_choices() const override { return 0; }
   std::uint64_t patience() const override { return late_ ? kLatePatience : kPatience; }
+  bool endures(std::uint64_t work) override { return (worked_ += work) <= endurance_; }
 
  private:
   struct Line {                         // of one processor
@@ -70,6 +72,7 @@ class Plan final : public sim::Oracle {
   void take_note(std::span<const sim::Candidate> candidates);
 
   std::vector<Line> processors_;
+  std::uint64_t endurance_ = ~std::uint64_t{0}, worked_ = 0;
   std::vector<Deviation> picks_;
   std::vector<std::uint16_t> held_;  // the one that waits longest first
   std::size_t followed_ = 0, missed_ = 0;

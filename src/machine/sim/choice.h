@@ -7,6 +7,8 @@
 // A processor's steps are its windows, the accesses of driver code that was built to tell of them (access.h), and every n-th edge of driver code. At which of
 // them it wants to be asked the oracle says beforehand; it is asked too when a processor has to wait and when something is due. Coordinates are stable: a
 // processor is known by its number and by how many steps it has taken, so that leaving out one deviation from the default order does not rename the others.
+//
+//   K.ENDURE-1  A run that never ends by itself ends, after the work that its oracle allows.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -42,6 +44,9 @@ class Oracle {
   virtual std::uint64_t edges_between_choices() const { return 1; }
   // By how many nanoseconds a processor may be ahead of others before it has to wait for them.
   virtual std::uint64_t patience() const { return 0; }
+  // A processor has worked: nanoseconds in which it ran code, and kStepWork for each step. False: the run ends without progress.
+  virtual bool endures(std::uint64_t /*work*/) { return true; }
+  static constexpr std::uint64_t kStepWork = 100;
 };
 
 // On the host context; null: the fixed, timed order again. The oracle must outlive its use.

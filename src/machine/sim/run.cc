@@ -19,6 +19,7 @@ namespace {
 
 std::optional<host::Outcome> the_end;
 Oracle* the_oracle = nullptr;
+constexpr std::uint64_t kMostWork = 10'000'000;  // ns: then the oracle hears of it, also where no interrupt comes
 
 // So many steps at one time are no accident: even a storm of interrupts costs time.
 constexpr std::uint64_t kLivelockSteps = 5'000'000;
@@ -130,6 +131,14 @@ void check_spinners(const Slot& ran) {
   }
 }
 
+// The state of a processor that loops for ever is told as it is: there is no better place.
+void tell_work(const Slot& slot, std::uint64_t time, std::uint64_t steps) {
+  if (the_oracle->endures(slot.time - time + (steps_of(slot) - steps) * Oracle::kStepWork)) return;
+  finish({host::Ended::NoProgress,
+          "no end in sight: an endless loop? The processors have worked for as long as they may in one run.\n" + explain::everybody(),
+          {}});
+}
+
 // A question that changes nothing must leave nothing behind: who goes on as if it had not been asked keeps its limit, spinners are not looked at, nor is the
 // host's condition.
 void go_on(Slot& slot) {
@@ -144,7 +153,9 @@ void go_on(Slot& slot) {
     set_limit(slot);
   }
   fixed().only_asked = false;
+  const std::uint64_t time = slot.time, steps = steps_of(slot);
   fiber::enter(slot);
+  if (the_oracle != nullptr) tell_work(slot, time, steps);
   if (state().spinners != 0 && !fixed().only_asked) check_spinners(slot);
 }
 
@@ -247,6 +258,7 @@ void set_limit(Slot& slot) {
     slot.question = the_oracle->next_question(slot.number, steps_of(slot));
   }
   std::uint64_t first = saturating_sum(run_limit, 1);  // the first moment at which this processor must not act
+  if (the_oracle != nullptr) first = std::min(first, slot.time + kMostWork);
   for (unsigned number = 0; number < all.processors; ++number) {
     const Slot& other = all.slots[number];
     first = std::min({first, other.clock, other.ipi});
