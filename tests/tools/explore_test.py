@@ -141,6 +141,28 @@ class Explore(command.Case):
         done, said = self.kdpc("replay", found["file"])
         self.assertEqual((done.returncode, done.stdout), (0, f"The same run, hash {now}.\n"), said)
 
+    def example(self, path, *changes):
+        name = os.path.basename(path)
+        pathlib.Path(self.root, name).write_text(command.example(path, *changes), encoding="utf-8")
+        return name
+
+    def test_a_workload_is_done_in_every_order(self):
+        scenario = self.example("demo/serial.toml", ("processors = 1", "processors = 2"))
+        limits = ("--seconds", "0", "--schedules", "400", "--json", "--jobs", "1")
+        done, said = self.kdpc("explore", scenario, *limits)
+        self.assertEqual(done.returncode, 0, said)
+        self.assertEqual(json.loads(done.stdout)["schedules"], 400, said)
+
+    def test_an_application_that_is_refused_is_a_failure_and_is_seen_again(self):
+        scenario = self.example("demo/serial.toml", ("COM1", "COM7"))
+        done, said = self.kdpc("explore", scenario)
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("Failure: The application's device \\\\.\\COM7 refused to be opened: STATUS_OBJECT_NAME_NOT_FOUND", done.stdout)
+        self.assertIn("Found with schedule 1 ", done.stdout)
+        done, said = self.kdpc("replay", "serial.schedule")
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("The same run, ", done.stdout)
+
     def test_a_driver_that_tells_nothing_is_named(self):
         folder = self.folder()
         shutil.copy(os.path.join(command.DRIVERS, "museum_fifo_count_fixed.drv"), folder)  # and not its check variant
@@ -205,7 +227,6 @@ class Explore(command.Case):
         hog = "[[drivers]]\nname = 'hog'\n"
         for text, expected in (("[machine]\nkind = 'live'\n" + hog, "only the simulated machine can be explored"),
                                ("[devices.sound]\nmodel = 'AC97'\n" + hog, "QEMU's cards keep their state in another process"),
-                               (command.example("demo/serial.toml"), "a workload cannot be explored yet"),
                                ("[machine]\nprocessors = 2\n", "there is no driver to explore")):
             path = pathlib.Path(self.root, "a.toml")
             path.write_text(text, encoding="utf-8")

@@ -216,6 +216,7 @@ void read_application(TomlTable& table, WorkloadWanted& workload, const Scenario
   if (const auto opens = table.text("opens")) workload.opens = *opens;
   if (const auto processor = table.integer("processor", 0, scenario.config.processors - 1)) workload.processor = static_cast<unsigned>(*processor);
   if (const auto priority = table.integer("priority", 1, kHighPriority)) workload.priority = static_cast<unsigned>(*priority);
+  workload.explore_ms = table.number("explore_ms", 0.1, 1e6).value_or(workload.explore_ms);
 }
 
 void read_line_workload(TomlTable& table, WorkloadWanted workload, Scenario& scenario) {

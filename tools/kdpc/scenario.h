@@ -10,8 +10,8 @@
 //   [devices.com1]                     # model = "16550", baud, flow = "none", gap_us, clock_hz, far_end, line; or "adc", conversion_us, dead_after, stuck_after
 //                                      # or "pulse", first_us, period_us, count, messages, spurious, duplicate, dead_after, stuck_after
 //   [[drivers]]                        # name or file, device = "sound", parameters = { RunUs = 45000 }
-//   [workload]                         # play = "a.wav", opens = '\\.\Ac97_0', period_ms, outstanding, processor, priority
-//                                      # or receive = "a.txt", send = "b.txt", baud, read_bytes, handshake, opens, processor, priority
+//   [workload]                         # play = "a.wav", opens = '\\.\Ac97_0', period_ms, outstanding, processor, priority, explore_ms
+//                                      # or receive = "a.txt", send = "b.txt", baud, read_bytes, handshake, opens, processor, priority, explore_ms
 //   [expect]                           # dropouts = ">0", lost_bytes = 0, total_ms = "14..16", culprit = "hog", bugcheck = "DPC_WATCHDOG_VIOLATION"
 //
 // Paths are relative to the scenario's folder.
@@ -80,6 +80,7 @@ struct WorkloadWanted {
   unsigned outstanding = 4;    // writes
   unsigned processor = 0;
   unsigned priority = 8;
+  double explore_ms = 20;  // of sound, or of the line's time: so much of it is done in a run that is explored
   Position position;
   Position play_position;
   Position receive_position, send_position;

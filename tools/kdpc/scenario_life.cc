@@ -17,11 +17,9 @@ std::optional<Refusal> ScenarioLife::read(const std::string& file, const std::ve
     return Refusal{ExitCode::BadInput,
                    fmt::format("{}: {}: QEMU's cards keep their state in another process and cannot go back; explore with a card of our own", file,
                                scenario_.sound_card()->position.text())};
-  if (scenario_.workload)
-    return Refusal{ExitCode::BadInput,
-                   fmt::format("{}: a workload cannot be explored yet: leave [workload] out, and have the driver's own threads work",
-                               scenario_.workload->position.text())};
   if (scenario_.drivers.empty()) return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver to explore: write [[drivers]]", file)};
+  if (scenario_.workload)
+    if (auto refusal = workload_.read(scenario_)) return refusal;
   return find_driver_files(scenario_, driver_folders, Variant::Check);
 }
 
@@ -56,6 +54,12 @@ std::unique_ptr<lab::Explorer> ScenarioLife::explorer(std::string& why) {
       *machine_, {[this](lab::Machine& machine) { return begin(machine); }, [this](lab::Machine& machine) { return rest(machine); }}, why);
 }
 
+std::string ScenarioLife::work(lab::Machine& machine) {
+  if (scenario_.workload) return workload_(machine, scenario_, cards_);
+  machine.run_until([] { return false; }, scenario_.duration_ns);  // or until nothing will ever happen
+  return {};
+}
+
 std::string ScenarioLife::begin(lab::Machine& machine) const {
   std::string why;
   std::vector<std::string> loaded;
@@ -64,9 +68,9 @@ std::string ScenarioLife::begin(lab::Machine& machine) const {
   return {};
 }
 
-std::string ScenarioLife::rest(lab::Machine& machine) const {
-  std::string why;
-  machine.run_until([] { return false; }, scenario_.duration_ns);  // or until nothing will ever happen
+std::string ScenarioLife::rest(lab::Machine& machine) {
+  std::string why = work(machine);
+  if (!why.empty()) return why;
   for (auto wanted = scenario_.drivers.rbegin(); wanted != scenario_.drivers.rend() && !machine.outcome().over(); ++wanted)
     if (!machine.unload_driver(wanted->name, why)) return why;
   return {};

@@ -1,4 +1,5 @@
-// A scenario as something that can be done again and again with one machine: its drivers are loaded, their devices started, it runs, they are unloaded.
+// A scenario as something that can be done again and again with one machine: its drivers are loaded, their devices started, it runs until its workload is done,
+// they are unloaded.
 #pragma once
 #include <memory>
 #include <string>
@@ -7,14 +8,14 @@
 #include "lab/explore.h"
 #include "tools/kdpc/cards.h"
 #include "tools/kdpc/driver_files.h"
+#include "tools/kdpc/explored_workload.h"
 #include "tools/kdpc/scenario.h"
 
 namespace kdpc::tool {
 
 class ScenarioLife {
  public:
-  // Reads it and finds its drivers. `races`: look for data races too. What cannot be done again from the start is refused: sound cards of QEMU's, workloads, the
-  // live machine.
+  // Reads it and finds its drivers. `races`: look for data races too. What cannot be done again from the start is refused: sound cards of QEMU's, the live machine.
   std::optional<Refusal> read(const std::string& file, const std::vector<std::string>& driver_folders, bool races);
   // The machine, with its cards, before anything happens. Without events to remember it is for a search, which needs no hash of a run either.
   std::optional<Refusal> start(const std::function<bool()>& interrupted, std::size_t remember_events);
@@ -32,12 +33,14 @@ class ScenarioLife {
  private:
   // Its drivers are loaded, their devices started; it runs, they are unloaded. What was refused that must not be; empty: nothing.
   std::string begin(lab::Machine& machine) const;
-  std::string rest(lab::Machine& machine) const;
+  std::string rest(lab::Machine& machine);
+  std::string work(lab::Machine& machine);
 
   Scenario scenario_;
   bool races_ = true;
+  ExploredWorkload workload_;
   Cards cards_;
-  std::unique_ptr<lab::Machine> machine_;  // goes before its cards
+  std::unique_ptr<lab::Machine> machine_;  // goes before what it calls
 };
 
 }  // namespace kdpc::tool

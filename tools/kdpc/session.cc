@@ -4,8 +4,6 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "tools/kdpc/driver_files.h"
 #include "tools/kdpc/near_name.h"
@@ -20,7 +18,6 @@ constexpr std::size_t kWorstKept = 1024;
 constexpr std::size_t kEventsRemembered = 100'000;  // for the last events before a bad end
 // The card reads up to 21.3 ms ahead of what is heard, and what is heard is written when it is played.
 constexpr std::uint64_t kTailNs = 50'000'000;
-constexpr std::size_t kMostBytes = 16'000'000;     // of a file for a serial line
 constexpr std::uint64_t kLineShortestNs = 50'000;  // shorter waits of an ISR cost a serial line nothing
 constexpr std::uint64_t kSliceNs = 10'000'000;     // so often an idle run looks whether it is interrupted
 
@@ -64,46 +61,12 @@ std::optional<Refusal> Session::check() {
   scenario_ = std::move(scenario).value();
 
   if (scenario_.workload)
-    if (auto refusal = scenario_.workload->uses_line() ? check_line() : check_sound()) return refusal;
+    if (auto refusal = read_workload_files(scenario_, files_)) return refusal;
   const Variant variant = scenario_.config.checks.races == lab::Checks::Races::Off ? Variant::Plain : Variant::Check;
   if (auto refusal = find_driver_files(scenario_, arguments_.driver_folders, variant)) return refusal;
   if (scenario_.sound_card() != nullptr)
     if (const std::string why = why_no_qemu(qemu_program()); !why.empty()) return Refusal{ExitCode::HostLacks, why};
   return check_folder();
-}
-
-std::optional<Refusal> Session::check_sound() {
-  const WorkloadWanted& workload = *scenario_.workload;
-  auto recording = read_recording(workload.play);
-  if (!recording) return Refusal{ExitCode::BadInput, fmt::format("{}: {}", workload.play_position.text(), recording.error().what)};
-  const DeviceWanted* const card = scenario_.sound_card();
-  if (card == nullptr)
-    return Refusal{ExitCode::BadInput, fmt::format("{}: there is nothing to play it on: write a table [devices.sound]", workload.position.text())};
-  if (recording->rate != card->rate)
-    return Refusal{ExitCode::BadInput,
-                   fmt::format("{}: the recording {} has {} frames a second, but '{}' plays {}: convert it first (sox IN -r {} OUT)",
-                               workload.play_position.text(), workload.play.string(), recording->rate, card->name, card->rate, card->rate)};
-  recording_ = std::move(recording).value();
-  return {};
-}
-
-std::optional<Refusal> Session::check_line() {
-  const WorkloadWanted& workload = *scenario_.workload;
-  const auto read = [](const fs::path& path, const Position& position, std::string& text) -> std::optional<Refusal> {
-    if (path.empty()) return {};
-    std::error_code failed;
-    std::ifstream file(path, std::ios::binary);
-    if (!file || !fs::is_regular_file(path, failed))
-      return Refusal{ExitCode::BadInput, fmt::format("{}: the file {} cannot be read", position.text(), path.string())};
-    text.assign(std::istreambuf_iterator<char>(file), {});
-    if (text.empty()) return Refusal{ExitCode::BadInput, fmt::format("{}: the file {} is empty", position.text(), path.string())};
-    if (text.size() > kMostBytes)
-      return Refusal{ExitCode::BadInput,
-                     fmt::format("{}: the file {} is longer than the {} bytes that a run can carry", position.text(), path.string(), kMostBytes)};
-    return {};
-  };
-  if (auto refusal = read(workload.receive, workload.receive_position, to_receive_)) return refusal;
-  return read(workload.send, workload.send_position, to_send_);
 }
 
 std::optional<Refusal> Session::check_folder() {
@@ -269,7 +232,6 @@ std::optional<lab::Task> Session::start_application(Application& application, co
         fmt::format("The application found no device to open: no driver of the {} has made one with a name (workload.opens says which).", of_what));
     return {};
   }
-  application.opens = workload.opens;
   return machine_->start(workload.processor, lab::Level(0),
                          [&application, waits = waits_.get()] {
                            application.run();
@@ -318,29 +280,21 @@ void Session::say_what_was_refused(const Application& application) {
 
 // The far end begins when the port is open. What it has to say is said on the host, between two steps of the run.
 void Session::use_line() {
-  const WorkloadWanted& workload = *scenario_.workload;
-  terminal_.baud = workload.baud;
-  terminal_.read_bytes = workload.read_bytes;
-  terminal_.rts_handshake = workload.rts_handshake;
-  terminal_.to_send = to_send_;
-  terminal_.room.resize(to_receive_.size());
+  terminal_ = terminal_for(*scenario_.workload, files_);
   const std::optional<lab::Task> task = start_application(terminal_, "serial line");
   if (!task) return;
   machine_->run_until([&] { return terminal_.ready || task->done(); }, scenario_.time_limit_ns);
-  if (terminal_.ready) pty_ != nullptr ? pty_->begin(to_receive_) : cards_.line->send(to_receive_);
-  finish_application(*task, terminal_, [this] { return fmt::format("{} of {} bytes were received", terminal_.received, to_receive_.size()); });
+  if (terminal_.ready) pty_ != nullptr ? pty_->begin(files_.to_receive) : cards_.line->send(files_.to_receive);
+  finish_application(*task, terminal_, [this] { return fmt::format("{} of {} bytes were received", terminal_.received, files_.to_receive.size()); });
 }
 
 void Session::play() {
-  const WorkloadWanted& workload = *scenario_.workload;
-  player_.frames = recording_->frames;
-  player_.period_frames = static_cast<std::size_t>(workload.period_ms * recording_->rate / 1000);
-  player_.outstanding = workload.outstanding;
+  player_ = player_for(*scenario_.workload, files_);
   const std::optional<lab::Task> task = start_application(player_, "sound device");
   if (!task) return;
   finish_application(*task, player_, [this] {
-    return fmt::format("{:.3f} of {:.3f} s of sound were taken", static_cast<double>(player_.frames_taken) / recording_->rate,
-                       static_cast<double>(recording_->frames.size()) / recording_->rate);
+    return fmt::format("{:.3f} of {:.3f} s of sound were taken", static_cast<double>(player_.frames_taken) / files_.recording->rate,
+                       static_cast<double>(files_.recording->frames.size()) / files_.recording->rate);
   });
 }
 

@@ -19,12 +19,11 @@
 #include "tools/kdpc/driver_files.h"
 #include "tools/kdpc/event_tape.h"
 #include "tools/kdpc/pause.h"
-#include "tools/kdpc/player.h"
 #include "tools/kdpc/pty_far_end.h"
 #include "tools/kdpc/report.h"
 #include "tools/kdpc/scenario.h"
 #include "tools/kdpc/sound_card.h"
-#include "tools/kdpc/terminal.h"
+#include "tools/kdpc/workload_files.h"
 #include "trace/latency.h"
 
 namespace kdpc::tool {
@@ -64,8 +63,6 @@ class Session {
   const Scenario& scenario() const { return scenario_; }
 
  private:
-  std::optional<Refusal> check_sound();
-  std::optional<Refusal> check_line();
   std::optional<Refusal> check_folder();
   std::optional<Refusal> load(const DriverWanted& wanted);
   void write_trace() {
@@ -93,9 +90,8 @@ class Session {
   std::function<bool()> interrupted_;
   Onlooker onlooker_;
   Scenario scenario_;
-  std::optional<Recording> recording_;
-  std::string to_receive_, to_send_;  // over a serial line
-  std::filesystem::path folder_;      // of out.wav and the rest
+  WorkloadFiles files_;
+  std::filesystem::path folder_;  // of out.wav and the rest
   bool folder_is_temporary_ = false;
 
   // Destroyed from the last to the first: the machine goes before what it calls.

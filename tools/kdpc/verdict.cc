@@ -169,12 +169,12 @@ RoutineName Session::name_of(std::uintptr_t routine) {
 void Session::hear(Report& report) {
   Sound sound;
   sound.source = scenario_.workload->play.string();
-  sound.rate = recording_->rate;
-  sound.source_frames = recording_->frames.size();
+  sound.rate = files_.recording->rate;
+  sound.source_frames = files_.recording->frames.size();
   std::vector<Frame> played;
   if (auto wav = read_recording(folder_ / "out.wav")) played = std::move(wav->frames);
   sound.played_frames = played.size();
-  sound.alignment = align(recording_->frames, played, player_.period_frames);
+  sound.alignment = align(files_.recording->frames, played, player_.period_frames);
   for (const Dropout& dropout : sound.alignment.dropouts)
     sound.dropouts.push_back(
         {dropout, sound.milliseconds(dropout.source_frame), sound.milliseconds(dropout.played_frame), sound.milliseconds(dropout.frames()), {}, {}});
@@ -191,19 +191,19 @@ void Session::hear_line(Report& report, const std::vector<RoutineLatency>& routi
   line.counted_chip_overruns = terminal_.chip_overruns;
   line.counted_ring_overruns = terminal_.ring_overruns;
   const std::string_view received(terminal_.room.data(), terminal_.received);
-  const std::string heard = pty_ != nullptr && !workload.send.empty() ? pty_->heard(to_send_.size()) : cards_.line->received_text();
+  const std::string heard = pty_ != nullptr && !workload.send.empty() ? pty_->heard(files_.to_send.size()) : cards_.line->received_text();
   line.source = workload.receive.string();
   if (!workload.send.empty()) {
     line.send_source = workload.send.string();
-    line.send_bytes = to_send_.size();
+    line.send_bytes = files_.to_send.size();
     line.heard_bytes = heard.size();
-    line.is_heard_whole = heard == to_send_;
+    line.is_heard_whole = heard == files_.to_send;
   }
   for (const RoutineLatency& routine : routines)
     if (routine.kind == ActivityKind::Isr && routine.routine - worked_driver_ < worked_driver_size_) line.isr = name_of(routine.routine);
   report.line = std::move(line);
   constexpr unsigned kFifo = 16, kBitsOfCharacter = 10;
-  const LineEvidence evidence{to_receive_, received, cards_.line->overruns(), &waits_->waits(),
+  const LineEvidence evidence{files_.to_receive, received, cards_.line->overruns(), &waits_->waits(),
                               std::uint64_t{1'000'000'000} * kFifo * kBitsOfCharacter / workload.baud};
   find_losses(report, evidence, routines, [this](std::uintptr_t routine) { return name_of(routine); });
   if (folder_is_temporary_) return;

@@ -1,0 +1,42 @@
+// What arrived is judged against what was sent: every byte is there, or somebody has counted it.
+#include "tools/kdpc/arrival.h"
+
+#include <gtest/gtest.h>
+
+namespace kdpc::tool {
+namespace {
+
+bool begins_with(const std::string& text, std::string_view with) { return text.starts_with(with); }
+
+TEST(Line, WholeOrGivenUpEarlyIsWell) {
+  EXPECT_EQ(judge_line("abcdef", "abcdef", {}, 0), "");
+  EXPECT_EQ(judge_line("abcdef", "abc", {}, 0), "");
+  EXPECT_EQ(judge_line("abcdef", "", {}, 0), "");
+}
+
+TEST(Line, ALossThatNobodyHasCountedIsWrong) {
+  EXPECT_TRUE(begins_with(judge_line("abcdef", "abdef", {}, 0), "Bytes were lost or changed on the way"));
+  EXPECT_TRUE(begins_with(judge_line("abcdef", "abXdef", {}, 0), "Bytes were lost or changed on the way"));
+  EXPECT_TRUE(begins_with(judge_line("abcdef", "adef", {}, 1), "Bytes were lost or changed on the way"));
+}
+
+TEST(Line, WhatTheChipOrTheDriverHasCountedMayBeMissing) {
+  EXPECT_EQ(judge_line("abcdef", "abdef", {2}, 0), "");
+  EXPECT_EQ(judge_line("abcdef", "adef", {}, 2), "");
+  EXPECT_EQ(judge_line("abcdef", "af", {1, 2}, 2), "");
+}
+
+TEST(Line, WhatHadNoRoomCannotHaveArrived) {
+  EXPECT_TRUE(begins_with(judge_line("abcdef", "abcdef", {2}, 0), "Bytes were lost or changed on the way"));
+}
+
+TEST(Line, MoreThanWasSentIsWrong) { EXPECT_TRUE(begins_with(judge_line("abc", "abcc", {}, 0), "More bytes arrived than were sent")); }
+
+TEST(Line, TheFirstLineIsTheSameForTheSameMistake) {
+  const std::string one = judge_line("abcdef", "abdef", {}, 0), other = judge_line("abcdef", "acdef", {}, 0);
+  EXPECT_NE(one, other);
+  EXPECT_EQ(one.substr(0, one.find('\n')), other.substr(0, other.find('\n')));
+}
+
+}  // namespace
+}  // namespace kdpc::tool

@@ -1,0 +1,28 @@
+#include "tools/kdpc/arrival.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace kdpc::tool {
+
+std::string judge_line(std::string_view sent, std::string_view arrived, const std::vector<std::size_t>& overrun, std::uint64_t lost_by_driver) {
+  std::size_t next = 0;
+  for (std::size_t number = 0; number < sent.size() && next < arrived.size(); ++number) {
+    if (std::binary_search(overrun.begin(), overrun.end(), number)) continue;
+    if (arrived[next] == sent[number]) {
+      ++next;
+    } else if (lost_by_driver == 0) {
+      return fmt::format(
+          "Bytes were lost or changed on the way, and nobody has counted them.\n"
+          "Of {} bytes {} arrived; the first that is not the next one is number {}.",
+          sent.size(), arrived.size(), next);
+    } else {
+      --lost_by_driver;
+    }
+  }
+  if (next == arrived.size()) return {};
+  return fmt::format("More bytes arrived than were sent.\nOf {} bytes {} arrived.", sent.size(), arrived.size());
+}
+
+}  // namespace kdpc::tool

@@ -1,0 +1,17 @@
+// Whether what was sent has arrived, in whatever order things happened: nothing is lost, added or changed that nobody has counted. Who gives up early has the
+// beginning of it.
+//
+// What is wrong comes as words, the first line of which has no numbers: the same mistake has the same one. Empty: nothing.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kdpc::tool {
+
+// `overrun`: the numbers of the characters for which the chip had no room, in order; `lost_by_driver`: how many more the driver has counted.
+std::string judge_line(std::string_view sent, std::string_view arrived, const std::vector<std::size_t>& overrun, std::uint64_t lost_by_driver);
+
+}  // namespace kdpc::tool

@@ -1,0 +1,77 @@
+#include "tools/kdpc/explored_workload.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tools/kdpc/arrival.h"
+
+namespace kdpc::tool {
+
+namespace {
+
+constexpr unsigned kBitsOfCharacter = 10;
+
+void keep_first(std::string& bytes, std::size_t count) { bytes.resize(std::min(bytes.size(), count)); }
+
+// The first device with a name that the driver of the used device has made.
+std::string device_to_open(const lab::Machine& machine, const Scenario& scenario) {
+  const DeviceWanted* const device = scenario.worked_on();
+  for (const DriverWanted& driver : scenario.drivers)
+    if (device != nullptr && driver.device == device->name)
+      if (const std::vector<std::string> names = machine.device_names(driver.name); !names.empty()) return names.front();
+  return {};
+}
+
+}  // namespace
+
+std::optional<Refusal> ExploredWorkload::read(const Scenario& scenario) {
+  if (auto refusal = read_workload_files(scenario, files_)) return refusal;
+  const WorkloadWanted& workload = *scenario.workload;
+  const auto characters = static_cast<std::size_t>(workload.explore_ms * workload.baud / kBitsOfCharacter / 1000) + 1;
+  keep_first(files_.to_receive, characters);
+  keep_first(files_.to_send, characters);
+  return {};
+}
+
+std::string ExploredWorkload::operator()(lab::Machine& machine, const Scenario& scenario, const Cards& cards) {
+  return use_line(machine, scenario, cards);
+}
+
+std::string ExploredWorkload::run(lab::Machine& machine, const Scenario& scenario, Application& application, const std::function<void()>& between) {
+  const WorkloadWanted& workload = *scenario.workload;
+  if (application.opens.empty()) application.opens = device_to_open(machine, scenario);
+  const lab::Task task =
+      machine.start(workload.processor, lab::Level(0), [&application] { application.run(); }, {.name = "application", .priority = workload.priority});
+  const auto is_done = [&] {
+    between();
+    return task.done();
+  };
+  if (!machine.run_until(is_done, scenario.time_limit_ns)) {
+    if (machine.outcome().over()) return {};
+    return machine.outcome().how == lab::Ended::Quiescent
+               ? "Stuck: the application waits, and nothing will ever happen again.\n" + machine.outcome().text
+               : "The application is not done within the time limit of the scenario.";
+  }
+  if (application.failed_at == nullptr) return {};
+  return fmt::format("The application's device {} refused {}: {}", application.opens, application.failed_at, lab::status_text(application.status));
+}
+
+// The far end begins when the port is open.
+std::string ExploredWorkload::use_line(lab::Machine& machine, const Scenario& scenario, const Cards& cards) {
+  terminal_ = terminal_for(*scenario.workload, files_);
+  bool begun = false;
+  const std::string wrong = run(machine, scenario, terminal_, [&] {
+    if (terminal_.ready && !begun) cards.line->send(files_.to_receive);
+    begun = terminal_.ready;
+  });
+  if (!wrong.empty() || machine.outcome().over()) return wrong;
+  std::vector<std::size_t> overrun;
+  for (const cards::SerialPort::Overrun& one : cards.line->overruns()) overrun.push_back(one.number);
+  std::sort(overrun.begin(), overrun.end());
+  const std::string_view received(terminal_.room.data(), terminal_.received);
+  const std::string in = judge_line(files_.to_receive, received, overrun, terminal_.ring_overruns);
+  return in.empty() ? judge_line(files_.to_send, cards.line->received_text(), {}, 0) : in;
+}
+
+}  // namespace kdpc::tool
