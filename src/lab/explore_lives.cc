@@ -50,7 +50,7 @@ class Stage {
                                   .checks = settings.checks,
                                   .simulated_only = "explores orders"},
                                  why_)) {
-    life_ = [&life, &rules](Machine& machine) {
+    life_.rest = [&life, &rules](Machine& machine) {
       take_notes();  // of whoever was here before
       notes_lost();
       std::string words;
