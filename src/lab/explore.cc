@@ -50,7 +50,8 @@ Explorer::Explorer(Machine& machine, Life life) : machine_(machine), life_(std::
 }
 
 Explorer::~Explorer() {
-  begun_.reset();
+  of_parent_.clear();
+  by_default_.clear();
   start_.reset();
   machine_.remove_sink(touches_);
 }
@@ -61,54 +62,68 @@ std::unique_ptr<Explorer> Explorer::create(Machine& machine, Life life, std::str
   return explorer->start_ == nullptr ? nullptr : std::move(explorer);
 }
 
-bool Explorer::Begun::lies_before(const explore::Schedule& schedule) const {
-  return std::all_of(schedule.begin(), schedule.end(), [this](const explore::Deviation& deviation) {
-    if (deviation.kind == explore::Deviation::Kind::Pick) return deviation.step >= plan.left_open().size();
-    return deviation.processor >= steps.size() || deviation.step > steps[deviation.processor];
+explore::Schedule Explorer::Place::those_before(const explore::Schedule& schedule) const {
+  explore::Schedule those;
+  std::copy_if(schedule.begin(), schedule.end(), std::back_inserter(those), [this](const explore::Deviation& deviation) {
+    if (deviation.kind == explore::Deviation::Kind::Pick) return deviation.step < plan.left_open().size();
+    return deviation.processor < steps.size() && deviation.step <= steps[deviation.processor];
   });
+  return those;
 }
 
-void Explorer::take_begun(const explore::Schedule& schedule, bool learn) {
-  if (begun_ && (begun_->learned || !learn)) return;
-  std::vector<std::uint64_t> steps;
-  for (unsigned number = 0; number < machine_.processors(); ++number) steps.push_back(host::steps_of_processor(number));
-  Begun begun{nullptr, std::move(steps), plan_, learn, touches_, options_};
-  if (!begun.lies_before(schedule)) return;
+// From where the schedule can go on, and how many parts lie before that; null: only from the start.
+std::pair<std::size_t, const Explorer::Place*> Explorer::furthest(const explore::Schedule& schedule, bool learn) const {
+  std::pair<std::size_t, const Place*> best{0, nullptr};
+  for (const Places* places : {&by_default_, &of_parent_})
+    for (const auto& [parts, place] : *places)
+      if (parts > best.first && (place.learned || !learn) && place.those_before(schedule) == place.before) best = {parts, &place};
+  return best;
+}
+
+void Explorer::take_place(std::size_t parts, const explore::Schedule& schedule, bool learn) {
+  Place place{nullptr, {}, plan_, {}, learn, touches_, options_};
+  for (unsigned number = 0; number < machine_.processors(); ++number) place.steps.push_back(host::steps_of_processor(number));
+  place.before = place.those_before(schedule);
+  const bool is_default = place.before.empty();
+  if (!is_default && (!learn || machine_.config().remember_events != 0)) return;
+  Places& places = is_default ? by_default_ : of_parent_;
+  const auto there = places.find(parts);
+  if (there != places.end() && there->second.before == place.before && (there->second.learned || !learn)) return;
   std::string why;
-  begun.mark = machine_.mark(why);
-  if (begun.mark != nullptr) begun_ = std::move(begun);
+  place.mark = machine_.mark(why);
+  if (place.mark != nullptr) places.insert_or_assign(parts, std::move(place));
 }
 
 // What it says of itself.
-std::string Explorer::live(bool from_begun, const explore::Schedule& schedule, bool learn) {
-  if (!from_begun) {
-    std::string refused = life_.begin ? life_.begin(machine_) : std::string();
-    if (!refused.empty()) return refused;
-    if (!machine_.outcome().over()) take_begun(schedule, learn);
+std::string Explorer::live(std::size_t parts_done, const explore::Schedule& schedule, bool learn) {
+  for (std::size_t part = parts_done; part < life_.size(); ++part) {
+    std::string refused = life_[part](machine_);
+    if (!refused.empty() || machine_.outcome().over()) return refused;
+    if (part + 1 < life_.size()) take_place(part + 1, schedule, learn);
   }
-  return life_.rest(machine_);
+  return {};
 }
 
 Execution Explorer::run(const explore::Schedule& schedule, bool learn) {
-  const bool from_begun = begun_ && (begun_->learned || !learn) && begun_->lies_before(schedule);
-  // What a machine remembers of its events is a row, in which a later place means nothing once it has gone back before it.
-  if (!from_begun && machine_.config().remember_events != 0) begun_.reset();
-  machine_.rewind(from_begun ? *begun_->mark : *start_);
+  const auto [parts, place] = furthest(schedule, learn);
+  // What a machine remembers of its events is a row, in which a later place means nothing once another way is taken.
+  if (machine_.config().remember_events != 0) by_default_.erase(by_default_.upper_bound(parts), by_default_.end());
+  machine_.rewind(place != nullptr ? *place->mark : *start_);
   touches_.listen(learn);
   options_.clear();
   std::vector<explore::Options>* const notes = learn ? &options_ : nullptr;
-  if (from_begun) {
-    plan_.follow_from(begun_->plan, schedule, notes);
+  if (place != nullptr) {
+    plan_.follow_from(place->plan, schedule, notes);
   } else {
     plan_.follow(schedule, notes);
   }
-  if (from_begun && learn) {
-    touches_ = begun_->touches;
-    options_ = begun_->options;
+  if (place != nullptr && learn) {
+    touches_ = place->touches;
+    options_ = place->options;
   }
   host::set_oracle(&plan_);
   Execution execution;
-  execution.refused = live(from_begun, schedule, learn);
+  execution.refused = live(parts, schedule, learn);
   host::set_oracle(nullptr);
   execution.outcome = machine_.outcome();
   execution.hash = machine_.trace_hash();

@@ -1,15 +1,15 @@
 // One life of drivers, run again and again from the same start, each time in the order that a schedule asks for. Simulated machine only.
 //
-//   auto explorer = Explorer::create(machine, {begin, rest}, why);   // as the machine stands now, the life begins
-//   const Execution one = explorer->run(schedule);                   // what came of it
+//   auto explorer = Explorer::create(machine, {start, run, unload}, why);   // as the machine stands now, the life begins
+//   const Execution one = explorer->run(schedule);                          // what came of it
 //
 // What a run needs lies in the machine: the life itself must leave nothing behind on the host, as it is begun anew each time.
 //
-//   K.EXPLORE-5  A run is the same whether it goes through `begin` or goes on where the default order came to the end of it.
+//   K.EXPLORE-5  A run is the same whether it begins at the start or goes on where another, with the same deviations so far, came to the end of a part.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,13 +31,10 @@ struct Execution {
 
 class Explorer {
  public:
-  // What is done with the machine, in two parts: schedules that change nothing in the first one are spared it. The words that a part returns say what was
-  // refused that must not be, and are empty if all went well; then the second follows.
+  // What is done with the machine, in parts: a schedule is spared those that are as in a schedule before it. The words that a part returns say what was
+  // refused that must not be, and are empty if all went well; then the next one follows, unless the run is over.
   using Part = std::function<std::string(Machine&)>;
-  struct Life {
-    Part begin;
-    Part rest;
-  };
+  using Life = std::vector<Part>;
 
   // The machine must outlive it, and have no drivers that a life would load. Null, and `why` says the reason: it cannot go back.
   static std::unique_ptr<Explorer> create(Machine& machine, Life life, std::string& why);
@@ -50,22 +47,25 @@ class Explorer {
   explore::Lesson lesson() const { return {touches_.points(), options_, plan_.left_open()}; }
 
  private:
-  // Where the default order stood at the end of `begin`.
-  struct Begun {
+  // Where a run stood between two parts.
+  struct Place {
     Machine::MarkHandle mark;
     std::vector<std::uint64_t> steps;  // of each processor
     explore::Plan plan;
+    explore::Schedule before;  // the deviations that lie before it
     // If that run was to be learned from:
     bool learned;
     explore::Touches touches;
     std::vector<explore::Options> options;
 
-    bool lies_before(const explore::Schedule& schedule) const;
+    explore::Schedule those_before(const explore::Schedule& schedule) const;
   };
 
   Explorer(Machine& machine, Life life);
-  std::string live(bool from_begun, const explore::Schedule& schedule, bool learn);
-  void take_begun(const explore::Schedule& schedule, bool learn);
+  using Places = std::map<std::size_t, Place>;  // by how many parts lie before them
+  std::pair<std::size_t, const Place*> furthest(const explore::Schedule& schedule, bool learn) const;
+  void take_place(std::size_t parts, const explore::Schedule& schedule, bool learn);
+  std::string live(std::size_t parts_done, const explore::Schedule& schedule, bool learn);
 
   Machine& machine_;
   Life life_;
@@ -73,7 +73,8 @@ class Explorer {
   explore::Touches touches_;
   std::vector<explore::Options> options_;
   Machine::MarkHandle start_;
-  std::optional<Begun> begun_;
+  Places by_default_;  // of the default order
+  Places of_parent_;   // of another one that was learned from, as others will follow that begin like it
 };
 
 }  // namespace kdpc::lab

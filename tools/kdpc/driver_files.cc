@@ -62,9 +62,13 @@ Result<const io::Image*> map_driver(const DriverWanted& wanted) {
   return *image;
 }
 
-bool load_and_start(lab::Machine& machine, const DriverWanted& wanted, std::string& why, std::vector<std::string>& loaded) {
+bool load(lab::Machine& machine, const DriverWanted& wanted, std::string& why) {
   const lab::DriverOptions options{.name = wanted.name, .settings = {wanted.parameters.begin(), wanted.parameters.end()}};
-  if (!machine.load_driver(file_of(wanted), why, options)) return false;
+  return machine.load_driver(file_of(wanted), why, options);
+}
+
+bool load_and_start(lab::Machine& machine, const DriverWanted& wanted, std::string& why, std::vector<std::string>& loaded) {
+  if (!load(machine, wanted, why)) return false;
   loaded.push_back(wanted.name);
   return wanted.device.empty() || machine.start_device(wanted.device, wanted.name, why);
 }

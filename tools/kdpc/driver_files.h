@@ -18,6 +18,7 @@ std::optional<Refusal> find_driver_files(Scenario& scenario, const std::vector<s
 
 // With a machine. A file that is no driver is bad input, where a driver that refuses to run is a finding: so the file is judged by itself, before it is loaded.
 Result<const io::Image*> map_driver(const DriverWanted& wanted);
+bool load(lab::Machine& machine, const DriverWanted& wanted, std::string& why);
 // Loads it and starts its device. False: `why` says which of the two has failed, or the run is over. `loaded` gets its name once it is loaded.
 bool load_and_start(lab::Machine& machine, const DriverWanted& wanted, std::string& why, std::vector<std::string>& loaded);
 

@@ -49,31 +49,35 @@ std::vector<std::string> ScenarioLife::unheard() const {
   return names;
 }
 
-std::unique_ptr<lab::Explorer> ScenarioLife::explorer(std::string& why) {
-  return lab::Explorer::create(
-      *machine_, {[this](lab::Machine& machine) { return begin(machine); }, [this](lab::Machine& machine) { return rest(machine); }}, why);
-}
-
 std::string ScenarioLife::work(lab::Machine& machine) {
   if (scenario_.workload) return workload_(machine, scenario_, cards_);
   machine.run_until([] { return false; }, scenario_.duration_ns);  // or until nothing will ever happen
   return {};
 }
 
-std::string ScenarioLife::begin(lab::Machine& machine) const {
-  std::string why;
-  std::vector<std::string> loaded;
-  for (const DriverWanted& wanted : scenario_.drivers)
-    if (!load_and_start(machine, wanted, why, loaded)) return why;
-  return {};
-}
-
-std::string ScenarioLife::rest(lab::Machine& machine) {
-  std::string why = work(machine);
-  if (!why.empty()) return why;
-  for (auto wanted = scenario_.drivers.rbegin(); wanted != scenario_.drivers.rend() && !machine.outcome().over(); ++wanted)
-    if (!machine.unload_driver(wanted->name, why)) return why;
-  return {};
+std::unique_ptr<lab::Explorer> ScenarioLife::explorer(std::string& why) {
+  lab::Explorer::Life life;
+  for (const DriverWanted& wanted : scenario_.drivers) {
+    life.push_back([&wanted](lab::Machine& machine) {
+      std::string refused;
+      load(machine, wanted, refused);
+      return refused;
+    });
+    if (wanted.device.empty()) continue;
+    life.push_back([&wanted](lab::Machine& machine) {
+      std::string refused;
+      machine.start_device(wanted.device, wanted.name, refused);
+      return refused;
+    });
+  }
+  life.push_back([this](lab::Machine& machine) { return work(machine); });
+  for (auto wanted = scenario_.drivers.rbegin(); wanted != scenario_.drivers.rend(); ++wanted)
+    life.push_back([&name = wanted->name](lab::Machine& machine) {
+      std::string refused;
+      machine.unload_driver(name, refused);
+      return refused;
+    });
+  return lab::Explorer::create(*machine_, std::move(life), why);
 }
 
 }  // namespace kdpc::tool

@@ -31,9 +31,7 @@ class ScenarioLife {
   lab::Machine& machine() const { return *machine_; }
 
  private:
-  // Its drivers are loaded, their devices started; it runs, they are unloaded. What was refused that must not be; empty: nothing.
-  std::string begin(lab::Machine& machine) const;
-  std::string rest(lab::Machine& machine);
+  // What is done between START and removal. What was refused that must not be; empty: nothing.
   std::string work(lab::Machine& machine);
 
   Scenario scenario_;

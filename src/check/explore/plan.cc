@@ -35,7 +35,7 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
   for (Line& line : processors_) line = {};
   picks_.clear();
   held_.clear();
-  followed_ = missed_ = 0;
+  followed_ = missed_ = of_no_processor_ = 0;
   left_open_.clear();
   last_ = 0;
   worked_ = 0;
@@ -51,7 +51,7 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
     } else if (deviation.processor < processors_.size()) {
       processors_[deviation.processor].deviations.push_back(deviation);
     } else {
-      ++missed_;
+      ++of_no_processor_;
     }
   }
   const auto earlier = [](const Deviation& a, const Deviation& b) { return a.step < b.step; };
@@ -60,6 +60,13 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
 
 void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<Options>* notes) {
   follow(schedule, notes);
+  for (std::size_t number = 0; number < processors_.size(); ++number) {
+    processors_[number].next = there.processors_[number].next;
+    processors_[number].held = there.processors_[number].held;
+  }
+  held_ = there.held_;
+  followed_ = there.followed_;
+  missed_ = there.missed_;
   left_open_ = there.left_open_;
   last_ = there.last_;
   worked_ = there.worked_;

@@ -44,11 +44,11 @@ class Plan final : public sim::Oracle {
   // For the next execution. `notes`: where to leave the options at each step, which makes the run slow; null: nobody wants to know.
   // `watcher`: of a schedule that begins with `late`, likewise.
   void follow(const Schedule& schedule, std::vector<Options>* notes = nullptr, Watcher* watcher = nullptr);
-  // The same for one that goes on where another stood when it had followed, and met, no deviation yet; nor has this schedule one up to there.
+  // The same for one that goes on where another stood, whose schedule has the same deviations up to there.
   void follow_from(const Plan& there, const Schedule& schedule, std::vector<Options>* notes = nullptr);
   // Of the deviations so far: how many were possible where they were to happen, and how many were not.
   std::size_t followed() const { return followed_; }
-  std::size_t missed() const { return missed_; }
+  std::size_t missed() const { return missed_ + of_no_processor_; }
   // What the order has left open so far, for picks: of how many, one after the other.
   const std::vector<std::uint64_t>& left_open() const { return left_open_; }
 
@@ -76,6 +76,7 @@ class Plan final : public sim::Oracle {
   std::vector<Deviation> picks_;
   std::vector<std::uint16_t> held_;  // the one that waits longest first
   std::size_t followed_ = 0, missed_ = 0;
+  std::size_t of_no_processor_ = 0;  // deviations: they are missed wherever that is
   std::vector<std::uint64_t> left_open_;
   std::uint16_t last_ = 0;  // who went on last
   std::vector<Options>* notes_ = nullptr;
