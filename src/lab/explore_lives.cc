@@ -50,7 +50,7 @@ class Stage {
                                   .checks = settings.checks,
                                   .simulated_only = "explores orders"},
                                  why_)) {
-    life_.rest = [&life, &rules](Machine& machine) {
+    life_ = {[&life, &rules](Machine& machine) {
       take_notes();  // of whoever was here before
       notes_lost();
       std::string words;
@@ -60,7 +60,7 @@ class Stage {
         words = fmt::format("an exception has left the life: {}", exception.what());
       }
       return without_last_newline(words_of_notes(rules) + words);
-    };
+    }};
     if (machine_ == nullptr) return;
     if (remember_events != 0) machine_->add_sink(line_);
     explorer_ = Explorer::create(*machine_, life_, why_);

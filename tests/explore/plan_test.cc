@@ -104,7 +104,7 @@ TEST(Plan, NothingComesByItselfInALateOrderUntilItIsAMillisecondLateOrNobodyCanG
 }
 
 TEST(Plan, InALateOrderAnyoneCanGoOnInPlaceOfAStepAsOftenAsItWouldComeNext) {
-  RULE("K.EXPLORE-5");
+  RULE("K.EXPLORE-4");
   Plan plan(3);
   plan.follow({{Kind::Late, 0, 0, 0}, {Kind::Switch, 0, 5, 2}, {Kind::Switch, 2, 1, 1}, {Kind::Switch, 1, 1, 2}, {Kind::Board, 0, 5, 0}});
   EXPECT_EQ(asked(plan, {processor(0, 4, 10), processor(1, 1, 10), processor(2, 1, 10)}), 0u);

@@ -1,0 +1,49 @@
+/* What explore_bench explores: an ISR and its DPC that add up, under the interrupt's lock, and a thread that looks at the sum. ROUNDS is how long they are
+ * at it: a life has about 14 accesses for each of eight pulses' rounds. */
+#include "../museum/museum.h"
+
+#define ROOM 8
+
+struct _DEVICE {
+  CARD Card;
+  KDPC Dpc;
+  ULONG Ring[ROOM];
+  ULONG Tail, Head;
+  ULONG Sum;
+};
+
+static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Value;
+  if (!TakePulse(Device, &Value)) return FALSE;
+  Device->Ring[Device->Tail++ % ROOM] = Value;
+  KeInsertQueueDpc(&Device->Dpc, NULL, NULL);
+  return TRUE;
+}
+
+static BOOLEAN Take(PVOID Context) {
+  const PDEVICE Device = Context;
+  ULONG Round;
+  if (Device->Head == Device->Tail) return FALSE;
+  for (Round = 0; Round < ROUNDS; ++Round) Device->Sum += Device->Ring[Device->Head % ROOM];
+  ++Device->Head;
+  return TRUE;
+}
+
+static VOID Drain(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  while (KeSynchronizeExecution(Interrupt(Device), Take, Device)) continue;
+}
+
+static VOID Look(PDEVICE Device) {
+  const KIRQL OldIrql = KeAcquireInterruptSpinLock(Interrupt(Device));
+  ++Device->Sum;
+  KeReleaseInterruptSpinLock(Interrupt(Device), OldIrql);
+}
+
+static NTSTATUS Start(PDEVICE Device) {
+  KeInitializeDpc(&Device->Dpc, Drain, Device);
+  return ConnectAndEnable(Device, Isr, Look);
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, StopAll};
