@@ -53,6 +53,32 @@ TEST(Plan, WhoIsHeldWaitsUntilNobodyElseCanGoOn) {
   EXPECT_EQ(plan.followed(), 1u);
 }
 
+TEST(Plan, CodeIsHeldAndNotWhatComesToItsProcessorMeanwhile) {
+  RULE("K.EXPLORE-5");
+  const auto at = [](std::uint64_t step, std::uint8_t irql, std::uint32_t thread, bool interrupted = false) {
+    return Candidate{Candidate::Kind::Processor, 0, step, 10, irql, interrupted, thread};
+  };
+  Plan plan(2);
+  plan.follow({{Kind::Hold, 0, 5, 0}});
+  EXPECT_EQ(asked(plan, {at(5, 0, 7), processor(1, 1, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {at(5, 0, 7, true), processor(1, 2, 10)}), 1u) << "an interrupt waits too, as long as somebody else can go on";
+  EXPECT_EQ(asked(plan, {at(5, 0, 7, true), clock(1, 500)}), 0u);
+  EXPECT_EQ(plan.next_question(0, 5), 6u) << "for it ends when somebody can";
+  EXPECT_EQ(asked(plan, {at(6, 2, 7), processor(1, 3, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {at(6, 2, 7), clock(1, 500)}), 0u);
+  EXPECT_EQ(asked(plan, {at(7, 0, 9), clock(1, 500)}), 0u) << "another thread";
+  EXPECT_EQ(asked(plan, {at(8, 0, 7), processor(1, 4, 10)}), 1u) << "held all the time";
+  EXPECT_EQ(asked(plan, {at(8, 0, 7), clock(1, 500)}), 0u);
+  EXPECT_EQ(asked(plan, {at(9, 0, 7), processor(1, 5, 10)}), 0u) << "and now no more";
+}
+
+TEST(Plan, WhoIsHeldDoesNotKeepOthersHeldByHavingNothingToDo) {
+  Plan plan(3);
+  plan.follow({{Kind::Hold, 0, 5, 0}, {Kind::Hold, 1, 5, 0}});
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 5, 10), processor(2, 1, 10)}), 2u);
+  EXPECT_EQ(asked(plan, {clock(0, 500), processor(1, 5, 10)}), 1u);
+}
+
 TEST(Plan, OfThoseWhoAreHeldTheOneThatHasWaitedLongestGoesOnFirst) {
   RULE("K.EXPLORE-3");
   Plan plan(3);

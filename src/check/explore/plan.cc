@@ -75,6 +75,7 @@ void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<
 std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
   if (notes_ != nullptr || watcher_ != nullptr) return step + 1;
   const Line& line = processors_[processor];
+  if (line.held) return step + 1;  // what it does instead ends when others can go on
   return line.next < line.deviations.size() ? line.deviations[line.next].step : ~std::uint64_t{0};
 }
 
@@ -128,9 +129,12 @@ bool Plan::follow_one(std::span<const Candidate> candidates, std::size_t& chosen
     while (line.next < line.deviations.size() && line.deviations[line.next].step <= candidate.step) {
       const Deviation& deviation = line.deviations[line.next++];
       if (deviation.kind == Deviation::Kind::Hold) {
-        if (!line.held) held_.push_back(candidate.number);
-        line.held = true;
         ++followed_;
+        if (line.held) continue;
+        held_.push_back(candidate.number);
+        line.held = true;
+        line.level = candidate.irql;
+        line.thread = candidate.thread;
         continue;
       }
       const auto event = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_meant(deviation, one); });
@@ -155,17 +159,27 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
     }
   }
   if (running == candidates.size() || candidates[behind].time + patience() < candidates[running].time) running = behind;
-  if (running == candidates.size()) {  // nobody but those who are held, or nobody at all
-    for (std::size_t index = 0; index < candidates.size() && !held_.empty(); ++index)
-      if (is_processor(candidates[index]) && candidates[index].number == held_.front()) running = index;
-    if (running != candidates.size()) {
-      processors_[held_.front()].held = false;
-      held_.erase(held_.begin());
-    }
-  }
+  if (running == candidates.size()) running = next_of_held(candidates);
   if (running == candidates.size()) return 0;
   const std::uint64_t late = late_ ? kLatePatience + 1 : 0;
   return event != candidates.size() && candidates[event].time + late <= candidates[running].time ? event : running;
+}
+
+// Nobody but those who are held can go on, or nobody at all.
+std::size_t Plan::next_of_held(std::span<const Candidate> candidates) {
+  for (auto held = held_.begin(); held != held_.end(); ++held) {
+    const auto found =
+        std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_processor(one) && one.number == *held; });
+    if (found == candidates.end()) continue;
+    Line& line = processors_[*held];
+    const bool is_what_is_held = !found->interrupted && found->irql <= line.level && found->thread == line.thread;
+    if (is_what_is_held) {
+      line.held = false;
+      held_.erase(held);
+    }
+    return static_cast<std::size_t>(found - candidates.begin());
+  }
+  return candidates.size();
 }
 
 void Plan::take_note(std::span<const Candidate> candidates) {

@@ -7,7 +7,11 @@
 // A schedule that begins with `late` has an order that is lazier still, and another place for its deviations: what a processor's step asks for happens when the
 // order would go on with that step, and not when the processor has come to it. So the same step may be asked for twice, and each time something else happens.
 //
+// What is held is the code that runs on a processor at that moment. Meanwhile the processor takes interrupts as soon as nobody else can go on, and what they
+// bring with them, DPCs and other threads; whoever waits for those is not kept waiting by a hold.
+//
 //   K.EXPLORE-3  Of those who are held, the one that has waited longest goes on first.
+//   K.EXPLORE-5  Code that is held goes on only when nobody else can, and nothing that comes to its processor can either.
 #pragma once
 #include <vector>
 
@@ -65,10 +69,13 @@ class Plan final : public sim::Oracle {
     std::vector<Deviation> deviations;  // in the order of its steps
     std::size_t next = 0;
     bool held = false;
+    std::uint8_t level = 0;  // of what is held,
+    std::uint32_t thread = 0;
   };
   std::size_t choose_late(std::span<const sim::Candidate> candidates);
   bool follow_one(std::span<const sim::Candidate> candidates, std::size_t& chosen);
   std::size_t by_default(std::span<const sim::Candidate> candidates);
+  std::size_t next_of_held(std::span<const sim::Candidate> candidates);
   void take_note(std::span<const sim::Candidate> candidates);
 
   std::vector<Line> processors_;

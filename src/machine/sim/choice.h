@@ -24,9 +24,12 @@ struct Candidate {
     Processor,  // processor `number` goes on
   } kind;
   std::uint16_t number;
-  std::uint64_t step;     // how many steps that processor has taken so far, the one it is about to take included; of boards 0
-  std::uint64_t time;     // when it would happen by itself
-  std::uint8_t irql = 0;  // of processors: where it stands
+  std::uint64_t step;  // how many steps that processor has taken so far, the one it is about to take included; of boards 0
+  std::uint64_t time;  // when it would happen by itself
+  // Of processors: where it stands, and whether an interrupt has come that it takes first.
+  std::uint8_t irql = 0;
+  bool interrupted = false;
+  std::uint32_t thread = 0;
 };
 
 class Oracle {

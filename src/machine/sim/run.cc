@@ -89,9 +89,14 @@ void list_candidates(const Next& first, std::vector<Candidate>& candidates) {
   candidates.clear();
   const auto add = [&](Next::Kind kind, std::uint64_t time, unsigned number) {
     if (time == kForever) return;
-    const Candidate candidate{static_cast<Candidate::Kind>(kind), static_cast<std::uint16_t>(number),
-                              kind == Next::Kind::Board ? 0 : steps_of(all.slots[number]), time,
-                              kind == Next::Kind::Processor ? static_cast<std::uint8_t>(all.slots[number].irql) : std::uint8_t{0}};
+    Candidate candidate{static_cast<Candidate::Kind>(kind), static_cast<std::uint16_t>(number),
+                        kind == Next::Kind::Board ? 0 : steps_of(all.slots[number]), time};
+    if (kind == Next::Kind::Processor) {
+      const Slot& slot = all.slots[number];
+      candidate.irql = static_cast<std::uint8_t>(slot.irql);
+      candidate.interrupted = has_deliverable(slot);
+      candidate.thread = slot.thread_id;
+    }
     if (kind == first.kind && number == first.number) {
       candidates.insert(candidates.begin(), candidate);
     } else {
