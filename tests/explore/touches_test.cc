@@ -120,6 +120,16 @@ TEST(Touches, ACallIsWorthADeviationAndSoIsTheStepBehindAWakeUp) {
   EXPECT_THAT(heard.points(), ElementsAre("0@1 0x301", "0@2 0x302"));
 }
 
+TEST(Touches, AnotherProcessorThatIsToTakeUpAThreadIsWorthADeviationBeforeItDoes) {
+  Heard heard;
+  On waker{heard.touches, 0, 10}, woken{heard.touches, 1, 11};
+  woken.call(0x401).call(0x402).say(ThreadSwitched{11, 1, WaitReason::Executive});
+  waker.call(0x301).say(ThreadReadied{12, 1, 8}).say(ThreadReadied{13, 0, 8});
+  EXPECT_THAT(heard.points(), ElementsAre("1@1 0x401", "1@2 0x402", "0@1 0x301", "1@3 0x302")) << "and not the one that wakes";
+  woken.call(0x403);
+  EXPECT_EQ(heard.points().size(), 4u) << "two reasons at one step are one point, whatever comes between";
+}
+
 TEST(Touches, WhoIsNotToListenHearsNothingAndForgets) {
   Heard heard;
   const auto all = [&] {

@@ -17,6 +17,7 @@ void Touches::listen(bool wanted) {
   timers_ = 0;
   waiting_.clear();
   callers_.clear();
+  steps_.clear();
   touches_.clear();
 }
 
@@ -27,8 +28,15 @@ void Touches::event(const Stamp& stamp, const Event& event) {
   if (const auto* began = std::get_if<WaitBegan>(&event)) waiting_.insert(began->thread);
   if (const auto* ended = std::get_if<WaitEnded>(&event)) waiting_.erase(ended->thread);
   if (stamp.processor >= callers_.size()) callers_.resize(stamp.processor + 1u);
+  if (stamp.processor >= steps_.size()) steps_.resize(callers_.size());
+  steps_[stamp.processor] = stamp.step;
   if (std::holds_alternative<ObjectSignalled>(event))
     touches_.push_back({{stamp.processor, stamp.step + 1, callers_[stamp.processor] + 1, may_wait_for_time()}, 0, lane_of(stamp), false});
+  if (const auto* readied = std::get_if<ThreadReadied>(&event); readied != nullptr && readied->processor != stamp.processor) {
+    if (readied->processor >= steps_.size()) steps_.resize(readied->processor + 1u);
+    const std::uint64_t its_next = steps_[readied->processor] + 1;
+    touches_.push_back({{readied->processor, its_next, callers_[stamp.processor] + 1, may_wait_for_time()}, 0, lane_of(stamp), false});
+  }
   const auto* const entered = std::get_if<RoutineEntered>(&event);
   if (entered == nullptr) return;
   callers_[stamp.processor] = entered->caller.value;
@@ -58,13 +66,13 @@ std::vector<Point> Touches::points() const {
     use.written = use.written || touch.write;
   }
   std::vector<Point> points;
+  std::set<std::pair<std::uint16_t, std::uint64_t>> steps;
   for (const Touch& touch : touches_) {
-    if (!points.empty() && points.back().processor == touch.point.processor && points.back().step == touch.point.step) continue;
     if (touch.granule != 0) {
       const Use& use = uses.find(touch.granule)->second;
       if (!use.shared || !use.written) continue;
     }
-    points.push_back(touch.point);
+    if (steps.insert({touch.point.processor, touch.point.step}).second) points.push_back(touch.point);
   }
   return points;
 }

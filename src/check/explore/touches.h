@@ -1,7 +1,7 @@
 // What an execution touched, in the order in which it happened: from which a strategy learns where to deviate. A sink of the simulated machine.
 //
-// Worth a deviation are the calls a driver makes; the moment when one has woken somebody and has not come back yet; and accesses to what somebody else touches
-// too, if one of the two writes. Somebody else is another thread, or code of another level or processor: what cannot interrupt each other cannot meet.
+// Worth a deviation are the calls a driver makes; the moment when one has woken somebody and has not come back yet; that before which another processor would
+// take up the thread that was woken for it; and accesses to what somebody else touches too, if one of the two writes. Somebody else is another thread, or code of another level or processor: what cannot interrupt each other cannot meet.
 #pragma once
 #include <set>
 #include <vector>
@@ -21,7 +21,7 @@ struct Point {
 class Touches final : public EventSink {
  public:
   void listen(bool wanted);  // to the next execution: forgets what was heard
-  // The points worth a deviation, in order.
+  // The points worth a deviation, in order, each once.
   std::vector<Point> points() const;
 
   void event(const Stamp& stamp, const Event& event) override;
@@ -41,6 +41,7 @@ class Touches final : public EventSink {
   std::uint64_t timers_ = 0;
   std::set<std::uint32_t> waiting_;      // threads, since it listens
   std::vector<std::uintptr_t> callers_;  // by processor: of the last call
+  std::vector<std::uint64_t> steps_;     // by processor: how many it has taken
   std::vector<Touch> touches_;
 };
 
