@@ -107,7 +107,12 @@ bool perform(Machine& machine, const std::shared_ptr<Work>& work, std::string_vi
              Duration limit = std::chrono::seconds(30)) {
   const Outcome& outcome = machine.outcome();
   if (outcome.over()) return why = fmt::format("{}: it is too late to {}: {}", work->subject, name, standstill(outcome)), false;
-  const Task task = machine.start(0, PASSIVE_LEVEL, std::move(body), {.name = std::string(name)});
+  // As a thread of the system's it may go where there is room.
+  const auto anywhere = [body = std::move(body)] {
+    thread::set_affinity_of_current(active_processors());
+    body();
+  };
+  const Task task = machine.start(0, PASSIVE_LEVEL, anywhere, {.name = std::string(name)});
   machine.run_until([&] { return task.done(); }, limit);
   if (!task.done()) return why = fmt::format("{}: this did not end: {}; {}", work->subject, name, standstill(outcome)), false;
   why = !work->wrong.empty() ? work->wrong : work->step.ok() ? "" : failure(work->subject, work->step);
