@@ -63,8 +63,11 @@ std::string what_comes(const Deviation& deviation) {
     case Deviation::Kind::Board: return fmt::format("board {} goes on", deviation.number);
     case Deviation::Kind::Clock: return fmt::format("the clock of processor {} interrupts", deviation.number);
     case Deviation::Kind::Ipi: return fmt::format("an IPI arrives at processor {}", deviation.number);
-    default: return {};
+    case Deviation::Kind::Switch: return fmt::format("processor {} goes on in its place", deviation.number);
+    case Deviation::Kind::Pick:
+    case Deviation::Kind::Late: break;
   }
+  return {};
 }
 
 std::string text_of(const Row& row, const explore::Schedule& schedule, const Machine& machine) {

@@ -54,7 +54,7 @@ TEST(Plan, WhoIsHeldWaitsUntilNobodyElseCanGoOn) {
 }
 
 TEST(Plan, CodeIsHeldAndNotWhatComesToItsProcessorMeanwhile) {
-  RULE("K.EXPLORE-5");
+  RULE("K.EXPLORE-6");
   const auto at = [](std::uint64_t step, std::uint8_t irql, std::uint32_t thread, bool interrupted = false) {
     return Candidate{Candidate::Kind::Processor, 0, step, 10, irql, interrupted, thread};
   };

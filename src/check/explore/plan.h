@@ -11,7 +11,7 @@
 // bring with them, DPCs and other threads; whoever waits for those is not kept waiting by a hold.
 //
 //   K.EXPLORE-3  Of those who are held, the one that has waited longest goes on first.
-//   K.EXPLORE-5  Code that is held goes on only when nobody else can, and nothing that comes to its processor can either.
+//   K.EXPLORE-6  Code that is held goes on only when nobody else can, and nothing that comes to its processor can either.
 #pragma once
 #include <vector>
 
