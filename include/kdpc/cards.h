@@ -131,6 +131,21 @@ class Pulse {
   static constexpr std::uint32_t value(std::uint64_t pulse) { return static_cast<std::uint32_t>(37 * (pulse + 1)); }
 };
 
+// A sound card: an AC '97 controller of Intel's, with a codec that plays 48000 frames a second, two samples of 16 bits each. It reads descriptors and samples from
+// the board's memory (Board::dma) by itself. src/devices/ac97.cc says what of it there is.
+struct SoundCardWish {
+  std::string name = "sound";
+  std::uint64_t base = 0xD000;  // ports: 256 of the mixer, and behind them 64 of the bus master
+  int line = 0;
+};
+
+class SoundCard {
+ public:
+  virtual ~SoundCard() = default;
+  // Left, right, left …, before any volume; silence where it was to play and had nothing.
+  virtual std::vector<std::int16_t> played() const = 0;
+};
+
 // All its cards on one bus. Cards are added before it is attached.
 class CardBoard : public Board {
  public:
@@ -139,12 +154,14 @@ class CardBoard : public Board {
   SerialPort& add(const SerialPortWish& wish);
   Converter& add(const ConverterWish& wish);
   Pulse& add(const PulseWish& wish);
+  SoundCard& add(const SoundCardWish& wish);
 
   void attach(BoardHost& host) override;
   std::span<Device* const> devices() override;
   unsigned lines() const override;
   bool line_is_level(unsigned line) const override;
   unsigned messages() const override;
+  DmaMemory dma() const override;
   Nanoseconds next_event() const override;
   Nanoseconds advance_to(Nanoseconds until) override;
   bool pull_out(const Device& device) override;

@@ -120,7 +120,7 @@ class Board {
   // are not reached again. False: the board cannot; then what is wired to nobody else is cut off.
   virtual bool pull_out(const Device&) { return false; }
   virtual DmaMemory dma() const { return {}; }  // empty: the machine's own memory is used
-  // Writable state inside this object that a checkpoint must copy. A board whose state is elsewhere returns false from can_rewind().
+  // Writable state inside this object that a checkpoint must copy, with its dma(). A board whose state is elsewhere returns false from can_rewind().
   virtual std::span<std::byte> state() { return {}; }
   virtual bool can_rewind() const { return false; }
 };

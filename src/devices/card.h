@@ -41,11 +41,30 @@ struct PulseState {
   Nanoseconds rings[kDoorbells] = {kNever, kNever, kNever, kNever, kNever, kNever, kNever, kNever};
 };
 
+// Of a sound card. What it has played only grows, as at the far end of a line.
+struct SoundState {
+  struct Channel {
+    std::uint32_t list = 0;     // of descriptors
+    std::uint32_t address = 0;  // of the next sample
+    std::uint16_t left = 0;     // samples of the current buffer
+    std::uint16_t status = 1;   // halted
+    std::uint8_t current = 0, last = 0, next = 0, control = 0;
+    bool completion_interrupts = false;
+    Nanoseconds since = 0;    // its samples are moved since then; at the end of all there was, when that was
+    std::uint64_t moved = 0;  // so many
+  } channels[3];
+  std::uint16_t mixer[64] = {};
+  std::uint32_t control = 0;
+  bool semaphore = false;
+  std::uint32_t played = 0;  // samples
+};
+
 struct CardState {
   Uart16550::State uart;
   FarEndState far;
   ConverterState converter;
   PulseState pulse;
+  SoundState sound;
 };
 
 class Card : public Device {
@@ -54,6 +73,7 @@ class Card : public Device {
   virtual Nanoseconds next_event() const = 0;
   virtual void advance(Nanoseconds now) = 0;  // does what is due
   virtual void attached(BoardHost&) {}
+  virtual void pulled_out() {}
 };
 
 // What a card asks of its board.
@@ -64,6 +84,8 @@ class CardHost {
   virtual void settle() = 0;  // something that is asserted may have changed, outside of advance()
   virtual void send_message(unsigned message) = 0;
   virtual void glitch(unsigned line) = 0;  // it is asserted for no time at all
+  // What cards read and write by themselves; null: there is no memory, or not so much.
+  virtual std::byte* memory(std::uint64_t physical, std::size_t size) = 0;
   // From outside: with the board to itself; then it is asked again when something will happen.
   virtual void enter(const std::function<void()>& work) = 0;
 };
@@ -71,5 +93,6 @@ class CardHost {
 std::unique_ptr<Card> make_serial_port(const SerialPortWish& wish, CardState& state, CardHost& host, SerialPort*& port);
 std::unique_ptr<Card> make_converter(const ConverterWish& wish, CardState& state, CardHost& host, Converter*& converter);
 std::unique_ptr<Card> make_pulse(const PulseWish& wish, unsigned first_message, CardState& state, CardHost& host, Pulse*& pulse);
+std::unique_ptr<Card> make_sound_card(const SoundCardWish& wish, CardState& state, CardHost& host, SoundCard*& card);
 
 }  // namespace kdpc::cards

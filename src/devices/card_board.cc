@@ -11,13 +11,19 @@ namespace {
 constexpr unsigned kMostCards = 16;
 constexpr unsigned kMostLines = 16;
 
-// In one piece, and nothing in it points anywhere.
+// In one piece, and nothing in it points anywhere. Cards that there are not stand at its end.
 struct BoardState {
-  CardState cards[kMostCards];
   bool pulled_out[kMostCards] = {};
   bool asserted[kMostLines] = {};
+  CardState cards[kMostCards];
 };
 static_assert(std::is_trivially_copyable_v<BoardState>);
+
+// What cards can reach by themselves, below 4 GiB as they need it.
+struct alignas(4096) Memory {
+  static constexpr std::uint64_t kPhysical = 0x10'0000;
+  std::byte bytes[0x4'0000] = {};
+};
 
 }  // namespace
 
@@ -37,6 +43,10 @@ struct CardBoard::Parts final : CardHost {
     host->set_line(line, true);
     host->set_line(line, false);
     has_said = true;
+  }
+  std::byte* memory(std::uint64_t physical, std::size_t size) override {
+    const std::uint64_t offset = physical - Memory::kPhysical;
+    return memory_of_cards == nullptr || offset > sizeof(Memory) || size > sizeof(Memory) - offset ? nullptr : memory_of_cards->bytes + offset;
   }
   void enter(const std::function<void()>& work) override { host != nullptr ? host->enter(work) : work(); }
 
@@ -67,6 +77,7 @@ struct CardBoard::Parts final : CardHost {
   const bool level;
   BoardHost* host = nullptr;
   BoardState state;
+  std::unique_ptr<Memory> memory_of_cards;  // null: none of them needs it
   unsigned lines = 0, messages = 0;
   bool has_said = false;  // something that is no change of a line, while it advanced
   bool advancing = false;
@@ -97,6 +108,13 @@ Pulse& CardBoard::add(const PulseWish& wish) {
   return *pulse;
 }
 
+SoundCard& CardBoard::add(const SoundCardWish& wish) {
+  SoundCard* card = nullptr;
+  if (parts_->memory_of_cards == nullptr) parts_->memory_of_cards = std::make_unique<Memory>();
+  parts_->keep(make_sound_card(wish, parts_->room_for(wish.line), *parts_, card));
+  return *card;
+}
+
 void CardBoard::attach(BoardHost& host) {
   parts_->host = &host;
   for (const auto& card : parts_->cards) card->attached(host);
@@ -105,12 +123,21 @@ std::span<Device* const> CardBoard::devices() { return parts_->devices; }
 unsigned CardBoard::lines() const { return parts_->lines; }
 bool CardBoard::line_is_level(unsigned) const { return parts_->level; }
 unsigned CardBoard::messages() const { return parts_->messages; }
-std::span<std::byte> CardBoard::state() { return std::as_writable_bytes(std::span(&parts_->state, 1)); }
+DmaMemory CardBoard::dma() const {
+  Memory* const memory = parts_->memory_of_cards.get();
+  return memory == nullptr ? DmaMemory{} : DmaMemory{memory->bytes, Memory::kPhysical, sizeof(Memory)};
+}
+std::span<std::byte> CardBoard::state() {
+  auto* const begin = reinterpret_cast<std::byte*>(&parts_->state);
+  return {begin, reinterpret_cast<std::byte*>(&parts_->state.cards[parts_->cards.size()])};
+}
 
 bool CardBoard::pull_out(const Device& device) {
   const auto its = std::find(parts_->devices.begin(), parts_->devices.end(), &device);
   if (its == parts_->devices.end()) return false;
-  parts_->state.pulled_out[its - parts_->devices.begin()] = true;
+  const auto number = static_cast<std::size_t>(its - parts_->devices.begin());
+  parts_->state.pulled_out[number] = true;
+  parts_->cards[number]->pulled_out();
   parts_->settle();
   return true;
 }

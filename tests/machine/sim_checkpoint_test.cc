@@ -152,6 +152,8 @@ TEST(SimCheckpoint, SpansOfDriversAndStateOfBoardsAreCopied) {
     Nanoseconds next_event() const override { return kNever; }
     Nanoseconds advance_to(Nanoseconds until) override { return until; }
     std::span<std::byte> state() override { return std::as_writable_bytes(std::span(&count, 1)); }
+    DmaMemory dma() const override { return {memory, 0x1000, sizeof memory}; }
+    mutable std::byte memory[16] = {};
     bool can_rewind() const override { return true; }
   } board;
   std::uint64_t variable_of_a_driver = 1;
@@ -161,9 +163,11 @@ TEST(SimCheckpoint, SpansOfDriversAndStateOfBoardsAreCopied) {
   auto checkpoint = host::checkpoint();
   ASSERT_TRUE(checkpoint.ok());
   board.count = 6;
+  board.memory[15] = std::byte{1};
   variable_of_a_driver = 2;
   host::restore(**checkpoint);
   EXPECT_EQ(board.count, 5u);
+  EXPECT_EQ(board.memory[15], std::byte{0});
   EXPECT_EQ(variable_of_a_driver, 1u);
   host::discard(*checkpoint);
 }

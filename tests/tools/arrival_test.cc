@@ -38,5 +38,29 @@ TEST(Line, TheFirstLineIsTheSameForTheSameMistake) {
   EXPECT_EQ(one.substr(0, one.find('\n')), other.substr(0, other.find('\n')));
 }
 
+using Sound = std::vector<Frame>;
+Sound operator+(Sound left, const Sound& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+const Sound kSource{{0, 0}, {1, 2}, {3, 4}, {0, 0}, {5, 6}}, kSilence(10);
+
+TEST(Sound, SilenceAroundAndWithinItIsWell) {
+  EXPECT_EQ(judge_sound(kSource, kSource, true), "");
+  EXPECT_EQ(judge_sound(kSource, kSilence + Sound{{1, 2}} + kSilence + Sound{{3, 4}, {5, 6}} + kSilence, true), "");
+}
+
+TEST(Sound, AllOfItMustBeHeardOnlyIfTheDriverSaysSo) {
+  const Sound beginning{{1, 2}, {3, 4}};
+  EXPECT_EQ(judge_sound(kSource, beginning, false), "");
+  EXPECT_TRUE(begins_with(judge_sound(kSource, beginning, true), "Not all sound was heard"));
+}
+
+TEST(Sound, WhatIsHeardTwiceOrInAnotherOrderOrNotAtAllIsWrong) {
+  for (const Sound& heard :
+       {Sound{{1, 2}, {1, 2}, {3, 4}, {5, 6}}, Sound{{3, 4}, {1, 2}, {5, 6}}, Sound{{1, 2}, {5, 6}}, Sound{{1, 2}, {3, 4}, {5, 6}, {5, 6}}})
+    EXPECT_TRUE(begins_with(judge_sound(kSource, heard, true), "Other sound was heard than was given"));
+}
+
 }  // namespace
 }  // namespace kdpc::tool

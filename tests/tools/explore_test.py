@@ -153,6 +153,13 @@ class Explore(command.Case):
         self.assertEqual(done.returncode, 0, said)
         self.assertEqual(json.loads(done.stdout)["schedules"], 400, said)
 
+    def test_sound_is_explored_with_the_card_of_our_own(self):
+        scenario = self.example("demo/on-time.toml", ("processors = 1", "processors = 2"))
+        limits = ("--seconds", "0", "--schedules", "400", "--json", "--jobs", "1")
+        done, said = self.kdpc("explore", scenario, *limits)
+        self.assertEqual(done.returncode, 0, said)
+        self.assertEqual(json.loads(done.stdout)["schedules"], 400, said)
+
     def test_an_application_that_is_refused_is_a_failure_and_is_seen_again(self):
         scenario = self.example("demo/serial.toml", ("COM1", "COM7"))
         done, said = self.kdpc("explore", scenario)
@@ -226,7 +233,7 @@ class Explore(command.Case):
     def test_what_cannot_be_explored_is_refused_with_the_reason(self):
         hog = "[[drivers]]\nname = 'hog'\n"
         for text, expected in (("[machine]\nkind = 'live'\n" + hog, "only the simulated machine can be explored"),
-                               ("[devices.sound]\nmodel = 'AC97'\n" + hog, "QEMU's cards keep their state in another process"),
+                               ("[devices.sound]\nmodel = 'intel-hda'\n" + hog, "a card of QEMU's keeps its state in another process"),
                                ("[machine]\nprocessors = 2\n", "there is no driver to explore")):
             path = pathlib.Path(self.root, "a.toml")
             path.write_text(text, encoding="utf-8")

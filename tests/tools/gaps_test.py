@@ -32,6 +32,17 @@ class Gaps(command.Case):
         self.assertEqual(heard.gaps, [])
         self.assertEqual(run.report["sound"]["equal_frames"], run.report["sound"]["source_frames"])
 
+    def test_with_a_card_of_our_own_too_and_gaps_are_exact_to_the_frame(self):
+        for neighbours, gaps in (([], 0), ([("hog", command.HOG)], 1)):
+            scenario = command.playing(*neighbours).replace("timer_period_us = 500", "engine = 'own'")
+            run = self.run_scenario(scenario, environment={"KDPC_QEMU": "/nowhere"})
+            heard = gap_check.check(command.VOICE, run.wav, PERIOD)
+            self.assertEqual((heard.damaged, heard.startup, len(heard.gaps)), ([], 0, gaps), run.said)
+            self.assertEqual(run.report["dropouts"]["count"], gaps, run.said)
+            if gaps:  # it had 40 ms, less what it had played of the first when the hog came
+                self.assertEqual(run.report["culprit"]["driver"], "hog")
+                self.assertTrue(5 <= heard.total / PER_MS <= 15, run.said)
+
     def test_the_gap_is_lateness_less_slack(self):
         for timer_period_us in (500, 100):
             with self.subTest(timer_period_us=timer_period_us):

@@ -25,4 +25,17 @@ std::string judge_line(std::string_view sent, std::string_view arrived, const st
   return fmt::format("More bytes arrived than were sent.\nOf {} bytes {} arrived.", sent.size(), arrived.size());
 }
 
+std::string judge_sound(std::span<const Frame> given, std::span<const Frame> heard, bool whole) {
+  const auto skip_silence = [](std::span<const Frame> frames, std::size_t& at) {
+    while (at < frames.size() && frames[at].is_silent()) ++at;
+    return at < frames.size();
+  };
+  std::size_t from = 0, to = 0;
+  for (; skip_silence(heard, to); ++from, ++to)
+    if (!skip_silence(given, from) || given[from] != heard[to])
+      return fmt::format("Other sound was heard than was given.\nIt is the frame {} of what was heard, where frame {} was due.", to, from);
+  if (!whole || !skip_silence(given, from)) return {};
+  return fmt::format("Not all sound was heard, though the driver said so.\nOf {} frames those from {} on are missing.", given.size(), from);
+}
+
 }  // namespace kdpc::tool

@@ -1,20 +1,22 @@
 #include "tools/kdpc/cards.h"
 
+#include <cstring>
+
 namespace kdpc::tool {
 
 namespace {
 
 // Where PCs have their serial ports, in the order of COM1, COM2, …
 constexpr std::uint64_t kPorts[] = {0x3F8, 0x2F8, 0x3E8, 0x2E8};
-constexpr std::uint64_t kFirstConverter = 0xFE00'0000, kFirstPulse = 0xFE80'0000, kStep = 0x1000;
+constexpr std::uint64_t kFirstConverter = 0xFE00'0000, kFirstPulse = 0xFE80'0000, kFirstSound = 0xD000, kStep = 0x1000;
 
 }  // namespace
 
 Cards make_cards(const Scenario& scenario, int far_end) {
   Cards made;
-  unsigned ports = 0, converters = 0, pulses = 0;
+  unsigned ports = 0, converters = 0, pulses = 0, sounds = 0;
   for (const DeviceWanted& device : scenario.devices) {
-    if (!device.is_card()) continue;
+    if (device.is_qemus()) continue;
     if (made.board == nullptr) made.board = std::make_unique<cards::CardBoard>();
     if (device.model == kUartModel) {
       cards::SerialPort& port = made.board->add(cards::SerialPortWish{.name = device.name,
@@ -27,6 +29,10 @@ Cards make_cards(const Scenario& scenario, int far_end) {
                                                                       .waits_for_room = device.waits_for_room,
                                                                       .descriptor = device.far_end_is_pty ? far_end : -1});
       if (made.line == nullptr) made.line = &port;
+    } else if (device.plays()) {
+      cards::SoundCard& card =
+          made.board->add(cards::SoundCardWish{.name = device.name, .base = kFirstSound + kStep * sounds++, .line = static_cast<int>(device.line)});
+      if (made.sound == nullptr) made.sound = &card;
     } else if (device.model == kPulseModel) {
       made.board->add(cards::PulseWish{.name = device.name,
                                        .base = kFirstPulse + kStep * pulses++,
@@ -49,6 +55,13 @@ Cards make_cards(const Scenario& scenario, int far_end) {
     }
   }
   return made;
+}
+
+std::vector<Frame> frames_of(const cards::SoundCard& card) {
+  const std::vector<std::int16_t> played = card.played();
+  std::vector<Frame> frames(played.size() / 2);
+  if (!frames.empty()) std::memcpy(frames.data(), played.data(), frames.size() * sizeof(Frame));
+  return frames;
 }
 
 }  // namespace kdpc::tool

@@ -28,6 +28,10 @@ std::string device_to_open(const lab::Machine& machine, const Scenario& scenario
 std::optional<Refusal> ExploredWorkload::read(const Scenario& scenario) {
   if (auto refusal = read_workload_files(scenario, files_)) return refusal;
   const WorkloadWanted& workload = *scenario.workload;
+  if (files_.recording) {
+    std::vector<Frame>& frames = files_.recording->frames;
+    frames.resize(std::min(frames.size(), static_cast<std::size_t>(workload.explore_ms * files_.recording->rate / 1000) + 1));
+  }
   const auto characters = static_cast<std::size_t>(workload.explore_ms * workload.baud / kBitsOfCharacter / 1000) + 1;
   keep_first(files_.to_receive, characters);
   keep_first(files_.to_send, characters);
@@ -35,7 +39,7 @@ std::optional<Refusal> ExploredWorkload::read(const Scenario& scenario) {
 }
 
 std::string ExploredWorkload::operator()(lab::Machine& machine, const Scenario& scenario, const Cards& cards) {
-  return use_line(machine, scenario, cards);
+  return scenario.workload->uses_line() ? use_line(machine, scenario, cards) : play(machine, scenario, cards);
 }
 
 std::string ExploredWorkload::run(lab::Machine& machine, const Scenario& scenario, Application& application, const std::function<void()>& between) {
@@ -55,6 +59,13 @@ std::string ExploredWorkload::run(lab::Machine& machine, const Scenario& scenari
   }
   if (application.failed_at == nullptr) return {};
   return fmt::format("The application's device {} refused {}: {}", application.opens, application.failed_at, lab::status_text(application.status));
+}
+
+std::string ExploredWorkload::play(lab::Machine& machine, const Scenario& scenario, const Cards& cards) {
+  player_ = player_for(*scenario.workload, files_);
+  const std::string wrong = run(machine, scenario, player_, [] {});
+  if (!wrong.empty() || machine.outcome().over()) return wrong;
+  return judge_sound(player_.frames, frames_of(*cards.sound), true);
 }
 
 // The far end begins when the port is open.

@@ -20,11 +20,13 @@ class ExploredWorkload {
   std::string operator()(lab::Machine& machine, const Scenario& scenario, const Cards& cards);
 
  private:
+  std::string play(lab::Machine& machine, const Scenario& scenario, const Cards& cards);
   std::string use_line(lab::Machine& machine, const Scenario& scenario, const Cards& cards);
   // Has the application do it. `between` is called between steps.
   std::string run(lab::Machine& machine, const Scenario& scenario, Application& application, const std::function<void()>& between);
 
   WorkloadFiles files_;
+  Player player_;
   Terminal terminal_;
 };
 

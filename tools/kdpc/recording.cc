@@ -35,4 +35,14 @@ Result<Recording> read_recording(const std::filesystem::path& file) {
   return recording;
 }
 
+bool write_recording(const std::filesystem::path& file, unsigned rate, const std::vector<Frame>& frames) {
+  SF_INFO info{};
+  info.samplerate = static_cast<int>(rate);
+  info.channels = 2;
+  info.format = SF_FORMAT_WAV | SF_FORMAT_PCM_16;
+  const std::unique_ptr<SNDFILE, int (*)(SNDFILE*)> sound(sf_open(file.c_str(), SFM_WRITE, &info), &sf_close);
+  const auto count = static_cast<sf_count_t>(frames.size());
+  return sound != nullptr && (count == 0 || sf_writef_short(sound.get(), &frames.data()->left, count) == count);
+}
+
 }  // namespace kdpc::tool

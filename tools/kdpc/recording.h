@@ -24,5 +24,7 @@ struct Recording {
 
 // Whatever libsndfile reads: WAV, FLAC, Ogg. The Error names the file and what is wrong with it.
 Result<Recording> read_recording(const std::filesystem::path& file);
+// As a WAV file. False: it cannot be written.
+bool write_recording(const std::filesystem::path& file, unsigned rate, const std::vector<Frame>& frames);
 
 }  // namespace kdpc::tool

@@ -74,7 +74,7 @@ std::string sound_text(const Report& report) {
   const Sound& sound = *report.sound;
   std::string text;
   if (!sound.dropouts.empty()) {
-    text += "\nDrop-outs: what QEMU's sound card played, against the source, frame by frame\n";
+    text += "\nDrop-outs: what the sound card played, against the source, frame by frame\n";
     text += "      in the source   when played        length  what\n";
     std::size_t shown = 0;
     for (const DropoutReport& each : sound.dropouts) {

@@ -339,24 +339,6 @@ std::optional<Range> range_from(const std::string& text) {
   return range;
 }
 
-const DeviceWanted* Scenario::device(std::string_view name) const {
-  for (const DeviceWanted& device : devices)
-    if (device.name == name) return &device;
-  return nullptr;
-}
-
-const DeviceWanted* Scenario::sound_card() const {
-  for (const DeviceWanted& device : devices)
-    if (!device.is_card()) return &device;
-  return nullptr;
-}
-
-const DeviceWanted* Scenario::serial_line() const {
-  for (const DeviceWanted& device : devices)
-    if (device.model == kUartModel) return &device;
-  return nullptr;
-}
-
 Result<Scenario> read_scenario(const std::filesystem::path& file) {
   std::error_code failed;
   if (std::filesystem::is_directory(file, failed)) return Error{fmt::format("{}: this is a folder, and a scenario is a file", file.string())};

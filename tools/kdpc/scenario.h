@@ -6,7 +6,7 @@
 //   [machine]                          # kind = "sim", processors = 1, memory_mb = 256; kind = "live", idle = "back-off"
 //   [options]                          # the fields of kernel/options.h by name
 //   [costs]                            # the names of machine/sim/costs.h, nanoseconds
-//   [devices.sound]                    # model = "AC97" or "intel-hda", timer_period_us = 500, rate, channels, format, slot
+//   [devices.sound]                    # model = "AC97" or "intel-hda", engine = "qemu", timer_period_us = 500, rate, channels, format, slot
 //   [devices.com1]                     # model = "16550", baud, flow = "none", gap_us, clock_hz, far_end, line; or "adc", conversion_us, dead_after, stuck_after
 //                                      # or "pulse", first_us, period_us, count, messages, spurious, duplicate, dead_after, stuck_after
 //   [[drivers]]                        # name or file, device = "sound", parameters = { RunUs = 45000 }
@@ -30,7 +30,8 @@
 
 namespace kdpc::tool {
 
-inline constexpr const char* kHdaModel = "intel-hda";  // a controller; it gets a codec that plays
+inline constexpr const char* kAc97Model = "AC97";      // QEMU's, or our own
+inline constexpr const char* kHdaModel = "intel-hda";  // QEMU's: a controller; it gets a codec that plays
 inline constexpr const char* kUartModel = "16550";     // cards of our own
 inline constexpr const char* kConverterModel = "adc";
 inline constexpr const char* kPulseModel = "pulse";
@@ -38,7 +39,8 @@ inline constexpr unsigned kHighestBaud = 10'000'000;
 
 struct DeviceWanted {
   std::string name;
-  std::string model;      // QEMU's: "AC97", or kHdaModel; or a card of our own
+  std::string model;      // a sound card, or another card of our own
+  bool own = false;       // of a sound card: ours, and not QEMU's
   unsigned slot = 0;      // PCI; 0: the next free one
   unsigned rate = 48000;  // of what the card plays
   unsigned channels = 2;
@@ -56,7 +58,8 @@ struct DeviceWanted {
   std::uint64_t spurious = 0, duplicate = 0;
   std::uint64_t dead_after = ~std::uint64_t{0}, stuck_after = ~std::uint64_t{0};
   Position position;
-  bool is_card() const { return model == kUartModel || model == kConverterModel || model == kPulseModel; }
+  bool plays() const { return model == kAc97Model || model == kHdaModel; }
+  bool is_qemus() const { return plays() && !own; }
 };
 
 using RegistryValue = std::variant<std::uint64_t, std::string, std::vector<std::string>>;  // REG_DWORD or REG_QWORD, REG_SZ, REG_MULTI_SZ
@@ -122,6 +125,7 @@ struct Scenario {
   // The one that plays, or the line that is used; null: there is none.
   const DeviceWanted* sound_card() const;
   const DeviceWanted* serial_line() const;
+  bool needs_qemu() const;
   const DeviceWanted* worked_on() const { return workload && workload->uses_line() ? serial_line() : sound_card(); }
 };
 

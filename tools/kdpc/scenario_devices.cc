@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 
 namespace kdpc::tool {
@@ -26,7 +27,23 @@ void read_pulse(TomlTable& table, DeviceWanted& device) {
     table.wrong("duplicate", "messages are sent twice, and this card has none: give it some, messages = 1");
 }
 
-// Of a card of our own.
+void read_sound_card(TomlTable& table, DeviceWanted& device) {
+  if (const auto engine = table.choice("engine", {"qemu", "own"})) device.own = *engine == "own";
+  if (device.own && device.model == kHdaModel) table.wrong("engine", "the only sound card of our own is an AC97");
+  if (!device.own) {
+    if (const auto slot = table.integer("slot", 4, 15)) device.slot = static_cast<unsigned>(*slot);
+    if (const auto period = table.integer("timer_period_us", 10, 10000)) device.timer_period_us = static_cast<unsigned>(*period);
+  } else if (const auto line = table.integer("line", 0, 15)) {
+    device.line = static_cast<unsigned>(*line);
+  }
+  if (const auto channels = table.integer("channels", 2, 2)) device.channels = static_cast<unsigned>(*channels);
+  (void)table.choice("format", {"s16"});
+  if (const auto rate = table.integer("rate", 8000, 192000); rate && *rate != 48000)
+    table.wrong("rate", fmt::format("an {} plays 48000 frames a second, not {}", device.model.empty() ? kAc97Model : device.model, *rate));
+  table.done();
+}
+
+// Of another card of our own.
 void read_card(TomlTable& table, DeviceWanted& device, const Scenario& scenario) {
   if (const auto line = table.integer("line", 0, 15)) device.line = static_cast<unsigned>(*line);
   if (device.model == kUartModel) {
@@ -68,22 +85,33 @@ void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems
     }
     TomlTable table(value.as_table(), path, problems);
     device.position = table.position();
-    table.need("model", "one of QEMU's sound cards, model = \"AC97\", or a card of our own, model = \"16550\"");
-    if (const auto model = table.choice("model", {"AC97", kHdaModel, kUartModel, kConverterModel, kPulseModel})) device.model = *model;
-    if (device.is_card()) {
-      read_card(table, device, scenario);
-      scenario.devices.push_back(std::move(device));
-      continue;
-    }
-    if (const auto slot = table.integer("slot", 4, 15)) device.slot = static_cast<unsigned>(*slot);
-    if (const auto period = table.integer("timer_period_us", 10, 10000)) device.timer_period_us = static_cast<unsigned>(*period);
-    if (const auto channels = table.integer("channels", 2, 2)) device.channels = static_cast<unsigned>(*channels);
-    (void)table.choice("format", {"s16"});
-    if (const auto rate = table.integer("rate", 8000, 192000); rate && *rate != 48000)
-      table.wrong("rate", fmt::format("an {} plays 48000 frames a second, not {}", device.model.empty() ? "AC97" : device.model, *rate));
-    table.done();
+    table.need("model", "a sound card, model = \"AC97\", or another card, model = \"16550\"");
+    if (const auto model = table.choice("model", {kAc97Model, kHdaModel, kUartModel, kConverterModel, kPulseModel})) device.model = *model;
+    device.model.empty() || device.plays() ? read_sound_card(table, device) : read_card(table, device, scenario);
     scenario.devices.push_back(std::move(device));
   }
+}
+
+const DeviceWanted* Scenario::device(std::string_view name) const {
+  for (const DeviceWanted& device : devices)
+    if (device.name == name) return &device;
+  return nullptr;
+}
+
+const DeviceWanted* Scenario::sound_card() const {
+  for (const DeviceWanted& device : devices)
+    if (device.plays()) return &device;
+  return nullptr;
+}
+
+const DeviceWanted* Scenario::serial_line() const {
+  for (const DeviceWanted& device : devices)
+    if (device.model == kUartModel) return &device;
+  return nullptr;
+}
+
+bool Scenario::needs_qemu() const {
+  return std::any_of(devices.begin(), devices.end(), [](const DeviceWanted& device) { return device.is_qemus(); });
 }
 
 }  // namespace kdpc::tool

@@ -13,10 +13,13 @@ std::optional<Refusal> ScenarioLife::read(const std::string& file, const std::ve
   scenario_ = std::move(scenario).value();
   if (scenario_.machine != "sim")
     return Refusal{ExitCode::BadInput, fmt::format("{}: only the simulated machine can be explored: [machine] kind = \"sim\"", file)};
-  if (scenario_.sound_card() != nullptr)
-    return Refusal{ExitCode::BadInput,
-                   fmt::format("{}: {}: QEMU's cards keep their state in another process and cannot go back; explore with a card of our own", file,
-                               scenario_.sound_card()->position.text())};
+  for (DeviceWanted& device : scenario_.devices) {
+    if (device.model == kAc97Model) device.own = true;  // the same card, and one that can go back
+    if (device.is_qemus())
+      return Refusal{ExitCode::BadInput,
+                     fmt::format("{}: {}: a card of QEMU's keeps its state in another process and cannot go back; of our own there is an AC97", file,
+                                 device.position.text())};
+  }
   if (scenario_.drivers.empty()) return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver to explore: write [[drivers]]", file)};
   if (scenario_.workload)
     if (auto refusal = workload_.read(scenario_)) return refusal;

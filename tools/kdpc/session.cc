@@ -64,7 +64,7 @@ std::optional<Refusal> Session::check() {
     if (auto refusal = read_workload_files(scenario_, files_)) return refusal;
   const Variant variant = scenario_.config.checks.races == lab::Checks::Races::Off ? Variant::Plain : Variant::Check;
   if (auto refusal = find_driver_files(scenario_, arguments_.driver_folders, variant)) return refusal;
-  if (scenario_.sound_card() != nullptr)
+  if (scenario_.needs_qemu())
     if (const std::string why = why_no_qemu(qemu_program()); !why.empty()) return Refusal{ExitCode::HostLacks, why};
   return check_folder();
 }
@@ -96,7 +96,7 @@ std::optional<Refusal> Session::check_folder() {
 }
 
 std::optional<Refusal> Session::start() {
-  if (scenario_.sound_card() != nullptr) {
+  if (scenario_.needs_qemu()) {
     auto board = start_board(scenario_, folder_ / "out.wav");
     if (!board) return Refusal{ExitCode::HostLacks, board.error().what};
     board_ = std::move(board).value();

@@ -24,7 +24,7 @@ Result<std::unique_ptr<qtest::QemuBoard>> start_board(const Scenario& scenario, 
   qtest::QemuConfig config;
   config.program = qemu_program();
   for (const DeviceWanted& device : scenario.devices) {
-    if (device.is_card()) continue;
+    if (!device.is_qemus()) continue;
     const std::string output = "wav-" + device.name;
     const bool is_recorded = &device == scenario.sound_card();
     config.outputs.push_back({.id = output,

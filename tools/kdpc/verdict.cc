@@ -165,14 +165,19 @@ RoutineName Session::name_of(std::uintptr_t routine) {
   return at->second;
 }
 
-// Compares the file QEMU's card has written with what it was given.
+// Compares what the card has played, QEMU's in a file, with what it was given.
 void Session::hear(Report& report) {
   Sound sound;
   sound.source = scenario_.workload->play.string();
   sound.rate = files_.recording->rate;
   sound.source_frames = files_.recording->frames.size();
   std::vector<Frame> played;
-  if (auto wav = read_recording(folder_ / "out.wav")) played = std::move(wav->frames);
+  if (cards_.sound != nullptr) {
+    played = frames_of(*cards_.sound);
+    if (!folder_is_temporary_) write_recording(folder_ / "out.wav", sound.rate, played);
+  } else if (auto wav = read_recording(folder_ / "out.wav")) {
+    played = std::move(wav->frames);
+  }
   sound.played_frames = played.size();
   sound.alignment = align(files_.recording->frames, played, player_.period_frames);
   for (const Dropout& dropout : sound.alignment.dropouts)

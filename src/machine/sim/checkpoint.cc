@@ -82,8 +82,12 @@ void list_data(std::vector<Piece>& pieces) {
     if (arena.used != 0) pieces.push_back({arena.base + arena.view, arena.used});
   }
   pieces.insert(pieces.end(), driver_spans.begin(), driver_spans.end());
-  for (unsigned number = 0; number < all.boards_used; ++number)
-    if (const auto bytes = bus::board(number).state(); !bytes.empty()) pieces.push_back({bytes.data(), bytes.size()});
+  for (unsigned number = 0; number < all.boards_used; ++number) {
+    Board& board = bus::board(number);
+    if (!board.can_rewind()) continue;
+    if (const auto bytes = board.state(); !bytes.empty()) pieces.push_back({bytes.data(), bytes.size()});
+    if (const DmaMemory memory = board.dma(); memory.size != 0) pieces.push_back({memory.host, memory.size});
+  }
 }
 
 void list_stacks(std::vector<Piece>& pieces) {
