@@ -1,5 +1,6 @@
 #include "machine/sim/bus.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,7 +37,8 @@ class Attachment : public BoardHost {
     say_all(controller::time_here());
   }
 
-  Nanoseconds now() const override { return collecting_ ? target_ : controller::time_here(); }
+  // K.BUS-4
+  Nanoseconds now() const override { return collecting_ ? target_ : std::max(controller::time_here(), state().reached[number_]); }
   void set_line(unsigned line, bool asserted) override { say({Saying::Kind::Line, line, asserted}); }
   void send_message(unsigned message) override { say({Saying::Kind::Message, message, true}); }
   void fail(std::string what) override { run::finish({host::Ended::HostFailure, std::move(what), {}}); }

@@ -1,0 +1,49 @@
+// A board's time never goes back, whichever processor comes to it, in whatever order they do.
+#include <wdm.h>
+
+#include "kdpc/test.h"
+
+namespace kdpc {
+namespace {
+
+constexpr std::uint64_t kBase = 0xE000;
+
+// A device that looks at its board's time each time it is read.
+struct Watch final : Board, Device {
+  void attach(BoardHost& its_host) override { host = &its_host; }
+  std::span<Device* const> devices() override { return {&self, 1}; }
+  unsigned lines() const override { return 0; }
+  Nanoseconds next_event() const override { return kNever; }
+  Nanoseconds advance_to(Nanoseconds until) override { return until; }
+  bool can_rewind() const override { return true; }
+  std::string_view name() const override { return "watch"; }
+  std::span<const RegisterRange> registers() const override { return {&range, 1}; }
+  int line() const override { return -1; }
+  std::uint64_t read(unsigned, std::uint64_t, unsigned) override {
+    went_back = went_back || host->now() < latest;
+    latest = host->now();
+    return 0;
+  }
+  void write(unsigned, std::uint64_t, unsigned, std::uint64_t) override {}
+
+  Device* self = this;
+  BoardHost* host = nullptr;
+  RegisterRange range{BusSpace::Port, kBase, 16};
+  Nanoseconds latest = 0;
+  bool went_back = false;
+};
+
+EXPLORE_TEST(BoardTime, NeverGoesBack, .processors = 2, .schedules = 100) {
+  RULE("K.BUS-4");
+  Watch board;
+  m.attach(board);
+  const auto look = [] {
+    for (int turn = 0; turn < 4; ++turn) READ_PORT_ULONG(reinterpret_cast<PULONG>(kBase));
+  };
+  const lab::Task one = m.start(0, PASSIVE_LEVEL, look), other = m.start(1, PASSIVE_LEVEL, look);
+  m.run_until([&] { return one.done() && other.done(); }, 1'000'000);
+  EXPECT_FALSE(board.went_back);
+}
+
+}  // namespace
+}  // namespace kdpc
