@@ -24,7 +24,7 @@ std::uint64_t found_with(lab::Machine& m, const std::string& driver, std::uint64
     return std::string();
   };
   std::string why;
-  const auto explorer = lab::Explorer::create(m, {nullptr, life}, why);
+  const auto explorer = lab::Explorer::create(m, {life}, why);
   EXPECT_NE(explorer, nullptr) << why;
   explore::Campaign campaign({});
   for (std::uint64_t tried = 1; tried <= most; ++tried) {

@@ -61,8 +61,9 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
 void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<Options>* notes) {
   follow(schedule, notes);
   for (std::size_t number = 0; number < processors_.size(); ++number) {
-    processors_[number].next = there.processors_[number].next;
-    processors_[number].held = there.processors_[number].held;
+    Line line = there.processors_[number];
+    line.deviations.swap(processors_[number].deviations);
+    processors_[number] = std::move(line);
   }
   held_ = there.held_;
   followed_ = there.followed_;
