@@ -25,7 +25,22 @@ bool take_interrupts() {
   return any;
 }
 
+// With an oracle. True: it is to be asked at this step.
+bool count_window(Slot& slot) {
+  accesses::tell();
+  accesses::count(slot);
+  ++slot.windows;
+  accesses::give(slot);
+  return steps_of(slot) >= slot.question;
+}
+
+// Whenever a processor may be asked about, it stands before another step: so its number is enough to find the place again.
+void take_step() {
+  if (fixed().exploring) count_window(current());
+}
+
 void wait_as(Doing doing) {
+  take_step();
   current().doing = doing;
   fiber::leave(Departure::Yield);
 }
@@ -44,21 +59,13 @@ void take_turn(bool asked, bool is_window = true) {
       asked = false;
     } else if (has_deliverable(slot)) {
       entry::interrupt(controller::take(slot));
+      asked = fixed().exploring && count_window(current());
       may_go_on = false;
       is_window = true;
     } else {
       return;
     }
   }
-}
-
-// With an oracle. True: it is to be asked at this step.
-bool count_window(Slot& slot) {
-  accesses::tell();
-  accesses::count(slot);
-  ++slot.windows;
-  accesses::give(slot);
-  return steps_of(slot) >= slot.question;
 }
 
 }  // namespace
@@ -122,6 +129,7 @@ void Machine::released_slow(Slot& slot, const void* lock) {
 void Machine::spin_pause(SpinWord word, std::uint64_t until) {
   settle(current());
   if (take_interrupts()) return;
+  take_step();
   run::begin_spinning(current(), word, until);
   fiber::leave(Departure::Yield);
   window();
@@ -164,6 +172,7 @@ void Machine::switch_to(Thread& from, Thread& to) {
   from.machine.extra = &stopped;
   fixed().leaving = &from;
   fixed().entering = &to;
+  take_step();
   fiber::leave(Departure::Switch);
   // Perhaps on another processor, whose own time may lie before the moment at which this thread stopped.
   Slot& now = current();
