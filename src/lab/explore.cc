@@ -104,18 +104,27 @@ std::string Explorer::live(std::size_t parts_done, const explore::Schedule& sche
   return {};
 }
 
-Execution Explorer::run(const explore::Schedule& schedule, bool learn) {
+Execution Explorer::run(const explore::Schedule& schedule, bool learn) { return execute(schedule, learn, nullptr); }
+
+Execution Explorer::run(const explore::Schedule& schedule, explore::Trail& trail) { return execute(schedule, false, &trail); }
+
+// A late order begins at the start, and no place is taken on its way; so a trail never misses a part, nor is it a part of a mark.
+Execution Explorer::execute(const explore::Schedule& schedule, bool learn, explore::Trail* trail) {
   const auto [parts, place] = furthest(schedule, learn);
   // What a machine remembers of its events is a row, in which a later place means nothing once another way is taken.
   if (machine_.config().remember_events != 0) by_default_.erase(by_default_.upper_bound(parts), by_default_.end());
   machine_.rewind(place != nullptr ? *place->mark : *start_);
+  if (trail != nullptr) {
+    trail->begin();
+    machine_.add_sink(*trail);
+  }
   touches_.listen(learn);
   options_.clear();
   std::vector<explore::Options>* const notes = learn ? &options_ : nullptr;
   if (place != nullptr) {
     plan_.follow_from(place->plan, schedule, notes);
   } else {
-    plan_.follow(schedule, notes);
+    plan_.follow(schedule, notes, trail);
   }
   if (place != nullptr && learn) {
     touches_ = place->touches;
@@ -125,6 +134,7 @@ Execution Explorer::run(const explore::Schedule& schedule, bool learn) {
   Execution execution;
   execution.refused = live(parts, schedule, learn);
   host::set_oracle(nullptr);
+  if (trail != nullptr) machine_.remove_sink(*trail);
   execution.outcome = machine_.outcome();
   execution.hash = machine_.trace_hash();
   execution.missed = plan_.missed();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "check/explore/moves.h"
+#include "check/explore/trail.h"
 #include "kdpc/lab.h"
 
 namespace kdpc::lab {
@@ -44,6 +45,8 @@ class Explorer {
   void endure(Duration work) { plan_.endure(work.nanoseconds); }
   // `learn`: lesson() is about this run afterwards.
   Execution run(const explore::Schedule& schedule, bool learn = false);
+  // `trail`: of this run, whose schedule begins with `late`.
+  Execution run(const explore::Schedule& schedule, explore::Trail& trail);
   explore::Lesson lesson() const { return {touches_.points(), options_, plan_.left_open()}; }
 
  private:
@@ -66,6 +69,7 @@ class Explorer {
   std::pair<std::size_t, const Place*> furthest(const explore::Schedule& schedule, bool learn) const;
   void take_place(std::size_t parts, const explore::Schedule& schedule, bool learn);
   std::string live(std::size_t parts_done, const explore::Schedule& schedule, bool learn);
+  Execution execute(const explore::Schedule& schedule, bool learn, explore::Trail* trail);
 
   Machine& machine_;
   Life life_;

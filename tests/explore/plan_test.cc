@@ -120,6 +120,7 @@ TEST(Plan, PicksAreCounted) {
 }
 
 TEST(Plan, NothingComesByItselfInALateOrderUntilItIsAMillisecondLateOrNobodyCanGoOn) {
+  RULE("K.EXPLORE-4");
   Plan plan(2);
   plan.follow({{Kind::Late, 0, 0, 0}});
   EXPECT_EQ(asked(plan, {board(10), processor(0, 5, 10)}), 1u);

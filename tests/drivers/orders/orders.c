@@ -1,0 +1,156 @@
+/* Small scenarios, in which every order can be tried. */
+#include "orders.h"
+
+static ORDERS_RESULT Result;
+static KSPIN_LOCK Lock;
+static KEVENT Event;
+static KDPC DpcHere, DpcThere, DpcLater, TimerDpc;
+static KTIMER Timer;
+static PKINTERRUPT Interrupt;
+
+/* Two that have nothing to do with each other. */
+static VOID NTAPI WriteX(VOID) {
+  Result.X = 1;
+  Result.X = 2;
+}
+static VOID NTAPI WriteFlag(VOID) {
+  Result.Flag = 1;
+  Result.Flag = 2;
+}
+
+/* A lost update, and who sees what of the other. */
+static VOID NTAPI AddOne(VOID) { Result.X = Result.X + 1; }
+static VOID NTAPI AddTwo(VOID) { Result.X = Result.X + 2; }
+static VOID NTAPI WriteXReadFlag(VOID) {
+  Result.X = 1;
+  Result.Seen[0] = Result.Flag;
+}
+static VOID NTAPI WriteFlagReadX(VOID) {
+  Result.Flag = 1;
+  Result.Seen[2] = Result.X;
+}
+static VOID NTAPI AddThree(VOID) { Result.X = Result.X + 4; }
+
+/* Two under a lock, and something beside it. */
+static VOID NTAPI LockedDouble(VOID) {
+  KIRQL Old;
+  KeAcquireSpinLock(&Lock, &Old);
+  Result.X = Result.X * 2 + 1;
+  KeReleaseSpinLock(&Lock, Old);
+}
+static VOID NTAPI LockedTriple(VOID) {
+  KIRQL Old;
+  KeAcquireSpinLock(&Lock, &Old);
+  Result.X = Result.X * 3 + 1;
+  KeReleaseSpinLock(&Lock, Old);
+}
+
+/* A DPC that interrupts the thread of the other processor. */
+static VOID NTAPI DpcAdds(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) { Result.X = Result.X + 10; }
+static VOID NTAPI QueueThere(VOID) { KeInsertQueueDpc(&DpcThere, NULL, NULL); }
+static VOID NTAPI QueueLater(VOID) { KeInsertQueueDpc(&DpcLater, NULL, NULL); }
+static VOID NTAPI AddAndLook(VOID) {
+  Result.X = Result.X + 1;
+  Result.Seen[1] = Result.X;
+}
+
+/* DPCs of two processors. */
+static VOID NTAPI DpcWrites(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  Result.Y = Result.X;
+  Result.X = 5;
+}
+static VOID NTAPI QueueBoth(VOID) {
+  KeInsertQueueDpc(&DpcThere, NULL, NULL);
+  KeInsertQueueDpc(&DpcHere, NULL, NULL);
+}
+
+/* A DPC that is taken back, or has run. */
+static VOID NTAPI QueueAndRemove(VOID) {
+  KeInsertQueueDpc(&DpcThere, NULL, NULL);
+  Result.Seen[0] = KeRemoveQueueDpc(&DpcThere);
+}
+
+/* A timer that is cancelled, or has expired. */
+static VOID NTAPI DpcOfTimer(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) { Result.X = Result.X * 2 + 1; }
+static VOID NTAPI SetAndCancel(VOID) {
+  LARGE_INTEGER Due;
+  Due.QuadPart = -10000;
+  KeSetTimer(&Timer, Due, &TimerDpc);
+  Result.X = 3;
+  Result.Seen[0] = KeCancelTimer(&Timer);
+}
+
+/* A wake-up that is lost. */
+static VOID NTAPI WaitIfNotSet(VOID) {
+  LARGE_INTEGER None;
+  None.QuadPart = 0;
+  if (Result.Flag == 0) {
+    KeClearEvent(&Event);
+    KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL);
+  }
+  Result.Seen[0] = 1;
+}
+static VOID NTAPI SetFlagAndEvent(VOID) {
+  Result.Flag = 1;
+  KeSetEvent(&Event, 0, FALSE);
+}
+
+/* An ISR above a thread, at any of its steps, and beside one. */
+static BOOLEAN NTAPI Isr(PKINTERRUPT Object, PVOID Context) {
+  Result.X = Result.X + 10;
+  return TRUE;
+}
+static VOID NTAPI AddTwice(VOID) {
+  Result.X = Result.X + 1;
+  Result.Flag = 1;
+  Result.X = Result.X + 2;
+}
+static VOID NTAPI AddRaised(VOID) {
+  KIRQL Old;
+  KeRaiseIrql(DISPATCH_LEVEL, &Old);
+  Result.X = Result.X + 1;
+  KeLowerIrql(Old);
+  Old = KeAcquireInterruptSpinLock(Interrupt);
+  Result.X = Result.X * 2;
+  KeReleaseInterruptSpinLock(Interrupt, Old);
+}
+
+static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
+    {"independent", WriteX, WriteFlag, NULL, FALSE, FALSE},
+    {"lost_update", AddOne, AddTwo, NULL, FALSE, FALSE},
+    {"store_buffer", WriteXReadFlag, WriteFlagReadX, NULL, FALSE, FALSE},
+    {"lock", LockedDouble, LockedTriple, NULL, FALSE, FALSE},
+    {"dpc_above_thread", QueueThere, AddAndLook, NULL, FALSE, FALSE},
+    {"dpc_at_the_tick", QueueLater, AddAndLook, NULL, FALSE, TRUE},
+    {"dpc_two_processors", QueueBoth, NULL, NULL, FALSE, FALSE},
+    {"dpc_removed", QueueAndRemove, NULL, NULL, FALSE, FALSE},
+    {"timer_cancelled", SetAndCancel, NULL, NULL, FALSE, TRUE},
+    {"lost_wakeup", WaitIfNotSet, SetFlagAndEvent, NULL, FALSE, FALSE},
+    {"isr_above_thread", AddTwice, NULL, NULL, TRUE, FALSE},
+    {"isr_beside_thread", NULL, AddOne, NULL, TRUE, FALSE},
+    {"isr_between_two", AddOne, AddTwo, NULL, TRUE, FALSE},
+    {"isr_held_off", AddRaised, NULL, NULL, TRUE, FALSE},
+    {"three", AddOne, AddTwo, AddThree, FALSE, FALSE},
+};
+
+static ORDERS_TABLE Table = {&Result, Scenarios, 0x51};
+
+static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject) { IoDisconnectInterrupt(Interrupt); }
+
+NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) {
+  DriverObject->DriverUnload = Unload;
+  KeInitializeSpinLock(&Lock);
+  KeInitializeEvent(&Event, SynchronizationEvent, FALSE);
+  KeInitializeDpc(&DpcHere, DpcWrites, NULL);
+  KeSetTargetProcessorDpc(&DpcHere, 0);
+  KeInitializeDpc(&DpcThere, DpcAdds, NULL);
+  KeSetTargetProcessorDpc(&DpcThere, 1);
+  KeSetImportanceDpc(&DpcThere, HighImportance); /* at once */
+  KeInitializeDpc(&DpcLater, DpcAdds, NULL);
+  KeSetTargetProcessorDpc(&DpcLater, 1);
+  KeInitializeDpc(&TimerDpc, DpcOfTimer, NULL);
+  KeInitializeTimer(&Timer);
+  TestOrdersTable(&Table);
+  return IoConnectInterrupt(&Interrupt, Isr, NULL, NULL, Table.Vector, (KIRQL)(Table.Vector >> 4), (KIRQL)(Table.Vector >> 4), Latched, FALSE, 1,
+                            FALSE);
+}

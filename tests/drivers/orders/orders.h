@@ -1,0 +1,34 @@
+/* What the driver `orders` and its test know of each other: routines for two or three activities of a few accesses each, whose result depends on the order in
+ * which these come. */
+#ifndef ORDERS_H
+#define ORDERS_H
+#include <wdm.h>
+
+/* All that a run leaves behind. No pointers: the same outcome is the same bytes. */
+typedef struct _ORDERS_RESULT {
+  LONG X, Y, Flag;
+  LONG Seen[4];
+  LONG Ended; /* a bit for each activity */
+} ORDERS_RESULT;
+
+typedef VOID NTAPI ORDERS_ROUTINE(VOID);
+
+typedef struct _ORDERS_SCENARIO {
+  const char* Name;
+  ORDERS_ROUTINE *First, *Second, *Third; /* on processors 0, 1 and 2; NULL: nothing */
+  BOOLEAN Interrupts;                     /* the board's line interrupts once, on processor 0 */
+  BOOLEAN Ticks;                          /* the clock counts */
+} ORDERS_SCENARIO;
+
+#define ORDERS_SCENARIOS 15
+
+typedef struct _ORDERS_TABLE {
+  ORDERS_RESULT* Result;
+  const ORDERS_SCENARIO* Scenarios;
+  UCHAR Vector;
+} ORDERS_TABLE;
+
+/* The test's: DriverEntry says where everything is. */
+EXTERN_C NTKERNELAPI VOID NTAPI TestOrdersTable(ORDERS_TABLE* Table);
+
+#endif

@@ -1,0 +1,164 @@
+// Small scenarios: every order that differs in something is tried, and none is missed.
+#include <cstdio>
+#include <set>
+
+#include <gmock/gmock.h>
+
+#include "check/explore/dpor.h"
+#include "kdpc/device.h"
+#include "kdpc/test.h"
+#include "lab/explore.h"
+#include "tests/drivers/orders/orders.h"
+
+using namespace std::chrono_literals;
+using namespace kdpc;
+
+namespace {
+
+ORDERS_TABLE* table;
+
+}  // namespace
+
+extern "C" VOID NTAPI TestOrdersTable(ORDERS_TABLE* Table) { table = Table; }
+
+namespace {
+
+// Pulses its line once, if it is asked to.
+class Once final : public Board {
+ public:
+  void attach(BoardHost& host) override { host_ = &host; }
+  std::span<Device* const> devices() override { return {}; }
+  unsigned lines() const override { return 1; }
+  bool line_is_level(unsigned) const override { return false; }
+  Nanoseconds next_event() const override { return due_; }
+  Nanoseconds advance_to(Nanoseconds until) override {
+    if (due_ > until) return until;
+    const Nanoseconds reached = due_;
+    due_ = kNever;
+    host_->set_line(0, true);
+    host_->set_line(0, false);
+    return reached;
+  }
+  std::span<std::byte> state() override { return std::as_writable_bytes(std::span(&due_, 1)); }
+  bool can_rewind() const override { return true; }
+  void plan(Nanoseconds when) { due_ = when; }
+
+ private:
+  BoardHost* host_ = nullptr;
+  Nanoseconds due_ = kNever;
+};
+
+// The final state of the driver's data, and how the run failed, if it did.
+using Outcomes = std::set<std::string>;
+
+std::string outcome_of(const lab::Execution& execution) {
+  const ORDERS_RESULT& result = *table->Result;
+  char text[200];
+  std::snprintf(text, sizeof text, "X=%d Y=%d Flag=%d Seen=%d,%d,%d,%d Ended=%x %s", result.X, result.Y, result.Flag, result.Seen[0], result.Seen[1],
+                result.Seen[2], result.Seen[3], result.Ended, execution.key.c_str());
+  return text;
+}
+
+constexpr unsigned kActivities = 3;
+constexpr std::uint64_t kMost = 30'000;  // schedules
+
+class Runs {
+ public:
+  explicit Runs(std::size_t which) {
+    lab::Config config;
+    config.processors = kActivities;
+    config.checks.on = false;  // a driver that is written to go wrong
+    std::string why;
+    m_ = lab::Machine::create(config, why);
+    if (m_ == nullptr) return;
+    m_->assign_line(m_->attach(board_), 0x51, false);
+    if (!m_->load_driver(std::string(KDPC_TEST_DRIVERS) + "/check/orders.drv", why)) return;
+    scenario_ = table->Scenarios + which;
+    KeInitializeEvent(&never_, NotificationEvent, FALSE);
+    // Each on its processor, and at its start: how threads begin is not to be explored.
+
+    ORDERS_ROUTINE* const routines[] = {scenario_->First, scenario_->Second, scenario_->Third};
+    for (unsigned number = 0; number < kActivities; ++number) {
+      if (routines[number] == nullptr) continue;
+      wanted_ |= 1 << number;
+      m_->start(number, PASSIVE_LEVEL, [this, number, routine = routines[number]] {
+        arrived_ |= 1 << number;
+        while (!running_) KeStallExecutionProcessor(1);
+        routine();
+        table->Result->Ended |= 1 << number;  // host code: nobody comes between
+        KeStallExecutionProcessor(100'000);   // how threads end is not to be explored either
+      });
+    }
+    m_->run_until([&] { return arrived_ == wanted_; }, 10ms);
+    explorer_ = lab::Explorer::create(*m_, {[this](lab::Machine& machine) { return live(machine); }}, why);
+  }
+  const char* name() const { return scenario_->Name; }
+  bool is_ready() const { return explorer_ != nullptr; }
+
+  // How many schedules it took; 0: it has not come to an end.
+  std::uint64_t by_dpor(explore::Dpor::Reduce reduce, std::uint64_t most, Outcomes& outcomes) {
+    explore::Dpor search(reduce);
+    explore::Trail trail;
+    trail_ = reduce == explore::Dpor::Reduce::No ? &trail : nullptr;
+    while (search.tried() < most) {
+      const auto schedule = search.next();
+      if (!schedule) return search.lost_its_way() ? 0 : search.tried();
+      const lab::Execution one = explorer_->run(*schedule, trail);
+      EXPECT_EQ(one.missed, 0u) << text_of(*schedule);
+      count(one, outcomes);
+      search.learned(trail);
+      if (reduce == explore::Dpor::Reduce::Yes) {
+        EXPECT_EQ(explorer_->run(*schedule).hash, one.hash) << "seen again: " << text_of(*schedule);
+      }
+    }
+    return 0;
+  }
+
+ private:
+  void count(const lab::Execution& one, Outcomes& outcomes) const {
+    if (!is_cut_) outcomes.insert(outcome_of(one));
+  }
+  std::string live(lab::Machine& m) {
+    running_ = true;  // the host's: it stays, though the machine goes back
+    if (scenario_->Interrupts) board_.plan(m.now() + 200'000);
+    m.run_until([this] { return table->Result->Ended == wanted_; }, scenario_->Ticks ? 45ms : 1s);
+    is_cut_ = m.outcome().how == lab::Ended::TimeLimit;
+    if (trail_ != nullptr) trail_->end();
+    m.run_until([] { return false; }, 100ms);
+    return {};
+  }
+  Once board_;
+  std::unique_ptr<lab::Machine> m_;
+  std::unique_ptr<lab::Explorer> explorer_;
+  const ORDERS_SCENARIO* scenario_ = nullptr;
+  KEVENT never_;  // signalled
+  explore::Trail* trail_ = nullptr;
+  int arrived_ = 0, wanted_ = 0;
+  bool is_cut_ = false;  // time was up before the activities had done what they do, as the clock was made to come so often
+  bool running_ = false;
+};
+
+}  // namespace
+
+class Exhaustive : public ::testing::TestWithParam<std::size_t> {};
+
+TEST_P(Exhaustive, FindsEveryOutcomeInFewSchedules) {
+  RULE("K.DPOR-1");
+  RULE("K.DPOR-2");
+  RULE("K.DPOR-3");
+  Runs runs(GetParam());
+  ASSERT_TRUE(runs.is_ready());
+  Outcomes all, reduced;
+  const std::uint64_t by_reduced = runs.by_dpor(explore::Dpor::Reduce::Yes, kMost, reduced);
+  const std::uint64_t by_all = runs.by_dpor(explore::Dpor::Reduce::No, kMost, all);
+  std::printf("%-20s %zu outcomes by %lu schedules, of %s%lu\n", runs.name(), reduced.size(), by_reduced, by_all == 0 ? "more than " : "",
+              by_all == 0 ? kMost : by_all);
+  ASSERT_NE(by_reduced, 0u) << "it comes to an end";
+  EXPECT_THAT(reduced, ::testing::IsSupersetOf(all));
+  if (by_all != 0) {
+    EXPECT_EQ(reduced, all);
+    EXPECT_LT(by_reduced, by_all);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Small, Exhaustive, ::testing::Range(std::size_t{0}, std::size_t{ORDERS_SCENARIOS}));
