@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "check/explore/bounded.h"
 #include "check/explore/dpor.h"
 #include "kdpc/device.h"
 #include "kdpc/test.h"
@@ -60,7 +61,7 @@ std::string outcome_of(const lab::Execution& execution) {
 }
 
 constexpr unsigned kActivities = 3;
-constexpr std::uint64_t kMost = 30'000;  // schedules
+constexpr std::uint64_t kMost = 30'000, kMostMoves = 10'000;  // schedules
 
 class Runs {
  public:
@@ -114,6 +115,19 @@ class Runs {
     return 0;
   }
 
+  std::uint64_t by_moves(std::uint64_t most, Outcomes& outcomes) {
+    explore::Bounded search(1000);
+    trail_ = nullptr;
+    for (std::uint64_t tried = 0; tried < most; ++tried) {
+      const auto attempt = search.next();
+      if (!attempt) return tried;
+      const lab::Execution one = explorer_->run(attempt->schedule, attempt->learn);
+      if (attempt->learn) search.learned(attempt->schedule, explorer_->lesson());
+      count(one, outcomes);
+    }
+    return 0;
+  }
+
  private:
   void count(const lab::Execution& one, Outcomes& outcomes) const {
     if (!is_cut_) outcomes.insert(outcome_of(one));
@@ -158,6 +172,21 @@ TEST_P(Exhaustive, FindsEveryOutcomeInFewSchedules) {
   if (by_all != 0) {
     EXPECT_EQ(reduced, all);
     EXPECT_LT(by_reduced, by_all);
+  }
+}
+
+// Moves lie where memory is seen to be shared in the run that they are added to; so where the search has no end in sight, something may be missing.
+TEST_P(Exhaustive, AnyNumberOfMovesFindsTheSame) {
+  Runs runs(GetParam());
+  ASSERT_TRUE(runs.is_ready());
+  Outcomes reduced, moved;
+  ASSERT_NE(runs.by_dpor(explore::Dpor::Reduce::Yes, kMost, reduced), 0u);
+  const std::uint64_t by_moves = runs.by_moves(kMostMoves, moved);
+  std::printf("%-20s %zu outcomes by %s%lu schedules of moves\n", runs.name(), moved.size(), by_moves == 0 ? "more than " : "",
+              by_moves == 0 ? kMostMoves : by_moves);
+  EXPECT_THAT(reduced, ::testing::IsSupersetOf(moved));
+  if (by_moves != 0) {
+    EXPECT_EQ(moved, reduced);
   }
 }
 

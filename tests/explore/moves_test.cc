@@ -70,9 +70,10 @@ TEST(Moves, OnlyWhatIsBehindTheLastDeviationIsAdded) {
     lesson.points.push_back({processor, step, 0x1000u + 16 * processor + step, false});
     lesson.options.push_back({processor, step, true, {}});
   }
-  // From where its processor goes on.
-  EXPECT_THAT(moves(lesson, {{Kind::Hold, 1, 1, 0}}), ElementsAre("cpu1@1 hold\ncpu1@2 hold\n"));
-  EXPECT_THAT(moves(lesson, {{Kind::Hold, 0, 1, 0}}), ElementsAre("cpu0@1 hold\ncpu0@2 hold\n", "cpu0@1 hold\ncpu1@2 hold\n"));
+  // Of all processors, whether they go on then or stand there.
+  EXPECT_THAT(moves(lesson, {{Kind::Hold, 1, 1, 0}}), ElementsAre("cpu1@1 hold\ncpu0@2 hold\n", "cpu1@1 hold\ncpu1@2 hold\n"));
+  EXPECT_THAT(moves(lesson, {{Kind::Hold, 0, 1, 0}}),
+              ElementsAre("cpu0@1 hold\ncpu1@1 hold\n", "cpu0@1 hold\ncpu0@2 hold\n", "cpu0@1 hold\ncpu1@2 hold\n"));
 }
 
 TEST(Moves, PicksAreAddedBehindTheLastPickAndBehindTheLastDeviation) {
@@ -80,10 +81,8 @@ TEST(Moves, PicksAreAddedBehindTheLastPickAndBehindTheLastDeviation) {
   EXPECT_THAT(moves(lesson), ElementsAre("cpu0@5 hold\n", "cpu0@6 hold\n", "pick 0 = 1\n", "pick 1 = 1\n", "pick 1 = 2\n", "pick 2 = 1\n"));
   EXPECT_THAT(moves(lesson, {{Kind::Pick, 0, 1, 2}}), ElementsAre("pick 1 = 2\ncpu0@6 hold\n", "pick 1 = 2\npick 2 = 1\n"));
   EXPECT_THAT(moves(lesson, {{Kind::Hold, 0, 6, 0}}), ElementsAre("cpu0@6 hold\npick 2 = 1\n"));
-  // Nor behind a pick that was chosen before: the run never came to step 4.
-  EXPECT_THAT(
-      moves(lesson, {{Kind::Pick, 0, 1, 1}, {Kind::Hold, 0, 4, 0}}),
-      ElementsAre("pick 1 = 1\ncpu0@4 hold\ncpu0@5 hold\n", "pick 1 = 1\ncpu0@4 hold\ncpu0@6 hold\n", "pick 1 = 1\ncpu0@4 hold\npick 2 = 1\n"));
+  // Nor behind a pick that was chosen before; and nothing behind a step that the run never came to.
+  EXPECT_THAT(moves(lesson, {{Kind::Pick, 0, 1, 1}, {Kind::Hold, 0, 4, 0}}), ElementsAre("pick 1 = 1\ncpu0@4 hold\npick 2 = 1\n"));
 }
 
 }  // namespace kdpc::explore

@@ -44,13 +44,13 @@ std::vector<Schedule> moves_behind(const Schedule& schedule, const Lesson& lesso
     if (deviation.kind == Kind::Pick) first_pick = std::max(first_pick, deviation.step + 1);
   if (!schedule.empty()) {
     const Deviation& last = schedule.back();
+    const auto there = at.find({last.processor, last.step});
     const auto is_behind = [&](const Point& point) {
-      if (last.kind != Kind::Pick) return point.processor == last.processor && point.step > last.step;
       const auto here = at.find({point.processor, point.step});
-      return here != at.end() && here->second->left_open > last.step;
+      if (here == at.end()) return false;
+      return last.kind == Kind::Pick ? here->second->left_open > last.step : there != at.end() && here->second > there->second;
     };
     begin = std::find_if(begin, lesson.points.end(), is_behind);
-    const auto there = at.find({last.processor, last.step});
     if (last.kind != Kind::Pick && there != at.end()) first_pick = std::max(first_pick, there->second->left_open);
   }
   std::set<std::pair<std::uint16_t, std::uintptr_t>> seen;

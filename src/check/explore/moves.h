@@ -1,6 +1,6 @@
 // One step further from a schedule: all that can be added to it behind its last deviation, in time, so that there is one way to each order. A move is a hold,
-// an event that happens now, or both, before a step that is worth it (touches.h); or another pick. Behind a hold moves begin where its processor goes on again,
-// not while it is held.
+// an event that happens now, or both, before a step that is worth it (touches.h); or another pick. While somebody is held, the others can be held too: he who
+// has waited longest goes on then, and what they had begun is not done.
 //
 //   K.EXPLORE-1  Time passes only where somebody may wait for it, and behind all else that is new.
 #pragma once
