@@ -5,7 +5,9 @@
 #include <ntddser.h>
 #include <wdm.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <span>
 
 #include "examples/drivers/ac97/ac97io.h"
 #include "examples/drivers/adc/adc.h"
@@ -22,11 +24,13 @@ std::uint64_t schedules(std::uint64_t usual) {
   return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : usual;
 }
 
-bool is_one_of(std::int32_t status, std::initializer_list<std::int32_t> allowed) {
-  for (const std::int32_t one : allowed)
-    if (status == one) return true;
-  return false;
-}
+using Statuses = std::span<const std::int32_t>;
+bool is_one_of(std::int32_t status, Statuses allowed) { return std::find(allowed.begin(), allowed.end(), status) != allowed.end(); }
+
+constexpr std::int32_t kNotOpened[] = {STATUS_NO_SUCH_DEVICE,   STATUS_DELETE_PENDING, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_DEVICE_REMOVED,
+                                       STATUS_DEVICE_NOT_READY, STATUS_ACCESS_DENIED,  STATUS_SHARING_VIOLATION};
+constexpr std::int32_t kEnds[] = {STATUS_SUCCESS,        STATUS_CANCELLED,      STATUS_TIMEOUT,          STATUS_IO_TIMEOUT, STATUS_DEVICE_REMOVED,
+                                  STATUS_NO_SUCH_DEVICE, STATUS_DELETE_PENDING, STATUS_DEVICE_NOT_READY, STATUS_DEVICE_BUSY};
 
 // A driver's check variant with its device; none: the driver alone.
 struct Loaded {
@@ -36,16 +40,27 @@ struct Loaded {
             (device == nullptr || m.start_device(device, driver, why));
     EXPECT_TRUE(works) << why;
   }
-  // Two applications at the same time, one on each processor; so long after they have begun, if at all, the card is pulled out.
-  void use(const std::function<void()>& one, const std::function<void()>& other, lab::Duration pulled_out = 0) {
+  // Two applications at the same time, one on each processor. `meanwhile`, if anything, begins so long after them and says whether all went well.
+  void use(const std::function<void()>& one, const std::function<void()>& other, lab::Duration later = 0,
+           const std::function<bool()>& meanwhile = {}) {
     if (!works) return;
     const lab::Task first = m.start(0, PASSIVE_LEVEL, one), second = m.start(1, PASSIVE_LEVEL, other);
-    if (pulled_out.nanoseconds != 0 && m.run_for(pulled_out)) EXPECT_TRUE(m.surprise_remove_device(device, why)) << why;
+    if (meanwhile && m.run_for(later) && !meanwhile() && !m.outcome().over()) ADD_FAILURE() << why;
     m.run_until([&] { return first.done() && second.done(); }, 20s);
     if (m.outcome().over()) return;
     EXPECT_TRUE(first.done() && second.done()) << "an application waits for ever\n" << m.outcome().text;
     EXPECT_TRUE(m.unload_driver(driver, why)) << why;
     for (const lab::DebugLine& line : m.debug_lines()) ADD_FAILURE() << line.text;
+  }
+
+  std::function<bool()> pull_out() {
+    return [this] { return m.surprise_remove_device(device, why); };
+  }
+  std::function<bool()> stop_and_start() {
+    return [this] { return m.stop_device(device, why) && m.run_for(500us) && m.start_device(device, driver, why); };
+  }
+  std::function<bool()> sleep_and_wake() {
+    return [this] { return m.sleep(why) && m.run_for(500us) && m.wake(why); };
   }
 
   lab::Machine& m;
@@ -56,30 +71,26 @@ struct Loaded {
 };
 
 // Inside. A file of a device that may be gone.
-bool opened(lab::DeviceFile& file, const char* name, std::initializer_list<std::int32_t> unless = {}) {
+bool opened(lab::DeviceFile& file, const char* name, Statuses unless = kNotOpened) {
   const std::int32_t status = file.open(name);
   KDPC_EXPECT(status == STATUS_SUCCESS || is_one_of(status, unless), status);
   return status == STATUS_SUCCESS;
 }
-void expect_one_of(const lab::IoResult& result, std::initializer_list<std::int32_t> allowed) {
+void expect_one_of(const lab::IoResult& result, Statuses allowed = kEnds) {
   KDPC_EXPECT(is_one_of(result.status, allowed), result.status, result.information);
 }
-#define WHERE_GONE \
-  { STATUS_NO_SUCH_DEVICE, STATUS_DELETE_PENDING, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_DEVICE_REMOVED, STATUS_DEVICE_NOT_READY }
 
 // -- adc -----------------------------------------------------------------------------------------------------------------------------------------
 
 void measure(std::size_t count, bool cancels) {
   lab::DeviceFile file;
-  if (!opened(file, "\\\\.\\Adc0", WHERE_GONE)) return;
+  if (!opened(file, "\\\\.\\Adc0")) return;
   std::uint16_t samples[2][8] = {};
   lab::PendingIo first = file.begin_read(samples[0], 2 * count), second = file.begin_read(samples[1], 2 * count);
   const bool cancelled = cancels && second.cancel();
   const lab::IoResult results[] = {first.finish(), second.finish()};
-  expect_one_of(results[0],
-                {STATUS_SUCCESS, STATUS_DEVICE_REMOVED, STATUS_DELETE_PENDING, STATUS_DEVICE_NOT_READY, STATUS_CANCELLED, STATUS_IO_TIMEOUT});
-  expect_one_of(results[1],
-                {STATUS_SUCCESS, STATUS_DEVICE_REMOVED, STATUS_DELETE_PENDING, STATUS_DEVICE_NOT_READY, STATUS_CANCELLED, STATUS_IO_TIMEOUT});
+  expect_one_of(results[0]);
+  expect_one_of(results[1]);
   if (cancelled) KDPC_EXPECT_EQ(results[1].status, STATUS_CANCELLED);
   file.close();
 }
@@ -95,7 +106,16 @@ EXPLORE_TEST(ExploredAdc, PulledOutWhileItMeasures, .processors = 2, .schedules 
   cards::CardBoard board;
   board.add(cards::ConverterWish{});
   m.attach(board);
-  Loaded(m, "adc", "adc").use([] { measure(4, true); }, [] { measure(2, false); }, 120us);
+  Loaded loaded(m, "adc", "adc");
+  loaded.use([] { measure(4, true); }, [] { measure(2, false); }, 120us, loaded.pull_out());
+}
+
+EXPLORE_TEST(ExploredAdc, StoppedAndStartedWhileItMeasures, .processors = 2, .schedules = schedules(300)) {
+  cards::CardBoard board;
+  board.add(cards::ConverterWish{});
+  m.attach(board);
+  Loaded loaded(m, "adc", "adc");
+  loaded.use([] { measure(4, true); }, [] { measure(2, false); }, 120us, loaded.stop_and_start());
 }
 
 // -- mailbox -------------------------------------------------------------------------------------------------------------------------------------
@@ -107,18 +127,18 @@ EXPLORE_TEST(ExploredMailbox, LettersAndReadsAndCancels, .processors = 2, .sched
       .use(
           [] {
             lab::DeviceFile file;
-            if (!opened(file, kMailbox)) return;
+            if (!opened(file, kMailbox, {})) return;
             char text[2][8] = {};
             lab::PendingIo first = file.begin_read(text[0], 8), second = file.begin_read(text[1], 8);
             second.cancel();
-            expect_one_of(second.finish(), {STATUS_SUCCESS, STATUS_CANCELLED});
+            expect_one_of(second.finish());
             first.cancel();
-            expect_one_of(first.finish(), {STATUS_SUCCESS, STATUS_CANCELLED});
+            expect_one_of(first.finish());
             file.close();
           },
           [] {
             lab::DeviceFile file;
-            if (!opened(file, kMailbox)) return;
+            if (!opened(file, kMailbox, {})) return;
             constexpr std::uint32_t kPostEvery = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_WRITE_ACCESS);
             const ULONG period = 1;
             KDPC_EXPECT_EQ(file.control(kPostEvery, &period, sizeof period).status, STATUS_SUCCESS);
@@ -126,7 +146,7 @@ EXPLORE_TEST(ExploredMailbox, LettersAndReadsAndCancels, .processors = 2, .sched
             char text[8] = {};
             lab::PendingIo read = file.begin_read(text, 8);
             file.close();  // takes the read with it, if it still waits
-            expect_one_of(read.finish(), {STATUS_SUCCESS, STATUS_CANCELLED});
+            expect_one_of(read.finish());
           });
 }
 
@@ -138,66 +158,67 @@ constexpr std::string_view kLetter = "forty characters are on the way to you..";
 void set_up(lab::DeviceFile& file) {
   const SERIAL_BAUD_RATE rate = {115200};
   const SERIAL_TIMEOUTS times = {20, 0, 100, 0, 100};
-  expect_one_of(file.control(IOCTL_SERIAL_SET_BAUD_RATE, &rate, sizeof rate), {STATUS_SUCCESS, STATUS_DEVICE_REMOVED, STATUS_NO_SUCH_DEVICE});
-  expect_one_of(file.control(IOCTL_SERIAL_SET_TIMEOUTS, &times, sizeof times), {STATUS_SUCCESS, STATUS_DEVICE_REMOVED, STATUS_NO_SUCH_DEVICE});
+  expect_one_of(file.control(IOCTL_SERIAL_SET_BAUD_RATE, &rate, sizeof rate));
+  expect_one_of(file.control(IOCTL_SERIAL_SET_TIMEOUTS, &times, sizeof times));
 }
-#define SERIAL_ENDS \
-  { STATUS_SUCCESS, STATUS_TIMEOUT, STATUS_CANCELLED, STATUS_DEVICE_REMOVED, STATUS_NO_SUCH_DEVICE, STATUS_DELETE_PENDING }
-
 // Each has the port for itself while the other one asks in vain.
 void talk(bool purges) {
   lab::DeviceFile file;
-  if (!opened(file, kPort,
-              {STATUS_ACCESS_DENIED, STATUS_SHARING_VIOLATION, STATUS_NO_SUCH_DEVICE, STATUS_DELETE_PENDING, STATUS_OBJECT_NAME_NOT_FOUND,
-               STATUS_DEVICE_REMOVED}))
-    return;
+  if (!opened(file, kPort)) return;
   set_up(file);
   char text[2][20] = {};
   ULONG mask = SERIAL_EV_RXCHAR, events = 0;
-  expect_one_of(file.control(IOCTL_SERIAL_SET_WAIT_MASK, &mask, sizeof mask), SERIAL_ENDS);
+  expect_one_of(file.control(IOCTL_SERIAL_SET_WAIT_MASK, &mask, sizeof mask));
   lab::PendingIo wait = file.begin_control(IOCTL_SERIAL_WAIT_ON_MASK, nullptr, 0, &events, sizeof events);
   lab::PendingIo first = file.begin_read(text[0], 20), second = file.begin_read(text[1], 20), write = file.begin_write("hello, far end", 14);
   if (purges) {
     const ULONG all = SERIAL_PURGE_RXABORT | SERIAL_PURGE_TXABORT | SERIAL_PURGE_RXCLEAR | SERIAL_PURGE_TXCLEAR;
-    expect_one_of(file.control(IOCTL_SERIAL_PURGE, &all, sizeof all), SERIAL_ENDS);
+    expect_one_of(file.control(IOCTL_SERIAL_PURGE, &all, sizeof all));
   } else {
     second.cancel();
   }
-  expect_one_of(first.finish(), SERIAL_ENDS);
-  expect_one_of(second.finish(), SERIAL_ENDS);
-  expect_one_of(write.finish(), SERIAL_ENDS);
+  expect_one_of(first.finish());
+  expect_one_of(second.finish());
+  expect_one_of(write.finish());
   file.close();  // ends the wait
-  expect_one_of(wait.finish(), SERIAL_ENDS);
+  expect_one_of(wait.finish());
 }
 
-void try_port(lab::Machine& m, bool purges, lab::Duration pulled_out = 0) {
+enum class Meanwhile : std::uint8_t { Nothing, PulledOut, StoppedAndStarted, Sleeps };
+std::function<bool()> doing(Meanwhile meanwhile, Loaded& loaded) {
+  switch (meanwhile) {
+    case Meanwhile::PulledOut: return loaded.pull_out();
+    case Meanwhile::StoppedAndStarted: return loaded.stop_and_start();
+    case Meanwhile::Sleeps: return loaded.sleep_and_wake();
+    default: return {};
+  }
+}
+
+void try_port(lab::Machine& m, bool purges, Meanwhile meanwhile = Meanwhile::Nothing) {
   cards::CardBoard board;
   cards::SerialPort& far = board.add(cards::SerialPortWish{});
   m.attach(board);
   Loaded loaded(m, "serial", "com1");
   far.send(kLetter, 50'000);
-  loaded.use([purges] { talk(purges); }, [] { talk(false); }, pulled_out);
+  loaded.use([purges] { talk(purges); }, [] { talk(false); }, 900us, doing(meanwhile, loaded));
 }
 
 EXPLORE_TEST(ExploredSerial, ReadsWritesAndCancels, .processors = 2, .schedules = schedules(200)) { try_port(m, false); }
 EXPLORE_TEST(ExploredSerial, Purges, .processors = 2, .schedules = schedules(200)) { try_port(m, true); }
-EXPLORE_TEST(ExploredSerial, PulledOutWhileItIsUsed, .processors = 2, .schedules = schedules(200)) { try_port(m, false, 900us); }
+EXPLORE_TEST(ExploredSerial, PulledOutWhileItIsUsed, .processors = 2, .schedules = schedules(1500)) { try_port(m, false, Meanwhile::PulledOut); }
+EXPLORE_TEST(ExploredSerial, StoppedAndStartedWhileItIsUsed, .processors = 2, .schedules = schedules(200)) {
+  try_port(m, false, Meanwhile::StoppedAndStarted);
+}
+EXPLORE_TEST(ExploredSerial, SleepsWhileItIsUsed, .processors = 2, .schedules = schedules(200)) { try_port(m, false, Meanwhile::Sleeps); }
 
 // -- ac97 ----------------------------------------------------------------------------------------------------------------------------------------
 
 constexpr std::size_t kPeriod = 96;  // frames, 2 ms
-#define SOUND_ENDS                                                                                                             \
-  {                                                                                                                            \
-    STATUS_SUCCESS, STATUS_CANCELLED, STATUS_DEVICE_REMOVED, STATUS_NO_SUCH_DEVICE, STATUS_DELETE_PENDING, STATUS_DEVICE_BUSY, \
-        STATUS_DEVICE_NOT_READY                                                                                                \
-  }
 
 // Who comes second asks in vain, or comes when the first has gone.
 void play(bool cancels) {
   lab::DeviceFile file;
-  if (!opened(file, "\\\\.\\Ac97_0",
-              {STATUS_SHARING_VIOLATION, STATUS_NO_SUCH_DEVICE, STATUS_DELETE_PENDING, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_DEVICE_REMOVED}))
-    return;
+  if (!opened(file, "\\\\.\\Ac97_0")) return;
   std::uint32_t frames[3][kPeriod];
   for (auto& period : frames)
     for (std::uint32_t& frame : period) frame = 0x10001;
@@ -205,27 +226,32 @@ void play(bool cancels) {
   for (int i = 0; i < 3; ++i) writes[i] = file.begin_write(frames[i], sizeof frames[i]);
   lab::PendingIo drain = file.begin_control(IOCTL_AC97_DRAIN);
   AC97_POSITION at = {};
-  expect_one_of(file.control(IOCTL_AC97_GET_POSITION, nullptr, 0, &at, sizeof at), SOUND_ENDS);
+  expect_one_of(file.control(IOCTL_AC97_GET_POSITION, nullptr, 0, &at, sizeof at));
+  const AC97_VOLUME volume = {3, 3, 0, 0};
+  expect_one_of(file.control(IOCTL_AC97_SET_VOLUME, &volume, sizeof volume));
   if (cancels) {
     writes[2].cancel();
     drain.cancel();
   }
-  for (lab::PendingIo& write : writes) expect_one_of(write.finish(), SOUND_ENDS);
-  expect_one_of(drain.finish(), SOUND_ENDS);
+  for (lab::PendingIo& write : writes) expect_one_of(write.finish());
+  expect_one_of(drain.finish());
   file.close();
 }
 
-void try_sound(lab::Machine& m, bool cancels, lab::Duration pulled_out = 0) {
+void try_sound(lab::Machine& m, bool cancels, Meanwhile meanwhile = Meanwhile::Nothing) {
   cards::CardBoard board;
   board.add(cards::SoundCardWish{});
   m.attach(board);
-  Loaded(m, "ac97", "sound", {{"PeriodFrames", std::uint64_t{kPeriod}}, {"PeriodsAhead", std::uint64_t{2}}})
-      .use([cancels] { play(cancels); }, [] { play(false); }, pulled_out);
+  Loaded loaded(m, "ac97", "sound", {{"PeriodFrames", std::uint64_t{kPeriod}}, {"PeriodsAhead", std::uint64_t{2}}});
+  loaded.use([cancels] { play(cancels); }, [] { play(false); }, 3ms, doing(meanwhile, loaded));
 }
 
 EXPLORE_TEST(ExploredAc97, PlaysAndDrains, .processors = 2, .schedules = schedules(200)) { try_sound(m, false); }
 EXPLORE_TEST(ExploredAc97, Cancels, .processors = 2, .schedules = schedules(200)) { try_sound(m, true); }
-EXPLORE_TEST(ExploredAc97, PulledOutWhileItPlays, .processors = 2, .schedules = schedules(200)) { try_sound(m, false, 3ms); }
+EXPLORE_TEST(ExploredAc97, PulledOutWhileItPlays, .processors = 2, .schedules = schedules(800)) { try_sound(m, false, Meanwhile::PulledOut); }
+EXPLORE_TEST(ExploredAc97, StoppedAndStartedWhileItPlays, .processors = 2, .schedules = schedules(200)) {
+  try_sound(m, false, Meanwhile::StoppedAndStarted);
+}
 
 }  // namespace
 }  // namespace kdpc

@@ -126,7 +126,11 @@ VOID Ac97SilenceDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) 
 
 VOID Ac97SetVolume(PAC97_CARD Card, const AC97_VOLUME *Volume) {
   const USHORT Mute = Volume->Mute ? NAM_MUTE : 0;
-  Ac97WriteMixer(Card, NAM_MASTER_VOLUME, Mute | (USHORT)(min(Volume->Left, 31) << 8) | min(Volume->Right, 31));
+  KIRQL OldIrql;
+  KeAcquireSpinLock(&Card->Lock, &OldIrql);
+  if (Card->State == Ac97Started) /* or else its ports may be another card's by now */
+    Ac97WriteMixer(Card, NAM_MASTER_VOLUME, Mute | (USHORT)(min(Volume->Left, 31) << 8) | min(Volume->Right, 31));
+  KeReleaseSpinLock(&Card->Lock, OldIrql);
 }
 
 VOID Ac97GetPosition(PAC97_CARD Card, PAC97_POSITION Position) {

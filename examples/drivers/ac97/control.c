@@ -1,11 +1,21 @@
 /* Opening, closing, and control requests. One application at a time. */
 #include "ac97.h"
 
+/* At this moment; with no lock held it may change at once. */
+static BOOLEAN Ac97IsStarted(PAC97_CARD Card) {
+  BOOLEAN Started;
+  KIRQL OldIrql;
+  KeAcquireSpinLock(&Card->Lock, &OldIrql);
+  Started = Card->State == Ac97Started;
+  KeReleaseSpinLock(&Card->Lock, OldIrql);
+  return Started;
+}
+
 NTSTATUS Ac97Create(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
   PAC97_CARD Card = Ac97Card(DeviceObject);
   NTSTATUS Status = IoAcquireRemoveLock(&Card->RemoveLock, Irp);
   if (!NT_SUCCESS(Status)) return Ac97Complete(Irp, Status, 0);
-  if (Card->State != Ac97Started) {
+  if (!Ac97IsStarted(Card)) {
     Status = STATUS_DEVICE_NOT_READY;
   } else if (InterlockedIncrement(&Card->Opens) != 1) {
     InterlockedDecrement(&Card->Opens);
@@ -36,7 +46,7 @@ NTSTATUS Ac97DeviceControl(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
 
   Status = IoAcquireRemoveLock(&Card->RemoveLock, Irp);
   if (!NT_SUCCESS(Status)) return Ac97Complete(Irp, Status, 0);
-  if (Card->State != Ac97Started) {
+  if (!Ac97IsStarted(Card)) {
     Status = STATUS_DEVICE_NOT_READY;
   } else {
     switch (Stack->Parameters.DeviceIoControl.IoControlCode) {

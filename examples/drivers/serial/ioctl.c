@@ -396,12 +396,22 @@ static BOOLEAN SerialCloseChip(PVOID Context) {
   return TRUE;
 }
 
+/* At this moment; with no lock held it may change at once. */
+static BOOLEAN SerialIsStarted(PSERIAL_PORT Port) {
+  BOOLEAN Started;
+  KIRQL OldIrql;
+  KeAcquireSpinLock(&Port->Reads.Lock, &OldIrql);
+  Started = Port->Started && !Port->Gone;
+  KeReleaseSpinLock(&Port->Reads.Lock, OldIrql);
+  return Started;
+}
+
 NTSTATUS SerialOpen(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
   PSERIAL_PORT Port = SerialPort(DeviceObject);
   SERIAL_SETTING Setting = {Port};
   NTSTATUS Status = IoAcquireRemoveLock(&Port->RemoveLock, Irp);
   if (!NT_SUCCESS(Status)) return SerialComplete(Irp, Status, 0);
-  if (Port->Gone || !Port->Started) {
+  if (!SerialIsStarted(Port)) {
     Status = STATUS_DEVICE_NOT_READY;
   } else if (InterlockedCompareExchange(&Port->Opened, TRUE, FALSE)) {
     Status = STATUS_ACCESS_DENIED;
