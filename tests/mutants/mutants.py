@@ -21,7 +21,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLE = pathlib.Path(__file__).with_name("mutants.txt")
-TEST = re.compile(r'^\s*(?:KDPC_)?TEST(?:_F)?\((\w+),\s*(\w+)', re.M)
+TEST = re.compile(r'^\s*(?:KDPC_|EXPLORE_)?TEST(?:_F)?\((\w+),\s*(\w+)', re.M)
 RULE = re.compile(r'RULE\("([^"]+)"\)')
 TEST_LIMIT = 30  # seconds; the tests take less than one each
 
