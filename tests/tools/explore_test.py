@@ -153,6 +153,17 @@ class Explore(command.Case):
         self.assertEqual(done.returncode, 0, said)
         self.assertEqual(json.loads(done.stdout)["schedules"], 400, said)
 
+    def test_bytes_that_nobody_has_counted_are_missed(self):
+        scenario = self.example("demo/serial.toml", ('name = "serial"', 'name = "careless_serial"'))
+        done, said = self.kdpc("explore", scenario, "--seconds", "0", "--schedules", "20000", "--no-races")
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("Failure: Bytes were lost or changed on the way, and nobody has counted them.", done.stdout)
+        done, said = self.kdpc("replay", "serial.schedule")
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("The same run, ", done.stdout)
+        done, said = self.kdpc("explore", scenario)
+        self.assertRegex(done.stdout, r"^Failure: data-race: ")
+
     def test_sound_is_explored_with_the_card_of_our_own(self):
         scenario = self.example("demo/on-time.toml", ("processors = 1", "processors = 2"))
         limits = ("--seconds", "0", "--schedules", "400", "--json", "--jobs", "1")
