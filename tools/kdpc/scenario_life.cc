@@ -42,7 +42,10 @@ std::optional<Refusal> ScenarioLife::start(const std::function<bool()>& interrup
   return {};
 }
 
-lab::Duration ScenarioLife::endurance() const { return 1'000'000'000 + scenario_.duration_ns * scenario_.config.processors; }
+lab::Duration ScenarioLife::endurance() const {
+  const std::uint64_t runs = scenario_.workload ? static_cast<std::uint64_t>(scenario_.workload->explore_ms * 1e6) : scenario_.duration_ns;
+  return 1'000'000'000 + runs * scenario_.config.processors;
+}
 
 std::vector<std::string> ScenarioLife::unheard() const {
   std::vector<std::string> names;
