@@ -1,7 +1,5 @@
 #include "tools/kdpc/cards.h"
 
-#include <cstring>
-
 namespace kdpc::tool {
 
 namespace {
@@ -59,8 +57,8 @@ Cards make_cards(const Scenario& scenario, int far_end) {
 
 std::vector<Frame> frames_of(const cards::SoundCard& card) {
   const std::vector<std::int16_t> played = card.played();
-  std::vector<Frame> frames(played.size() / 2);
-  if (!frames.empty()) std::memcpy(frames.data(), played.data(), frames.size() * sizeof(Frame));
+  std::vector<Frame> frames;
+  for (std::size_t sample = 0; sample + 1 < played.size(); sample += 2) frames.push_back({played[sample], played[sample + 1]});
   return frames;
 }
 
