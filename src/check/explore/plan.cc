@@ -60,17 +60,15 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
 
 void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<Options>* notes) {
   follow(schedule, notes);
-  for (std::size_t number = 0; number < processors_.size(); ++number) {
-    Line line = there.processors_[number];
-    line.deviations.swap(processors_[number].deviations);
-    processors_[number] = std::move(line);
-  }
-  held_ = there.held_;
-  followed_ = there.followed_;
-  missed_ = there.missed_;
-  left_open_ = there.left_open_;
-  last_ = there.last_;
-  worked_ = there.worked_;
+  // All else is as it stood there.
+  Plan then = there;
+  for (std::size_t number = 0; number < processors_.size(); ++number) then.processors_[number].deviations = std::move(processors_[number].deviations);
+  then.picks_ = std::move(picks_);
+  then.of_no_processor_ = of_no_processor_;
+  then.endurance_ = endurance_;
+  then.notes_ = notes_;
+  then.watcher_ = watcher_;
+  *this = std::move(then);
 }
 
 std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
