@@ -43,11 +43,9 @@ class Explorer {
 
   // For so long its processors may work in one run, by the simulated clock; then it ends without progress. 1 s if nobody says.
   void endure(Duration work) { plan_.endure(work.nanoseconds); }
-  // `learn`: lesson() is about this run afterwards.
+  // `learn`: lesson() is about this run afterwards, once.
   Execution run(const explore::Schedule& schedule, bool learn = false);
-  // `trail`: of this run, whose schedule begins with `late`.
-  Execution run(const explore::Schedule& schedule, explore::Trail& trail);
-  explore::Lesson lesson() const { return {touches_.points(), options_, plan_.left_open()}; }
+  explore::Lesson lesson() { return {touches_.points(), std::move(options_), plan_.left_open()}; }
 
  private:
   // Where a run stood between two parts.

@@ -14,7 +14,7 @@ using testing::ElementsAre;
 
 std::vector<std::string> moves(const Lesson& lesson, const Schedule& schedule = {}) {
   std::vector<std::string> all;
-  for (const Schedule& one : moves_behind(schedule, lesson)) all.push_back(text_of(one));
+  for (const Move& one : moves_behind(schedule, lesson)) all.push_back(text_of(with(schedule, one)));
   return all;
 }
 

@@ -23,7 +23,8 @@ std::optional<Attempt> Bounded::next() {
 }
 
 void Bounded::learned(const Schedule& schedule, const Lesson& lesson) {
-  children_ = moves_behind(schedule, lesson);
+  children_.clear();
+  for (const Move& move : moves_behind(schedule, lesson)) children_.push_back(with(schedule, move));
   next_child_ = 0;
   if (schedule.empty()) {
     level_ = 1;

@@ -1,7 +1,6 @@
 #include "check/explore/moves.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 namespace kdpc::explore {
@@ -10,34 +9,55 @@ namespace {
 
 using Kind = Deviation::Kind;
 
-Schedule with(const Schedule& schedule, std::initializer_list<Deviation> more) {
-  Schedule longer = schedule;
-  longer.insert(longer.end(), more);
-  return longer;
-}
-
-void add_moves(const Schedule& parent, const Point& point, const Options& options, std::vector<Schedule>& moves, std::vector<Schedule>& of_time) {
+void add_moves(const Point& point, const Options& options, std::vector<Move>& moves, std::vector<Move>& of_time) {
   const Deviation hold{Kind::Hold, point.processor, point.step, 0};
-  if (options.others_can_go_on) moves.push_back(with(parent, {hold}));
+  if (options.others_can_go_on) moves.push_back({hold});
   for (const Deviation& event : options.events) {
     if (event.kind == Kind::Clock && !point.timers) continue;  // nobody waits for time
-    std::vector<Schedule>& where = event.kind == Kind::Clock ? of_time : moves;
-    where.push_back(with(parent, {event}));
-    if (event.kind == Kind::Board || event.number != point.processor) where.push_back(with(parent, {event, hold}));
+    std::vector<Move>& where = event.kind == Kind::Clock ? of_time : moves;
+    where.push_back({event});
+    if (event.kind == Kind::Board || event.number != point.processor) where.push_back({event, hold});
   }
 }
 
 // Other picks than the first one, from `begin`.
-void add_picks(const Schedule& parent, const std::vector<std::uint64_t>& left_open, std::uint64_t begin, std::vector<Schedule>& moves) {
+void add_picks(const std::vector<std::uint64_t>& left_open, std::uint64_t begin, std::vector<Move>& moves) {
   for (std::uint64_t which = begin; which < left_open.size(); ++which)
-    for (std::uint32_t number = 1; number < left_open[which]; ++number) moves.push_back(with(parent, {{Kind::Pick, 0, which, number}}));
+    for (std::uint32_t number = 1; number < left_open[which]; ++number) moves.push_back({{Kind::Pick, 0, which, number}});
 }
+
+// The options at each step, to be found by it.
+class AtSteps {
+ public:
+  explicit AtSteps(const std::vector<Options>& options) {
+    all_.reserve(options.size());
+    for (const Options& one : options) all_.push_back(&one);
+    std::stable_sort(all_.begin(), all_.end(), [](const Options* one, const Options* other) { return key(*one) < key(*other); });
+  }
+  const Options* find(std::uint16_t processor, std::uint64_t step) const {  // the last that was noted there; null: none
+    const auto behind =
+        std::upper_bound(all_.begin(), all_.end(), std::pair(processor, step), [](const auto& its, const Options* one) { return its < key(*one); });
+    return behind != all_.begin() && key(**(behind - 1)) == std::pair(processor, step) ? *(behind - 1) : nullptr;
+  }
+
+ private:
+  static std::pair<std::uint16_t, std::uint64_t> key(const Options& options) { return {options.processor, options.step}; }
+  std::vector<const Options*> all_;
+};
 
 }  // namespace
 
-std::vector<Schedule> moves_behind(const Schedule& schedule, const Lesson& lesson) {
-  std::map<std::pair<std::uint16_t, std::uint64_t>, const Options*> at;
-  for (const Options& one : lesson.options) at[{one.processor, one.step}] = &one;
+Schedule with(const Schedule& schedule, const Move& move) {
+  Schedule longer;
+  longer.reserve(schedule.size() + 2);
+  longer = schedule;
+  longer.push_back(move.first);
+  if (move.second) longer.push_back(*move.second);
+  return longer;
+}
+
+std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
+  const AtSteps at(lesson.options);
   auto begin = lesson.points.begin();
   std::uint64_t first_pick = 0;
   for (const Deviation& deviation : schedule)
@@ -46,22 +66,23 @@ std::vector<Schedule> moves_behind(const Schedule& schedule, const Lesson& lesso
     const Deviation& last = schedule.back();
     const auto there = at.find({last.processor, last.step});
     const auto is_behind = [&](const Point& point) {
-      const auto here = at.find({point.processor, point.step});
-      if (here == at.end()) return false;
-      return last.kind == Kind::Pick ? here->second->left_open > last.step : there != at.end() && here->second > there->second;
+      if (last.kind != Kind::Pick) return point.processor == last.processor && point.step > last.step;
+      const Options* const here = at.find(point.processor, point.step);
+      return here != nullptr && here->left_open > last.step;
     };
     begin = std::find_if(begin, lesson.points.end(), is_behind);
-    if (last.kind != Kind::Pick && there != at.end()) first_pick = std::max(first_pick, there->second->left_open);
+    const Options* const there = at.find(last.processor, last.step);
+    if (last.kind != Kind::Pick && there != nullptr) first_pick = std::max(first_pick, there->left_open);
   }
   std::set<std::pair<std::uint16_t, std::uintptr_t>> seen;
-  std::vector<Schedule> moves, of_time, later;
+  std::vector<Move> moves, of_time, later;
   for (auto point = begin; point != lesson.points.end(); ++point) {
-    const auto found = at.find({point->processor, point->step});
-    if (found == at.end()) continue;
+    const Options* const options = at.find(point->processor, point->step);
+    if (options == nullptr) continue;
     const bool is_first = seen.insert({point->processor, point->pc}).second;
-    add_moves(schedule, *point, *found->second, is_first ? moves : later, is_first ? of_time : later);
+    add_moves(*point, *options, is_first ? moves : later, is_first ? of_time : later);
   }
-  add_picks(schedule, lesson.left_open, first_pick, moves);
+  add_picks(lesson.left_open, first_pick, moves);
   moves.insert(moves.end(), of_time.begin(), of_time.end());
   moves.insert(moves.end(), later.begin(), later.end());
   return moves;

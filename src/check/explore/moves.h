@@ -5,6 +5,7 @@
 //   K.EXPLORE-1  Time passes only where somebody may wait for it, and behind all else that is new.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "check/explore/plan.h"
@@ -25,8 +26,15 @@ struct Lesson {
   std::vector<std::uint64_t> left_open;  // for picks
 };
 
+// What is added.
+struct Move {
+  Deviation first;
+  std::optional<Deviation> second = {};
+};
+Schedule with(const Schedule& schedule, const Move& move);
+
 // First those where an instruction is met for the first time on its processor: most bugs are there, and a long loop does not hide the short path. Of them those
 // last in which time has to pass.
-std::vector<Schedule> moves_behind(const Schedule& schedule, const Lesson& lesson);
+std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson);
 
 }  // namespace kdpc::explore

@@ -30,8 +30,8 @@ Attempt Wander::next() {
 }
 
 void Wander::learned(const Lesson& lesson) {
-  std::vector<Schedule> further = ++walked_ > kMostMoves ? std::vector<Schedule>() : moves_behind(walk_, lesson);
-  walk_ = further.empty() ? Schedule() : std::move(further[draw(further.size())]);
+  const std::vector<Move> further = ++walked_ > kMostMoves ? std::vector<Move>() : moves_behind(walk_, lesson);
+  walk_ = further.empty() ? Schedule() : with(walk_, further[draw(further.size())]);
 }
 
 }  // namespace kdpc::explore
