@@ -34,7 +34,7 @@ Party describe(const race::Side& side, Symbols& symbols) {
   party.place = place_of(symbols.find(side.pc, Symbols::Meaning::ReturnAddress));
   party.stack = stack_of(side, party.place, symbols);
   const std::string routine = side.routine != 0 ? " " + symbols.find(side.routine).short_text() : "";
-  party.text = fmt::format("{}{} on processor {} at IRQL {} ({}), thread {}, holding {}, access {} of that processor", race::name_of(side.acting),
+  party.text = fmt::format("{}{} on processor {} at IRQL {} ({}), thread {}, holding {}, step {} of that processor", race::name_of(side.acting),
                            routine, side.processor, side.irql, short_name_of_irql(side.irql), side.thread, race::locks_of(side), side.step);
   return party;
 }

@@ -387,7 +387,7 @@ TEST(RaceDetector, ARewoundRunFindsTheSameAgain) {
   for (int round = 0; round < 3; ++round) {
     other.write(kExtension, 0x401);
     ASSERT_EQ(told.races().size(), 1u);
-    EXPECT_EQ(told.races()[0].second.step, 1u);
+    EXPECT_EQ(told.races()[0].first.step, 1u);
     told.detector.rewind(middle);
     EXPECT_TRUE(told.is_clean());
   }

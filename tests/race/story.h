@@ -2,6 +2,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <map>
 #include <vector>
 
 #include "check/race/detector.h"
@@ -21,6 +22,7 @@ constexpr std::uintptr_t active_of(std::uint16_t processor) { return 0x400000001
 struct Told {
   Detector detector;
   std::uint64_t time = 0;
+  std::map<std::uint16_t, std::uint64_t> steps;  // of each processor
 
   explicit Told(unsigned processors = 2, Options options = {}, Surroundings surroundings = {}) : detector(processors, surroundings, options) {}
 
@@ -45,12 +47,12 @@ struct On {
 
   template <class Fact>
   On& say(const Fact& fact) {
-    told.detector.event({++told.time, processor, irql, thread}, fact);
+    told.detector.event({++told.time, processor, irql, thread, told.steps[processor]}, fact);
     return *this;
   }
   On& access(std::uintptr_t at, std::uintptr_t pc, std::uint64_t size, bool write, bool atomic = false, bool is_volatile = false) {
     const Access one{at, pc | size << 48 | std::uint64_t{atomic} << 61 | std::uint64_t{is_volatile} << 62 | std::uint64_t{write} << 63};
-    told.detector.accesses({++told.time, processor, irql, thread}, {&one, 1});
+    told.detector.accesses({++told.time, processor, irql, thread, ++told.steps[processor]}, {&one, 1});
     return *this;
   }
   On& read(std::uintptr_t at, std::uintptr_t pc, std::uint64_t size = 4) { return access(at, pc, size, false); }

@@ -76,13 +76,13 @@ void Detector::accesses(const Stamp& stamp, std::span<const Access> batch) {
   about_to_access(index, stamp);
   const StackRange stack = surroundings_.stack_here != nullptr ? surroundings_.stack_here() : StackRange{};
   Shadow::Visitor its = visitor(index);
-  std::uint64_t& steps = state_.steps[stamp.processor];
+  std::uint64_t step = stamp.step - batch.size();
   Access& last = activity(index).last;
   for (const Access& access : batch) {
-    ++steps;
+    ++step;
     if (access.at - stack.low < stack.high - stack.low) continue;
     const Access before = std::exchange(last, access);
-    Now now{index, access.at, access.size(), access.pc(), steps, 0, &access == &batch.back()};
+    Now now{index, access.at, access.size(), access.pc(), step, 0, &access == &batch.back()};
     if (access.is_write()) now.manner |= kWrite;
     if (access.is_volatile()) now.manner |= kVolatile;
     const bool orders = access.is_atomic() || (access.is_volatile() && options_.memory_model == MemoryModel::X64);
@@ -133,7 +133,7 @@ void Detector::record(const Now& now, const Shadow::Visitor& visitor) {
 void Detector::on(const Stamp& stamp, const KernelAccess& fact) {
   const Index index = acting(stamp);
   about_to_access(index, stamp);
-  record({index, fact.at.value, fact.size, activity(index).caller, state_.steps[stamp.processor], kWrite | kAtomic | kKernel, true}, visitor(index));
+  record({index, fact.at.value, fact.size, activity(index).caller, stamp.step, kWrite | kAtomic | kKernel, true}, visitor(index));
 }
 
 // -- memory ---------------------------------------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ void Detector::on(const Stamp& stamp, const PoolFreed& fact) {
   const std::uintptr_t low = fact.block.value, high = low + fact.size;
   const Index index = acting(stamp);
   about_to_access(index, stamp);
-  const Now now{index, low, static_cast<std::uint32_t>(fact.size), activity(index).caller, state_.steps[stamp.processor], kWrite | kFreed, true};
+  const Now now{index, low, static_cast<std::uint32_t>(fact.size), activity(index).caller, stamp.step, kWrite | kFreed, true};
   const Shadow::Visitor its = visitor(index);
   shadow_.take(low, high, now.manner, its, [&](std::uintptr_t address, const Cell& cell, bool is_certain) { met(now, address, cell, is_certain); });
   forget(low, high);
@@ -192,8 +192,7 @@ void Detector::untouched(const Now& now, const Shadow::Visitor& visitor, std::ui
 void Detector::arm(const Stamp& stamp, std::uintptr_t object, std::uintptr_t size, std::uint32_t period) {
   const Index index = acting(stamp);
   name_context(index);
-  Side by = side_of(
-      {index, object, static_cast<std::uint32_t>(size), activity(index).caller, state_.steps[stamp.processor], kWrite | kAtomic | kKernel, true});
+  Side by = side_of({index, object, static_cast<std::uint32_t>(size), activity(index).caller, stamp.step, kWrite | kAtomic | kKernel, true});
   state_.armed[object] = {object + size, period, std::move(by)};
   shadow_.set_armed(object, object + size, true);
 }

@@ -78,10 +78,9 @@ class Detector : public EventSink {
   };
   // Everything but the shadow that a restored run must find as it was.
   struct State {
-    explicit State(unsigned processors) : ordering(processors), pending(processors), steps(processors) {}
+    explicit State(unsigned processors) : ordering(processors), pending(processors) {}
     Ordering ordering;
     std::vector<Pending> pending;
-    std::vector<std::uint64_t> steps;  // accesses of each processor so far
     std::map<std::uintptr_t, Connected> interrupts;
     std::map<std::uintptr_t, Armed> armed;
     std::map<std::uintptr_t, FreedBlock> freed;
