@@ -215,6 +215,12 @@ class Machine {
   std::vector<Finding> findings() const;
   // How many data races are among them that are certain; quicker than findings().
   std::size_t certain_races() const;
+  // Of those that are only suspected, the steps in which the two accessed what they did.
+  struct Step {
+    unsigned processor;
+    std::uint64_t number;
+  };
+  std::vector<std::pair<Step, Step>> suspected_races() const;
 
   // -- hardware -----------------------------------------------------------------------------------------------------------------------------
 

@@ -146,4 +146,12 @@ Execution Explorer::execute(const explore::Schedule& schedule, bool learn, explo
   return execution;
 }
 
+explore::Lesson Explorer::lesson() {
+  explore::Lesson lesson{touches_.points(), std::move(options_), plan_.left_open(), {}};
+  for (const auto& [first, second] : machine_.suspected_races())
+    lesson.suspicions.push_back(
+        {static_cast<std::uint16_t>(first.processor), first.number, static_cast<std::uint16_t>(second.processor), second.number});
+  return lesson;
+}
+
 }  // namespace kdpc::lab

@@ -45,7 +45,7 @@ class Explorer {
   void endure(Duration work) { plan_.endure(work.nanoseconds); }
   // `learn`: lesson() is about this run afterwards, once.
   Execution run(const explore::Schedule& schedule, bool learn = false);
-  explore::Lesson lesson() { return {touches_.points(), std::move(options_), plan_.left_open()}; }
+  explore::Lesson lesson();
 
  private:
   // Where a run stood between two parts.

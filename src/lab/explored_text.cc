@@ -50,6 +50,7 @@ std::string covered(const explore::Coverage& coverage) {
     add(coverage.complete >= 1 ? fmt::format("all {} orders with one move", coverage.moves)
                                : fmt::format("{} of {} orders with one move", coverage.attempts[1], coverage.moves));
   if (coverage.attempts[2] != 0) add(fmt::format("{}{} with two", coverage.complete >= 2 ? "all " : "", coverage.attempts[2]));
+  if (coverage.directed != 0) add(fmt::format("{} directed at suspicious accesses", coverage.directed));
   if (coverage.wandered != 0) add(fmt::format("{} at random", coverage.wandered));
   return text;
 }

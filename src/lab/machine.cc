@@ -292,6 +292,15 @@ std::size_t Machine::certain_races() const {
   const auto is_certain = [](const race::Race& race) { return race.verdict == race::Verdict::Certain && race.kind != race::Kind::BenignLooking; };
   return static_cast<std::size_t>(std::count_if(parts_->races->races().begin(), parts_->races->races().end(), is_certain));
 }
+
+std::vector<std::pair<Machine::Step, Machine::Step>> Machine::suspected_races() const {
+  std::vector<std::pair<Step, Step>> suspected;
+  if (parts_->races == nullptr) return suspected;
+  for (const race::Race& race : parts_->races->races())
+    if (race.verdict == race::Verdict::Potential && race.kind != race::Kind::BenignLooking)
+      suspected.push_back({{race.first.processor, race.first.step}, {race.second.processor, race.second.step}});
+  return suspected;
+}
 const Config& Machine::config() const { return parts_->config; }
 Settings Machine::options() const { return settings_of(parts_->options); }
 

@@ -151,6 +151,7 @@ ExitCode explore(const ExploreArguments& arguments) {
     return refuse({ExitCode::HostLacks, written.error().what});
   if (arguments.json) {
     json["number"] = explored.failure->number;
+    json["directed"] = explored.failure->directed;
     json["failure"] = execution.failure;
     json["key"] = execution.key;
     json["hash"] = fmt::format("{:016x}", execution.hash);
@@ -161,7 +162,9 @@ ExitCode explore(const ExploreArguments& arguments) {
     return ExitCode::Finding;
   }
   fmt::print("Failure: {}\n", execution.failure);
-  fmt::print("Found with schedule {} after {:.1f} s.\n\n", explored.failure->number, took);
+  fmt::print("Found with schedule {} after {:.1f} s.\n", explored.failure->number, took);
+  if (explored.failure->directed) fmt::print("It was directed at two accesses that only chance had ordered in the first one.\n");
+  fmt::print("\n");
   fmt::print("The order in which it fails, {} deviation{} from the default one:\n{}\n", schedule.size(), schedule.size() == 1 ? "" : "s",
              lab::indented(text_of(schedule)));
   fmt::print("{}\n{}\n", lab::how_it_ended(execution), lab::how_it_came(stage.line, schedule, stage.life.machine()));

@@ -27,6 +27,7 @@ using Clock = std::chrono::steady_clock;
 struct Word {
   enum class Kind : std::uint8_t { Progress, Failed, Exhausted, Enough, Refused } kind = Kind::Progress;
   ExitCode code = ExitCode::AsExpected;  // of a refusal
+  bool directed = false;                 // of a failure: Failure::directed
   std::size_t more = 0;                  // bytes that follow: a failure's schedule, a refusal's text
   std::uint64_t schedules = 0;
   explore::Coverage coverage;
@@ -81,6 +82,7 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
     ++tried;
     if (!execution.failure.empty()) {
       Word failed = word(Word::Kind::Failed);
+      failed.directed = campaign.is_directed();
       const std::span<const explore::Deviation> schedule = attempt->schedule;
       failed.more = schedule.size_bytes();
       return say(pipe, failed, {reinterpret_cast<const char*>(schedule.data()), schedule.size_bytes()});
@@ -129,6 +131,7 @@ void add(explore::Coverage& all, const explore::Coverage& one) {
   all.moves = std::max(all.moves, one.moves);
   for (std::size_t level = 0; level < std::size(all.attempts); ++level) all.attempts[level] += one.attempts[level];
   all.wandered += one.wandered;
+  all.directed += one.directed;
   all.complete = std::min(all.complete, one.complete);
 }
 
@@ -175,7 +178,7 @@ class Workers {
 
   Explored result() const {
     Explored explored{.schedules = schedules(), .coverage = {.complete = ~0u}, .exhausted = true, .broken = why_not_};
-    if (finder_ != nullptr) explored.failure = Failure{number_of(*finder_), finder_->schedule()};
+    if (finder_ != nullptr) explored.failure = Failure{number_of(*finder_), finder_->schedule(), finder_->last.directed};
     for (const Worker& worker : all_) {
       add(explored.coverage, worker.last.coverage);
       explored.exhausted = explored.exhausted && worker.last.kind == Word::Kind::Exhausted;

@@ -23,6 +23,7 @@ struct ExploreWish {
 struct Failure {
   std::uint64_t number = 0;  // of its schedule, from 1
   explore::Schedule schedule;
+  bool directed = false;  // at a suspicion of the default order
 };
 
 // An exploring process has died: a bug of kdpc's, or a driver that has brought the process down.

@@ -2,9 +2,16 @@
 
 #include <algorithm>
 
+#include "check/explore/directed.h"
+
 namespace kdpc::explore {
 
 std::optional<Attempt> Campaign::next() {
+  directs_ = !directs_ && next_directed_ < directed_.size();
+  if (directs_) {
+    ++coverage_.directed;
+    return Attempt{directed_[next_directed_++], false};
+  }
   const bool may_wander = settings_.wanders && !bounded_.first_level().empty();
   wandered_ = may_wander && (exhausted_ || (bounded_.level() >= 2 && !wandered_));
   if (!wandered_ && !exhausted_) {
@@ -26,6 +33,10 @@ std::optional<Attempt> Campaign::next() {
 void Campaign::learned(const Schedule& schedule, const Lesson& lesson) {
   if (wandered_) return wander_.learned(lesson);
   bounded_.learned(schedule, lesson);
+  if (schedule.empty()) {
+    const std::vector<Schedule> all = directed_at_suspicions(lesson);
+    for (std::size_t index = settings_.which; index < all.size(); index += settings_.of) directed_.push_back(all[index]);
+  }
   coverage_.moves = bounded_.first_level().size();
 }
 

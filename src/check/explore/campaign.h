@@ -1,5 +1,5 @@
-// In which order schedules are tried when nobody says what to do: the default order; then every one with one move; then those with two, in turn with some that
-// wander. It ends when the bound is reached, unless it may wander on.
+// In which order schedules are tried when nobody says what to do: the default order; then every one with one move, in turn with those that are directed at what
+// it made look suspicious; then those with two moves, in turn with some that wander. It ends when the bound is reached, unless it may wander on.
 //
 // Several campaigns may share the work: each is told which of how many it is, and none tries what another one does, but for the default order and what is drawn
 // at random. What a campaign tries depends on nothing but its settings and on what it learned.
@@ -24,7 +24,8 @@ struct Coverage {
   std::uint64_t moves = 0;         // there are in the default order
   std::uint64_t attempts[3] = {};  // with none, one, more moves
   std::uint64_t wandered = 0;
-  unsigned complete = 0;  // every schedule of this campaign with so many moves has been tried, and fewer
+  std::uint64_t directed = 0;  // at suspicions
+  unsigned complete = 0;       // every schedule of this campaign with so many moves has been tried, and fewer
 };
 
 class Campaign {
@@ -40,12 +41,17 @@ class Campaign {
   std::optional<Attempt> next();
   void learned(const Schedule& schedule, const Lesson& lesson);  // of the last attempt, if it wanted it
   const Coverage& coverage() const { return coverage_; }
+  // Of the last attempt: it was directed at something that the default order made look suspicious.
+  bool is_directed() const { return directs_; }
 
  private:
   CampaignSettings settings_;
   Bounded bounded_;
   Wander wander_;
   Coverage coverage_;
+  std::vector<Schedule> directed_;
+  std::size_t next_directed_ = 0;
+  bool directs_ = false;
   bool exhausted_ = false;  // the bounded search
   bool wandered_ = false;   // the last attempt is the wanderer's
 };

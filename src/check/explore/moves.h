@@ -19,11 +19,21 @@ struct Attempt {
   bool learn = false;
 };
 
+// Two steps in which the same memory was accessed, and only chance has ordered them.
+struct Suspicion {
+  std::uint16_t processor = 0;  // of the first one, as it happened
+  std::uint64_t step = 0;
+  std::uint16_t other_processor = 0;
+  std::uint64_t other_step = 0;
+  auto operator<=>(const Suspicion&) const = default;
+};
+
 // What a run of a schedule has passed.
 struct Lesson {
   std::vector<Point> points;             // worth a deviation, in order
   std::vector<Options> options;          // at each step
   std::vector<std::uint64_t> left_open;  // for picks
+  std::vector<Suspicion> suspicions;
 };
 
 // What is added.
