@@ -45,6 +45,8 @@ class Explorer {
   void endure(Duration work) { plan_.endure(work.nanoseconds); }
   // `learn`: lesson() is about this run afterwards, once.
   Execution run(const explore::Schedule& schedule, bool learn = false);
+  // `trail`: of this run, whose schedule begins with `late`.
+  Execution run(const explore::Schedule& schedule, explore::Trail& trail);
   explore::Lesson lesson();
 
  private:

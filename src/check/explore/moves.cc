@@ -64,14 +64,13 @@ std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
     if (deviation.kind == Kind::Pick) first_pick = std::max(first_pick, deviation.step + 1);
   if (!schedule.empty()) {
     const Deviation& last = schedule.back();
-    const auto there = at.find({last.processor, last.step});
+    const Options* const there = at.find(last.processor, last.step);
     const auto is_behind = [&](const Point& point) {
-      if (last.kind != Kind::Pick) return point.processor == last.processor && point.step > last.step;
       const Options* const here = at.find(point.processor, point.step);
-      return here != nullptr && here->left_open > last.step;
+      if (here == nullptr) return false;
+      return last.kind == Kind::Pick ? here->left_open > last.step : there != nullptr && here > there;
     };
     begin = std::find_if(begin, lesson.points.end(), is_behind);
-    const Options* const there = at.find(last.processor, last.step);
     if (last.kind != Kind::Pick && there != nullptr) first_pick = std::max(first_pick, there->left_open);
   }
   std::set<std::pair<std::uint16_t, std::uintptr_t>> seen;
