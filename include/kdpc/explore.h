@@ -21,6 +21,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kdpc/lab.h"
 
@@ -39,6 +40,7 @@ struct ExploreSettings {
   unsigned bound = 2;
   Duration work = std::chrono::seconds(1);  // of the simulated clock's: when the processors have worked for so long, the run ends as an endless loop
   std::uint64_t seed = 1;                   // of what is drawn at random; the same settings try the same schedules
+  std::vector<std::string> goals = {};      // of EXPECT_SOMETIMES (kdpc/test.h): to be reached in one run at least; else `unmet` names them
   std::string name = {};                    // whose schedule it is: an EXPLORE_TEST's
 };
 
@@ -57,6 +59,7 @@ struct ExploreResult {
   std::uint64_t number = 0;  // of the schedule that failed first, from 1
   std::uint64_t schedules = 0;
   bool exhausted = false;       // nothing was left to try
+  std::set<std::string> unmet;  // goals that no run has reached: of those that were wanted, and of those that were come to
   std::set<std::string> rules;  // that were proven in it (kdpc/test.h)
   bool failed() const { return !failure.empty() || !broken.empty(); }
 };
@@ -65,5 +68,16 @@ struct ExploreResult {
 ExploreResult explore(const ExploreSettings& settings, const Life& life);
 // Runs that one schedule.
 ExploreResult replay(const ExploreSettings& settings, const Life& life, std::string_view schedule);
+
+// Called in a life: what must be true from here to its end, whatever happens. It is asked on the host context before every step of a processor, also in the middle
+// of what is done under a lock, which it must allow for: `lock != 0 || put == taken + filled`. It may read the machine's memory, a driver's or the test's own, and
+// must change nothing. Not yet true, or not true any more, is a failure, told with where every processor stands.
+//   kdpc::lab::invariant("nothing is lost", [&ring] { return ring.put >= ring.taken; });
+void invariant(std::string name, std::function<bool()> holds);
+
+// Called where a life ends, while what its threads use is still there: it lets the machine run until nothing can happen any more, and tells of work that will never
+// be done: a thread of the host's own (on(), start()) or a worker of the system's that waits for ever, a request that is never completed. As words for the life's;
+// empty: nothing is left over, or there is no end of what happens.
+std::string left_over(Machine& machine);
 
 }  // namespace kdpc::lab

@@ -398,9 +398,10 @@ class DeviceFile {
 std::string status_text(std::int32_t status);
 
 void leave_note(const Note& note);
-bool is_running();               // the machine runs: this may be inside
-std::vector<Note> take_notes();  // on the host: those left since the last call, oldest first
-std::uint64_t notes_lost();      // there was no room for so many
+void sometimes(const char* text, bool reached);  // a goal, a literal: kdpc/explore.h tells which ones were reached in no run
+bool is_running();                               // the machine runs: this may be inside
+std::vector<Note> take_notes();                  // on the host: those left since the last call, oldest first
+std::uint64_t notes_lost();                      // there was no room for so many
 
 }  // namespace lab
 }  // namespace kdpc

@@ -240,6 +240,8 @@ inline void explore(lab::ExploreSettings settings, void (*body)(lab::Machine& m)
   for (const std::string& rule : result.rules) ::testing::Test::RecordProperty("rule." + rule, "executed");
   std::printf("%llu schedules: %s\n", static_cast<unsigned long long>(result.schedules), result.coverage.c_str());
   if (!result.broken.empty()) ADD_FAILURE_AT(file, line) << "It cannot be explored: " << result.broken;
+  for (const std::string& goal : settings.goals)
+    if (result.failure.empty() && result.unmet.contains(goal)) ADD_FAILURE_AT(file, line) << "In no order: " << goal;
   if (result.failure.empty()) return;
   const char* const folder = std::getenv("KDPC_SCHEDULES");
   const std::string left = (folder != nullptr ? std::string(folder) + '/' : std::string()) + settings.name + ".schedule";
@@ -291,6 +293,9 @@ inline void check(bool holds, const char* expression, const char* file, int line
 
 // This test proves a rule of the specification; tools/rules reads it from the results.
 #define RULE(id) ::kdpc::test::prove(id)
+
+// Anywhere in what is explored: in some order this holds. What was never so is told; the test fails for it if .goals has the text, also if nobody came here.
+#define EXPECT_SOMETIMES(condition, text) ::kdpc::lab::sometimes("" text, static_cast<bool>(condition))
 
 // Inside: KDPC_EXPECT(condition), with up to two values to be shown, KDPC_EXPECT(a < b, a, b); KDPC_EXPECT_EQ(a, b) shows both.
 #define KDPC_EXPECT(condition, ...) ::kdpc::test::check(static_cast<bool>(condition), #condition, __FILE__, __LINE__ __VA_OPT__(, ) __VA_ARGS__)

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 
+#include "kdpc/explore.h"
 #include "machine/host.h"
 
 namespace kdpc::lab {
 
 namespace {
+
+Explorer* exploring = nullptr;  // whose life is lived just now
 
 constexpr Duration kEndurance = std::chrono::seconds(1);
 
@@ -23,6 +26,8 @@ void judge(Execution& execution) {
   } else if (outcome.how == Ended::Finding && outcome.finding) {
     execution.failure = fmt::format("finding {} in {}: {}", outcome.finding->id, outcome.finding->place.text(), outcome.finding->sentence);
     execution.key = fmt::format("finding {} at {}", outcome.finding->id, outcome.finding->place.text());
+  } else if (outcome.how == Ended::Finding) {  // of no rule's: its own words
+    execution.failure = execution.key = first_line_of(outcome.text);
   } else if (outcome.over()) {
     execution.key = name_of(outcome.how);
     execution.failure = fmt::format("{}: {}", execution.key, first_line_of(outcome.text));
@@ -104,6 +109,18 @@ std::string Explorer::live(std::size_t parts_done, const explore::Schedule& sche
   return {};
 }
 
+void Explorer::must_hold(std::string name, std::function<bool()> holds) {
+  invariants_.add(std::move(name), std::move(holds));
+  plan_.look_at_each_step([this] {
+    if (const std::string broken = invariants_.broken(); !broken.empty()) host::end_run(broken);
+  });
+}
+
+void invariant(std::string name, std::function<bool()> holds) {
+  if (exploring != nullptr) return exploring->must_hold(std::move(name), std::move(holds));
+  leave_note({.expression = "invariant() is for a life that is explored", .file = "lab", .line = 0});
+}
+
 Execution Explorer::run(const explore::Schedule& schedule, bool learn) { return execute(schedule, learn, nullptr); }
 
 Execution Explorer::run(const explore::Schedule& schedule, explore::Trail& trail) { return execute(schedule, false, &trail); }
@@ -131,9 +148,13 @@ Execution Explorer::execute(const explore::Schedule& schedule, bool learn, explo
     options_ = place->options;
   }
   host::set_oracle(&plan_);
+  exploring = this;
   Execution execution;
   execution.refused = live(parts, schedule, learn);
+  exploring = nullptr;
   host::set_oracle(nullptr);
+  invariants_.clear();  // what they look at may be gone with the life
+  plan_.look_at_each_step({});
   if (trail != nullptr) machine_.remove_sink(*trail);
   execution.outcome = machine_.outcome();
   execution.hash = machine_.trace_hash();

@@ -16,6 +16,7 @@
 #include "check/explore/moves.h"
 #include "check/explore/trail.h"
 #include "kdpc/lab.h"
+#include "lab/invariants.h"
 
 namespace kdpc::lab {
 
@@ -43,6 +44,8 @@ class Explorer {
 
   // For so long its processors may work in one run, by the simulated clock; then it ends without progress. 1 s if nobody says.
   void endure(Duration work) { plan_.endure(work.nanoseconds); }
+  // In a life: what must be true after every step from here on.
+  void must_hold(std::string name, std::function<bool()> holds);
   // `learn`: lesson() is about this run afterwards, once.
   Execution run(const explore::Schedule& schedule, bool learn = false);
   // `trail`: of this run, whose schedule begins with `late`.
@@ -75,6 +78,7 @@ class Explorer {
   Life life_;
   explore::Plan plan_;
   explore::Touches touches_;
+  Invariants invariants_;
   std::vector<explore::Options> options_;
   Machine::MarkHandle start_;
   Places by_default_;  // of the default order

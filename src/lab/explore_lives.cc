@@ -7,6 +7,7 @@
 #include "kdpc/explore.h"
 #include "lab/explore.h"
 #include "lab/explored_text.h"
+#include "lab/goals.h"
 
 namespace kdpc::lab {
 
@@ -131,6 +132,12 @@ std::optional<explore::Schedule> search(const ExploreSettings& settings, Stage& 
     if (attempt->learn) campaign.learned(attempt->schedule, stage.explorer()->lesson());
   }
   result.coverage = covered(campaign.coverage());
+  const std::map<std::string, bool> told = goals();
+  for (const auto& [goal, reached] : told)
+    if (!reached) result.unmet.insert(goal);
+  for (const std::string& goal : settings.goals)
+    if (!told.contains(goal)) result.unmet.insert(goal);
+  for (const std::string& goal : result.unmet) result.coverage += fmt::format("; never: {}", goal);
   return found;
 }
 
@@ -139,6 +146,7 @@ std::optional<explore::Schedule> search(const ExploreSettings& settings, Stage& 
 ExploreResult explore(const ExploreSettings& settings, const Life& life) {
   ExploreResult result;
   std::optional<explore::Schedule> found;
+  forget_goals();
   {
     const Stage stage(settings, life, 0, true, result.rules);
     if (stage.explorer() == nullptr) return broken(stage.why());

@@ -12,7 +12,7 @@ namespace kdpc::lab {
 unsigned shrink_runs(const Execution& execution);
 
 std::string indented(const std::string& text);
-std::string how_it_ended(const Execution& execution);    // several lines
+std::string how_it_ended(const Execution& execution);  // several lines
 // What led to it: the processors around the deviations, and how it ended.
 std::string how_it_came(const explore::TimeLine& line, const explore::Schedule& schedule, const Machine& machine);
 std::string covered(const explore::Coverage& coverage);  // what was tried, as a part of a sentence

@@ -187,7 +187,7 @@ bool Machine::run_until(const std::function<bool()>& condition, Duration limit) 
   outcome.how = static_cast<Ended>(ended.how);
   outcome.text = parts_->with_names(ended.text);
   if (ended.report) outcome.bugcheck = describe(*ended.report, parts_->symbols);
-  if (outcome.how == Ended::Finding || outcome.how == Ended::Bugcheck) outcome.finding = parts_->last_finding(outcome.how);
+  if ((outcome.how == Ended::Finding && outcome.text.empty()) || outcome.how == Ended::Bugcheck) outcome.finding = parts_->last_finding(outcome.how);
   return ended.how == host::Ended::ConditionMet;
 }
 

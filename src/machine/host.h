@@ -78,6 +78,8 @@ enum class StackWord : std::uint8_t { None, Live, Dead };
 StackWord stack_word(std::uintptr_t address, std::uintptr_t caller);
 // Inside event(): the run ends with this fact, as a Finding; the code that states it goes no further.
 void end_with_fact();
+// On the host context, between steps: the run ends as a Finding, told with where every processor stands. Simulated machine only.
+void end_run(const std::string& why);
 
 // Queues a Dpc (kernel/outside.h); any thread that is no processor's, also its signal handlers, at any time. On the simulated machine, where nothing comes from
 // such threads, an answer of no.

@@ -43,7 +43,10 @@ struct Counter {
 std::string counting(lab::Machine& m) {
   Counter counter;
   const lab::Task other = m.start(1, PASSIVE_LEVEL, [&] { counter.count(); });
-  m.on(0, PASSIVE_LEVEL, [&] { counter.count(); });
+  m.on(0, PASSIVE_LEVEL, [&] {
+    KeStallExecutionProcessor(20);
+    counter.count();
+  });
   m.run_until([&] { return other.done(); }, 1ms);
   return counter.value == 2 ? "" : "an update is lost\nit counts " + std::to_string(counter.value);
 }

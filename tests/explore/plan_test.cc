@@ -91,6 +91,16 @@ TEST(Plan, OfThoseWhoAreHeldTheOneThatHasWaitedLongestGoesOnFirst) {
   EXPECT_EQ(plan.followed(), 2u);
 }
 
+TEST(Plan, WhoIsHeldGoesOnWhenItIsLeftFarBehind) {
+  RULE("K.EXPLORE-3");
+  Plan plan(2);
+  plan.follow({{Kind::Hold, 0, 5, 0}});
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 1, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 2, 10 + Plan::kLongestHold)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 3, 11 + Plan::kLongestHold)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(0, 6, 20), processor(1, 3, 11 + Plan::kLongestHold)}), 0u) << "and is held no more";
+}
+
 TEST(Plan, AnEventHappensWhenItWasChosenFor) {
   Plan plan(1);
   plan.follow({{Kind::Board, 0, 5, 0}, {Kind::Clock, 0, 7, 0}, {Kind::Ipi, 0, 9, 0}});

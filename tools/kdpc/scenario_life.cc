@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "kdpc/explore.h"
 #include "wdk/driver_image.h"
 
 namespace kdpc::tool {
@@ -83,6 +84,7 @@ std::unique_ptr<lab::Explorer> ScenarioLife::explorer(std::string& why) {
       machine.unload_driver(name, refused);
       return refused;
     });
+  life.push_back([](lab::Machine& machine) { return lab::left_over(machine); });
   return lab::Explorer::create(*machine_, std::move(life), why);
 }
 

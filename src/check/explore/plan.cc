@@ -68,11 +68,13 @@ void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<
   then.endurance_ = endurance_;
   then.notes_ = notes_;
   then.watcher_ = watcher_;
+  then.look_ = std::move(look_);
   *this = std::move(then);
 }
 
 std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
-  if (notes_ != nullptr || watcher_ != nullptr) return step + 1;
+  if (look_) look_();
+  if (notes_ != nullptr || watcher_ != nullptr || look_) return step + 1;
   const Line& line = processors_[processor];
   if (line.held) return step + 1;  // what it does instead ends when others can go on
   return line.next < line.deviations.size() ? line.deviations[line.next].step : ~std::uint64_t{0};
@@ -158,13 +160,20 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
     }
   }
   if (running == candidates.size() || candidates[behind].time + patience() < candidates[running].time) running = behind;
-  if (running == candidates.size()) running = next_of_held(candidates);
+  if (running == candidates.size() || is_far_behind(candidates, candidates[running].time))
+    if (const std::size_t held = next_of_held(candidates); held != candidates.size()) running = held;
   if (running == candidates.size()) return 0;
   const std::uint64_t late = late_ ? kLatePatience + 1 : 0;
   return event != candidates.size() && candidates[event].time + late <= candidates[running].time ? event : running;
 }
 
-// Nobody but those who are held can go on, or nobody at all.
+bool Plan::is_far_behind(std::span<const Candidate> candidates, std::uint64_t time) const {
+  return !held_.empty() && std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& one) {
+    return is_processor(one) && one.number == held_.front() && one.time + kLongestHold < time;
+  });
+}
+
+// Nobody but those who are held can go on, or nobody at all; or the first of those who are held has been left far behind.
 std::size_t Plan::next_of_held(std::span<const Candidate> candidates) {
   for (auto held = held_.begin(); held != held_.end(); ++held) {
     const auto found =

@@ -2,7 +2,8 @@
 // schedules they ask for.
 //
 // The default order is the machine's own, a little lazier: a processor goes on until it has to wait, until something is due in virtual time, or until others
-// are left behind by kPatience, which saves switches and lets nobody pass by an interrupt that has come. A processor that is held goes on when nobody else can.
+// are left behind by kPatience, which saves switches and lets nobody pass by an interrupt that has come. A processor that is held goes on when nobody else can,
+// or when it is left behind by kLongestHold: others may look again and again whether it has done something.
 //
 // A schedule that begins with `late` has an order that is lazier still, and another place for its deviations: what a processor's step asks for happens when the
 // order would go on with that step, and not when the processor has come to it. So the same step may be asked for twice, and each time something else happens.
@@ -11,8 +12,10 @@
 // bring with them, DPCs and other threads; whoever waits for those is not kept waiting by a hold.
 //
 //   K.EXPLORE-3  Of those who are held, the one that has waited longest goes on first.
-//   K.EXPLORE-6  Code that is held goes on only when nobody else can, and nothing that comes to its processor can either.
+//   K.EXPLORE-6  Code that is held goes on only when nobody else can, and nothing that comes to its processor can either; or when it is left behind by
+//                kLongestHold.
 #pragma once
+#include <functional>
 #include <vector>
 
 #include "check/explore/schedule.h"
@@ -41,8 +44,11 @@ class Watcher {
 class Plan final : public sim::Oracle {
  public:
   static constexpr std::uint64_t kPatience = 1'000, kLatePatience = 1'000'000;  // ns; of late orders
+  static constexpr std::uint64_t kLongestHold = 40'000'000;
 
   explicit Plan(unsigned processors) : processors_(processors) {}
+  // Called before each step of the execution that follows, and of no other one, which makes it slow.
+  void look_at_each_step(std::function<void()> look) { look_ = std::move(look); }
   void endure(std::uint64_t work) { endurance_ = work; }  // in each execution (machine/sim/choice.h)
 
   // For the next execution. `notes`: where to leave the options at each step, which makes the run slow; null: nobody wants to know.
@@ -75,6 +81,7 @@ class Plan final : public sim::Oracle {
   std::size_t choose_late(std::span<const sim::Candidate> candidates);
   bool follow_one(std::span<const sim::Candidate> candidates, std::size_t& chosen);
   std::size_t by_default(std::span<const sim::Candidate> candidates);
+  bool is_far_behind(std::span<const sim::Candidate> candidates, std::uint64_t time) const;  // the first of those who are held
   std::size_t next_of_held(std::span<const sim::Candidate> candidates);
   void take_note(std::span<const sim::Candidate> candidates);
 
@@ -89,6 +96,7 @@ class Plan final : public sim::Oracle {
   std::vector<Options>* notes_ = nullptr;
   Watcher* watcher_ = nullptr;
   bool late_ = false;
+  std::function<void()> look_;
 };
 
 }  // namespace kdpc::explore

@@ -1,6 +1,6 @@
 // A schedule: what is otherwise than in the default order. It is short, readable, and all that is needed to see a run again.
 //
-//   cpu0@17 hold        processor 0 waits before its step 17 until nobody else can go on
+//   cpu0@17 hold        processor 0 waits before its step 17 until nobody else can go on, or until it is 40 ms behind
 //   cpu0@17 board 0     before that step, what board 0 would do next happens now
 //   cpu0@17 clock 1     … the clock of processor 1 interrupts
 //   cpu0@17 ipi 1       … an IPI that is under way arrives at processor 1

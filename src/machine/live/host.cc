@@ -165,6 +165,7 @@ std::uint64_t facts_lost() { return facts::lost(); }
 unsigned stack_of_fact(std::uintptr_t*, unsigned) { return 0; }
 StackWord stack_word(std::uintptr_t, std::uintptr_t) { return StackWord::None; }
 void end_with_fact() {}
+void end_run(const std::string&) {}
 
 bool insert_dpc(Dpc& dpc, void* argument1, void* argument2) { return outside::insert_dpc(dpc, argument1, argument2); }
 void job_posted(unsigned processor) { apic::pend(slot_of(processor), kJobVector); }

@@ -13,6 +13,7 @@
 #include "machine/sim/checkpoint.h"
 #include "machine/sim/choice.h"
 #include "machine/sim/controller.h"
+#include "machine/sim/explain.h"
 #include "machine/sim/fiber.h"
 #include "machine/sim/guard.h"
 #include "machine/sim/pages.h"
@@ -196,6 +197,10 @@ unsigned stack_of_fact(std::uintptr_t* frames, unsigned room) {
 }
 void end_with_fact() {
   run::finish({Ended::Finding, {}, {}});
+  fixed().ends_with_fact = true;
+}
+void end_run(const std::string& why) {
+  run::finish({Ended::Finding, why + '\n' + explain::everybody(), {}});
   fixed().ends_with_fact = true;
 }
 
