@@ -1,6 +1,7 @@
 // How the bytes of a request reach a driver: copied (buffered), described by an MDL (direct), or as the requestor's own address (neither).
 #include "io/irp.h"
 #include "io/mdl.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io::irp {
@@ -135,6 +136,7 @@ PIRP NTAPI IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT Dev
                                          PVOID OutputBuffer, ULONG OutputBufferLength, BOOLEAN InternalDeviceIoControl, PKEVENT Event,
                                          PIO_STATUS_BLOCK IoStatusBlock) {
   KDPC_ROUTINE(IoBuildDeviceIoControlRequest);
+  KDPC_MAY_FAIL(IoBuildDeviceIoControlRequest, nullptr);
   IRP* built = build(DeviceObject, InternalDeviceIoControl != 0 ? IRP_MJ_INTERNAL_DEVICE_CONTROL : IRP_MJ_DEVICE_CONTROL, Event, IoStatusBlock);
   if (built == nullptr) return nullptr;
   IO_STACK_LOCATION* location = IoGetNextIrpStackLocation(built);
@@ -146,6 +148,7 @@ PIRP NTAPI IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT Dev
 PIRP NTAPI IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, PVOID Buffer, ULONG Length, PLARGE_INTEGER StartingOffset,
                                         PKEVENT Event, PIO_STATUS_BLOCK IoStatusBlock) {
   KDPC_ROUTINE(IoBuildSynchronousFsdRequest);
+  KDPC_MAY_FAIL(IoBuildSynchronousFsdRequest, nullptr);
   return give_transfer(build(DeviceObject, static_cast<UCHAR>(MajorFunction), Event, IoStatusBlock), MajorFunction, DeviceObject, Buffer, Length,
                        StartingOffset);
 }
@@ -153,6 +156,7 @@ PIRP NTAPI IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT Devi
 PIRP NTAPI IoBuildAsynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, PVOID Buffer, ULONG Length, PLARGE_INTEGER StartingOffset,
                                          PIO_STATUS_BLOCK IoStatusBlock) {
   KDPC_ROUTINE(IoBuildAsynchronousFsdRequest);
+  KDPC_MAY_FAIL(IoBuildAsynchronousFsdRequest, nullptr);
   return give_transfer(build(DeviceObject, static_cast<UCHAR>(MajorFunction), nullptr, IoStatusBlock, false), MajorFunction, DeviceObject, Buffer,
                        Length, StartingOffset);
 }

@@ -1,6 +1,7 @@
 #include "io/device_timer.h"
 #include "io/objects.h"
 #include "this_machine.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io::device {
@@ -159,6 +160,7 @@ extern "C" {
 NTSTATUS NTAPI IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtensionSize, PUNICODE_STRING DeviceName, DEVICE_TYPE DeviceType,
                               ULONG DeviceCharacteristics, BOOLEAN Exclusive, PDEVICE_OBJECT* DeviceObject) {
   KDPC_ROUTINE(IoCreateDevice);
+  KDPC_MAY_FAIL(IoCreateDevice, STATUS_INSUFFICIENT_RESOURCES);
   Name name;
   if (DeviceName != nullptr) {
     name.append(view(*DeviceName));
@@ -232,6 +234,7 @@ NTSTATUS NTAPI IoAttachDevice(PDEVICE_OBJECT SourceDevice, PUNICODE_STRING Targe
 
 NTSTATUS NTAPI IoCreateSymbolicLink(PUNICODE_STRING SymbolicLinkName, PUNICODE_STRING DeviceName) {
   KDPC_ROUTINE(IoCreateSymbolicLink);
+  KDPC_MAY_FAIL(IoCreateSymbolicLink, STATUS_INSUFFICIENT_RESOURCES);
   return names::add_link(view(*SymbolicLinkName), view(*DeviceName));
 }
 
@@ -248,6 +251,7 @@ NTSTATUS NTAPI IoCreateUnprotectedSymbolicLink(PUNICODE_STRING SymbolicLinkName,
 NTSTATUS NTAPI IoRegisterDeviceInterface(PDEVICE_OBJECT PhysicalDeviceObject, const GUID* InterfaceClassGuid, PUNICODE_STRING ReferenceString,
                                          PUNICODE_STRING SymbolicLinkName) {
   KDPC_ROUTINE(IoRegisterDeviceInterface);
+  KDPC_MAY_FAIL(IoRegisterDeviceInterface, STATUS_INSUFFICIENT_RESOURCES);
   if (state_of(PhysicalDeviceObject).physical == nullptr) return STATUS_INVALID_DEVICE_REQUEST;
   // \??\ROOT#<number of the device>#{class}[\reference]: unique, and the same in every run.
   const Name device_name = names::name_of(PhysicalDeviceObject);

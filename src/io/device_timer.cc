@@ -1,5 +1,6 @@
 #include "io/device_timer.h"
 
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io {
@@ -35,6 +36,7 @@ extern "C" {
 
 NTSTATUS NTAPI IoInitializeTimer(PDEVICE_OBJECT DeviceObject, PIO_TIMER_ROUTINE TimerRoutine, PVOID Context) {
   KDPC_ROUTINE_ON(IoInitializeTimer, DeviceObject);
+  KDPC_MAY_FAIL(IoInitializeTimer, STATUS_INSUFFICIENT_RESOURCES);
   DeviceState& state = state_of(DeviceObject);
   if (state.timer == nullptr) {
     state.timer = make<IoTimer>();

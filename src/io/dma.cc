@@ -1,6 +1,7 @@
 #include "io/dma.h"
 
 #include "io/pnp.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io::dma {
@@ -152,6 +153,7 @@ extern "C" {
 
 PDMA_ADAPTER NTAPI IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_DESCRIPTION DeviceDescription, PULONG NumberOfMapRegisters) {
   KDPC_ROUTINE(IoGetDmaAdapter);
+  KDPC_MAY_FAIL(IoGetDmaAdapter, nullptr);
   if (DeviceDescription->Version > DEVICE_DESCRIPTION_VERSION2) return nullptr;  // version 3 has operations of its own
   if (!DeviceDescription->Master) return nullptr;                                // there is no DMA controller for others
   auto* created = make<DmaTable>(sizeof(DmaTable), dma::kAdapterTag, __builtin_return_address(0));

@@ -1,5 +1,6 @@
 #include "io/irp.h"
 #include "io/objects.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io {
@@ -97,6 +98,7 @@ NTSTATUS NTAPI IoAllocateDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOI
                                                PVOID* DriverObjectExtension) {
   KDPC_ROUTINE(IoAllocateDriverObjectExtension);
   *DriverObjectExtension = nullptr;
+  KDPC_MAY_FAIL(IoAllocateDriverObjectExtension, STATUS_INSUFFICIENT_RESOURCES);
   Driver& driver = as_driver(DriverObject);
   auto* created = make<ClientExtension>(sizeof(ClientExtension) + DriverObjectExtensionSize);
   if (created == nullptr) return STATUS_INSUFFICIENT_RESOURCES;

@@ -1,5 +1,6 @@
 // The error log: what a driver reports is shown among what drivers print. Texts of message files are not looked up; the code says what happened.
 #include "io/objects.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -29,6 +30,7 @@ extern "C" {
 
 PVOID NTAPI IoAllocateErrorLogEntry(PVOID IoObject, UCHAR EntrySize) {
   KDPC_ROUTINE(IoAllocateErrorLogEntry);
+  KDPC_MAY_FAIL(IoAllocateErrorLogEntry, nullptr);
   if (IoObject == nullptr || EntrySize < sizeof(IO_ERROR_LOG_PACKET) || EntrySize > ERROR_LOG_MAXIMUM_SIZE) return nullptr;
   auto* entry = make<LogEntry>(offsetof(LogEntry, packet) + EntrySize, kLogTag);
   if (entry == nullptr) return nullptr;

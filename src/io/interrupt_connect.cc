@@ -3,6 +3,7 @@
 
 #include "io/messages.h"
 #include "kernel/interrupt.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -119,6 +120,7 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT* InterruptObject, PKSERVICE_ROUTIN
                                   KAFFINITY ProcessorEnableMask, BOOLEAN) {
   KDPC_ROUTINE(IoConnectInterrupt);
   *InterruptObject = nullptr;
+  KDPC_MAY_FAIL(IoConnectInterrupt, STATUS_INSUFFICIENT_RESOURCES);
   if (ServiceRoutine == nullptr || Vector > 0xFF || Irql == PASSIVE_LEVEL) return STATUS_INVALID_PARAMETER;
   return connect(
       spec_of({ServiceRoutine, ServiceContext, SpinLock, Vector, Irql, SynchronizeIrql, InterruptMode, ShareVector != 0, ProcessorEnableMask}),
@@ -132,6 +134,7 @@ VOID NTAPI IoDisconnectInterrupt(PKINTERRUPT InterruptObject) {
 
 NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters) {
   KDPC_ROUTINE(IoConnectInterruptEx);
+  KDPC_MAY_FAIL(IoConnectInterruptEx, STATUS_INSUFFICIENT_RESOURCES);
   if (sys().options.connect_interrupt_ex == Options::ConnectInterruptEx::Nt52 && Parameters->Version != CONNECT_FULLY_SPECIFIED) {
     Parameters->Version = CONNECT_FULLY_SPECIFIED;
     return STATUS_NOT_SUPPORTED;

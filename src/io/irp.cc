@@ -5,6 +5,7 @@
 #include "io/mdl.h"
 #include "io/requests.h"
 #include "this_machine.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io::irp {
@@ -225,6 +226,7 @@ extern "C" {
 
 PIRP NTAPI IoAllocateIrp(CCHAR StackSize, BOOLEAN) {
   KDPC_ROUTINE(IoAllocateIrp);
+  KDPC_MAY_FAIL(IoAllocateIrp, nullptr);
   return StackSize > 0 ? irp::allocate(StackSize, __builtin_return_address(0)) : nullptr;
 }
 
@@ -258,6 +260,7 @@ VOID NTAPI IoReuseIrp(PIRP Irp, NTSTATUS Iostatus) {
 
 PIRP NTAPI IoMakeAssociatedIrp(PIRP Irp, CCHAR StackSize) {
   KDPC_ROUTINE_ON(IoMakeAssociatedIrp, Irp);
+  KDPC_MAY_FAIL(IoMakeAssociatedIrp, nullptr);
   IRP* part = irp::allocate(StackSize);
   if (part == nullptr) return nullptr;
   part->Flags = IRP_ASSOCIATED_IRP;
@@ -269,6 +272,7 @@ PIRP NTAPI IoMakeAssociatedIrp(PIRP Irp, CCHAR StackSize) {
 NTSTATUS NTAPI IoSetCompletionRoutineEx(PDEVICE_OBJECT DeviceObject, PIRP Irp, PIO_COMPLETION_ROUTINE CompletionRoutine, PVOID Context,
                                         BOOLEAN InvokeOnSuccess, BOOLEAN InvokeOnError, BOOLEAN InvokeOnCancel) {
   KDPC_ROUTINE_ON(IoSetCompletionRoutineEx, Irp);
+  KDPC_MAY_FAIL(IoSetCompletionRoutineEx, STATUS_INSUFFICIENT_RESOURCES);
   auto* kept = make<KeptCompletion>();
   if (kept == nullptr) return STATUS_INSUFFICIENT_RESOURCES;
   IoSetCompletionRoutine(Irp, CompletionRoutine, Context, InvokeOnSuccess, InvokeOnError, InvokeOnCancel);

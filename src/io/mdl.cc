@@ -5,6 +5,7 @@
 #include "io/dma.h"
 #include "io/registers.h"
 #include "machine/host.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io::mdl {
@@ -117,6 +118,7 @@ extern "C" {
 
 PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer, BOOLEAN, PIRP Irp) {
   KDPC_ROUTINE(IoAllocateMdl);
+  KDPC_MAY_FAIL(IoAllocateMdl, nullptr);
   MDL* created = mdl::allocate(VirtualAddress, Length, __builtin_return_address(0));
   if (created == nullptr || Irp == nullptr) return created;
   PMDL* slot = &Irp->MdlAddress;
@@ -170,6 +172,7 @@ VOID NTAPI MmUnlockPages(PMDL MemoryDescriptorList) {
 
 PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE, MEMORY_CACHING_TYPE, PVOID, ULONG, ULONG) {
   KDPC_ROUTINE(MmMapLockedPagesSpecifyCache);
+  KDPC_MAY_FAIL(MmMapLockedPagesSpecifyCache, nullptr);
   MemoryDescriptorList->MappedSystemVa = MmGetMdlVirtualAddress(MemoryDescriptorList);
   MemoryDescriptorList->MdlFlags = static_cast<CSHORT>(MemoryDescriptorList->MdlFlags | MDL_MAPPED_TO_SYSTEM_VA);
   return MemoryDescriptorList->MappedSystemVa;
@@ -188,12 +191,14 @@ PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID BaseAddress) {
 
 PVOID NTAPI MmAllocateContiguousMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS HighestAcceptableAddress) {
   KDPC_ROUTINE(MmAllocateContiguousMemory);
+  KDPC_MAY_FAIL(MmAllocateContiguousMemory, nullptr);
   return allocate_pages(NumberOfBytes, HighestAcceptableAddress, __builtin_return_address(0));
 }
 
 PVOID NTAPI MmAllocateContiguousMemorySpecifyCache(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS, PHYSICAL_ADDRESS HighestAcceptableAddress,
                                                    PHYSICAL_ADDRESS, MEMORY_CACHING_TYPE) {
   KDPC_ROUTINE(MmAllocateContiguousMemorySpecifyCache);
+  KDPC_MAY_FAIL(MmAllocateContiguousMemorySpecifyCache, nullptr);
   return allocate_pages(NumberOfBytes, HighestAcceptableAddress, __builtin_return_address(0));
 }
 
@@ -204,6 +209,7 @@ VOID NTAPI MmFreeContiguousMemorySpecifyCache(PVOID BaseAddress, SIZE_T, MEMORY_
 
 PVOID NTAPI MmAllocateNonCachedMemory(SIZE_T NumberOfBytes) {
   KDPC_ROUTINE(MmAllocateNonCachedMemory);
+  KDPC_MAY_FAIL(MmAllocateNonCachedMemory, nullptr);
   return allocate_pages(NumberOfBytes, as_physical(~std::uint64_t{0} >> 1), __builtin_return_address(0));
 }
 
@@ -216,11 +222,13 @@ VOID NTAPI MmFreeNonCachedMemory(PVOID BaseAddress, SIZE_T) {
 PMDL NTAPI MmAllocatePagesForMdlEx(PHYSICAL_ADDRESS, PHYSICAL_ADDRESS HighAddress, PHYSICAL_ADDRESS, SIZE_T TotalBytes, MEMORY_CACHING_TYPE,
                                    ULONG Flags) {
   KDPC_ROUTINE(MmAllocatePagesForMdlEx);
+  KDPC_MAY_FAIL(MmAllocatePagesForMdlEx, nullptr);
   return pages_for_mdl(HighAddress, TotalBytes, (Flags & MM_DONT_ZERO_ALLOCATION) == 0, __builtin_return_address(0));
 }
 
 PMDL NTAPI MmAllocatePagesForMdl(PHYSICAL_ADDRESS, PHYSICAL_ADDRESS HighAddress, PHYSICAL_ADDRESS, SIZE_T TotalBytes) {
   KDPC_ROUTINE(MmAllocatePagesForMdl);
+  KDPC_MAY_FAIL(MmAllocatePagesForMdl, nullptr);
   return pages_for_mdl(HighAddress, TotalBytes, true, __builtin_return_address(0));
 }
 

@@ -1,5 +1,6 @@
 // Power requests: passed on like any others. The system never changes its power state by itself here.
 #include "io/irp.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -47,6 +48,7 @@ POWER_STATE NTAPI PoSetPowerState(PDEVICE_OBJECT DeviceObject, POWER_STATE_TYPE 
 NTSTATUS NTAPI PoRequestPowerIrp(PDEVICE_OBJECT DeviceObject, UCHAR MinorFunction, POWER_STATE PowerState, PREQUEST_POWER_COMPLETE CompletionFunction,
                                  PVOID Context, PIRP* Irp) {
   KDPC_ROUTINE(PoRequestPowerIrp);
+  KDPC_MAY_FAIL(PoRequestPowerIrp, STATUS_INSUFFICIENT_RESOURCES);
   if (MinorFunction != IRP_MN_SET_POWER && MinorFunction != IRP_MN_QUERY_POWER && MinorFunction != IRP_MN_WAIT_WAKE)
     return STATUS_INVALID_PARAMETER_2;
   DEVICE_OBJECT* top = device::top_of(DeviceObject);

@@ -2,6 +2,7 @@
 
 #include "machine/host.h"
 #include "this_machine.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io::registers {
@@ -90,11 +91,13 @@ extern "C" {
 
 PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE) {
   KDPC_ROUTINE(MmMapIoSpace);
+  KDPC_MAY_FAIL(MmMapIoSpace, nullptr);
   return registers::map(PhysicalAddress, NumberOfBytes);
 }
 
 PVOID NTAPI MmMapIoSpaceEx(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, ULONG) {
   KDPC_ROUTINE(MmMapIoSpaceEx);
+  KDPC_MAY_FAIL(MmMapIoSpaceEx, nullptr);
   return registers::map(PhysicalAddress, NumberOfBytes);
 }
 

@@ -2,6 +2,7 @@
 // part is STATUS_BUFFER_TOO_SMALL, for the rest STATUS_BUFFER_OVERFLOW with the fixed part filled in.
 #include "io/objects.h"
 #include "io/registry.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -165,6 +166,7 @@ extern "C" {
 NTSTATUS NTAPI ZwOpenKey(PHANDLE KeyHandle, ACCESS_MASK, POBJECT_ATTRIBUTES ObjectAttributes) {
   KDPC_ROUTINE(ZwOpenKey);
   *KeyHandle = nullptr;
+  KDPC_MAY_FAIL(ZwOpenKey, STATUS_INSUFFICIENT_RESOURCES);
   Name path;
   if (const NTSTATUS status = path_of(*ObjectAttributes, path); !NT_SUCCESS(status)) return status;
   RegistryKey* key = registry::find(path.view());
@@ -175,6 +177,7 @@ NTSTATUS NTAPI ZwOpenKey(PHANDLE KeyHandle, ACCESS_MASK, POBJECT_ATTRIBUTES Obje
 NTSTATUS NTAPI ZwCreateKey(PHANDLE KeyHandle, ACCESS_MASK, POBJECT_ATTRIBUTES ObjectAttributes, ULONG, PUNICODE_STRING, ULONG, PULONG Disposition) {
   KDPC_ROUTINE(ZwCreateKey);
   *KeyHandle = nullptr;
+  KDPC_MAY_FAIL(ZwCreateKey, STATUS_INSUFFICIENT_RESOURCES);
   Name path;
   if (const NTSTATUS status = path_of(*ObjectAttributes, path); !NT_SUCCESS(status)) return status;
   RegistryKey* key = registry::find(path.view());
@@ -252,6 +255,7 @@ NTSTATUS NTAPI ZwDeleteValueKey(HANDLE KeyHandle, PUNICODE_STRING ValueName) {
 NTSTATUS NTAPI IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG, ACCESS_MASK, PHANDLE DeviceRegKey) {
   KDPC_ROUTINE(IoOpenDeviceRegistryKey);
   *DeviceRegKey = nullptr;
+  KDPC_MAY_FAIL(IoOpenDeviceRegistryKey, STATUS_INSUFFICIENT_RESOURCES);
   // The device's own settings are those of the driver above it: scenarios give settings to drivers.
   const DEVICE_OBJECT* above = DeviceObject->AttachedDevice;
   const Driver& driver = driver_of(above != nullptr ? above : DeviceObject);

@@ -2,6 +2,7 @@
 #include "io/registry.h"
 
 #include "io/objects.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 namespace kdpc::io::registry {
@@ -150,6 +151,7 @@ extern "C" {
 
 NTSTATUS NTAPI RtlQueryRegistryValues(ULONG RelativeTo, PCWSTR Path, PRTL_QUERY_REGISTRY_TABLE QueryTable, PVOID Context, PVOID) {
   KDPC_ROUTINE(RtlQueryRegistryValues);
+  KDPC_MAY_FAIL(RtlQueryRegistryValues, STATUS_INSUFFICIENT_RESOURCES);
   Name path;
   if (const NTSTATUS status = registry::resolve(RelativeTo, Path, path); !NT_SUCCESS(status)) return status;
   RegistryKey* key = registry::find(path.view());

@@ -3,6 +3,7 @@
 
 #include "io/objects.h"
 #include "kernel/workitem.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 struct _IO_WORKITEM {
@@ -101,6 +102,7 @@ extern "C" {
 
 PIO_WORKITEM NTAPI IoAllocateWorkItem(PDEVICE_OBJECT DeviceObject) {
   KDPC_ROUTINE(IoAllocateWorkItem);
+  KDPC_MAY_FAIL(IoAllocateWorkItem, nullptr);
   auto* item = make<_IO_WORKITEM>(sizeof(_IO_WORKITEM), kItemTag, __builtin_return_address(0));
   if (item != nullptr) initialize(item, DeviceObject);
   return item;

@@ -27,8 +27,9 @@ struct Execution {
   std::string refused;  // what the life has said, all of it
   Outcome outcome;
   std::vector<Finding> findings;
-  std::uint64_t hash = 0;  // of everything that happened
-  std::size_t missed = 0;  // of the schedule's deviations: not possible where they were to happen
+  std::uint64_t hash = 0;           // of everything that happened
+  std::vector<std::string> faults;  // what has been made to fail
+  std::size_t missed = 0;           // of the schedule's deviations: not possible where they were to happen
 };
 
 class Explorer {
@@ -44,6 +45,10 @@ class Explorer {
 
   // For so long its processors may work in one run, by the simulated clock; then it ends without progress. 1 s if nobody says.
   void endure(Duration work) { plan_.endure(work.nanoseconds); }
+  // What may fail in a driver's calls is learned too, so that a campaign lets it fail.
+  void explore_faults(bool wanted) { plan_.learn_faults(wanted); }
+  // In a life: has something been made to fail?
+  bool made_to_fail() const { return !plan_.faults().empty(); }
   // In a life: what must be true after every step from here on.
   void must_hold(std::string name, std::function<bool()> holds);
   // `learn`: lesson() is about this run afterwards, once.
@@ -68,6 +73,7 @@ class Explorer {
   };
 
   Explorer(Machine& machine, Life life);
+  std::string said(std::string refused) const;
   using Places = std::map<std::size_t, Place>;  // by how many parts lie before them
   std::pair<std::size_t, const Place*> furthest(const explore::Schedule& schedule, bool learn) const;
   void take_place(std::size_t parts, const explore::Schedule& schedule, bool learn);

@@ -65,7 +65,9 @@ class Stage {
     if (machine_ == nullptr) return;
     if (remember_events != 0) machine_->add_sink(line_);
     explorer_ = Explorer::create(*machine_, life_, why_);
-    if (explorer_ != nullptr) explorer_->endure(settings.work);
+    if (explorer_ == nullptr) return;
+    explorer_->endure(settings.work);
+    explorer_->explore_faults(settings.faults);
   }
 
   // Null: why() says the reason.

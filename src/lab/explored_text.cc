@@ -27,9 +27,10 @@ std::string indented(const std::string& text) {
 }
 
 std::string how_it_ended(const Execution& execution) {
-  if (execution.outcome.over()) return execution.outcome.report();
   std::string text;
-  if (!execution.refused.empty()) text = execution.refused + '\n';
+  for (const std::string& fault : execution.faults) text += fmt::format("Made to fail: {}\n", fault);
+  if (execution.outcome.over()) return text + execution.outcome.report();
+  if (!execution.refused.empty()) text += execution.refused + '\n';
   for (const Finding& finding : execution.findings)
     if (!finding.advice) text += finding.report();
   return text;

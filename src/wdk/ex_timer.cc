@@ -6,6 +6,7 @@
 #include "kernel/clock.h"
 #include "kernel/system.h"
 #include "wdk/cast.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -31,6 +32,7 @@ extern "C" {
 
 PEX_TIMER NTAPI ExAllocateTimer(PEXT_CALLBACK Callback, PVOID CallbackContext, ULONG Attributes) {
   KDPC_ROUTINE(ExAllocateTimer);
+  KDPC_MAY_FAIL(ExAllocateTimer, nullptr);
   constexpr ULONG kExclusive = EX_TIMER_HIGH_RESOLUTION | EX_TIMER_NO_WAKE;
   demand((Attributes & ~(kExclusive | EX_TIMER_NOTIFICATION)) == 0, nullptr, Attributes, "ExAllocateTimer was given attributes that do not exist.");
   demand((Attributes & kExclusive) != kExclusive, nullptr, Attributes,

@@ -2,6 +2,7 @@
 
 #include "kernel/bugcheck.h"
 #include "wdk/cast.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -14,6 +15,7 @@ extern "C" {
 
 NTSTATUS NTAPI KeSaveExtendedProcessorState(ULONG64 Mask, PXSTATE_SAVE XStateSave) {
   KDPC_ROUTINE_ON(KeSaveExtendedProcessorState, XStateSave);
+  KDPC_MAY_FAIL(KeSaveExtendedProcessorState, STATUS_INSUFFICIENT_RESOURCES);
   kdpc::Thread& self = thread::current();
   *XStateSave = XSTATE_SAVE{};
   XStateSave->Prev = static_cast<PXSTATE_SAVE>(self.extended_saves);

@@ -4,6 +4,7 @@
 #include "kernel/system.h"
 #include "wdk/cast.h"
 #include "wdk/io_object.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -59,16 +60,19 @@ extern "C" {
 
 PKEVENT NTAPI IoCreateNotificationEvent(PUNICODE_STRING EventName, PHANDLE EventHandle) {
   KDPC_ROUTINE(IoCreateNotificationEvent);
+  KDPC_MAY_FAIL(IoCreateNotificationEvent, nullptr);
   return open_or_create(EventName, EventHandle, ObjectType::NotificationEvent);
 }
 
 PKEVENT NTAPI IoCreateSynchronizationEvent(PUNICODE_STRING EventName, PHANDLE EventHandle) {
   KDPC_ROUTINE(IoCreateSynchronizationEvent);
+  KDPC_MAY_FAIL(IoCreateSynchronizationEvent, nullptr);
   return open_or_create(EventName, EventHandle, ObjectType::SynchronizationEvent);
 }
 
 NTSTATUS NTAPI ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK, POBJECT_ATTRIBUTES ObjectAttributes, EVENT_TYPE EventType, BOOLEAN InitialState) {
   KDPC_ROUTINE(ZwCreateEvent);
+  KDPC_MAY_FAIL(ZwCreateEvent, STATUS_INSUFFICIENT_RESOURCES);
   if (EventType != NotificationEvent && EventType != SynchronizationEvent) return STATUS_INVALID_PARAMETER;
   if (ObjectAttributes != nullptr && ObjectAttributes->RootDirectory != nullptr) return STATUS_NOT_SUPPORTED;
   const std::u16string_view name = ObjectAttributes != nullptr ? view(ObjectAttributes->ObjectName) : std::u16string_view{};

@@ -5,6 +5,7 @@
 #include "kernel/bugcheck.h"
 #include "kernel/system.h"
 #include "wdk/cast.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -57,6 +58,7 @@ PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag) {
   const PoolType type = (Flags & POOL_FLAG_PAGED) != 0 ? PoolType::Paged : PoolType::NonPaged;
   check_allocation(type, NumberOfBytes);
   KDPC_ROUTINE(ExAllocatePool2);
+  KDPC_MAY_FAIL(ExAllocatePool2, nullptr);
   void* memory = allocate(type, NumberOfBytes, Tag, __builtin_return_address(0));
   if (memory != nullptr && (Flags & POOL_FLAG_UNINITIALIZED) == 0) std::memset(memory, 0, NumberOfBytes);
   return memory;
@@ -65,12 +67,14 @@ PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag) {
 PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag) {
   check_allocation(type_of(PoolType), NumberOfBytes);
   KDPC_ROUTINE(ExAllocatePoolWithTag);
+  KDPC_MAY_FAIL(ExAllocatePoolWithTag, nullptr);
   return allocate(type_of(PoolType), NumberOfBytes, Tag, __builtin_return_address(0));
 }
 
 PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes) {
   check_allocation(type_of(PoolType), NumberOfBytes);
   KDPC_ROUTINE(ExAllocatePool);
+  KDPC_MAY_FAIL(ExAllocatePool, nullptr);
   return allocate(type_of(PoolType), NumberOfBytes, kUntagged, __builtin_return_address(0));
 }
 

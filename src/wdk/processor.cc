@@ -3,6 +3,7 @@
 #include "kernel/system.h"
 #include "this_machine.h"
 #include "wdk/cast.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -151,6 +152,7 @@ USHORT NTAPI KeQueryMaximumGroupCount() {
 // No processor ever comes or goes, so that a registration is the calls for those that are there, and a handle.
 PVOID NTAPI KeRegisterProcessorChangeCallback(PPROCESSOR_CALLBACK_FUNCTION CallbackFunction, PVOID CallbackContext, ULONG Flags) {
   KDPC_ROUTINE(KeRegisterProcessorChangeCallback);
+  KDPC_MAY_FAIL(KeRegisterProcessorChangeCallback, nullptr);
   void* handle = sys().pool.allocate(sizeof(void*), kCallbackTag);
   if (handle == nullptr || (Flags & KE_PROCESSOR_CHANGE_ADD_EXISTING) == 0) return handle;
   const NTSTATUS status = notify_all(CallbackFunction, CallbackContext, KeProcessorAddStartNotify, sys().processor_count);

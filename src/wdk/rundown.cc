@@ -3,6 +3,7 @@
 #include "kernel/pool.h"
 #include "kernel/system.h"
 #include "wdk/cast.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -57,6 +58,7 @@ VOID NTAPI ExRundownCompleted(PEX_RUNDOWN_REF RunRef) {
 
 PEX_RUNDOWN_REF_CACHE_AWARE NTAPI ExAllocateCacheAwareRundownProtection(POOL_TYPE PoolType, ULONG PoolTag) {
   KDPC_ROUTINE(ExAllocateCacheAwareRundownProtection);
+  KDPC_MAY_FAIL(ExAllocateCacheAwareRundownProtection, nullptr);
   auto* created = static_cast<PEX_RUNDOWN_REF_CACHE_AWARE>(sys().pool.allocate(sizeof(_EX_RUNDOWN_REF_CACHE_AWARE), PoolTag,
                                                                                (PoolType & 1) != 0 ? kdpc::PoolType::Paged : kdpc::PoolType::NonPaged,
                                                                                reinterpret_cast<std::uintptr_t>(__builtin_return_address(0))));

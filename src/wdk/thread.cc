@@ -6,6 +6,7 @@
 #include "this_machine.h"
 #include "wdk/cast.h"
 #include "wdk/io_object.h"
+#include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
 namespace kdpc::wdk {
@@ -60,6 +61,7 @@ extern "C" {
 NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG, POBJECT_ATTRIBUTES, HANDLE, PCLIENT_ID ClientId, PKSTART_ROUTINE StartRoutine,
                                     PVOID StartContext) {
   KDPC_ROUTINE(PsCreateSystemThread);
+  KDPC_MAY_FAIL(PsCreateSystemThread, STATUS_INSUFFICIENT_RESOURCES);
   return create(ThreadHandle, ClientId, StartRoutine, StartContext, nullptr);
 }
 
@@ -67,6 +69,7 @@ NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG, POBJECT_ATTRIBU
 NTSTATUS NTAPI IoCreateSystemThread(PVOID IoObject, PHANDLE ThreadHandle, ULONG, POBJECT_ATTRIBUTES, HANDLE, PCLIENT_ID ClientId,
                                     PKSTART_ROUTINE StartRoutine, PVOID StartContext) {
   KDPC_ROUTINE(IoCreateSystemThread);
+  KDPC_MAY_FAIL(IoCreateSystemThread, STATUS_INSUFFICIENT_RESOURCES);
   if (!io_object::is_one(IoObject)) return STATUS_INVALID_PARAMETER;
   return create(ThreadHandle, ClientId, StartRoutine, StartContext, IoObject);
 }
@@ -117,6 +120,7 @@ NTSTATUS NTAPI NtYieldExecution() { return ZwYieldExecution(); }
 
 NTSTATUS NTAPI KeExpandKernelStackAndCallout(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter, SIZE_T Size) {
   KDPC_ROUTINE(KeExpandKernelStackAndCallout);
+  KDPC_MAY_FAIL(KeExpandKernelStackAndCallout, STATUS_NO_MEMORY);
   if (Size > MAXIMUM_EXPANSION_SIZE) return STATUS_INVALID_PARAMETER_3;
   // A kernel stack here is larger than NT's from the start; what it does not hold, nothing does.
   const std::uintptr_t left = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - Machine::stack_limits().low;

@@ -119,6 +119,23 @@ TEST(Plan, DeviationsOfOneProcessorAreFollowedWhereverTheOthersAre) {
   EXPECT_EQ(plan.followed(), 1u);
 }
 
+TEST(Plan, WhatIsToFailFailsOnceWhereItIsCalled) {
+  const auto call = [](std::uint16_t processor, std::uint64_t step) { return sim::FallibleCall{processor, step, 7, 0x1234, nullptr}; };
+  Plan plan(2);
+  plan.follow({{Kind::Fail, 1, 5, 0}});
+  EXPECT_FALSE(plan.fails(call(0, 5)));
+  EXPECT_FALSE(plan.fails(call(1, 4)));
+  EXPECT_TRUE(plan.fails(call(1, 5)));
+  EXPECT_FALSE(plan.fails(call(1, 5)));
+  ASSERT_EQ(plan.faults().size(), 1u);
+  EXPECT_EQ(plan.faults()[0].routine, 7u);
+  EXPECT_EQ(plan.faults()[0].caller, 0x1234u);
+  EXPECT_EQ(plan.followed(), 1u);
+  plan.follow({});
+  EXPECT_FALSE(plan.fails(call(1, 5)));
+  EXPECT_TRUE(plan.faults().empty());
+}
+
 TEST(Plan, PicksAreCounted) {
   Plan plan(1);
   plan.follow({{Kind::Pick, 0, 1, 2}, {Kind::Pick, 0, 2, 5}});

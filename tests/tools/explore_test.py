@@ -222,6 +222,26 @@ class Explore(command.Case):
             self.assertEqual(done.returncode, 1, said)
             self.assertIn("The same run, ", done.stdout)
 
+    def test_what_may_fail_fails_if_it_is_asked_for(self):
+        scenario = pathlib.Path(self.root, "careless.toml")
+        text = "duration_ms = 1\n[[drivers]]\nname = 'careless'\nparameters = { How = %d }\n"
+        arguments = ("explore", "careless.toml", "--drivers", command.DRIVERS, "--seconds", "0", "--bound", "1")
+        for how, failure in ((0, None), (1, "Failure: bug check"), (2, "Failure: bug check"), (3, "Failure: careless: this did not end: unload")):
+            for more, asked in (((), ""), (("--faults",), ""), ((), "[explore]\nfaults = true\n")):
+                scenario.write_text((text % how).replace("[[", asked + "[[", 1), encoding="utf-8")
+                done, said = self.kdpc(*arguments, *more)
+                expected = failure is not None and (more or asked)
+                self.assertEqual(done.returncode, 1 if expected else 0, said)
+                if not expected:
+                    continue
+                self.assertIn(failure, done.stdout)
+                self.assertRegex(done.stdout, r"Made to fail: \w+, called by careless!\w+\+0x[0-9a-f]+ \(.*careless\.c:\d+\)")
+                self.assertRegex(done.stdout, r"> what it calls fails +\[cpu\d@\d+ fail\]")
+                self.assertRegex("\n".join(self.deviations("careless.schedule")), r"^cpu\d@\d+ fail$")
+                done, said = self.kdpc("replay", "careless.schedule", "--drivers", command.DRIVERS)
+                self.assertEqual(done.returncode, 1, said)
+                self.assertIn("The same run, ", done.stdout)
+
     def test_bad_input_is_said_with_file_and_line(self):
         bad = pathlib.Path(self.root, "bad.schedule")
         for text, expected in (("", "bad.schedule: this is no schedule; its first line must be 'kdpc schedule 1'"),

@@ -240,6 +240,9 @@ TEST_F(ScenarioFile, SaysWhichRacesAreLookedForAndWhatVolatileMeansToThem) {
   EXPECT_EQ(usual.races, lab::Checks::Races::Off);
   EXPECT_EQ(usual.memory_model, lab::Checks::MemoryModel::X64);
   EXPECT_FALSE(usual.benign_races);
+  EXPECT_FALSE(read("")->faults);
+  EXPECT_TRUE(read("[explore]\nfaults = true\n")->faults);
+  EXPECT_NE(complaint("[explore]\nfaults = 1\n"), "");
   const auto scenario = read("[checks]\nraces = \"suspected\"\nmemory_model = \"arm64\"\nbenign_races = true\n");
   ASSERT_TRUE(scenario) << scenario.error().what;
   EXPECT_EQ(scenario->config.checks.races, lab::Checks::Races::Suspected);

@@ -38,6 +38,7 @@ struct ExploreArguments {
   unsigned bound = 2;
   unsigned jobs = 0;  // 0: as many as there are processors
   bool races = true;
+  bool faults = false;
   bool json = false;
   std::vector<std::string> driver_folders;
 };
@@ -104,6 +105,7 @@ inline CLI::App& add_explore(CLI::App& app, ExploreArguments& explore) {
   verb.add_option("--jobs", explore.jobs, "So many processes; without it, one for each processor")->check(CLI::Range(1, 256));
   verb.add_option("--out", explore.out, "Where the schedule of a failure goes; without it, <scenario>.schedule in this folder")->type_name("FILE");
   verb.add_flag("!--no-races", explore.races, "Look for what goes wrong only, and not for data races that have done no harm");
+  verb.add_flag("--faults", explore.faults, "Let routines fail that may, as if there were no memory: each once for each stack that calls it");
   verb.add_flag("--json", explore.json, "Print the result as one JSON document");
   verb.add_option("--drivers", explore.driver_folders, "Look for drivers here first; can be given more than once")->type_name("DIR");
   verb.footer("Examples:\n  kdpc explore a.toml\n  kdpc explore a.toml --seconds 600\n  kdpc replay a.schedule");

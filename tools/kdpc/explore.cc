@@ -101,6 +101,7 @@ ExitCode explore(const ExploreArguments& arguments) {
   wish.seconds = arguments.seconds;
   wish.schedules = arguments.schedules;
   wish.jobs = arguments.jobs != 0 ? arguments.jobs : std::max(1u, std::thread::hardware_concurrency());
+  wish.faults = arguments.faults || stage.life.scenario().faults;
   wish.campaign.seed = arguments.seed;
   wish.campaign.bound = arguments.bound;
   wish.campaign.wanders = wish.seconds > 0 || wish.schedules != 0;

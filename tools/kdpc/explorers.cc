@@ -69,6 +69,7 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
   const auto explorer = life.explorer(why);
   if (explorer == nullptr) return refuse({ExitCode::BadInput, why});
   explorer->endure(life.endurance());
+  explorer->explore_faults(wish.faults);
   explore::Campaign campaign(settings);
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wish.seconds));
   for (std::uint64_t tried = 0;;) {

@@ -17,6 +17,7 @@ struct ExploreWish {
   double seconds = 10;          // of the host's; 0: until nothing is left to try
   std::uint64_t schedules = 0;  // 0: no limit
   unsigned jobs = 1;
+  bool faults = false;
   explore::CampaignSettings campaign;
 };
 

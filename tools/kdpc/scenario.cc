@@ -365,6 +365,9 @@ Result<Scenario> read_scenario(const std::filesystem::path& file) {
   read_machine(root.table("machine"), scenario, problems);
   read_settings(root, scenario, problems);
   read_checks(root.table("checks"), scenario, problems);
+  TomlTable explore(root.table("explore"), "explore", problems);
+  scenario.faults = explore.flag("faults").value_or(false);
+  explore.done();
   read_devices(root.table("devices"), scenario, problems);
   read_drivers(root.array_of_tables("drivers"), scenario, problems);
   read_workload(root.table("workload"), scenario, problems);

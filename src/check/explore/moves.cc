@@ -9,6 +9,20 @@ namespace {
 
 using Kind = Deviation::Kind;
 
+// What is called with a step behind the last deviation fails, if it may; once for each stack that calls it.
+std::vector<Move> faults_behind(const Schedule& schedule, const std::vector<Options>& options) {
+  auto step = options.begin();
+  if (!schedule.empty())
+    step = std::find_if(options.begin(), options.end(), [&last = schedule.back()](const Options& one) {
+      return last.kind == Kind::Pick ? one.left_open > last.step : one.processor == last.processor && one.step > last.step;
+    });
+  std::set<std::uint64_t> seen;
+  std::vector<Move> faults;
+  for (; step != options.end(); ++step)
+    if (step->may_fail != 0 && seen.insert(step->may_fail).second) faults.push_back({{Kind::Fail, step->processor, step->step, 0}});
+  return faults;
+}
+
 void add_moves(const Point& point, const Options& options, std::vector<Move>& moves, std::vector<Move>& of_time) {
   const Deviation hold{Kind::Hold, point.processor, point.step, 0};
   if (options.others_can_go_on) moves.push_back({hold});
@@ -74,7 +88,7 @@ std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
     if (last.kind != Kind::Pick && there != nullptr) first_pick = std::max(first_pick, there->left_open);
   }
   std::set<std::pair<std::uint16_t, std::uintptr_t>> seen;
-  std::vector<Move> moves, of_time, later;
+  std::vector<Move> moves = faults_behind(schedule, lesson.options), of_time, later;
   for (auto point = begin; point != lesson.points.end(); ++point) {
     const Options* const options = at.find(point->processor, point->step);
     if (options == nullptr) continue;

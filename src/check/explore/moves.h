@@ -3,6 +3,7 @@
 // has waited longest goes on then, and what they had begun is not done.
 //
 //   K.EXPLORE-1  Time passes only where somebody may wait for it, and behind all else that is new.
+//   K.FAULT-1  A routine fails once for each stack that calls it, and before anything else is tried.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -8,6 +8,8 @@ using sim::Candidate;
 
 namespace {
 
+constexpr unsigned kMostFrames = 32;
+
 bool is_processor(const Candidate& candidate) { return candidate.kind == Candidate::Kind::Processor; }
 
 bool is_meant(const Deviation& deviation, const Candidate& candidate) {
@@ -18,7 +20,8 @@ bool is_meant(const Deviation& deviation, const Candidate& candidate) {
     case Deviation::Kind::Switch: return is_processor(candidate) && candidate.number == deviation.number;
     case Deviation::Kind::Hold:
     case Deviation::Kind::Pick:
-    case Deviation::Kind::Late: return false;
+    case Deviation::Kind::Late:
+    case Deviation::Kind::Fail: return false;
   }
   return false;
 }
@@ -34,6 +37,8 @@ Deviation::Kind kind_of(const Candidate& event) {
 void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher* watcher) {
   for (Line& line : processors_) line = {};
   picks_.clear();
+  fails_.clear();
+  faulted_.clear();
   held_.clear();
   followed_ = missed_ = of_no_processor_ = 0;
   left_open_.clear();
@@ -48,6 +53,8 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
       missed_ += late_ && &deviation == &schedule.front() ? 0 : 1;
     } else if (deviation.kind == Deviation::Kind::Pick) {
       picks_.push_back(deviation);
+    } else if (deviation.kind == Deviation::Kind::Fail) {
+      fails_.push_back(deviation);
     } else if (deviation.processor < processors_.size()) {
       processors_[deviation.processor].deviations.push_back(deviation);
     } else {
@@ -64,6 +71,7 @@ void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<
   Plan then = there;
   for (std::size_t number = 0; number < processors_.size(); ++number) then.processors_[number].deviations = std::move(processors_[number].deviations);
   then.picks_ = std::move(picks_);
+  then.fails_ = std::move(fails_);
   then.of_no_processor_ = of_no_processor_;
   then.endurance_ = endurance_;
   then.notes_ = notes_;
@@ -92,6 +100,30 @@ std::uint64_t Plan::number(std::uint64_t bound) {
     }
   if (watcher_ != nullptr) watcher_->picked(bound, number);
   return number;
+}
+
+bool Plan::fails(const sim::FallibleCall& call) {
+  if (notes_ != nullptr && learns_faults_) {
+    std::uintptr_t frames[kMostFrames];
+    const unsigned count = call.stack(frames, kMostFrames);
+    std::uint64_t stack = call.routine + 1u;
+    for (unsigned index = 0; index < count; ++index) stack = (stack ^ frames[index]) * 0x100000001b3;  // FNV-1a
+    // With that step the order was asked, unless nothing but to go on was possible.
+    auto here =
+        std::find_if(notes_->rbegin(), notes_->rend(), [&](const Options& one) { return one.processor == call.processor && one.step <= call.step; });
+    if (here == notes_->rend() || here->step != call.step) {
+      notes_->push_back({.processor = call.processor, .step = call.step, .left_open = left_open_.size()});
+      here = notes_->rbegin();
+    }
+    here->may_fail = stack;
+  }
+  const auto wanted =
+      std::find_if(fails_.begin(), fails_.end(), [&](const Deviation& one) { return one.processor == call.processor && one.step == call.step; });
+  if (wanted == fails_.end()) return false;
+  fails_.erase(wanted);
+  faulted_.push_back({call.routine, call.caller});
+  ++followed_;
+  return true;
 }
 
 std::size_t Plan::choose(std::span<const Candidate> candidates) {

@@ -30,6 +30,7 @@ struct Options {
   bool others_can_go_on = false;  // to hold it changes something
   std::vector<Deviation> events;  // each of which could have come first
   std::uint64_t left_open = 0;    // picks so far
+  std::uint64_t may_fail = 0;     // a routine was called with this step that may fail: equal for calls from the same stack; 0: none
 };
 
 // Is told of each question.
@@ -62,12 +63,21 @@ class Plan final : public sim::Oracle {
   // What the order has left open so far, for picks: of how many, one after the other.
   const std::vector<std::uint64_t>& left_open() const { return left_open_; }
 
+  // What routines have been made to fail.
+  struct Fault {
+    std::uint16_t routine;
+    std::uintptr_t caller;
+  };
+  const std::vector<Fault>& faults() const { return faulted_; }
+  void learn_faults(bool wanted) { learns_faults_ = wanted; }  // in notes
+
   bool begin() override { return true; }
   std::size_t choose(std::span<const sim::Candidate> candidates) override;
   std::uint64_t number(std::uint64_t bound) override;
   std::uint64_t next_question(unsigned processor, std::uint64_t step) override;
   std::uint64_t edges_between_choices() const override { return 0; }
   std::uint64_t patience() const override { return late_ ? kLatePatience : kPatience; }
+  bool fails(const sim::FallibleCall& call) override;
   bool endures(std::uint64_t work) override { return (worked_ += work) <= endurance_; }
 
  private:
@@ -87,7 +97,9 @@ class Plan final : public sim::Oracle {
 
   std::vector<Line> processors_;
   std::uint64_t endurance_ = ~std::uint64_t{0}, worked_ = 0;
-  std::vector<Deviation> picks_;
+  std::vector<Deviation> picks_, fails_;
+  std::vector<Fault> faulted_;
+  bool learns_faults_ = false;
   std::vector<std::uint16_t> held_;  // the one that waits longest first
   std::size_t followed_ = 0, missed_ = 0;
   std::size_t of_no_processor_ = 0;  // deviations: they are missed wherever that is

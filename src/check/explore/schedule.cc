@@ -50,6 +50,10 @@ bool parse(Words words, Deviation& deviation) {
   }
   if (!words.take("cpu") || !words.take_number(deviation.processor) || !words.take("@") || !words.take_number(deviation.step)) return false;
   if (words.take("hold")) return words.at_end();
+  if (words.take("fail")) {
+    deviation.kind = Kind::Fail;
+    return words.at_end();
+  }
   if (words.take("board")) {
     deviation.kind = Kind::Board;
   } else if (words.take("clock")) {
@@ -75,6 +79,7 @@ std::string text_of(const Deviation& deviation) {
     case Deviation::Kind::Ipi: return at("ipi");
     case Deviation::Kind::Switch: return at("switch");
     case Deviation::Kind::Late: return "late";
+    case Deviation::Kind::Fail: return fmt::format("cpu{}@{} fail", deviation.processor, deviation.step);
     case Deviation::Kind::Pick: return fmt::format("pick {} = {}", deviation.step, deviation.number);
   }
   return {};
@@ -92,6 +97,7 @@ Result<Deviation> deviation_from(std::string_view line) {
   if (parse(Words(line), deviation)) return deviation;
   return Error{
       fmt::format("'{}' is no deviation; they look like 'cpu0@17 hold', 'cpu0@17 board 0', 'cpu0@17 clock 1', 'cpu0@17 ipi 1', 'cpu0@17 switch 1', "
+                  "'cpu0@17 fail', "
                   "'pick 3 = 1', 'late'",
                   line)};
 }

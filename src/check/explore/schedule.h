@@ -5,6 +5,7 @@
 //   cpu0@17 clock 1     … the clock of processor 1 interrupts
 //   cpu0@17 ipi 1       … an IPI that is under way arrives at processor 1
 //   cpu0@17 switch 1    instead of that step, processor 1 goes on
+//   cpu0@17 fail        the routine that it calls with that step fails, as it may without a mistake of its caller's
 //   late                nothing comes by itself while a processor can go on, unless it is more than 1 ms late
 //   pick 3 = 1          where the order leaves something open for the fourth time (which of several processors gets a line), the second is taken
 //
@@ -25,7 +26,7 @@
 namespace kdpc::explore {
 
 struct Deviation {
-  enum class Kind : std::uint8_t { Hold, Board, Clock, Ipi, Pick, Switch, Late } kind = Kind::Hold;
+  enum class Kind : std::uint8_t { Hold, Board, Clock, Ipi, Pick, Switch, Late, Fail } kind = Kind::Hold;
   std::uint16_t processor = 0;  // of Pick and Late 0
   std::uint64_t step = 0;       // of Pick: which, from 0
   std::uint32_t number = 0;     // of the board, of whose clock or IPI, of who goes on; of Pick: which is taken

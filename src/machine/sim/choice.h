@@ -33,6 +33,14 @@ struct Candidate {
   std::uint32_t thread = 0;
 };
 
+struct FallibleCall {
+  std::uint16_t processor;
+  std::uint64_t step;
+  std::uint16_t routine;  // wdk/routine.h
+  std::uintptr_t caller;
+  unsigned (*stack)(std::uintptr_t* frames, unsigned room);  // return addresses, innermost first; how many
+};
+
 class Oracle {
  public:
   virtual ~Oracle() = default;
@@ -48,6 +56,8 @@ class Oracle {
   virtual std::uint64_t edges_between_choices() const { return 1; }
   // By how many nanoseconds a processor may be ahead of others before it has to wait for them.
   virtual std::uint64_t patience() const { return 0; }
+  // Does the routine fail that this processor has come to with its last step? It may, as if there were no memory (wdk/may_fail.h).
+  virtual bool fails(const FallibleCall& /*call*/) { return false; }
   // A processor has worked: nanoseconds in which it ran code, and kStepWork for each step. False: the run ends without progress.
   virtual bool endures(std::uint64_t /*work*/) { return true; }
   static constexpr std::uint64_t kStepWork = 100;

@@ -4,8 +4,10 @@
 #include <vector>
 
 #include "kernel/entry.h"
+#include "kernel/faults.h"
 #include "kernel/scheduler.h"
 #include "kernel/system.h"
+#include "machine/sim/accesses.h"
 #include "machine/sim/bus.h"
 #include "machine/sim/choice.h"
 #include "machine/sim/controller.h"
@@ -134,6 +136,17 @@ void check_spinners(const Slot& ran) {
     const std::uint64_t released = order_of(slot.spin_word.lock());
     wake(slot, released != 0 && released >= slot.time ? released : ran.time);
   }
+}
+
+unsigned stack_here(std::uintptr_t* frames, unsigned room) {
+  return fiber::walk(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)), frames, room);
+}
+
+bool asks_oracle_to_fail(std::uint16_t routine, std::uintptr_t caller) {
+  if (!fixed().inside) return false;
+  accesses::count(current());
+  const HostCode host_code;
+  return the_oracle->fails({current().number, steps_of(current()), routine, caller, stack_here});
 }
 
 // The state of a processor that loops for ever is told as it is: there is no better place.
@@ -324,6 +337,7 @@ namespace kdpc::sim {
 
 void set_oracle(Oracle* oracle) {
   run::the_oracle = oracle;
+  faults::chooser = oracle == nullptr ? nullptr : run::asks_oracle_to_fail;
   if (!host::exists()) return;
   fixed().exploring = oracle != nullptr;
   fixed().edge_stride = oracle == nullptr ? 0 : oracle->edges_between_choices();
