@@ -82,12 +82,24 @@ class Explore(command.Case):
         self.assertRegex(done.stdout, r"^No failure in \d+ schedules, .*: the default order, all \d+ orders with one move\.")
         self.assertIn("Every order with at most 1 move at a call, a wake-up or a shared access has been tried.", done.stdout)
 
+    def test_a_small_scenario_is_exhausted_and_a_larger_one_is_not_said_to_be(self):
+        small = pathlib.Path(self.root, "small.toml")
+        small.write_text(re.sub("count = .*", "count = 1", pathlib.Path(self.scenario("fifo_count_fixed")).read_text(encoding="utf-8")), encoding="utf-8")
+        folder = os.path.join(command.BUILD, "drivers")
+        for jobs in ("1", "2"):
+            done, said = self.kdpc("explore", small, "--drivers", folder, "--seconds", "0", "--bound", "1", "--jobs", jobs)
+            self.assertEqual(done.returncode, 0, said)
+            self.assertIn("\nExhaustive within this scenario: 2 schedules are every order that differs in something.\n", done.stdout)
+        result = self.explored("dpc_two_processors_fixed", code=0)
+        self.assertFalse(result["exhaustive"])
+        self.assertGreater(result["reduced"], 10)
+
     def added(self, file, lines):
         path = pathlib.Path(self.root, file)
         path.write_text(path.read_text(encoding="utf-8") + lines, encoding="utf-8")
 
     def deviations(self, file):
-        return [line for line in pathlib.Path(self.root, file).read_text(encoding="utf-8").splitlines() if line.startswith(("cpu", "pick"))]
+        return [line for line in pathlib.Path(self.root, file).read_text(encoding="utf-8").splitlines() if line.startswith(("late", "cpu", "pick"))]
 
     def test_shrink_leaves_what_is_needed(self):
         found = self.explored("fifo_count", "--no-races")

@@ -57,8 +57,7 @@ Pause::Then Prompt::stopped(lab::Machine& machine, std::uint64_t number, const S
   number_ = number;
   say(fmt::format("event {}{}\n", number, machine.last_events(1).empty() ? "" : machine.last_events(1).front()));
   if (remembered_ && stops_.number && (remembered_->time != stamp.time || remembered_->event != name_of(event)))
-    say(fmt::format("This run is another one: at that number the first had a {} at {}.\n", remembered_->event,
-                    text_of_time(remembered_->time)));
+    say(fmt::format("This run is another one: at that number the first had a {} at {}.\n", remembered_->event, text_of_time(remembered_->time)));
   remembered_.reset();
   stops_.number.reset();
   return talk(machine) == Go::On ? Pause::Then::GoOn : Pause::Then::End;
