@@ -4,6 +4,7 @@
 // lane the epoch up to which everything is known to have happened before.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -15,19 +16,26 @@ using LaneId = std::uint16_t;
 
 class Clock {
  public:
-  Epoch operator[](LaneId lane) const { return lane < epochs_.size() ? epochs_[lane] : 0; }
+  Epoch operator[](LaneId lane) const { return lane < kNear ? near_[lane] : lane - kNear < far_.size() ? far_[lane - kNear] : 0; }
   void join(const Clock& other) {
-    if (epochs_.size() < other.epochs_.size()) epochs_.resize(other.epochs_.size());
-    for (std::size_t lane = 0; lane < other.epochs_.size(); ++lane) epochs_[lane] = std::max(epochs_[lane], other.epochs_[lane]);
+    for (std::size_t lane = 0; lane < kNear; ++lane) near_[lane] = std::max(near_[lane], other.near_[lane]);
+    if (far_.size() < other.far_.size()) far_.resize(other.far_.size());
+    for (std::size_t lane = 0; lane < other.far_.size(); ++lane) far_[lane] = std::max(far_[lane], other.far_[lane]);
   }
   void raise(LaneId lane, Epoch epoch) {
-    if (epochs_.size() <= lane) epochs_.resize(lane + std::size_t{1});
-    epochs_[lane] = std::max(epochs_[lane], epoch);
+    if (lane >= kNear && far_.size() <= lane - kNear) far_.resize(lane - kNear + std::size_t{1});
+    Epoch& known = lane < kNear ? near_[lane] : far_[lane - kNear];
+    known = std::max(known, epoch);
   }
-  void clear() { epochs_.clear(); }
+  void clear() {
+    near_.fill(0);
+    far_.clear();
+  }
 
  private:
-  std::vector<Epoch> epochs_;
+  static constexpr std::size_t kNear = 32;  // so many need no memory of their own: more than a small driver's life has
+  std::array<Epoch, kNear> near_{};
+  std::vector<Epoch> far_;
 };
 
 // `hard`: what happens before in every run in which both happen, because one is the cause of the other: a DPC runs after it was queued.
