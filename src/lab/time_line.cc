@@ -63,6 +63,7 @@ std::string what_comes(const Deviation& deviation) {
     case Deviation::Kind::Board: return fmt::format("board {} goes on", deviation.number);
     case Deviation::Kind::Clock: return fmt::format("the clock of processor {} interrupts", deviation.number);
     case Deviation::Kind::Ipi: return fmt::format("an IPI arrives at processor {}", deviation.number);
+    case Deviation::Kind::Low: return "goes on from here only while nobody else can";
     case Deviation::Kind::Switch: return fmt::format("processor {} goes on in its place", deviation.number);
     case Deviation::Kind::Fail: return "what it calls fails";
     case Deviation::Kind::Pick:

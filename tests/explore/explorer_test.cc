@@ -146,7 +146,7 @@ void is_the_same_in_parts(lab::Machine& m) {
     EXPECT_EQ(once.begun, static_cast<int>(once.attempts.size()));
     EXPECT_EQ(once.ended, in_parts.ended);
     EXPECT_GT(in_parts.begun, 1) << driver;  // there are orders to try before the device is started
-    EXPECT_LT(in_parts.begun, once.begun - 30) << driver;
+    EXPECT_LT(in_parts.begun, once.begun - 10) << driver;
   }
 }
 

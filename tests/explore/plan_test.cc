@@ -79,6 +79,23 @@ TEST(Plan, WhoIsHeldDoesNotKeepOthersHeldByHavingNothingToDo) {
   EXPECT_EQ(asked(plan, {clock(0, 500), processor(1, 5, 10)}), 1u);
 }
 
+TEST(Plan, WhoIsLoweredGoesOnOnlyWhileNobodyElseCanAndTheOneThatWasLoweredLastIsTheLast) {
+  RULE("K.EXPLORE-8");
+  Plan plan(3);
+  plan.follow({{Kind::Low, 1, 3, 0}, {Kind::Low, 0, 5, 0}, {Kind::Hold, 2, 7, 0}});
+  EXPECT_EQ(asked(plan, {processor(0, 4, 10), processor(1, 3, 10), processor(2, 1, 10)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 3, 10), processor(2, 1, 10)}), 2u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 3, 10)}), 1u) << "1 was lowered before 0";
+  EXPECT_EQ(plan.next_question(1, 3), 4u) << "it is over when others can go on";
+  EXPECT_EQ(asked(plan, {processor(1, 4, 10), processor(2, 2, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), clock(2, 500)}), 0u);
+  EXPECT_EQ(asked(plan, {processor(0, 6, 10), processor(2, 7, 10)}), 0u) << "those who are held come last";
+  EXPECT_EQ(asked(plan, {clock(1, 500), processor(2, 7, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 6, 10), processor(2, 8, 10)}), 1u) << "no more";
+  EXPECT_EQ(asked(plan, {processor(0, 6, 10), processor(2, 9, 11 + Plan::kLongestHold)}), 0u) << "who is not waited for would wait for ever";
+  EXPECT_EQ(plan.followed(), 3u);
+}
+
 TEST(Plan, OfThoseWhoAreHeldTheOneThatHasWaitedLongestGoesOnFirst) {
   RULE("K.EXPLORE-3");
   Plan plan(3);

@@ -14,7 +14,8 @@ namespace {
 using Kind = Deviation::Kind;
 
 const Schedule kEveryKind = {{Kind::Hold, 0, 17, 0}, {Kind::Board, 1, 18, 2}, {Kind::Clock, 2, 19, 1}, {Kind::Ipi, 63, 4'000'000'000'000, 0},
-                             {Kind::Pick, 0, 3, 1},  {Kind::Switch, 0, 5, 1}, {Kind::Late, 0, 0, 0},   {Kind::Fail, 3, 6, 0}};
+                             {Kind::Pick, 0, 3, 1},  {Kind::Switch, 0, 5, 1}, {Kind::Late, 0, 0, 0},   {Kind::Fail, 3, 6, 0},
+                             {Kind::Low, 1, 8, 0}};
 
 }  // namespace
 
@@ -24,14 +25,15 @@ TEST(Schedule, WhatIsWrittenIsReadAgain) {
     ASSERT_TRUE(read) << read.error().what;
     EXPECT_EQ(*read, deviation);
   }
-  EXPECT_EQ(text_of(kEveryKind),
-            "cpu0@17 hold\ncpu1@18 board 2\ncpu2@19 clock 1\ncpu63@4000000000000 ipi 0\npick 3 = 1\ncpu0@5 switch 1\nlate\ncpu3@6 fail\n");
+  EXPECT_EQ(
+      text_of(kEveryKind),
+      "cpu0@17 hold\ncpu1@18 board 2\ncpu2@19 clock 1\ncpu63@4000000000000 ipi 0\npick 3 = 1\ncpu0@5 switch 1\nlate\ncpu3@6 fail\ncpu1@8 low\n");
   EXPECT_EQ(text_of(Schedule{}), "the default order\n");
 }
 
 TEST(Schedule, WhatIsNoDeviationIsSaidWithWhatIs) {
   for (const char* line : {"", "cpu", "cpu0", "cpu0@", "cpu0@17", "cpu0@17 jump", "cpu0@17 board", "cpu0@17 hold 1", "cpu0@17 switch", "late 1",
-                           "cpuX@1 hold", "pick = 1", "pick 1", "cpu-1@1 hold", "cpu0@99999999999999999999 hold"}) {
+                           "cpu0@5 low 1", "cpuX@1 hold", "pick = 1", "pick 1", "cpu-1@1 hold", "cpu0@99999999999999999999 hold"}) {
     const auto read = deviation_from(line);
     ASSERT_FALSE(read) << line;
     EXPECT_NE(read.error().what.find("is no deviation; they look like 'cpu0@17 hold'"), std::string::npos);

@@ -79,7 +79,7 @@ class Explore(command.Case):
     def test_the_fixed_twin_is_silent_and_it_is_said_what_was_tried(self):
         done, said = self.kdpc("explore", self.scenario("dpc_not_ready_fixed"), "--seconds", "0", "--bound", "1")
         self.assertEqual(done.returncode, 0, said)
-        self.assertRegex(done.stdout, r"^No failure in \d+ schedules, .*: the default order, all \d+ orders with one move\.")
+        self.assertRegex(done.stdout, r"^No failure in \d+ schedules, .*: the default order, all \d+ orders with one move, 40 directed at suspicious accesses\.")
         self.assertIn("Every order with at most 1 move at a call, a wake-up or a shared access has been tried.", done.stdout)
 
     def test_a_small_scenario_is_exhausted_and_a_larger_one_is_not_said_to_be(self):

@@ -1,5 +1,5 @@
 // In which order schedules are tried when nobody says what to do: the default order; then every one with one move, in turn with those that are directed at what
-// it made look suspicious; then those with two moves, in turn with some that wander. It ends when the bound is reached, unless it may wander on.
+// it made look suspicious, and with some that are drawn, by priorities; then those with two moves, in turn with some that wander, too. It ends when the bound is reached, unless it may wander on.
 //
 // Several campaigns may share the work: each is told which of how many it is, and none tries what another one does, but for the default order and what is drawn
 // at random. What a campaign tries depends on nothing but its settings and on what it learned.
@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "check/explore/bounded.h"
+#include "check/explore/priorities.h"
 #include "check/explore/wander.h"
 
 namespace kdpc::explore {
@@ -33,6 +34,7 @@ class Campaign {
   explicit Campaign(const CampaignSettings& settings)
       : settings_(settings),
         bounded_(settings.bound, settings.which, settings.of),
+        priorities_(settings.seed * 0x1000003 + settings.which),
         wander_(bounded_.first_level(), settings.seed * 0x1000003 + settings.which) {}
   Campaign(const Campaign&) = delete;  // its parts know each other
   Campaign& operator=(const Campaign&) = delete;
@@ -42,18 +44,24 @@ class Campaign {
   void learned(const Schedule& schedule, const Lesson& lesson);  // of the last attempt, if it wanted it
   const Coverage& coverage() const { return coverage_; }
   // Of the last attempt: it was directed at something that the default order made look suspicious.
-  bool is_directed() const { return directs_; }
+  bool is_directed() const { return source_ == Source::Directed; }
 
  private:
+  // They take turns, those that have something to try.
+  enum class Source : std::uint8_t { Systematic, Directed, Priorities, Wander };
+  static constexpr unsigned kSources = 4;
+  bool has(Source source) const;
+  std::optional<Attempt> systematic();
+
   CampaignSettings settings_;
   Bounded bounded_;
+  Priorities priorities_;
   Wander wander_;
   Coverage coverage_;
   std::vector<Schedule> directed_;
   std::size_t next_directed_ = 0;
-  bool directs_ = false;
-  bool exhausted_ = false;  // the bounded search
-  bool wandered_ = false;   // the last attempt is the wanderer's
+  Source source_ = Source::Wander;  // of the last attempt
+  bool exhausted_ = false;          // the bounded search
 };
 
 }  // namespace kdpc::explore

@@ -1,6 +1,7 @@
 #include "check/explore/plan.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace kdpc::explore {
 
@@ -19,6 +20,7 @@ bool is_meant(const Deviation& deviation, const Candidate& candidate) {
     case Deviation::Kind::Ipi: return candidate.kind == Candidate::Kind::Ipi && candidate.number == deviation.number;
     case Deviation::Kind::Switch: return is_processor(candidate) && candidate.number == deviation.number;
     case Deviation::Kind::Hold:
+    case Deviation::Kind::Low:
     case Deviation::Kind::Pick:
     case Deviation::Kind::Late:
     case Deviation::Kind::Fail: return false;
@@ -40,6 +42,7 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
   fails_.clear();
   faulted_.clear();
   held_.clear();
+  lowered_ = 0;
   followed_ = missed_ = of_no_processor_ = 0;
   left_open_.clear();
   last_ = 0;
@@ -84,7 +87,7 @@ std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
   if (look_) look_();
   if (notes_ != nullptr || watcher_ != nullptr || look_) return step + 1;
   const Line& line = processors_[processor];
-  if (line.held) return step + 1;  // what it does instead ends when others can go on
+  if (line.held || line.low != 0) return step + 1;  // what it does now ends when others can go on
   return line.next < line.deviations.size() ? line.deviations[line.next].step : ~std::uint64_t{0};
 }
 
@@ -161,6 +164,11 @@ bool Plan::follow_one(std::span<const Candidate> candidates, std::size_t& chosen
     Line& line = processors_[candidate.number];
     while (line.next < line.deviations.size() && line.deviations[line.next].step <= candidate.step) {
       const Deviation& deviation = line.deviations[line.next++];
+      if (deviation.kind == Deviation::Kind::Low) {
+        ++followed_;
+        line.low = ++lowered_;
+        continue;
+      }
       if (deviation.kind == Deviation::Kind::Hold) {
         ++followed_;
         if (line.held) continue;
@@ -186,17 +194,30 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
     const Candidate& candidate = candidates[index];
     if (!is_processor(candidate)) {
       if (event == candidates.size() || candidate.time < candidates[event].time) event = index;
-    } else if (!processors_[candidate.number].held) {
+    } else if (const Line& line = processors_[candidate.number]; !line.held && line.low == 0) {
       if (candidate.number == last_) running = index;
       if (behind == candidates.size() || candidate.time < candidates[behind].time) behind = index;
     }
   }
   if (running == candidates.size() || candidates[behind].time + patience() < candidates[running].time) running = behind;
+  const std::size_t low = next_of_low(candidates);
+  if (low != candidates.size() && (running == candidates.size() || candidates[low].time + kLongestHold < candidates[running].time)) running = low;
   if (running == candidates.size() || is_far_behind(candidates, candidates[running].time))
     if (const std::size_t held = next_of_held(candidates); held != candidates.size()) running = held;
   if (running == candidates.size()) return 0;
   const std::uint64_t late = late_ ? kLatePatience + 1 : 0;
   return event != candidates.size() && candidates[event].time + late <= candidates[running].time ? event : running;
+}
+
+// The one that was lowered first.
+std::size_t Plan::next_of_low(std::span<const Candidate> candidates) const {
+  std::size_t next = candidates.size();
+  for (std::size_t index = 0; index < candidates.size(); ++index) {
+    if (!is_processor(candidates[index])) continue;
+    const Line& line = processors_[candidates[index].number];
+    if (!line.held && line.low != 0 && (next == candidates.size() || line.low < processors_[candidates[next].number].low)) next = index;
+  }
+  return next;
 }
 
 bool Plan::is_far_behind(std::span<const Candidate> candidates, std::uint64_t time) const {

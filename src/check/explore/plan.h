@@ -14,6 +14,7 @@
 //   K.EXPLORE-3  Of those who are held, the one that has waited longest goes on first.
 //   K.EXPLORE-6  Code that is held goes on only when nobody else can, and nothing that comes to its processor can either; or when it is left behind by
 //                kLongestHold.
+//   K.EXPLORE-8  Who is lowered goes on only while nobody else can, but for those who were lowered later, or are held; or when it is left behind, likewise.
 #pragma once
 #include <functional>
 #include <vector>
@@ -84,6 +85,7 @@ class Plan final : public sim::Oracle {
   struct Line {                         // of one processor
     std::vector<Deviation> deviations;  // in the order of its steps
     std::size_t next = 0;
+    std::uint32_t low = 0;  // how many had been lowered when it was, itself included; 0: it never was
     bool held = false;
     std::uint8_t level = 0;  // of what is held,
     std::uint32_t thread = 0;
@@ -92,6 +94,7 @@ class Plan final : public sim::Oracle {
   bool follow_one(std::span<const sim::Candidate> candidates, std::size_t& chosen);
   std::size_t by_default(std::span<const sim::Candidate> candidates);
   bool is_far_behind(std::span<const sim::Candidate> candidates, std::uint64_t time) const;  // the first of those who are held
+  std::size_t next_of_low(std::span<const sim::Candidate> candidates) const;
   std::size_t next_of_held(std::span<const sim::Candidate> candidates);
   void take_note(std::span<const sim::Candidate> candidates);
 
@@ -100,6 +103,7 @@ class Plan final : public sim::Oracle {
   std::vector<Deviation> picks_, fails_;
   std::vector<Fault> faulted_;
   bool learns_faults_ = false;
+  std::uint32_t lowered_ = 0;
   std::vector<std::uint16_t> held_;  // the one that waits longest first
   std::size_t followed_ = 0, missed_ = 0;
   std::size_t of_no_processor_ = 0;  // deviations: they are missed wherever that is

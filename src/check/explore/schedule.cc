@@ -54,6 +54,10 @@ bool parse(Words words, Deviation& deviation) {
     deviation.kind = Kind::Fail;
     return words.at_end();
   }
+  if (words.take("low")) {
+    deviation.kind = Kind::Low;
+    return words.at_end();
+  }
   if (words.take("board")) {
     deviation.kind = Kind::Board;
   } else if (words.take("clock")) {
@@ -74,6 +78,7 @@ std::string text_of(const Deviation& deviation) {
   const auto at = [&](const char* what) { return fmt::format("cpu{}@{} {} {}", deviation.processor, deviation.step, what, deviation.number); };
   switch (deviation.kind) {
     case Deviation::Kind::Hold: return fmt::format("cpu{}@{} hold", deviation.processor, deviation.step);
+    case Deviation::Kind::Low: return fmt::format("cpu{}@{} low", deviation.processor, deviation.step);
     case Deviation::Kind::Board: return at("board");
     case Deviation::Kind::Clock: return at("clock");
     case Deviation::Kind::Ipi: return at("ipi");
@@ -96,8 +101,8 @@ Result<Deviation> deviation_from(std::string_view line) {
   Deviation deviation;
   if (parse(Words(line), deviation)) return deviation;
   return Error{
-      fmt::format("'{}' is no deviation; they look like 'cpu0@17 hold', 'cpu0@17 board 0', 'cpu0@17 clock 1', 'cpu0@17 ipi 1', 'cpu0@17 switch 1', "
-                  "'cpu0@17 fail', "
+      fmt::format("'{}' is no deviation; they look like 'cpu0@17 hold', 'cpu0@17 low', 'cpu0@17 board 0', 'cpu0@17 clock 1', 'cpu0@17 ipi 1', "
+                  "'cpu0@17 switch 1', 'cpu0@17 fail', "
                   "'pick 3 = 1', 'late'",
                   line)};
 }

@@ -1,6 +1,7 @@
 // A schedule: what is otherwise than in the default order. It is short, readable, and all that is needed to see a run again.
 //
 //   cpu0@17 hold        processor 0 waits before its step 17 until nobody else can go on, or until it is 40 ms behind
+//   cpu0@17 low         from then on processor 0 goes on only while nobody else can, but for those that were lowered later
 //   cpu0@17 board 0     before that step, what board 0 would do next happens now
 //   cpu0@17 clock 1     … the clock of processor 1 interrupts
 //   cpu0@17 ipi 1       … an IPI that is under way arrives at processor 1
@@ -26,7 +27,7 @@
 namespace kdpc::explore {
 
 struct Deviation {
-  enum class Kind : std::uint8_t { Hold, Board, Clock, Ipi, Pick, Switch, Late, Fail } kind = Kind::Hold;
+  enum class Kind : std::uint8_t { Hold, Board, Clock, Ipi, Pick, Switch, Late, Fail, Low } kind = Kind::Hold;
   std::uint16_t processor = 0;  // of Pick and Late 0
   std::uint64_t step = 0;       // of Pick: which, from 0
   std::uint32_t number = 0;     // of the board, of whose clock or IPI, of who goes on; of Pick: which is taken

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "check/explore/draw.h"
 #include "check/explore/moves.h"
 
 namespace kdpc::explore {
@@ -11,16 +12,15 @@ namespace kdpc::explore {
 class Wander {
  public:
   // `moves` must outlive it, and not be empty when it is asked.
-  Wander(const std::vector<Schedule>& moves, std::uint64_t seed) : moves_(moves), state_(seed) {}
+  Wander(const std::vector<Schedule>& moves, std::uint64_t seed) : moves_(moves), draw_(seed) {}
   Attempt next();
   void learned(const Lesson& lesson);  // of a walk's last step
 
  private:
   static constexpr unsigned kMostMoves = 5;
-  std::uint64_t draw(std::uint64_t bound);
   Schedule leap();
   const std::vector<Schedule>& moves_;
-  std::uint64_t state_;
+  Draw draw_;
   Schedule walk_;  // where it stands; empty: at the beginning
   unsigned walked_ = 0;
   bool leaps_next_ = false;
