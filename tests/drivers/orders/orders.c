@@ -6,7 +6,7 @@ static KSPIN_LOCK Lock;
 static KEVENT Event;
 static KDPC DpcHere, DpcThere, DpcLater, TimerDpc;
 static KTIMER Timer;
-static PKINTERRUPT Interrupt;
+static PKINTERRUPT Interrupt, Anywhere;
 
 /* Two that have nothing to do with each other. */
 static VOID NTAPI WriteX(VOID) {
@@ -100,6 +100,11 @@ static BOOLEAN NTAPI Isr(PKINTERRUPT Object, PVOID Context) {
   Result.X = Result.X + 10;
   return TRUE;
 }
+static BOOLEAN NTAPI IsrAnywhere(PKINTERRUPT Object, PVOID Context) {
+  Result.Seen[3] = (LONG)KeGetCurrentProcessorNumber() + 1;
+  Result.X = Result.X + 10;
+  return TRUE;
+}
 static VOID NTAPI AddTwice(VOID) {
   Result.X = Result.X + 1;
   Result.Flag = 1;
@@ -116,26 +121,34 @@ static VOID NTAPI AddRaised(VOID) {
 }
 
 static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
-    {"independent", WriteX, WriteFlag, NULL, FALSE, FALSE},
-    {"lost_update", AddOne, AddTwo, NULL, FALSE, FALSE},
-    {"store_buffer", WriteXReadFlag, WriteFlagReadX, NULL, FALSE, FALSE},
-    {"lock", LockedDouble, LockedTriple, NULL, FALSE, FALSE},
-    {"dpc_above_thread", QueueThere, AddAndLook, NULL, FALSE, FALSE},
-    {"dpc_at_the_tick", QueueLater, AddAndLook, NULL, FALSE, TRUE},
-    {"dpc_two_processors", QueueBoth, NULL, NULL, FALSE, FALSE},
-    {"dpc_removed", QueueAndRemove, NULL, NULL, FALSE, FALSE},
-    {"timer_cancelled", SetAndCancel, NULL, NULL, FALSE, TRUE},
-    {"lost_wakeup", WaitIfNotSet, SetFlagAndEvent, NULL, FALSE, FALSE},
-    {"isr_above_thread", AddTwice, NULL, NULL, TRUE, FALSE},
-    {"isr_beside_thread", NULL, AddOne, NULL, TRUE, FALSE},
-    {"isr_between_two", AddOne, AddTwo, NULL, TRUE, FALSE},
-    {"isr_held_off", AddRaised, NULL, NULL, TRUE, FALSE},
-    {"three", AddOne, AddTwo, AddThree, FALSE, FALSE},
+    {"independent", WriteX, WriteFlag, NULL, 0, FALSE, 1},
+    {"lost_update", AddOne, AddTwo, NULL, 0, FALSE, 3},
+    {"store_buffer", WriteXReadFlag, WriteFlagReadX, NULL, 0, FALSE, 3},
+    {"lock", LockedDouble, LockedTriple, NULL, 0, FALSE, 2},
+    {"dpc_above_thread", QueueThere, AddAndLook, NULL, 0, FALSE, 3},
+    {"dpc_at_the_tick", QueueLater, AddAndLook, NULL, 0, TRUE, 3},
+    {"dpc_two_processors", QueueBoth, NULL, NULL, 0, FALSE, 4},
+    {"dpc_removed", QueueAndRemove, NULL, NULL, 0, FALSE, 2},
+    {"timer_cancelled", SetAndCancel, NULL, NULL, 0, TRUE, 3},
+    {"lost_wakeup", WaitIfNotSet, SetFlagAndEvent, NULL, 0, FALSE, 2},
+    {"isr_above_thread", AddTwice, NULL, NULL, 1, FALSE, 2},
+    {"isr_beside_thread", NULL, AddOne, NULL, 1, FALSE, 3},
+    {"isr_between_two", AddOne, AddTwo, NULL, 1, FALSE, 6},
+    {"isr_held_off", AddRaised, NULL, NULL, 1, FALSE, 3},
+    {"isr_anywhere", AddOne, NULL, NULL, 2, FALSE, 5},
+    {"three", AddOne, AddTwo, AddThree, 0, FALSE, 7},
 };
 
-static ORDERS_TABLE Table = {&Result, Scenarios, 0x51};
+static ORDERS_TABLE Table = {&Result, Scenarios, 0x51, 0x61};
 
-static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject) { IoDisconnectInterrupt(Interrupt); }
+static NTSTATUS Connect(PKINTERRUPT* Object, PKSERVICE_ROUTINE Routine, UCHAR Vector, KAFFINITY Processors) {
+  return IoConnectInterrupt(Object, Routine, NULL, NULL, Vector, (KIRQL)(Vector >> 4), (KIRQL)(Vector >> 4), Latched, FALSE, Processors, FALSE);
+}
+
+static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject) {
+  IoDisconnectInterrupt(Interrupt);
+  IoDisconnectInterrupt(Anywhere);
+}
 
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) {
   DriverObject->DriverUnload = Unload;
@@ -151,6 +164,6 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
   KeInitializeDpc(&TimerDpc, DpcOfTimer, NULL);
   KeInitializeTimer(&Timer);
   TestOrdersTable(&Table);
-  return IoConnectInterrupt(&Interrupt, Isr, NULL, NULL, Table.Vector, (KIRQL)(Table.Vector >> 4), (KIRQL)(Table.Vector >> 4), Latched, FALSE, 1,
-                            FALSE);
+  if (!NT_SUCCESS(Connect(&Interrupt, Isr, Table.Vector, 1))) return STATUS_UNSUCCESSFUL;
+  return Connect(&Anywhere, IsrAnywhere, Table.VectorAnywhere, 3);
 }

@@ -16,16 +16,17 @@ typedef VOID NTAPI ORDERS_ROUTINE(VOID);
 typedef struct _ORDERS_SCENARIO {
   const char* Name;
   ORDERS_ROUTINE *First, *Second, *Third; /* on processors 0, 1 and 2; NULL: nothing */
-  BOOLEAN Interrupts;                     /* the board's line interrupts once, on processor 0 */
+  UCHAR Interrupts;                       /* the board pulses a line once: 1, on processor 0; 2, on any; 0: no */
   BOOLEAN Ticks;                          /* the clock counts */
+  UCHAR Outcomes;                         /* so many there are */
 } ORDERS_SCENARIO;
 
-#define ORDERS_SCENARIOS 15
+#define ORDERS_SCENARIOS 16
 
 typedef struct _ORDERS_TABLE {
   ORDERS_RESULT* Result;
   const ORDERS_SCENARIO* Scenarios;
-  UCHAR Vector;
+  UCHAR Vector, VectorAnywhere;
 } ORDERS_TABLE;
 
 /* The test's: DriverEntry says where everything is. */
