@@ -25,6 +25,28 @@ struct alignas(4096) Memory {
   std::byte bytes[0x4'0000] = {};
 };
 
+// A card as drivers find it: one that was pulled out does not answer, also while those who are to know of it have not heard.
+class Socket final : public Device {
+ public:
+  Socket(std::unique_ptr<Card> card, const bool& pulled_out) : card_(std::move(card)), pulled_out_(pulled_out) {}
+
+  std::string_view name() const override { return card_->name(); }
+  std::span<const RegisterRange> registers() const override { return card_->registers(); }
+  int line() const override { return card_->line(); }
+  MessageOffer messages() const override { return card_->messages(); }
+  void grant_messages(unsigned granted) override { card_->grant_messages(granted); }
+  std::uint64_t read(unsigned range, std::uint64_t offset, unsigned width) override {
+    return pulled_out_ ? ~std::uint64_t{0} >> (64 - 8 * width) : card_->read(range, offset, width);
+  }
+  void write(unsigned range, std::uint64_t offset, unsigned width, std::uint64_t value) override {
+    if (!pulled_out_) card_->write(range, offset, width, value);
+  }
+
+ private:
+  std::unique_ptr<Card> card_;
+  const bool& pulled_out_;
+};
+
 }  // namespace
 
 struct CardBoard::Parts final : CardHost {
@@ -70,8 +92,9 @@ struct CardBoard::Parts final : CardHost {
     return state.cards[cards.size()];
   }
   void keep(std::unique_ptr<Card> card) {
-    devices.push_back(card.get());
-    cards.push_back(std::move(card));
+    cards.push_back(card.get());
+    sockets.push_back(std::make_unique<Socket>(std::move(card), state.pulled_out[sockets.size()]));
+    devices.push_back(sockets.back().get());
   }
 
   const bool level;
@@ -82,8 +105,9 @@ struct CardBoard::Parts final : CardHost {
   bool has_said = false;  // something that is no change of a line, while it advanced
   bool advancing = false;
   Nanoseconds advanced_to = 0;
-  std::vector<std::unique_ptr<Card>> cards;
-  std::vector<Device*> devices;
+  std::vector<std::unique_ptr<Socket>> sockets;
+  std::vector<Card*> cards;      // in them
+  std::vector<Device*> devices;  // the sockets
 };
 
 CardBoard::CardBoard(bool level) : parts_(std::make_unique<Parts>(level)) {}
@@ -117,7 +141,7 @@ SoundCard& CardBoard::add(const SoundCardWish& wish) {
 
 void CardBoard::attach(BoardHost& host) {
   parts_->host = &host;
-  for (const auto& card : parts_->cards) card->attached(host);
+  for (Card* const card : parts_->cards) card->attached(host);
 }
 std::span<Device* const> CardBoard::devices() { return parts_->devices; }
 unsigned CardBoard::lines() const { return parts_->lines; }
@@ -144,7 +168,7 @@ bool CardBoard::pull_out(const Device& device) {
 
 Nanoseconds CardBoard::next_event() const {
   Nanoseconds next = kNever;
-  for (const auto& card : parts_->cards) next = std::min(next, card->next_event());
+  for (Card* const card : parts_->cards) next = std::min(next, card->next_event());
   return next;
 }
 
@@ -155,7 +179,7 @@ Nanoseconds CardBoard::advance_to(Nanoseconds until) {
     parts_->advancing = true;
     parts_->advanced_to = next;
     parts_->has_said = false;
-    for (const auto& card : parts_->cards)
+    for (Card* const card : parts_->cards)
       if (card->next_event() <= next) card->advance(next);
     parts_->advancing = false;
     if (parts_->settle_lines() || parts_->has_said) return next;

@@ -169,6 +169,9 @@ TEST(OwnSoundCard, PulledOutItMovesNothingAndAsksForNothing) {
   bench.host.run_for(5 * kMillisecond);
   ASSERT_TRUE(bench.board.pull_out(*bench.board.devices()[0]));
   EXPECT_EQ(bench.board.next_event(), kNever);
+  bench.run(1);  // by who does not know yet
+  EXPECT_EQ(bench.board.next_event(), kNever);
+  EXPECT_EQ(bench.read(kOut + 8, 2), 0xFFFFU);
   bench.host.run_for(20 * kMillisecond);
   EXPECT_FALSE(bench.host.level[0]);
 }
