@@ -4,8 +4,8 @@
 // With an oracle order is all that counts: what would happen later may be chosen to happen now. Time then only follows: nobody acts before what was
 // chosen earlier for it.
 //
-// A processor's steps are its windows, the accesses of driver code that was built to tell of them (access.h), whenever it begins to wait, switches threads or comes
-// back from an interrupt, and every n-th edge of driver code. At which of
+// A processor's steps are its windows, the accesses of driver code that was built to tell of them (access.h), whenever it begins to wait, switches threads, comes
+// back from an interrupt or is late in the middle of driver code, and every n-th edge of that. At which of
 // them it wants to be asked the oracle says beforehand; it is asked too when a processor has to wait and when something is due. Coordinates are stable: a
 // processor is known by its number and by how many steps it has taken, so that leaving out one deviation from the default order does not rename the others.
 //

@@ -83,7 +83,8 @@ void Machine::edge() {
   }
   Slot& slot = current();
   settle(slot);
-  take_turn(fixed().edge_stride != 0 && count_window(slot));
+  const bool is_step = fixed().edge_stride != 0 || (fixed().exploring && slot.time > slot.limit);
+  take_turn(is_step && count_window(slot));
   give_edges(current());
 }
 
