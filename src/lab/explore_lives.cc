@@ -5,6 +5,7 @@
 #include "check/explore/record.h"
 #include "check/explore/shrink.h"
 #include "kdpc/explore.h"
+#include "lab/build_id.h"
 #include "lab/explore.h"
 #include "lab/explored_text.h"
 #include "lab/goals.h"
@@ -89,6 +90,7 @@ void tell(const ExploreSettings& settings, const Stage& stage, const explore::Sc
   result.failure = execution.failure;
   result.key = execution.key;
   result.schedule = text_of(explore::Record{.version = KDPC_VERSION,
+                                            .build = build_id(),
                                             .scenario = settings.name.empty() ? "-" : "",
                                             .test = settings.name,
                                             .races = settings.checks.races != Checks::Races::Off,
@@ -185,6 +187,7 @@ ExploreResult replay(const ExploreSettings& settings, const Life& life, std::str
   tell(settings, stage, record->schedule, execution, result);
   if (execution.hash == record->hash) return result;
   if (record->version != KDPC_VERSION) result.differs = fmt::format("it was found with kdpc {}, and this is {}; ", record->version, KDPC_VERSION);
+  if (record->version == KDPC_VERSION && record->build != build_id()) result.differs = "it was found with another build of kdpc; ";
   if (execution.missed != 0)
     result.differs += fmt::format("{} of its {} deviations were not possible where they were to happen; ", execution.missed, record->schedule.size());
   result.differs += fmt::format("the run's hash is {:016x} and was {:016x}", execution.hash, record->hash);

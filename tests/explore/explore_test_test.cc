@@ -108,6 +108,7 @@ TEST(Lives, TheFirstFailureIsToldWithItsOrderAndReplays) {
   EXPECT_THAT(found.report, HasSubstr("it counts 1"));
   EXPECT_THAT(found.report, HasSubstr("1 deviation from the default one:\n  cpu"));
   EXPECT_THAT(found.schedule, HasSubstr("test Lives.Counting\n"));
+  EXPECT_THAT(found.schedule, HasSubstr("\nbuild "));
   const lab::ExploreResult again = lab::replay(kTwo, counting, found.schedule);
   EXPECT_EQ(again.failure, found.failure) << again.broken;
   EXPECT_EQ(again.differs, "");

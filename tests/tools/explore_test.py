@@ -254,6 +254,31 @@ class Explore(command.Case):
                 self.assertEqual(done.returncode, 1, said)
                 self.assertIn("The same run, ", done.stdout)
 
+    def test_a_schedule_that_was_kept_shows_the_same_or_it_is_said_why_not(self):
+        reasons = ("it was found with another build of kdpc; ", "it was found with kdpc ", " is not the one that it was found with; ")
+        kept = pathlib.Path(__file__).parent / "kept"
+        schedules = sorted(kept.glob("*.schedule"))
+        self.assertEqual(len(schedules), 2)
+        for schedule in schedules:
+            done, said = self.kdpc("replay", str(schedule), "--drivers", command.DRIVERS)
+            if "The same run, hash " in done.stdout:
+                self.assertEqual(done.returncode, 1, said)
+            else:
+                self.assertIn(done.returncode, (1, 4), said)
+                self.assertTrue(any(reason in done.stdout for reason in reasons), said)
+
+    def test_another_build_of_kdpc_is_named_if_the_run_is_not_the_same(self):
+        found = self.explored("fifo_count", "--no-races")
+        path = pathlib.Path(self.root, found["file"])
+        text = path.read_text(encoding="utf-8")
+        self.assertRegex(text, r"(?m)^build [0-9a-f]{8,}$")
+        other = re.sub(r"(?m)^build .*$", "build 0123", text)
+        for changed, said_so in ((other, False), (other.replace(found["hash"], "0" * 16), True), (text.replace(found["hash"], "0" * 16), False)):
+            path.write_text(changed, encoding="utf-8")
+            done, said = self.kdpc("replay", found["file"])
+            self.assertEqual(done.returncode, 1, said)
+            self.assertEqual("it was found with another build of kdpc; " in done.stdout, said_so, said)
+
     def test_bad_input_is_said_with_file_and_line(self):
         bad = pathlib.Path(self.root, "bad.schedule")
         for text, expected in (("", "bad.schedule: this is no schedule; its first line must be 'kdpc schedule 1'"),

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "check/explore/shrink.h"
+#include "lab/build_id.h"
 #include "lab/explore.h"
 #include "lab/explored_text.h"
 #include "lab/time_line.h"
@@ -32,7 +33,7 @@ std::string id_of(const fs::path& file) {
 }
 
 explore::Record file_for(const Scenario& scenario, bool races, const lab::Execution& execution, const explore::Schedule& schedule) {
-  explore::Record file{KDPC_VERSION, scenario.file.string(), {}, {}, races, execution.key, execution.hash, schedule};
+  explore::Record file{KDPC_VERSION, lab::build_id(), scenario.file.string(), {}, {}, races, execution.key, execution.hash, schedule};
   for (const DriverWanted& driver : scenario.drivers) file.drivers.emplace_back(driver.name, id_of(driver.file));
   return file;
 }
@@ -86,6 +87,7 @@ std::string difference(const explore::Record& file, const Scenario& scenario, co
     for (const auto& [name, id] : file.drivers)
       if (name == driver.name && id != id_of(driver.file)) why += fmt::format("the driver {} is not the one that it was found with; ", name);
   if (file.version != KDPC_VERSION) why += fmt::format("it was found with kdpc {}, and this is {}; ", file.version, KDPC_VERSION);
+  if (file.version == KDPC_VERSION && file.build != lab::build_id()) why += "it was found with another build of kdpc; ";
   if (execution.missed != 0)
     why += fmt::format("{} of its {} deviations were not possible where they were to happen; ", execution.missed, file.schedule.size());
   return fmt::format("{}the run's hash is {:016x} and was {:016x}", why, execution.hash, file.hash);

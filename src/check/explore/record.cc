@@ -22,6 +22,8 @@ Result<void> read_line(std::string_view line, Record& read) {
   if (line.empty() || line.starts_with('#')) return {};
   if (take(line, "version", rest)) {
     read.version = rest;
+  } else if (take(line, "build", rest)) {
+    read.build = rest;
   } else if (take(line, "scenario", rest)) {
     read.scenario = rest;
   } else if (take(line, "test", rest)) {
@@ -57,6 +59,7 @@ std::string_view take_line(std::string_view& text) {
 
 std::string text_of(const Record& record) {
   std::string text = fmt::format("{}\nversion {}\n", kFirstLine, record.version);
+  if (!record.build.empty()) text += fmt::format("build {}\n", record.build);
   text += record.test.empty() ? fmt::format("scenario {}\n", record.scenario) : fmt::format("test {}\n", record.test);
   for (const auto& [name, id] : record.drivers) text += fmt::format("driver {} {}\n", name, id);
   text += fmt::format("races {}\n", record.races ? "on" : "off");

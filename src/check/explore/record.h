@@ -2,6 +2,7 @@
 //
 //   kdpc schedule 1
 //   version 0.4.0
+//   build 51d3…                       # of kdpc: which may be another one that behaves the same
 //   scenario ../race.toml             # of `kdpc explore`: relative to this file's folder
 //   test Ring.CountsEveryInterrupt    # or of an EXPLORE_TEST
 //   driver race 3f0a…                 # each with its file's build id
@@ -21,7 +22,7 @@
 namespace kdpc::explore {
 
 struct Record {
-  std::string version;
+  std::string version, build;
   std::string scenario, test;                                // one of them; the other is empty
   std::vector<std::pair<std::string, std::string>> drivers;  // names and build ids
   bool races = true;
