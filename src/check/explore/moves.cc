@@ -9,18 +9,9 @@ namespace {
 
 using Kind = Deviation::Kind;
 
-// What is called with a step behind the last deviation fails, if it may; once for each stack that calls it.
-std::vector<Move> faults_behind(const Schedule& schedule, const std::vector<Options>& options) {
-  auto step = options.begin();
-  if (!schedule.empty())
-    step = std::find_if(options.begin(), options.end(), [&last = schedule.back()](const Options& one) {
-      return last.kind == Kind::Pick ? one.left_open > last.step : one.processor == last.processor && one.step > last.step;
-    });
-  std::set<std::uint64_t> seen;
-  std::vector<Move> faults;
-  for (; step != options.end(); ++step)
-    if (step->may_fail != 0 && seen.insert(step->may_fail).second) faults.push_back({{Kind::Fail, step->processor, step->step, 0}});
-  return faults;
+// What was called fails, if it may; once for each stack that called it.
+void add_faults(const Options& step, std::set<std::uint64_t>& seen, std::vector<Move>& moves) {
+  if (step.may_fail != 0 && seen.insert(step.may_fail).second) moves.push_back({{Kind::Fail, step.processor, step.step, 0}});
 }
 
 void add_moves(const Point& point, const Options& options, std::vector<Move>& moves, std::vector<Move>& of_time) {
@@ -76,19 +67,24 @@ std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
   std::uint64_t first_pick = 0;
   for (const Deviation& deviation : schedule)
     if (deviation.kind == Kind::Pick) first_pick = std::max(first_pick, deviation.step + 1);
-  if (!schedule.empty()) {
-    const Deviation& last = schedule.back();
-    const Options* const there = at.find(last.processor, last.step);
-    const auto is_behind = [&](const Point& point) {
+  const Deviation* const last = schedule.empty() ? nullptr : &schedule.back();
+  const Options* const there = last != nullptr ? at.find(last->processor, last->step) : nullptr;
+  const auto is_behind = [&](const Options& here) {
+    if (last == nullptr) return true;
+    return last->kind == Kind::Pick ? here.left_open > last->step : there != nullptr && &here > there;
+  };
+  if (last != nullptr) {
+    begin = std::find_if(begin, lesson.points.end(), [&](const Point& point) {
       const Options* const here = at.find(point.processor, point.step);
-      if (here == nullptr) return false;
-      return last.kind == Kind::Pick ? here->left_open > last.step : there != nullptr && here > there;
-    };
-    begin = std::find_if(begin, lesson.points.end(), is_behind);
-    if (last.kind != Kind::Pick && there != nullptr) first_pick = std::max(first_pick, there->left_open);
+      return here != nullptr && is_behind(*here);
+    });
+    if (last->kind != Kind::Pick && there != nullptr) first_pick = std::max(first_pick, there->left_open);
   }
   std::set<std::pair<std::uint16_t, std::uintptr_t>> seen;
-  std::vector<Move> moves = faults_behind(schedule, lesson.options), of_time, later;
+  std::set<std::uint64_t> stacks;
+  std::vector<Move> moves, of_time, later;
+  for (const Options& step : lesson.options)
+    if (is_behind(step)) add_faults(step, stacks, moves);
   for (auto point = begin; point != lesson.points.end(); ++point) {
     const Options* const options = at.find(point->processor, point->step);
     if (options == nullptr) continue;
