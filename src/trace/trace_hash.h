@@ -2,7 +2,8 @@
 // randomisation.
 //
 // Each event is hashed on top of the hash of everything before it: stamp, name, fields in the order the event states them. Addresses: in the World
-// and in drivers as they are, in images of the host as name and offset, in other host memory by the order of their first appearance. Texts by content.
+// and in drivers as they are, in images of the host as name and offset, in kdpc's own library as name alone, so that another build of it that does the
+// same has the same hash; in other host memory by the order of their first appearance. Texts by content.
 #pragma once
 #include <unordered_map>
 #include <vector>
