@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "kdpc/lab.h"
 #include "tests/trace/synthetic.h"
 
 using namespace kdpc;
@@ -126,6 +127,19 @@ TEST(TraceHash, TellsDifferentHostObjectsApart) {
   Speaker{different}.at(1, OrderReleased{Address(&one)});
   Speaker{different}.at(2, OrderAcquired{Address(&two)});
   EXPECT_NE(same.value(), different.value());
+}
+
+// Which the next build of it moves.
+TEST(TraceHash, WhereSomethingLiesInKdpcsOwnLibraryDoesNotCount) {
+  const auto hash_of = [](const void* address) {
+    TraceHash hash;
+    Speaker{hash}.at(1, OrderAcquired{Address(address)});
+    return hash.value();
+  };
+  const auto in_the_library = [](auto* function) { return reinterpret_cast<const void*>(function); };
+  EXPECT_EQ(hash_of(in_the_library(&lab::take_notes)), hash_of(in_the_library(&lab::notes_lost)));
+  EXPECT_NE(hash_of(in_the_library(&lab::take_notes)), hash_of(in_the_library(&routine_in_the_executable)));
+  EXPECT_NE(hash_of(in_the_library(&routine_in_the_executable)), hash_of(&in_the_executable));
 }
 
 TEST(TraceHash, RewindsToAMark) {
