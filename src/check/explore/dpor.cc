@@ -23,6 +23,15 @@ Kind kind_of(const Actor& actor) {
   return Kind::Pick;
 }
 
+constexpr std::uint8_t kDispatch = 2;
+
+// The last transition of the same processor up to this one, before which it was below this level.
+std::size_t before_raised(const std::vector<Transition>& all, std::size_t which, std::uint8_t level) {
+  const Actor processor = all[which].actor;
+  while (which != 0 && !(all[which].actor == processor && all[which].irql < level)) --which;
+  return which;
+}
+
 }  // namespace
 
 Schedule Dpor::schedule() const {
@@ -132,7 +141,7 @@ void Dpor::turn_round(const Trail& trail, const Orders& orders, std::size_t earl
   bool any = false;
   // K.DPOR-1: the level is held, so before it was raised.
   if (const std::uint8_t entry = trail.entry_of(second.context); is_same && entry != 0) {
-    while (where != 0 && !(all[where].actor == processor && all[where].irql < entry)) --where;
+    where = before_raised(all, where, entry);
     if (where != first.transition) behind = orders.first_piece(all[where].context, where);
   }
   if (const auto piece = orders.first_that_leads_to(later, where, behind)) {
@@ -164,7 +173,10 @@ void Dpor::find_races(const Trail& trail) {
       if (which >= branch_) turn_round(trail, orders, earlier, later);
     });
     if (which < branch_) continue;
-    for (const Actor& actor : all[which].prevents) add(which, actor);  // K.DPOR-2
+    for (const Actor& actor : all[which].prevents) {  // K.DPOR-2
+      add(which, actor);
+      if (const std::size_t before = before_raised(all, which, kDispatch); before != which) add(before, actor);
+    }
   }
 }
 

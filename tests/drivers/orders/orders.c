@@ -139,7 +139,25 @@ static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"three", AddOne, AddTwo, AddThree, 0, FALSE, 7},
 };
 
-static ORDERS_TABLE Table = {&Result, Scenarios, 0x51, 0x61};
+static VOID NTAPI LookAtX(VOID) { Result.Seen[1] = Result.X; }
+static VOID NTAPI CopyX(VOID) { Result.Y = Result.X; }
+static VOID NTAPI LockedAdd(VOID) {
+  KIRQL Old;
+  KeAcquireSpinLock(&Lock, &Old);
+  Result.X = Result.X + 3;
+  KeReleaseSpinLock(&Lock, Old);
+}
+static VOID NTAPI RaisedCopy(VOID) {
+  KIRQL Old;
+  KeRaiseIrql(DISPATCH_LEVEL, &Old);
+  Result.Y = Result.Flag;
+  KeLowerIrql(Old);
+}
+
+static ORDERS_ROUTINE* const Operations[ORDERS_OPERATIONS] = {AddOne,         WriteFlagReadX, LookAtX,    CopyX,         LockedAdd,
+                                                              WriteXReadFlag, QueueThere,     RaisedCopy, QueueAndRemove};
+
+static ORDERS_TABLE Table = {&Result, Scenarios, Operations, 0x51, 0x61};
 
 static NTSTATUS Connect(PKINTERRUPT* Object, PKSERVICE_ROUTINE Routine, UCHAR Vector, KAFFINITY Processors) {
   return IoConnectInterrupt(Object, Routine, NULL, NULL, Vector, (KIRQL)(Vector >> 4), (KIRQL)(Vector >> 4), Latched, FALSE, Processors, FALSE);

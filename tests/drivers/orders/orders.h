@@ -22,10 +22,12 @@ typedef struct _ORDERS_SCENARIO {
 } ORDERS_SCENARIO;
 
 #define ORDERS_SCENARIOS 16
+#define ORDERS_OPERATIONS 9
 
 typedef struct _ORDERS_TABLE {
   ORDERS_RESULT* Result;
   const ORDERS_SCENARIO* Scenarios;
+  ORDERS_ROUTINE* const* Operations; /* of which programs can be made */
   UCHAR Vector, VectorAnywhere;
 } ORDERS_TABLE;
 
