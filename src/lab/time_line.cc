@@ -97,6 +97,8 @@ std::string indentation(const Row& row) {
 
 }  // namespace
 
+std::string text_before(std::uintptr_t at, const Machine& machine) { return text_of(place_before(at, machine)); }
+
 std::string text_of(const explore::TimeLine& line, const explore::Schedule& schedule, const Machine& machine) {
   const std::vector<Row> rows = line.rows(schedule, [&](const Row& row) { return tells(row, machine); });
   std::vector<std::uint16_t> columns;

@@ -122,6 +122,16 @@ class Explore(command.Case):
         self.assertRegex(line, rf"(?s)reads  Send, ({place})\n[^\n]*board 0 goes on.*> waits here.*DPC Receive.*writes  Receive, {place}.*> goes on\n +writes  Send, \1\n")
         self.assertRegex(line, r"bug check 0xe2\n")
 
+    def test_replay_says_from_which_step_on_the_failure_was_bound_to_come(self):
+        found = self.explored("two_locks_one_index", "--no-races")
+        done, said = self.kdpc("replay", found["file"], "--likelihood")
+        likely = re.findall(r"^ +(\d+) %  cpu\d+@\d+  (.*)$", done.stdout, re.M)
+        self.assertGreater(len(likely), 8, said)
+        self.assertLess(int(likely[0][0]), 100, said)
+        self.assertEqual(likely[-1][0], "100", said)
+        self.assertRegex(done.stdout, r"From cpu\d+@\d+  \w+, two_locks_one_index\.c:\d+ on it was bound to come\.")
+        self.assertEqual(self.kdpc("replay", found["file"], "--likelihood")[0].stdout, done.stdout)
+
     def test_what_does_not_fail_cannot_be_made_shorter(self):
         found = self.explored("fifo_count", "--no-races")
         path = pathlib.Path(self.root, found["file"])

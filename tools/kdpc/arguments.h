@@ -46,6 +46,7 @@ struct ExploreArguments {
 struct ReplayArguments {
   std::string file;
   bool trace = false;
+  bool likelihood = false;
   std::vector<std::string> driver_folders;
 };
 
@@ -165,6 +166,7 @@ inline std::optional<ExitCode> parse(int argc, char** argv, Arguments& arguments
   CLI::App& explore = detail::add_explore(app, arguments.explore);
   CLI::App& replay = detail::add_schedule_verb(app, "replay", "Runs a schedule again and says whether it is the same run", arguments.replay);
   replay.add_flag("--trace", arguments.replay.trace, "One event a line: time, processor, IRQL, thread, what; to stderr");
+  replay.add_flag("--likelihood", arguments.replay.likelihood, "From which step on nothing could prevent the failure: tries other orders from there on");
   CLI::App& shrink = detail::add_schedule_verb(app, "shrink", "Leaves only the deviations of a schedule that it needs to fail", arguments.shrink);
   try {
     app.parse(argc, argv);

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "check/explore/likelihood.h"
 #include "check/explore/shrink.h"
 #include "lab/build_id.h"
 #include "lab/explore.h"
@@ -24,6 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr unsigned kOrders = 50;  // drawn at each station of a run whose failure's likelihood is asked
 constexpr std::size_t kEventsRemembered = 100'000;
 
 // Of a driver's file: tells whether it is the one that a schedule was found with.
@@ -77,6 +79,21 @@ Refusal leave_crash(const ExploreArguments& arguments, const Scenario& scenario,
   return {ExitCode::SimulatorBug,
           fmt::format("an exploring process has died ({}): a bug of kdpc's, or a driver that has brought the process down. {}", crash.how,
                       written ? fmt::format("To see it again: kdpc replay {}", file) : written.error().what)};
+}
+
+// Other orders, from places along the run.
+std::string how_likely(const Stage& stage, const explore::Schedule& schedule, const std::string& key) {
+  stage.explorer->run(schedule, true);
+  const auto stations = explore::likelihood(schedule, stage.explorer->lesson(), kOrders,
+                                            [&](const explore::Schedule& other) { return !interrupted() && stage.explorer->run(other).key == key; });
+  const auto where = [&](const explore::Station& station) {
+    return fmt::format("cpu{}@{}  {}", station.point.processor, station.point.step, lab::text_before(station.point.pc, stage.life.machine()));
+  };
+  std::string text = "How likely this failure is, whatever the order from there on:\n";
+  for (const explore::Station& station : stations) text += fmt::format("  {:>3} %  {}\n", station.failed * 100 / station.orders, where(station));
+  const std::size_t decided = explore::decided_at(stations);
+  return text + (decided == stations.size() ? "Until the end something could have prevented it.\n\n"
+                                            : fmt::format("From {} on it was bound to come.\n\n", where(stations[decided])));
 }
 
 // Says whether it is the same run; empty: it is.
@@ -193,6 +210,7 @@ ExitCode replay(const ReplayArguments& arguments) {
   if (!execution.failure.empty())
     fmt::print("Failure: {}\n\n{}\n{}\n", execution.failure, lab::how_it_ended(execution),
                lab::how_it_came(stage.line, file->schedule, stage.life.machine()));
+  if (!execution.failure.empty() && arguments.likelihood) fmt::print("{}", how_likely(stage, file->schedule, execution.key));
   const std::string differs = difference(*file, stage.life.scenario(), execution);
   if (differs.empty()) {
     fmt::print("The same run, hash {:016x}.\n", execution.hash);
