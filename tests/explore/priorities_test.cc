@@ -101,10 +101,10 @@ TEST(Priorities, TakeTheirTurnInACampaignThatMayDraw) {
       with += count(attempt->schedule, Kind::Low) != 0;
       if (attempt->learn) campaign.learned(attempt->schedule, lesson(2, 100));
     }
-    EXPECT_EQ(campaign.coverage().wandered, with);
+    EXPECT_GE(campaign.coverage().wandered, with);
     return with;
   };
-  EXPECT_EQ(lowered(true), 50u) << "behind the default order every other one";
+  EXPECT_EQ(lowered(true), 33u) << "behind the default order every third one";
   EXPECT_EQ(lowered(false), 0u);
 }
 

@@ -112,7 +112,8 @@ class Explore(command.Case):
         self.assertIn("The same run, ", done.stdout)
 
     def test_a_time_line_shows_what_the_processors_did_around_each_deviation(self):
-        found = self.explored("two_locks_one_index", "--no-races")
+        done, said = self.kdpc("explore", self.scenario("two_locks_one_index"), "--no-races", "--seconds", "0", "--json")  # nothing is drawn
+        found = json.loads(done.stdout)
         done, said = self.kdpc("replay", found["file"])
         line = done.stdout[done.stdout.index("How it came to that:"):done.stdout.index("The last events:")]
         self.assertRegex(line, r"processor 0 +processor 1\n")

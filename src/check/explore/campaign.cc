@@ -12,7 +12,7 @@ bool Campaign::has(Source source) const {
     case Source::Systematic: return !exhausted_;
     case Source::Directed: return next_directed_ < directed_.size();
     case Source::Priorities: return may_draw && priorities_.can();
-    case Source::Wander: return may_draw && (exhausted_ || bounded_.level() >= 2);
+    case Source::Wander: return may_draw;
   }
   return false;
 }

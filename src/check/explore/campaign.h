@@ -1,5 +1,6 @@
-// In which order schedules are tried when nobody says what to do: the default order; then every one with one move, in turn with those that are directed at what
-// it made look suspicious, and with some that are drawn, by priorities; then those with two moves, in turn with some that wander, too. It ends when the bound is reached, unless it may wander on.
+// In which order schedules are tried when nobody says what to do: the default order; then every one with one move, then those with two; in turn with those that
+// are directed at what the default order made look suspicious, with some that are drawn by priorities, and with some that wander. It ends when the bound is reached,
+// unless it may draw on.
 //
 // Several campaigns may share the work: each is told which of how many it is, and none tries what another one does, but for the default order and what is drawn
 // at random. What a campaign tries depends on nothing but its settings and on what it learned.
