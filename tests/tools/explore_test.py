@@ -90,7 +90,7 @@ class Explore(command.Case):
             done, said = self.kdpc("explore", small, "--drivers", folder, "--seconds", "0", "--bound", "1", "--jobs", jobs)
             self.assertEqual(done.returncode, 0, said)
             self.assertIn("\nExhaustive within this scenario: 2 schedules are every order that differs in something.\n", done.stdout)
-        result = self.explored("dpc_two_processors_fixed", code=0)
+        result = self.explored("fifo_count_fixed", code=0)
         self.assertFalse(result["exhaustive"])
         self.assertGreater(result["reduced"], 10)
 

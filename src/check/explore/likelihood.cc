@@ -25,6 +25,7 @@ class Way {
     return found == at_.end() ? left_open_.size() : found->second;
   }
   std::size_t of(const Point& point) const { return of(point.processor, point.step); }
+  bool has(const Point& point) const { return of(point) != left_open_.size(); }  // nobody may have been asked there
   std::size_t of(const Deviation& deviation) const {
     if (deviation.kind == Deviation::Kind::Late) return 0;
     if (deviation.kind != Deviation::Kind::Pick) return of(deviation.processor, deviation.step);
@@ -59,7 +60,9 @@ Moves moves_of(const Lesson& lesson, const Way& way) {
 
 std::vector<Station> likelihood(const Schedule& schedule, const Lesson& lesson, unsigned orders, const std::function<bool(const Schedule&)>& fails) {
   const Way way(lesson);
-  const std::vector<Point>& points = lesson.points;
+  std::vector<Point> points;
+  std::copy_if(lesson.points.begin(), lesson.points.end(), std::back_inserter(points), [&](const Point& point) { return way.has(point); });
+  std::stable_sort(points.begin(), points.end(), [&](const Point& one, const Point& other) { return way.of(one) < way.of(other); });
   const auto index_of = [&](std::size_t place) {  // of the first point there or behind
     return static_cast<std::size_t>(std::find_if(points.begin(), points.end(), [&](const Point& point) { return way.of(point) >= place; }) -
                                     points.begin());
