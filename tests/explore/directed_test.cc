@@ -62,6 +62,9 @@ TEST(Directed, ASuspicionIsWorthSoManySchedulesAndNoMore) {
   EXPECT_EQ(both[0], "cpu0@50 hold");
   EXPECT_EQ(both[1], "cpu0@20 hold");
   EXPECT_EQ(texts(lesson(100, {{0, 50, 1, 9}, {0, 50, 1, 12}})).size(), kMostFor);
+  Lesson nobody_to_hold_for = lesson(100, {{0, 50, 1, 9}});  // at each step it comes in three ways, of which the last step's are too many
+  for (Options& options : nobody_to_hold_for.options) options.others_can_go_on = false;
+  EXPECT_EQ(texts(nobody_to_hold_for).size(), kMostFor);
 }
 
 TEST(Directed, WhatIsNotPossibleIsNotTried) {

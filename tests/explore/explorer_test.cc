@@ -162,6 +162,20 @@ KDPC_TEST(Explorer, ARunThatGoesOnBehindStartIsTheSameRunForASearchThatRemembers
   is_the_same_in_parts(m);
 }
 
+KDPC_TEST(Explorer, APickInAPartThatAnotherRunHasBehindItIsMadeAllTheSame, .processors = 2, .remember_events = 0) {
+  RULE("K.EXPLORE-5");
+  cards::CardBoard board;
+  board.add(cards::PulseWish{.name = "card", .messages = 2, .first = 100'000, .period = 100'000, .count = 6});
+  m.attach(board);
+  std::string why;
+  const auto explorer = lab::Explorer::create(m, life("isr_two_messages_fixed"), why);
+  ASSERT_NE(explorer, nullptr) << why;
+  const std::uint64_t by_default = explorer->run({}, true).hash;
+  ASSERT_FALSE(explorer->lesson().left_open.empty());
+  EXPECT_EQ(explorer->run({}).hash, by_default);
+  EXPECT_NE(explorer->run({{explore::Deviation::Kind::Pick, 0, 0, 1}}).hash, by_default);
+}
+
 KDPC_TEST(Explorer, FindsTheRaceThatTheDefaultOrderHidesAndShowsItAgain, .processors = 1) {
   const auto board = card(m);
   std::string why;

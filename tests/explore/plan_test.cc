@@ -79,6 +79,15 @@ TEST(Plan, WhoIsHeldDoesNotKeepOthersHeldByHavingNothingToDo) {
   EXPECT_EQ(asked(plan, {clock(0, 500), processor(1, 5, 10)}), 1u);
 }
 
+TEST(Plan, WhoIsHeldIsNotLeftBehindForEver) {
+  RULE("K.EXPLORE-6");
+  Plan plan(2);
+  plan.follow({{Kind::Hold, 0, 5, 0}});
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 1, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 8, 10 + Plan::kLongestHold)}), 1u);
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 9, 11 + Plan::kLongestHold)}), 0u) << "who may be what the other polls for";
+}
+
 TEST(Plan, WhoIsLoweredGoesOnOnlyWhileNobodyElseCanAndTheOneThatWasLoweredLastIsTheLast) {
   RULE("K.EXPLORE-8");
   Plan plan(3);

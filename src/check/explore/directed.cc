@@ -40,7 +40,6 @@ std::vector<Schedule> directed_at(const Suspicion& suspicion, const Lesson& less
     if (found != at.end()) add_arrivals(lesson, *found->second, schedules);
     if (schedules.size() >= kMostFor) break;
   }
-  schedules.resize(std::min(schedules.size(), kMostFor));
   return schedules;
 }
 
