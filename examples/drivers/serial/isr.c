@@ -180,12 +180,21 @@ BOOLEAN SerialProgramChip(PVOID Context) {
   SerialIn(Port, UART_LSR);
   SerialIn(Port, UART_DATA);
   Port->ModemStatus = SerialIn(Port, UART_MSR) & MSR_LINES;
+  Port->Listens = TRUE;
   SerialOut(Port, UART_IER, Port->InterruptEnable);
+  return TRUE;
+}
+
+/* An interrupt may be under way until it is disconnected; from here on it finds nothing to do, and others need not care for it. */
+BOOLEAN SerialIgnoreChip(PVOID Context) {
+  PSERIAL_PORT Port = Context;
+  Port->Listens = FALSE;
   return TRUE;
 }
 
 BOOLEAN SerialQuietChip(PVOID Context) {
   PSERIAL_PORT Port = Context;
+  SerialIgnoreChip(Port);
   SerialOut(Port, UART_IER, 0);
   SerialOut(Port, UART_MCR, 0);
   return TRUE;
@@ -217,10 +226,14 @@ BOOLEAN SerialIsThere(PSERIAL_PORT Port) {
 /* A port that was pulled out reads all ones, which says that it wants nothing. */
 BOOLEAN SerialIsr(PKINTERRUPT Interrupt, PVOID Context) {
   PSERIAL_PORT Port = Context;
-  const ULONG EventsBefore = Port->Events, RingBefore = Port->RingCount;
+  ULONG EventsBefore, RingBefore;
   BOOLEAN Sent = FALSE;
-  UCHAR Cause = SerialIn(Port, UART_IIR);
+  UCHAR Cause;
   UNREFERENCED_PARAMETER(Interrupt);
+  if (!Port->Listens) return FALSE;
+  EventsBefore = Port->Events;
+  RingBefore = Port->RingCount;
+  Cause = SerialIn(Port, UART_IIR);
   if (Cause & IIR_NONE) return FALSE;
   do {
     switch (Cause & IIR_CAUSE) {

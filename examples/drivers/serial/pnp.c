@@ -106,7 +106,7 @@ static VOID SerialLeave(PSERIAL_PORT Port, BOOLEAN IsThere, BOOLEAN Comes) {
   KIRQL OldIrql;
   SerialLockAll(Port, &OldIrql);
   Interrupt = Port->Interrupt;
-  if (Interrupt != NULL && IsThere) KeSynchronizeExecution(Interrupt, SerialQuietChip, Port);
+  if (Interrupt != NULL) KeSynchronizeExecution(Interrupt, IsThere ? SerialQuietChip : SerialIgnoreChip, Port);
   Port->Started = FALSE;
   Port->Interrupt = NULL;
   if (!Comes) Port->Gone = TRUE;

@@ -62,6 +62,7 @@ typedef struct _SERIAL_PORT {
   KDPC WriteDpc;
   ULONGLONG WriteDue; /* W */
 
+  BOOLEAN Listens;             /* I  the service routine may look at the chip, and at what follows */
   PUCHAR Ring;                 /* I  what has come and was not read */
   ULONG RingBytes;             /* I */
   ULONG RingFirst;             /* I */
@@ -144,6 +145,7 @@ KSYNCHRONIZE_ROUTINE SerialEndSend;     /* transfer: Done gets what was not sent
 KSYNCHRONIZE_ROUTINE SerialSendIsOver;  /* port */
 KSYNCHRONIZE_ROUTINE SerialProgramChip; /* port */
 KSYNCHRONIZE_ROUTINE SerialQuietChip;   /* port */
+KSYNCHRONIZE_ROUTINE SerialIgnoreChip;  /* port */
 KSYNCHRONIZE_ROUTINE SerialApplyLine;   /* port: divisor, line control, modem control */
 KSYNCHRONIZE_ROUTINE SerialForgetInput; /* port */
 BOOLEAN SerialIsThere(PSERIAL_PORT Port);
