@@ -3,7 +3,7 @@
 //
 //   const auto life = [](kdpc::lab::Machine& m) -> std::string {
 //     std::string why;
-//     if (!m.load_driver("ring.drv", why)) return why;
+//     if (!m.load_driver("drivers/check/ring.drv", why)) return why;   // the check variant
 //     m.run_for(2ms);
 //     m.unload_driver("ring", why);
 //     return why;
@@ -32,7 +32,8 @@ struct ExploreSettings {
   unsigned processors = 1;
   Settings options = {};
   Settings costs = {};
-  // Data races are looked for too: in the code of drivers' check variants, drivers/check/<name>.drv, which explore better as well.
+  // Data races are looked for too: in the code of drivers' check variants, drivers/check/<name>.drv, which explore better as well. Who sets other checks says
+  // .races again, which is off in Checks. The first error ends a run, whatever keep_going says.
   Checks checks = {.races = Checks::Races::Certain};
   std::size_t memory = std::size_t{256} << 20;
 

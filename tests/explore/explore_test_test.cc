@@ -117,6 +117,21 @@ TEST(Lives, TheFirstFailureIsToldWithItsOrderAndReplays) {
   EXPECT_EQ(equal.number, found.number);
 }
 
+TEST(Lives, AScheduleThatFailsNoMoreIsToldSo) {
+  const lab::ExploreResult found = lab::explore(kTwo, counting);
+  const lab::ExploreResult again = lab::replay(
+      kTwo, [](lab::Machine&) { return std::string(); }, found.schedule);
+  EXPECT_FALSE(again.failed());
+  EXPECT_EQ(again.report, "This schedule does not fail.\n");
+  EXPECT_THAT(again.differs, HasSubstr("the run's hash is "));
+}
+
+TEST(Lives, AnErrorIsAFailureAlsoWhereChecksKeepGoing) {
+  const auto life = [](lab::Machine& m) { return test::words_of([](lab::Machine& its) { ring(its, "isr_spin_lock"); }, m); };
+  const lab::ExploreResult found = lab::explore({.processors = 2, .checks = {.keep_going = true}, .schedules = 5}, life);
+  EXPECT_THAT(found.failure, HasSubstr("lock-below-interrupt")) << found.broken;
+}
+
 TEST(Lives, AReplayThatIsAnotherRunSaysWhy) {
   const lab::ExploreResult found = lab::explore(kTwo, counting);
   std::string other = found.schedule + "cpu1@100000 hold\n";

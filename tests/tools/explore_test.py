@@ -82,6 +82,13 @@ class Explore(command.Case):
         self.assertRegex(done.stdout, r"^No failure in \d+ schedules, .*: the default order, all \d+ orders with one move, 40 directed at suspicious accesses\.")
         self.assertIn("Every order with at most 1 move at a call, a wake-up or a shared access has been tried.", done.stdout)
 
+    def test_an_error_is_a_failure_also_where_checks_keep_going(self):
+        noted = pathlib.Path(self.root, "noted.toml")
+        noted.write_text(pathlib.Path(self.scenario("isr_spin_lock")).read_text(encoding="utf-8") + "[checks]\nmode = 'keep-going'\n", encoding="utf-8")
+        done, said = self.kdpc("explore", noted, "--drivers", os.path.join(command.BUILD, "drivers"), "--seconds", "0", "--schedules", "20")
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("lock-below-interrupt", done.stdout)
+
     def test_a_small_scenario_is_exhausted_and_a_larger_one_is_not_said_to_be(self):
         small = pathlib.Path(self.root, "small.toml")
         small.write_text(re.sub("count = .*", "count = 1", pathlib.Path(self.scenario("fifo_count_fixed")).read_text(encoding="utf-8")), encoding="utf-8")

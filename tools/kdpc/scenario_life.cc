@@ -32,6 +32,7 @@ std::optional<Refusal> ScenarioLife::start(const std::function<bool()>& interrup
   config.remember_events = remember_events;
   config.hash = remember_events != 0;  // of a run that somebody will look at
   config.interrupted = interrupted;
+  config.checks.keep_going = false;  // what is noted only would pass for well
   config.checks.races = races_ ? lab::Checks::Races::Certain : lab::Checks::Races::Off;
   std::string why;
   machine_ = lab::Machine::create(config, why);
