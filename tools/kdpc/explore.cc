@@ -83,6 +83,8 @@ Refusal leave_crash(const ExploreArguments& arguments, const Scenario& scenario,
 
 // Other orders, from places along the run.
 std::string how_likely(const Stage& stage, const explore::Schedule& schedule, const std::string& key) {
+  if (!schedule.empty() && schedule.front().kind == explore::Deviation::Kind::Late)
+    return "How likely this failure is cannot be said of a late order: other orders are drawn from the default one.\n\n";
   stage.explorer->run(schedule, true);
   const auto stations = explore::likelihood(schedule, stage.explorer->lesson(), kOrders,
                                             [&](const explore::Schedule& other) { return !interrupted() && stage.explorer->run(other).key == key; });

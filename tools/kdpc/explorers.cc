@@ -131,7 +131,7 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
     if (reduced) reducer.learned();
     if (!execution.failure.empty()) {
       Word failed = word(Word::Kind::Failed);
-      failed.directed = campaign.is_directed();
+      failed.directed = !reduced && campaign.is_directed();
       const std::span<const explore::Deviation> schedule = attempt->schedule;
       failed.more = schedule.size_bytes();
       return say(pipe, failed, {reinterpret_cast<const char*>(schedule.data()), schedule.size_bytes()});

@@ -32,7 +32,7 @@ void Bounded::learned(const Schedule& schedule, const Lesson& lesson) {
     children_.clear();
     for (std::size_t index = which_; index < moves_.size(); index += of_) children_.push_back(moves_[index]);
   }
-  grown_.insert(grown_.end(), children_.begin(), children_.end());
+  if (level_ < bound_) grown_.insert(grown_.end(), children_.begin(), children_.end());
 }
 
 }  // namespace kdpc::explore
