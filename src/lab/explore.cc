@@ -135,6 +135,14 @@ Execution Explorer::run(const explore::Schedule& schedule, bool learn) { return 
 
 Execution Explorer::run(const explore::Schedule& schedule, explore::Trail& trail) { return execute(schedule, false, &trail); }
 
+Execution Explorer::carry_out(const explore::Attempt& attempt, explore::Campaign& campaign) {
+  const bool is_reduction = attempt.source == explore::Attempt::Source::Reduction;
+  Execution execution = execute(attempt.schedule, attempt.learn, is_reduction ? &trail_ : nullptr);
+  if (is_reduction) campaign.learned(trail_);
+  if (attempt.learn) campaign.learned(attempt, lesson());
+  return execution;
+}
+
 // A late order begins at the start, and no place is taken on its way; so a trail never misses a part, nor is it a part of a mark.
 Execution Explorer::execute(const explore::Schedule& schedule, bool learn, explore::Trail* trail) {
   const auto [parts, place] = furthest(schedule, learn);

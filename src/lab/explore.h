@@ -13,8 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "check/explore/moves.h"
-#include "check/explore/trail.h"
+#include "check/explore/campaign.h"
 #include "kdpc/lab.h"
 #include "lab/invariants.h"
 
@@ -56,6 +55,8 @@ class Explorer {
   // `trail`: of this run, whose schedule begins with `late`.
   Execution run(const explore::Schedule& schedule, explore::Trail& trail);
   explore::Lesson lesson();
+  // The next attempt of a campaign, which learns from it what it wants to know.
+  Execution carry_out(const explore::Attempt& attempt, explore::Campaign& campaign);
 
  private:
   // Where a run stood between two parts.
@@ -84,6 +85,7 @@ class Explorer {
   Life life_;
   explore::Plan plan_;
   explore::Touches touches_;
+  explore::Trail trail_;  // of a campaign's reduction
   Invariants invariants_;
   std::vector<explore::Options> options_;
   Machine::MarkHandle start_;

@@ -53,6 +53,7 @@ std::string covered(const explore::Coverage& coverage) {
   if (coverage.attempts[2] != 0) add(fmt::format("{}{} with two", coverage.complete >= 2 ? "all " : "", coverage.attempts[2]));
   if (coverage.directed != 0) add(fmt::format("{} directed at suspicious accesses", coverage.directed));
   if (coverage.wandered != 0) add(fmt::format("{} at random", coverage.wandered));
+  if (coverage.reduced != 0) add(fmt::format("{} of those that differ in something", coverage.reduced));
   return text;
 }
 

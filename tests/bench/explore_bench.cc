@@ -69,9 +69,7 @@ void schedules(benchmark::State& state, const char* driver, Stage::Heard heard) 
   const auto one = [&] {
     if (!campaign) campaign.emplace(explore::CampaignSettings{});
     const auto attempt = campaign->next();
-    const lab::Execution execution = explorer->run(attempt->schedule, attempt->learn);
-    if (attempt->learn) campaign->learned(attempt->schedule, explorer->lesson());
-    return execution.failure;
+    return explorer->carry_out(*attempt, *campaign).failure;
   };
   one();  // the first loads the driver's file
   for (auto _ : state)

@@ -36,13 +36,14 @@ Tries tries_of(const CampaignSettings& settings, std::size_t most, const std::ve
     if (!attempt) break;
     run.asked.push_back(text_of(attempt->schedule));
     if (attempt->schedule.empty() || !attempt->learn) run.tried.push_back(run.asked.back());
-    if (attempt->learn) campaign.learned(attempt->schedule, lesson(left_open));
+    if (attempt->learn) campaign.learned(*attempt, lesson(left_open));
+    if (attempt->source == Attempt::Source::Reduction) campaign.learned(Trail());
   }
   run.coverage = campaign.coverage();
   return run;
 }
 
-constexpr CampaignSettings kTwoMoves = {.bound = 2, .wanders = false};
+constexpr CampaignSettings kTwoMoves = {.bound = 2, .wanders = false, .reduces = false};
 
 }  // namespace
 
@@ -82,7 +83,7 @@ TEST(Campaign, TriesNoOrderTwice) {
     std::set<Schedule> different;
     Campaign campaign(kTwoMoves);
     while (const auto attempt = campaign.next()) {
-      if (attempt->learn) campaign.learned(attempt->schedule, lesson(left_open));
+      if (attempt->learn) campaign.learned(*attempt, lesson(left_open));
       if (attempt->learn && !attempt->schedule.empty()) continue;
       Schedule sorted = attempt->schedule;
       std::sort(sorted.begin(), sorted.end());
@@ -98,7 +99,7 @@ TEST(Campaign, SeveralShareTheWorkAndTryEachExactlyOnceButForTheDefaultOrder) {
     std::multiset<std::string> together;
     std::uint64_t attempts[3] = {};
     for (unsigned which = 0; which < of; ++which) {
-      const Tries one = tries_of({.bound = 2, .wanders = false, .which = which, .of = of}, 1000, {2, 3});
+      const Tries one = tries_of({.bound = 2, .wanders = false, .reduces = false, .which = which, .of = of}, 1000, {2, 3});
       together.insert(one.tried.begin(), one.tried.end());
       EXPECT_EQ(one.coverage.moves, alone.coverage.moves) << "of all together";
       for (int level = 0; level < 3; ++level) attempts[level] += one.coverage.attempts[level];
@@ -114,8 +115,23 @@ TEST(Campaign, TheSameSeedTriesTheSame) {
   EXPECT_NE(tries_of({.seed = 7}, 500).asked, tries_of({.seed = 8}, 500).asked);
 }
 
+// Of a run that has done nothing nothing can be turned round.
+TEST(Campaign, ReducesOnceEachMoveHasBeenTriedAndSaysWhenItIsThrough) {
+  const Tries run = tries_of({.bound = 2, .wanders = false}, 1000);
+  const auto first = std::find(run.asked.begin(), run.asked.end(), "late\n");
+  ASSERT_NE(first, run.asked.end());
+  EXPECT_EQ(first - run.asked.begin(), 8) << "the default order, four moves, and three more";
+  EXPECT_EQ(std::count(run.asked.begin(), run.asked.end(), "late\n"), 1);
+  EXPECT_EQ(run.coverage.reduced, 1u);
+  EXPECT_TRUE(run.coverage.exhaustive);
+  const Tries second = tries_of({.bound = 2, .wanders = false, .which = 1, .of = 2}, 1000);
+  EXPECT_EQ(second.coverage.reduced, 0u) << "one of several does it";
+  EXPECT_FALSE(second.coverage.exhaustive);
+  EXPECT_EQ(tries_of({.bound = 1, .wanders = false}, 1000).coverage.reduced, 1u) << "also when nothing else is left";
+}
+
 TEST(Campaign, WandersBehindTheBoundWithoutEnd) {
-  const Tries run = tries_of({.bound = 1}, 300);
+  const Tries run = tries_of({.bound = 1, .reduces = false}, 300);
   EXPECT_EQ(run.asked.size(), 300u);
   EXPECT_EQ(run.coverage.complete, 1u);
   EXPECT_EQ(run.coverage.wandered, 300u - 5u);

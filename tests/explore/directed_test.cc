@@ -76,17 +76,17 @@ TEST(Directed, WhatIsNotPossibleIsNotTried) {
 
 TEST(Directed, ACampaignTriesThemInTurnWithOneMoveAndSaysWhichTheyAre) {
   const auto tried_by = [](unsigned which, unsigned of) {
-    Campaign campaign({.bound = 1, .wanders = false, .which = which, .of = of});
+    Campaign campaign({.bound = 1, .wanders = false, .reduces = false, .which = which, .of = of});
     std::vector<std::string> directed;
     std::size_t attempts = 0;
     bool was_directed = true;
     while (const auto attempt = campaign.next()) {
       if (++attempts <= 7) {
-        EXPECT_EQ(campaign.is_directed(), !was_directed) << attempts;
-        was_directed = campaign.is_directed();
+        EXPECT_EQ(attempt->source == Attempt::Source::Directed, !was_directed) << attempts;
+        was_directed = attempt->source == Attempt::Source::Directed;
       }
-      if (campaign.is_directed()) directed.push_back(text_of(attempt->schedule));
-      if (attempt->learn) campaign.learned(attempt->schedule, lesson(100, {{0, 50, 1, 9}}));
+      if (attempt->source == Attempt::Source::Directed) directed.push_back(text_of(attempt->schedule));
+      if (attempt->learn) campaign.learned(*attempt, lesson(100, {{0, 50, 1, 9}}));
     }
     EXPECT_EQ(campaign.coverage().directed, directed.size());
     EXPECT_EQ(campaign.coverage().complete, 1u);

@@ -49,9 +49,8 @@ std::optional<std::pair<explore::Schedule, lab::Execution>> find(lab::Explorer& 
   for (std::uint64_t tried = 0; tried < most; ++tried) {
     const auto attempt = campaign.next();
     if (!attempt) return {};
-    lab::Execution execution = explorer.run(attempt->schedule, attempt->learn);
+    lab::Execution execution = explorer.carry_out(*attempt, campaign);
     if (!execution.failure.empty()) return std::pair{attempt->schedule, std::move(execution)};
-    if (attempt->learn) campaign.learned(attempt->schedule, explorer.lesson());
   }
   return {};
 }
@@ -63,25 +62,24 @@ KDPC_TEST(Explorer, TheSameScheduleIsTheSameRun, .processors = 2) {
   std::string why;
   const auto explorer = lab::Explorer::create(m, life("fifo_count_fixed"), why);
   ASSERT_NE(explorer, nullptr) << why;
-  explore::Campaign campaign({});
+  explore::Campaign campaign({.reduces = false});
   std::map<std::string, std::uint64_t> hashes;
   std::set<std::uint64_t> different;
   for (int tried = 0; tried < 300; ++tried) {
     const auto attempt = campaign.next();
     ASSERT_TRUE(attempt);
-    const lab::Execution one = explorer->run(attempt->schedule, attempt->learn);
-    if (attempt->learn) campaign.learned(attempt->schedule, explorer->lesson());
+    const lab::Execution one = explorer->carry_out(*attempt, campaign);
     EXPECT_EQ(one.failure, "");
     hashes[text_of(attempt->schedule)] = one.hash;
     different.insert(one.hash);
   }
   EXPECT_GT(different.size(), 50u);
   for (bool learn : {false, true}) {  // which changes nothing
-    explore::Campaign again({});
+    explore::Campaign again({.reduces = false});
     for (int tried = 0; tried < 300; ++tried) {
       const auto attempt = again.next();
       EXPECT_EQ(explorer->run(attempt->schedule, learn || attempt->learn).hash, hashes[text_of(attempt->schedule)]) << text_of(attempt->schedule);
-      if (attempt->learn) again.learned(attempt->schedule, explorer->lesson());
+      if (attempt->learn) again.learned(*attempt, explorer->lesson());
     }
   }
 }
@@ -120,14 +118,14 @@ Tried try_all(lab::Machine& m, const std::string& driver, bool in_parts, int cou
   const auto start = m.mark(why);
   auto explorer = lab::Explorer::create(m, in_parts ? parts : lab::Explorer::Life{whole}, why);
   EXPECT_NE(explorer, nullptr) << why;
-  explore::Campaign campaign({.of = 9});  // soon at two moves, and at random ones
+  explore::Campaign campaign({.reduces = false, .of = 9});  // soon at two moves, and at random ones
   for (int attempts = 0; attempts < count; ++attempts) {
     const auto attempt = campaign.next();
     if (!attempt) break;
     const lab::Execution execution = explorer->run(attempt->schedule, attempt->learn);
     const auto lesson = attempt->learn ? std::optional(explorer->lesson()) : std::nullopt;
     tried.attempts.emplace_back(text_of(attempt->schedule), words_of(execution, lesson));
-    if (lesson) campaign.learned(attempt->schedule, *lesson);
+    if (lesson) campaign.learned(*attempt, *lesson);
   }
   explorer.reset();
   m.rewind(*start);

@@ -93,13 +93,13 @@ TEST(Priorities, TheSameSeedDrawsTheSame) {
 
 TEST(Priorities, TakeTheirTurnInACampaignThatMayDraw) {
   const auto lowered = [](bool wanders) {
-    Campaign campaign({.bound = 1, .wanders = wanders});
+    Campaign campaign({.bound = 1, .wanders = wanders, .reduces = false});
     std::size_t with = 0;
     for (int turn = 0; turn < 100; ++turn) {
       const auto attempt = campaign.next();
       if (!attempt) break;
       with += count(attempt->schedule, Kind::Low) != 0;
-      if (attempt->learn) campaign.learned(attempt->schedule, lesson(2, 100));
+      if (attempt->learn) campaign.learned(*attempt, lesson(2, 100));
     }
     EXPECT_GE(campaign.coverage().wandered, with);
     return with;

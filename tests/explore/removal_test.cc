@@ -29,8 +29,7 @@ std::uint64_t found_with(lab::Machine& m, const std::string& driver, std::uint64
   explore::Campaign campaign({});
   for (std::uint64_t tried = 1; tried <= most; ++tried) {
     const auto attempt = campaign.next();
-    if (!attempt || !explorer->run(attempt->schedule, attempt->learn).failure.empty()) return attempt ? tried : 0;
-    if (attempt->learn) campaign.learned(attempt->schedule, explorer->lesson());
+    if (!attempt || !explorer->carry_out(*attempt, campaign).failure.empty()) return attempt ? tried : 0;
   }
   return 0;
 }

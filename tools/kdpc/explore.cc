@@ -144,11 +144,11 @@ ExitCode explore(const ExploreArguments& arguments) {
   nlohmann::ordered_json json{
       {"schedules", explored.schedules}, {"seconds", took}, {"found", explored.failure.has_value()}, {"exhausted", explored.exhausted}};
   const std::vector<std::string> unheard = stage.life.unheard();
-  const bool is_exhaustive = explored.reduction.is_complete && unheard.empty();  // who is not heard may touch anything
+  const bool is_exhaustive = explored.coverage.exhaustive && unheard.empty();  // who is not heard may touch anything
   if (!unheard.empty()) json["unheard"] = unheard;
   if (!explored.failure) {
     json["exhaustive"] = is_exhaustive;
-    json["reduced"] = explored.reduction.schedules;
+    json["reduced"] = explored.coverage.reduced;
     if (arguments.json) {
       fmt::print("{}\n", json.dump(2));
     } else {
@@ -158,7 +158,7 @@ ExitCode explore(const ExploreArguments& arguments) {
         fmt::print("Every order with at most {} move{} at a call, a wake-up or a shared access has been tried.\n", arguments.bound,
                    arguments.bound == 1 ? "" : "s");
       if (is_exhaustive)
-        fmt::print("Exhaustive within this scenario: {} schedules are every order that differs in something.\n", explored.reduction.schedules);
+        fmt::print("Exhaustive within this scenario: {} schedules are every order that differs in something.\n", explored.coverage.reduced);
       for (const std::string& driver : unheard)
         fmt::print("{} has no check variant: it was explored at its calls only, and its data races cannot be seen. kdpc_add_driver builds one.\n",
                    driver);

@@ -14,7 +14,6 @@
 #include <span>
 #include <vector>
 
-#include "check/explore/dpor.h"
 #include "lab/explore.h"
 #include "tools/kdpc/interruption.h"
 
@@ -32,7 +31,6 @@ struct Word {
   std::size_t more = 0;                  // bytes that follow: a failure's schedule, a refusal's text
   std::uint64_t schedules = 0;
   explore::Coverage coverage;
-  Reduction reduction;
 };
 
 // What it is running, where it can be seen when it has died.
@@ -61,38 +59,6 @@ void say(int pipe, const Word& word, std::span<const char> more = {}) {
   }
 }
 
-// Tries every order that differs in something, in turn with a campaign, as long as it may come to an end soon enough.
-class Reducer {
- public:
-  // Of several explorers one does it: what it tries depends on all that it has tried before.
-  explicit Reducer(bool does_it) : may_go_on_(does_it) {}
-  std::optional<explore::Schedule> next() {
-    may_go_on_ = may_go_on_ && found_.schedules < kMost;
-    if (!may_go_on_) return {};
-    auto schedule = dpor_.next();
-    found_.schedules = dpor_.tried();
-    may_go_on_ = schedule.has_value();
-    found_.is_complete = !may_go_on_ && !dpor_.lost_its_way();
-    return schedule;
-  }
-  explore::Trail& trail() { return trail_; }
-  void learned() {
-    may_go_on_ = trail_.transitions().size() <= kLongest;
-    if (may_go_on_) dpor_.learned(trail_);
-  }
-  const Reduction& found() const { return found_; }
-
- private:
-  static constexpr std::uint64_t kMost = 4'000;   // schedules
-  static constexpr std::size_t kLongest = 5'000;  // transitions
-  bool may_go_on_;
-  explore::Dpor dpor_;
-  explore::Trail trail_;
-  Reduction found_;
-};
-
-constexpr std::uint64_t kReducesEvery = 8;  // attempts
-
 // In a process of its own.
 void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::CampaignSettings& settings, int pipe, Present& present) {
   const auto refuse = [pipe](const Refusal& refusal) {
@@ -105,38 +71,23 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
   explorer->endure(life.endurance());
   explorer->explore_faults(wish.faults);
   explore::Campaign campaign(settings);
-  Reducer reducer(settings.which == 0);
-  bool is_over = false;  // the campaign
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wish.seconds));
   for (std::uint64_t tried = 0;;) {
-    const auto word = [&](Word::Kind kind) {
-      return Word{.kind = kind, .schedules = tried, .coverage = campaign.coverage(), .reduction = reducer.found()};
-    };
+    const auto word = [&](Word::Kind kind) { return Word{.kind = kind, .schedules = tried, .coverage = campaign.coverage()}; };
     if ((wish.schedules != 0 && tried * settings.of + settings.which >= wish.schedules) || (wish.seconds > 0 && Clock::now() >= end))
       return say(pipe, word(Word::Kind::Enough));
-    std::optional<explore::Attempt> attempt;
-    const bool is_its_turn = is_over || (campaign.coverage().complete >= 1 && tried % kReducesEvery == 0);
-    const auto reduced = is_its_turn ? reducer.next() : std::nullopt;
-    if (reduced) {
-      attempt = explore::Attempt{*reduced, false};
-    } else if (!is_over) {
-      attempt = campaign.next();
-      is_over = !attempt;
-      if (is_over) continue;
-    }
+    const auto attempt = campaign.next();
     if (!attempt) return say(pipe, word(Word::Kind::Exhausted));
     present.show(attempt->schedule);
-    const lab::Execution execution = reduced ? explorer->run(*reduced, reducer.trail()) : explorer->run(attempt->schedule, attempt->learn);
+    const lab::Execution execution = explorer->carry_out(*attempt, campaign);
     ++tried;
-    if (reduced) reducer.learned();
     if (!execution.failure.empty()) {
       Word failed = word(Word::Kind::Failed);
-      failed.directed = !reduced && campaign.is_directed();
+      failed.directed = attempt->source == explore::Attempt::Source::Directed;
       const std::span<const explore::Deviation> schedule = attempt->schedule;
       failed.more = schedule.size_bytes();
       return say(pipe, failed, {reinterpret_cast<const char*>(schedule.data()), schedule.size_bytes()});
     }
-    if (attempt->learn) campaign.learned(attempt->schedule, explorer->lesson());
     if (tried % kWordEvery == 0) say(pipe, word(Word::Kind::Progress));
   }
 }
@@ -181,7 +132,9 @@ void add(explore::Coverage& all, const explore::Coverage& one) {
   for (std::size_t level = 0; level < std::size(all.attempts); ++level) all.attempts[level] += one.attempts[level];
   all.wandered += one.wandered;
   all.directed += one.directed;
+  all.reduced += one.reduced;
   all.complete = std::min(all.complete, one.complete);
+  all.exhaustive = all.exhaustive || one.exhaustive;
 }
 
 class Workers {
@@ -229,7 +182,6 @@ class Workers {
     Explored explored{.schedules = schedules(), .coverage = {.complete = ~0u}, .exhausted = true, .broken = why_not_};
     if (finder_ != nullptr) explored.failure = Failure{number_of(*finder_), finder_->schedule(), finder_->last.directed};
     for (const Worker& worker : all_) {
-      if (&worker == &all_.front()) explored.reduction = worker.last.reduction;
       add(explored.coverage, worker.last.coverage);
       explored.exhausted = explored.exhausted && worker.last.kind == Word::Kind::Exhausted;
       if (!explored.crash) explored.crash = worker.died;

@@ -33,19 +33,12 @@ struct Crash {
   explore::Schedule schedule;  // that it was running
 };
 
-// The search for every order that differs in something (check/explore/dpor.h).
-struct Reduction {
-  std::uint64_t schedules = 0;
-  bool is_complete = false;  // nothing is left to try: exhaustive within this scenario
-};
-
 struct Explored {
   std::optional<Failure> failure;
   std::optional<Crash> crash;  // the first one; the others have gone on
   std::uint64_t schedules = 0;
-  explore::Coverage coverage;  // of all together
-  bool exhausted = false;      // nothing was left to try within the bound
-  Reduction reduction;
+  explore::Coverage coverage;     // of all together
+  bool exhausted = false;         // nothing was left to try within the bound
   std::optional<Refusal> broken;  // why this is not all that was to be: an explorer could not begin, or has not ended in order
 };
 

@@ -13,6 +13,7 @@ bool Campaign::has(Source source) const {
     case Source::Directed: return next_directed_ < directed_.size();
     case Source::Priorities: return may_draw && priorities_.can();
     case Source::Wander: return may_draw;
+    case Source::Reduction: break;
   }
   return false;
 }
@@ -30,26 +31,38 @@ std::optional<Attempt> Campaign::systematic() {
   return attempt;
 }
 
+std::optional<Attempt> Campaign::reduced() {
+  auto attempt = reduction_.next();
+  coverage_.reduced = reduction_.tried();
+  coverage_.exhaustive = reduction_.is_complete();
+  return attempt;
+}
+
 std::optional<Attempt> Campaign::next() {
-  for (unsigned asked = 0; asked < kSources; ++asked) {
-    source_ = static_cast<Source>((static_cast<unsigned>(source_) + 1) % kSources);
-    if (!has(source_)) continue;
-    switch (source_) {
+  if (asked_++ % kReducesEvery == 0 && coverage_.complete >= 1)
+    if (auto attempt = reduced()) return attempt;
+  for (unsigned asked = 0; asked < kTakeTurns; ++asked) {
+    turn_ = static_cast<Source>((static_cast<unsigned>(turn_) + 1) % kTakeTurns);
+    if (!has(turn_)) continue;
+    switch (turn_) {
       case Source::Systematic:
         if (auto attempt = systematic()) return attempt;
         break;
-      case Source::Directed: ++coverage_.directed; return Attempt{directed_[next_directed_++], false};
-      case Source::Priorities: ++coverage_.wandered; return Attempt{priorities_.next(), false};
+      case Source::Directed: ++coverage_.directed; return Attempt{directed_[next_directed_++], false, turn_};
+      case Source::Priorities: ++coverage_.wandered; return Attempt{priorities_.next(), false, turn_};
       case Source::Wander: ++coverage_.wandered; return wander_.next();
+      case Source::Reduction: break;
     }
   }
-  return {};
+  return reduced();
 }
 
-void Campaign::learned(const Schedule& schedule, const Lesson& lesson) {
-  if (source_ == Source::Wander) return wander_.learned(lesson);
-  bounded_.learned(schedule, lesson);
-  if (schedule.empty()) {
+void Campaign::learned(const Trail& trail) { reduction_.learned(trail); }
+
+void Campaign::learned(const Attempt& attempt, const Lesson& lesson) {
+  if (attempt.source == Source::Wander) return wander_.learned(lesson);
+  bounded_.learned(attempt.schedule, lesson);
+  if (attempt.schedule.empty()) {
     priorities_.learned(lesson);
     const std::vector<Schedule> all = directed_at_suspicions(lesson);
     for (std::size_t index = settings_.which; index < all.size(); index += settings_.of) directed_.push_back(all[index]);

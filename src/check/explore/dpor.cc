@@ -89,7 +89,7 @@ void Dpor::learned(const Trail& trail) {
   for (std::size_t which = 0; which < path_.size(); ++which) lost_ = lost_ || which >= all.size() || all[which].actor != path_[which].actor;
   if (lost_) return;
   extend(trail);
-  if (reduce_ == Reduce::No) return;
+  if (reduce_ == Reduce::No || path_.empty()) return;
   find_races(trail);
   note_what_came_of(trail);
 }

@@ -14,10 +14,12 @@
 
 namespace kdpc::explore {
 
-// A schedule to be run. `learn`: what it passes is wanted afterwards.
+// A schedule to be run. `learn`: what it passes is wanted afterwards. Of one that comes from the reduction its trail is.
 struct Attempt {
+  enum class Source : std::uint8_t { Systematic, Directed, Priorities, Wander, Reduction };
   Schedule schedule;
   bool learn = false;
+  Source source = Source::Systematic;
 };
 
 // Two steps in which the same memory was accessed, and only chance has ordered them.

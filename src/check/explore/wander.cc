@@ -13,12 +13,12 @@ Schedule Wander::leap() {
 
 Attempt Wander::next() {
   leaps_next_ = !leaps_next_;
-  if (!leaps_next_) return {leap(), false};
+  if (!leaps_next_) return {leap(), false, Attempt::Source::Wander};
   if (walk_.empty()) {
     walk_ = moves_[draw_.below(moves_.size())];
     walked_ = 1;
   }
-  return {walk_, true};
+  return {walk_, true, Attempt::Source::Wander};
 }
 
 void Wander::learned(const Lesson& lesson) {

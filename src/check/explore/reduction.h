@@ -1,0 +1,27 @@
+// The reduction (dpor.h) as a part of a campaign: as long as it may come to its end soon enough, each of its schedules is an attempt.
+#pragma once
+#include <cstdint>
+#include <optional>
+
+#include "check/explore/dpor.h"
+#include "check/explore/moves.h"
+
+namespace kdpc::explore {
+
+class Reduction {
+ public:
+  explicit Reduction(bool wanted) : goes_on_(wanted) {}
+  std::optional<Attempt> next();
+  void learned(const Trail& trail);  // of the last one
+
+  std::uint64_t tried() const { return dpor_.tried(); }
+  bool is_complete() const { return complete_; }  // every order ends like one that was tried
+
+ private:
+  static constexpr std::uint64_t kMost = 4'000;   // schedules
+  static constexpr std::size_t kLongest = 5'000;  // transitions in one
+  bool goes_on_, complete_ = false;
+  Dpor dpor_;
+};
+
+}  // namespace kdpc::explore
