@@ -14,8 +14,6 @@ constexpr std::size_t kLastEvents = 20;
 
 }  // namespace
 
-unsigned shrink_runs(const Execution& execution) { return execution.outcome.how == Ended::NoProgress ? 30 : 3000; }
-
 std::string indented(const std::string& text) {
   std::string lines;
   for (std::size_t begin = 0; begin < text.size();) {
@@ -53,7 +51,7 @@ std::string covered(const explore::Coverage& coverage) {
   if (coverage.attempts[2] != 0) add(fmt::format("{}{} with two", coverage.complete >= 2 ? "all " : "", coverage.attempts[2]));
   if (coverage.directed != 0) add(fmt::format("{} directed at suspicious accesses", coverage.directed));
   if (coverage.wandered != 0) add(fmt::format("{} at random", coverage.wandered));
-  if (coverage.reduced != 0) add(fmt::format("{} of those that differ in something", coverage.reduced));
+  if (coverage.reduced != 0) add(fmt::format("{} in which conflicting steps change places", coverage.reduced));
   return text;
 }
 

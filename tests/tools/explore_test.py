@@ -79,7 +79,7 @@ class Explore(command.Case):
     def test_the_fixed_twin_is_silent_and_it_is_said_what_was_tried(self):
         done, said = self.kdpc("explore", self.scenario("dpc_not_ready_fixed"), "--seconds", "0", "--bound", "1")
         self.assertEqual(done.returncode, 0, said)
-        self.assertRegex(done.stdout, r"^No failure in \d+ schedules, .*: the default order, all \d+ orders with one move, 40 directed at suspicious accesses\.")
+        self.assertRegex(done.stdout, r"^No failure in \d+ schedules, .*: the default order, all \d+ orders with one move, 40 directed at suspicious accesses, \d+ in which conflicting steps change places\.")
         self.assertIn("Every order with at most 1 move at a call, a wake-up or a shared access has been tried.", done.stdout)
 
     def test_an_error_is_a_failure_also_where_checks_keep_going(self):
@@ -113,7 +113,7 @@ class Explore(command.Case):
         self.added(found["file"], "cpu7@5 hold\npick 900 = 1\n")  # there is no such processor, and never so much is left open
         done, said = self.kdpc("shrink", found["file"])
         self.assertEqual(done.returncode, 0, said)
-        self.assertRegex(done.stdout, rf"^{len(found['schedule'])} of {len(found['schedule']) + 2} deviations are needed")
+        self.assertRegex(done.stdout, rf"^{len(found['schedule'])} deviations instead of {len(found['schedule']) + 2}, after ")
         self.assertEqual(self.deviations(found["file"]), found["schedule"])
         done, said = self.kdpc("replay", found["file"])
         self.assertIn("The same run, ", done.stdout)
