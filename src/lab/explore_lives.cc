@@ -3,12 +3,12 @@
 
 #include "check/explore/campaign.h"
 #include "check/explore/record.h"
-#include "check/explore/shrink.h"
 #include "kdpc/explore.h"
 #include "lab/build_id.h"
 #include "lab/explore.h"
 #include "lab/explored_text.h"
 #include "lab/goals.h"
+#include "lab/shortest.h"
 
 namespace kdpc::lab {
 
@@ -134,11 +134,8 @@ std::optional<explore::Schedule> search(const ExploreSettings& settings, Stage& 
     const Execution execution = stage.explorer()->carry_out(*attempt, campaign);
     ++result.schedules;
     if (!execution.failure.empty()) {
-      unsigned runs = 0;
       result.number = result.schedules;
-      found = explore::shrink(attempt->schedule, [&](const explore::Schedule& shorter) {
-        return ++runs <= shrink_runs(execution) && stage.explorer()->run(shorter).key == execution.key;
-      });
+      found = shortest(*stage.explorer(), attempt->schedule, execution, [] { return false; }).schedule;
     }
   }
   result.coverage = covered(campaign.coverage());

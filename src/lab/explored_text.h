@@ -8,9 +8,6 @@
 
 namespace kdpc::lab {
 
-// How many runs may be spent on making a schedule shorter: no limit of time, as the same campaign leaves the same schedule. An endless loop takes long each time.
-unsigned shrink_runs(const Execution& execution);
-
 std::string indented(const std::string& text);
 std::string how_it_ended(const Execution& execution);  // several lines
 // What led to it: the processors around the deviations, and how it ended.

@@ -11,6 +11,7 @@
 #include "check/explore/shrink.h"
 #include "kdpc/cards.h"
 #include "kdpc/test.h"
+#include "lab/shortest.h"
 
 using namespace std::chrono_literals;
 using namespace kdpc;
@@ -44,8 +45,8 @@ std::unique_ptr<cards::CardBoard> card(lab::Machine& m, std::uint64_t first = 10
 }
 
 // The first failure of a campaign of so many schedules.
-std::optional<std::pair<explore::Schedule, lab::Execution>> find(lab::Explorer& explorer, std::uint64_t most) {
-  explore::Campaign campaign({});
+std::optional<std::pair<explore::Schedule, lab::Execution>> find(lab::Explorer& explorer, std::uint64_t most, std::uint64_t seed = 1) {
+  explore::Campaign campaign({.seed = seed});
   for (std::uint64_t tried = 0; tried < most; ++tried) {
     const auto attempt = campaign.next();
     if (!attempt) return {};
@@ -187,6 +188,28 @@ KDPC_TEST(Explorer, FindsTheRaceThatTheDefaultOrderHidesAndShowsItAgain, .proces
   EXPECT_LE(least.size(), 2u);
   const std::uint64_t hash = explorer->run(least).hash;
   for (int turn = 0; turn < 50; ++turn) EXPECT_EQ(explorer->run(least).hash, hash);
+  EXPECT_EQ(explorer->run({}).failure, "");
+}
+
+KDPC_TEST(Explorer, AnOrderOfManyDeviationsGivesWayToAShorterOneThatFailsAlike, .processors = 2) {
+  const auto board = card(m, 20'000);
+  std::string why;
+  const auto explorer = lab::Explorer::create(m, life("remove_queue_false"), why);
+  ASSERT_NE(explorer, nullptr) << why;
+  int long_ones = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const auto found = find(*explorer, 2000, seed);
+    ASSERT_TRUE(found) << seed;
+    const auto fails = [&](const explore::Schedule& shorter) { return explorer->run(shorter).key == found->second.key; };
+    const explore::Schedule needed = explore::shrink(found->first, fails);
+    const lab::Shortest shortest = lab::shortest(*explorer, found->first, found->second, [] { return false; });
+    EXPECT_TRUE(fails(shortest.schedule)) << text_of(shortest.schedule);
+    EXPECT_LE(shortest.schedule.size(), needed.size());
+    EXPECT_LE(shortest.schedule.size(), 3u) << text_of(shortest.schedule);
+    long_ones += needed.size() > 3;
+    EXPECT_EQ(lab::shortest(*explorer, found->first, found->second, [] { return true; }).schedule, found->first) << "enough from the beginning";
+  }
+  EXPECT_GE(long_ones, 1) << "otherwise nothing was to be done here";
   EXPECT_EQ(explorer->run({}).failure, "");
 }
 

@@ -167,7 +167,7 @@ inline std::optional<ExitCode> parse(int argc, char** argv, Arguments& arguments
   CLI::App& replay = detail::add_schedule_verb(app, "replay", "Runs a schedule again and says whether it is the same run", arguments.replay);
   replay.add_flag("--trace", arguments.replay.trace, "One event a line: time, processor, IRQL, thread, what; to stderr");
   replay.add_flag("--likelihood", arguments.replay.likelihood, "From which step on nothing could prevent the failure: tries other orders from there on");
-  CLI::App& shrink = detail::add_schedule_verb(app, "shrink", "Leaves only the deviations of a schedule that it needs to fail", arguments.shrink);
+  CLI::App& shrink = detail::add_schedule_verb(app, "shrink", "Makes a schedule as short as can be found, that fails in the same way", arguments.shrink);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -9,10 +9,10 @@
 #include <thread>
 
 #include "check/explore/likelihood.h"
-#include "check/explore/shrink.h"
 #include "lab/build_id.h"
 #include "lab/explore.h"
 #include "lab/explored_text.h"
+#include "lab/shortest.h"
 #include "lab/time_line.h"
 #include "tools/kdpc/explorers.h"
 #include "tools/kdpc/interruption.h"
@@ -55,15 +55,6 @@ std::optional<Refusal> set(Stage& stage) {
   if (stage.explorer == nullptr) return Refusal{ExitCode::BadInput, why};
   stage.explorer->endure(stage.life.endurance());
   return {};
-}
-
-// Shorter, as long as it fails in the same way.
-explore::Schedule shortest(Stage& stage, const explore::Schedule& schedule, const lab::Execution& failed, unsigned& runs) {
-  return explore::shrink(schedule, [&](const explore::Schedule& shorter) {
-    if (runs == lab::shrink_runs(failed) || interrupted()) return false;
-    ++runs;
-    return stage.explorer->run(shorter).key == failed.key;
-  });
 }
 
 std::string name_for_schedule(const ExploreArguments& arguments) {
@@ -170,8 +161,7 @@ ExitCode explore(const ExploreArguments& arguments) {
   const lab::Execution first = stage.explorer->run(explored.failure->schedule);
   if (first.failure.empty())
     return refuse({ExitCode::SimulatorBug, "the schedule that failed in an exploring process does not fail here; this is a bug of kdpc's"});
-  unsigned runs = 0;
-  const explore::Schedule schedule = shortest(stage, explored.failure->schedule, first, runs);
+  const explore::Schedule schedule = lab::shortest(*stage.explorer, explored.failure->schedule, first, interrupted).schedule;
   const lab::Execution execution = stage.explorer->run(schedule);
   const std::string file = name_for_schedule(arguments);
   if (const auto written = write_schedule(file, file_for(stage.life.scenario(), arguments.races, execution, schedule)); !written)
@@ -232,12 +222,11 @@ ExitCode shrink(const ReplayArguments& arguments) {
   if (const auto refusal = set(stage)) return refuse(*refusal);
   const lab::Execution execution = stage.explorer->run(file->schedule);
   if (execution.failure.empty()) return refuse({ExitCode::Diverged, fmt::format("{}: this schedule does not fail", arguments.file)});
-  unsigned runs = 0;
-  const explore::Schedule schedule = shortest(stage, file->schedule, execution, runs);
+  const auto [schedule, runs] = lab::shortest(*stage.explorer, file->schedule, execution, interrupted);
   const lab::Execution shorter = stage.explorer->run(schedule);
   if (const auto written = write_schedule(arguments.file, file_for(stage.life.scenario(), file->races, shorter, schedule)); !written)
     return refuse({ExitCode::HostLacks, written.error().what});
-  fmt::print("{} of {} deviations are needed, after {} runs:\n{}", schedule.size(), file->schedule.size(), runs, lab::indented(text_of(schedule)));
+  fmt::print("{} deviations instead of {}, after {} runs:\n{}", schedule.size(), file->schedule.size(), runs, lab::indented(text_of(schedule)));
   return ExitCode::AsExpected;
 }
 
