@@ -8,10 +8,11 @@ namespace {
 
 bool begins_with(const std::string& text, std::string_view with) { return text.starts_with(with); }
 
-TEST(Line, WholeOrGivenUpEarlyIsWell) {
+TEST(Line, AllOfItMustArriveTheEndToo) {
   EXPECT_EQ(judge_line("abcdef", "abcdef", {}, 0), "");
-  EXPECT_EQ(judge_line("abcdef", "abc", {}, 0), "");
-  EXPECT_EQ(judge_line("abcdef", "", {}, 0), "");
+  EXPECT_EQ(judge_line("", "", {}, 0), "");
+  for (const char* const beginning : {"abcde", "abc", ""})
+    EXPECT_TRUE(begins_with(judge_line("abcdef", beginning, {}, 0), "Bytes were lost or changed on the way")) << beginning;
 }
 
 TEST(Line, ALossThatNobodyHasCountedIsWrong) {
@@ -24,6 +25,9 @@ TEST(Line, WhatTheChipOrTheDriverHasCountedMayBeMissing) {
   EXPECT_EQ(judge_line("abcdef", "abdef", {2}, 0), "");
   EXPECT_EQ(judge_line("abcdef", "adef", {}, 2), "");
   EXPECT_EQ(judge_line("abcdef", "af", {1, 2}, 2), "");
+  EXPECT_EQ(judge_line("abcdef", "abcd", {4, 5}, 0), "");
+  EXPECT_EQ(judge_line("abcdef", "abcd", {5}, 1), "");
+  EXPECT_TRUE(begins_with(judge_line("abcdef", "abcd", {}, 1), "Bytes were lost or changed on the way"));
 }
 
 TEST(Line, WhatHadNoRoomCannotHaveArrived) {

@@ -8,14 +8,14 @@ namespace kdpc::tool {
 
 std::string judge_line(std::string_view sent, std::string_view arrived, const std::vector<std::size_t>& overrun, std::uint64_t lost_by_driver) {
   std::size_t next = 0;
-  for (std::size_t number = 0; number < sent.size() && next < arrived.size(); ++number) {
+  for (std::size_t number = 0; number < sent.size(); ++number) {
     if (std::binary_search(overrun.begin(), overrun.end(), number)) continue;
-    if (arrived[next] == sent[number]) {
+    if (next < arrived.size() && arrived[next] == sent[number]) {
       ++next;
     } else if (lost_by_driver == 0) {
       return fmt::format(
           "Bytes were lost or changed on the way, and nobody has counted them.\n"
-          "Of {} bytes {} arrived; the first that is not the next one is number {}.",
+          "Of {} bytes {} arrived; the first that is not the next one, or is missing, is number {}.",
           sent.size(), arrived.size(), next);
     } else {
       --lost_by_driver;

@@ -1,5 +1,4 @@
-// Whether what was sent has arrived, in whatever order things happened: nothing is lost, added or changed that nobody has counted. Who gives up early has the
-// beginning of it.
+// Whether what was sent has arrived, in whatever order things happened: nothing is lost, added or changed that nobody has counted.
 //
 // What is wrong comes as words, the first line of which has no numbers: the same mistake has the same one. Empty: nothing.
 #pragma once

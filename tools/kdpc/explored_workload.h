@@ -22,6 +22,7 @@ class ExploredWorkload {
  private:
   std::string play(lab::Machine& machine, const Scenario& scenario, const Cards& cards);
   std::string use_line(lab::Machine& machine, const Scenario& scenario, const Cards& cards);
+  std::string heard_at_the_end(lab::Machine& machine, const Scenario& scenario, const Cards& cards);
   // Has the application do it. `between` is called between steps.
   std::string run(lab::Machine& machine, const Scenario& scenario, Application& application, const std::function<void()>& between);
 
