@@ -3,7 +3,8 @@
 // modelled, so none ever runs dry. What of a buffer is due is moved when somebody looks at a register, and at the latest when the buffer ends: a driver that
 // writes into what is already due, without having asked the card, is heard doing so.
 //
-// Not there, and said to be not there: rates other than 48 kHz (28h bit 0), more than two channels, modem codecs, power management. Input is silence.
+// Not there, and said to be not there: rates other than 48 kHz (28h bits 0 and 3), more than two channels, a second codec (80h…FEh), modem codecs, power
+// management. Input is silence.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -33,15 +34,14 @@ struct MixerRegister {
   std::uint16_t at_reset, writable;
 };
 constexpr MixerRegister kMixer[] = {
-    {0x02, 0x8000, 0xBF3F},           // master volume, muted
-    {0x18, 0x8808, 0x9F1F},           // volume of what is played, muted
-    {0x1A, 0x0000, 0x0707},           // what is recorded
-    {0x1C, 0x8808 & 0x8F0F, 0x8F0F},  // how loud
-    {0x26, 0x000F, 0x7FF0},           // all parts are powered and ready
-    {0x2C, 0xBB80, 0},
-    {0x32, 0xBB80, 0},  // 48000
-    {0x7C, 0x8384, 0},
-    {0x7E, 0x7600, 0},  // a SigmaTel STAC9700
+    {0x02, 0x8000, 0xBF3F},  // master volume, muted
+    {0x18, 0x8808, 0x9F1F},  // volume of what is played, muted
+    {0x1A, 0x0000, 0x0707},  // what is recorded
+    {0x1C, 0x8808, 0x8F0F},  // how loud
+    {0x26, 0x000F, 0x7FF0},  // all parts are powered and ready
+    {0x28, 0x0800, 0},       // a codec of revision 2.3
+    {0x2C, 0xBB80, 0},       // its rates, in and out: 48000
+    {0x2E, 0xBB80, 0},      {0x30, 0xBB80, 0}, {0x32, 0xBB80, 0}, {0x34, 0xBB80, 0}, {0x7C, 0x8384, 0}, {0x7E, 0x7600, 0},  // a SigmaTel STAC9700
 };
 
 class Ac97 final : public Card, public SoundCard {
@@ -62,7 +62,8 @@ class Ac97 final : public Card, public SoundCard {
     const std::uint64_t all_ones = ~std::uint64_t{0} >> (64 - 8 * width);
     if (range == 0) {
       state_.semaphore = false;
-      return width == 2 && offset % 2 == 0 && offset / 2 < std::size(state_.mixer) ? state_.mixer[offset / 2] : all_ones;
+      if (width != 2 || offset % 2 != 0) return all_ones;
+      return offset / 2 < std::size(state_.mixer) ? state_.mixer[offset / 2] : 0;
     }
     if (offset % 4 + width > 4) return all_ones;  // an access does not cross a double word
     for (Channel& channel : state_.channels) catch_up(channel, host_.now());
