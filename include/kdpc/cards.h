@@ -121,6 +121,11 @@ struct PulseWish {
   std::uint64_t dead_after = kNever;  // so many pulses: the last still interrupts, and then all of it reads as all ones
   // So many pulses: the last can still be cleared; as soon as there is one more, status cannot. Masked or disabled it is quiet all the same.
   std::uint64_t stuck_after = kNever;
+  // Between a pulse, which can be seen at once, and its interrupt. Eight can be under way, and one more is lost. A line stays down if status was cleared
+  // meanwhile; a message comes all the same.
+  Nanoseconds late = 0;
+  std::uint64_t lost = 0;   // so many pulses can be seen, and do not interrupt: the next one's interrupt, or enabling anew, has to do for them
+  std::uint64_t storm = 0;  // so many times the next pulse is there as soon as one is cleared: its line does not fall
 };
 
 class Pulse {

@@ -25,8 +25,9 @@ struct ConverterState {
 };
 
 struct PulseState {
-  static constexpr unsigned kDoorbells = 8;
+  static constexpr unsigned kDoorbells = 8, kMostLate = 8;
   bool enabled = false, masked = false, pending = false;
+  bool asks = false;            // for a pending pulse, which has not lost its interrupt
   std::uint32_t granted = 0;    // messages
   std::uint32_t owed = 0;       // of them, by bit: kept while they are masked
   std::uint32_t value = 0;      // of the last pulse
@@ -34,11 +35,18 @@ struct PulseState {
   std::uint64_t by_itself = 0;  // … since it was enabled
   std::uint64_t glitches = 0;   // so far
   std::uint64_t twice = 0;      // messages so far
+  std::uint64_t lost = 0;       // interrupts so far
+  std::uint64_t stormed = 0;    // pulses so far
   Nanoseconds due = kNever;     // its next pulse by itself
   Nanoseconds glitch_due = kNever;
   Nanoseconds again = kNever;  // the last message once more
   std::uint32_t again_message = 0;
   Nanoseconds rings[kDoorbells] = {kNever, kNever, kNever, kNever, kNever, kNever, kNever, kNever};
+  // Interrupts under way.
+  struct Late {
+    Nanoseconds due = kNever;
+    std::uint32_t message = 0;
+  } late[kMostLate];
 };
 
 // Of a sound card. What it has played only grows, as at the far end of a line.

@@ -1,6 +1,7 @@
 // The card that interrupts by itself. What it does depends on its wish, on what is written to it and on the time alone; all that it remembers is in PulseState,
 // which a checkpoint copies.
 #include <algorithm>
+#include <utility>
 
 #include "base/invariant.h"
 #include "devices/card.h"
@@ -43,15 +44,18 @@ class PulseCard final : public Card, public Pulse {
   void write(unsigned, std::uint64_t offset, unsigned, std::uint64_t value) override {
     if (is_dead()) return;
     if (offset == kControl) control(value);
-    if (offset == kStatus && (value & kPending) != 0 && !is_stuck()) state_.pending = false;
+    if (offset == kStatus && (value & kPending) != 0 && !is_stuck()) clear();
     if (offset == kDoorbell) ring(host_.now() + std::min(value, std::uint64_t{kAllOnes}) * kMicrosecond);
     host_.settle();
   }
 
-  bool interrupts() const override { return state_.granted == 0 && state_.enabled && !state_.masked && state_.pending && !is_dead(); }
+  bool interrupts() const override { return state_.granted == 0 && state_.enabled && !state_.masked && state_.asks && !is_dead(); }
   Nanoseconds next_event() const override {
     if (!state_.enabled || is_dead()) return kNever;
-    return std::min({state_.due, state_.glitch_due, state_.again, *std::min_element(std::begin(state_.rings), std::end(state_.rings))});
+    Nanoseconds next = std::min({state_.due, state_.glitch_due, state_.again});
+    for (const Nanoseconds ring : state_.rings) next = std::min(next, ring);
+    for (const PulseState::Late& late : state_.late) next = std::min(next, late.due);
+    return next;
   }
   void advance(Nanoseconds now) override {
     if (next_event() > now) return;
@@ -63,6 +67,11 @@ class PulseCard final : public Card, public Pulse {
       state_.again = kNever;
       send(state_.again_message);
     }
+    for (PulseState::Late& late : state_.late)
+      if (late.due <= now) {
+        late.due = kNever;
+        interrupt(late.message);
+      }
     if (state_.due <= now) {
       state_.due = ++state_.by_itself < wish_.count ? now + wish_.period : kNever;
       expect_glitch(now, wish_.period);
@@ -88,9 +97,11 @@ class PulseCard final : public Card, public Pulse {
       state_.by_itself = 0;
       state_.due = wish_.count > 0 ? host_.now() + wish_.first : kNever;
       expect_glitch(host_.now(), wish_.first);
+      state_.asks = state_.pending;
     }
     if (!state_.enabled) {
       std::fill(std::begin(state_.rings), std::end(state_.rings), kNever);
+      std::fill(std::begin(state_.late), std::end(state_.late), PulseState::Late{});
       state_.owed = 0;
       state_.again = kNever;
     }
@@ -98,6 +109,13 @@ class PulseCard final : public Card, public Pulse {
     for (unsigned message = 0; message < kMostMessages; ++message)
       if ((state_.owed >> message & 1) != 0) send(message);
     state_.owed = 0;
+  }
+  void clear() {
+    const bool was_pending = std::exchange(state_.pending, false);
+    state_.asks = false;
+    if (!was_pending || !state_.enabled || state_.stormed == wish_.storm) return;
+    ++state_.stormed;
+    happen();
   }
   // One that finds every bell ringing is lost, as with doorbells of hardware.
   void ring(Nanoseconds when) {
@@ -115,11 +133,19 @@ class PulseCard final : public Card, public Pulse {
     state_.value = value(state_.pulses);
     state_.pending = true;
     ++state_.pulses;
-    if (state_.granted != 0) {
-      say(static_cast<unsigned>((state_.pulses - 1) % state_.granted));
-    } else if (is_dead()) {
-      glitch();  // the last that anybody hears of it
+    if (state_.granted == 0 && is_dead()) return glitch();  // the last that anybody hears of it
+    const auto message = static_cast<std::uint32_t>(state_.granted != 0 ? (state_.pulses - 1) % state_.granted : 0);
+    if (state_.lost < wish_.lost) {
+      ++state_.lost;
+      return;
     }
+    if (wish_.late == 0 || is_dead()) return interrupt(message);
+    const auto free = std::find_if(std::begin(state_.late), std::end(state_.late), [](const auto& late) { return late.due == kNever; });
+    if (free != std::end(state_.late)) *free = {host_.now() + wish_.late, message};
+  }
+  void interrupt(std::uint32_t message) {
+    state_.asks = state_.pending;
+    if (state_.granted != 0) say(message);
   }
   void interrupt_for_nothing() {
     ++state_.glitches;

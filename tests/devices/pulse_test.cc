@@ -310,21 +310,157 @@ TEST(PulseCard, AStuckCardIsQuietWhileItIsMaskedOrDisabled) {
   }
 }
 
+TEST(PulseCard, ALateInterruptComesBehindItsPulse) {
+  PulseWish wish = every_ten(2);
+  wish.late = 3 * kMicrosecond;
+  wish.messages = 2;
+  Bench line(wish, 0), message(wish, 2);
+  for (Bench* bench : {&line, &message}) {
+    bench->write(kControl, kEnabled);
+    bench->host.run_to(7 * kMicrosecond);
+    EXPECT_EQ(bench->read(kStatus), 1u) << "who looks sees it";
+    EXPECT_FALSE(bench->host.level[0]);
+    EXPECT_TRUE(bench->host.messages.empty());
+    EXPECT_EQ(bench->board.next_event(), 8 * kMicrosecond);
+    bench->host.run_to(8 * kMicrosecond);
+  }
+  EXPECT_TRUE(line.host.level[0]);
+  EXPECT_EQ(message.host.messages, (std::vector<unsigned>{0}));
+}
+
+TEST(PulseCard, ALateInterruptOfAPulseThatWasClearedIsNoneOnTheLineAndAMessageAllTheSame) {
+  PulseWish wish = every_ten(1);
+  wish.late = 3 * kMicrosecond;
+  wish.messages = 1;
+  Bench line(wish, 0), message(wish, 1);
+  for (Bench* bench : {&line, &message}) {
+    bench->write(kControl, kEnabled);
+    bench->host.run_to(5 * kMicrosecond);
+    bench->clear();
+    bench->host.run_for(kMillisecond);
+  }
+  EXPECT_EQ(line.host.rises[0], 0u);
+  EXPECT_EQ(message.host.messages, (std::vector<unsigned>{0}));
+}
+
+TEST(PulseCard, OfNineLateInterruptsTheLastIsLostAndNoneComesOnceItIsDisabled) {
+  PulseWish wish = every_ten(9);
+  wish.period = kMicrosecond;
+  wish.late = 20 * kMicrosecond;
+  wish.messages = 1;
+  Bench all(wish, 1), disabled(wish, 1);
+  all.write(kControl, kEnabled);
+  all.host.run_for(kMillisecond);
+  EXPECT_EQ(all.pulse.pulses(), 9u);
+  EXPECT_EQ(all.host.messages.size(), 8u);
+  disabled.write(kControl, kEnabled);
+  disabled.host.run_to(15 * kMicrosecond);
+  disabled.write(kControl, 0);
+  disabled.host.run_for(kMillisecond);
+  EXPECT_TRUE(disabled.host.messages.empty());
+}
+
+TEST(PulseCard, TheLastInterruptOfADeadCardIsNotLate) {
+  PulseWish wish = every_ten(3);
+  wish.late = 3 * kMicrosecond;
+  wish.messages = 1;
+  wish.dead_after = 1;
+  Bench bench(wish, 1);
+  bench.write(kControl, kEnabled);
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.host.messages.size(), 1u);
+}
+
+TEST(PulseCard, ALostInterruptIsMadeUpForByTheNextOne) {
+  PulseWish wish = every_ten(3);
+  wish.lost = 1;
+  wish.messages = 2;
+  Bench line(wish, 0), message(wish, 2);
+  for (Bench* bench : {&line, &message}) {
+    bench->write(kControl, kEnabled);
+    bench->host.run_to(14 * kMicrosecond);
+    EXPECT_EQ(bench->read(kStatus), 1u);
+    EXPECT_EQ(bench->host.rises[0], 0u);
+    EXPECT_TRUE(bench->host.messages.empty());
+    bench->host.run_to(15 * kMicrosecond);
+    EXPECT_EQ(bench->read(kCount), 2u);
+    bench->host.run_for(kMillisecond);
+  }
+  EXPECT_TRUE(line.host.level[0]);
+  EXPECT_EQ(message.host.messages, (std::vector<unsigned>{1, 0}));
+}
+
+TEST(PulseCard, EnabledAnewTheLineIsUpForAPulseThatHadLostItsInterrupt) {
+  PulseWish wish = every_ten(1);
+  wish.lost = 1;
+  Bench bench(wish);
+  bench.write(kControl, kEnabled);
+  bench.host.run_for(kMillisecond);
+  EXPECT_FALSE(bench.host.level[0]);
+  bench.write(kControl, 0);
+  bench.write(kControl, kEnabled);
+  EXPECT_TRUE(bench.host.level[0]);
+}
+
+TEST(PulseCard, InAStormTheNextPulseIsThereAsSoonAsOneIsClearedAndTheLineStaysUp) {
+  PulseWish wish = every_ten(1);
+  wish.storm = 3;
+  Bench bench(wish);
+  bench.write(kControl, kEnabled);
+  bench.host.run_to(5 * kMicrosecond);
+  for (std::uint32_t pulse = 0; pulse < 4; ++pulse) {
+    EXPECT_TRUE(bench.host.level[0]);
+    EXPECT_EQ(bench.read(kCount), pulse + 1);
+    EXPECT_EQ(bench.read(kData), Pulse::value(pulse));
+    bench.clear();
+  }
+  EXPECT_EQ(bench.host.rises[0], 1u);
+  EXPECT_FALSE(bench.host.level[0]) << "it is over";
+  EXPECT_EQ(bench.read(kCount), 4u);
+}
+
+TEST(PulseCard, AStormIsOfMessagesTooAndRestsWhileItIsMaskedOrDisabled) {
+  PulseWish wish = every_ten(1);
+  wish.storm = 5;
+  wish.messages = 2;
+  Bench message(wish, 2), line(wish, 0);
+  for (Bench* bench : {&message, &line}) {
+    bench->write(kControl, kEnabled);
+    bench->host.run_to(5 * kMicrosecond);
+    bench->clear();
+  }
+  EXPECT_EQ(message.host.messages, (std::vector<unsigned>{0, 1}));
+  line.write(kControl, kEnabled | kMasked);
+  EXPECT_FALSE(line.host.level[0]);
+  line.clear();
+  EXPECT_EQ(line.read(kStatus), 1u) << "the next one is there, and asks for nothing";
+  EXPECT_FALSE(line.host.level[0]);
+  line.write(kControl, kEnabled);
+  EXPECT_TRUE(line.host.level[0]);
+  line.write(kControl, 0);
+  line.clear();
+  EXPECT_EQ(line.read(kStatus), 0u);
+}
+
 // What a checkpoint copies is all there is: the same happens again.
 TEST(PulseCard, AllOfItIsInTheBoardsState) {
   PulseWish wish = every_ten();
   wish.messages = 2;
   wish.duplicate = 3;
   wish.spurious = 2;
+  wish.late = 4 * kMicrosecond;
+  wish.lost = 1;
+  wish.storm = 1;
   Bench bench(wish, 2);
   bench.write(kControl, kEnabled);
   bench.write(kDoorbell, 17);
-  bench.board.advance_to(7 * kMicrosecond);
+  bench.host.run_to(7 * kMicrosecond);
   const std::vector<std::byte> saved(bench.board.state().begin(), bench.board.state().end());
   const auto run_on = [&] {
     bench.host.messages.clear();
     std::vector<Nanoseconds> times;
     for (Nanoseconds at = 7 * kMicrosecond; at < 60 * kMicrosecond;) times.push_back(at = bench.board.advance_to(60 * kMicrosecond));
+    bench.clear();
     return std::pair(times, bench.host.messages);
   };
   const auto once = run_on();

@@ -87,6 +87,9 @@ count = 30
 messages = 4
 spurious = 1
 duplicate = 2
+late_us = 1.5
+lost = 5
+storm = 6
 dead_after = 3
 line = 2
 )");
@@ -99,12 +102,17 @@ line = 2
   EXPECT_EQ(card.messages, 4U);
   EXPECT_EQ(card.spurious, 1U);
   EXPECT_EQ(card.duplicate, 2U);
+  EXPECT_EQ(card.late_ns, 1500U);
+  EXPECT_EQ(card.lost, 5U);
+  EXPECT_EQ(card.storm, 6U);
   EXPECT_EQ(card.dead_after, 3U);
   EXPECT_EQ(card.stuck_after, ~std::uint64_t{0});
   EXPECT_EQ(card.line, 2U);
   EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\nmessages = 3\n"), "a.toml:3:12: 'devices.card.messages' must be 0, 1, 2, 4, 8 or 16, not 3");
   EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\nduplicate = 1\n"),
             "a.toml:3:13: messages are sent twice, and this card has none: give it some, messages = 1");
+  EXPECT_NE(complaint("[devices.card]\nmodel = 'pulse'\nstorm = -1\n").find("'devices.card.storm'"), std::string::npos);
+  EXPECT_NE(complaint("[devices.card]\nmodel = 'adc'\nlate_us = 1\n").find("there is no key 'late_us'"), std::string::npos);
   EXPECT_NE(complaint("[devices.card]\nmodel = 'pulse'\nconversion_us = 1\n").find("there is no key 'conversion_us'"), std::string::npos);
 }
 

@@ -42,7 +42,10 @@ Cards make_cards(const Scenario& scenario, int far_end) {
                                        .spurious = device.spurious,
                                        .duplicate = device.duplicate,
                                        .dead_after = device.dead_after,
-                                       .stuck_after = device.stuck_after});
+                                       .stuck_after = device.stuck_after,
+                                       .late = device.late_ns,
+                                       .lost = device.lost,
+                                       .storm = device.storm});
     } else {
       made.board->add(cards::ConverterWish{.name = device.name,
                                            .base = kFirstConverter + kStep * converters++,

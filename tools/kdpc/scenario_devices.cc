@@ -23,6 +23,9 @@ void read_pulse(TomlTable& table, DeviceWanted& device) {
   }
   if (const auto count = table.integer("spurious", 0, kMostOfAnything)) device.spurious = static_cast<std::uint64_t>(*count);
   if (const auto count = table.integer("duplicate", 0, kMostOfAnything)) device.duplicate = static_cast<std::uint64_t>(*count);
+  if (const auto time = table.number("late_us", 0, 1e6)) device.late_ns = static_cast<std::uint64_t>(*time * 1000);
+  if (const auto count = table.integer("lost", 0, kMostOfAnything)) device.lost = static_cast<std::uint64_t>(*count);
+  if (const auto count = table.integer("storm", 0, kMostOfAnything)) device.storm = static_cast<std::uint64_t>(*count);
   if (device.duplicate != 0 && device.messages == 0)
     table.wrong("duplicate", "messages are sent twice, and this card has none: give it some, messages = 1");
 }
