@@ -21,7 +21,7 @@ function(kdpc_add_machine machine)
     list(APPEND sources ${of_layer})
   endforeach()
 
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/lab/explore_lives.cc PROPERTIES COMPILE_DEFINITIONS KDPC_VERSION="${PROJECT_VERSION}")
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/lab/explored_text.cc PROPERTIES COMPILE_DEFINITIONS KDPC_VERSION="${PROJECT_VERSION}")
   add_library(${library} SHARED ${sources})
   add_library(kdpc::${machine} ALIAS ${library})
   target_include_directories(${library}

@@ -4,7 +4,6 @@
 #include "check/explore/campaign.h"
 #include "check/explore/record.h"
 #include "kdpc/explore.h"
-#include "lab/build_id.h"
 #include "lab/explore.h"
 #include "lab/explored_text.h"
 #include "lab/goals.h"
@@ -91,23 +90,21 @@ class Stage {
   std::unique_ptr<Explorer> explorer_;
 };
 
+explore::Record record_of(const ExploreSettings& settings, const explore::Schedule& schedule, const Execution& execution) {
+  explore::Record record = record_of(schedule, execution, settings.checks.races != Checks::Races::Off);
+  record.test = settings.name;
+  if (record.test.empty()) record.scenario = "-";  // a file says whose it is
+  return record;
+}
+
 // Of a run with a trace.
-void tell(const ExploreSettings& settings, const Stage& stage, const explore::Schedule& schedule, const Execution& execution, ExploreResult& result) {
+void tell(const Stage& stage, const explore::Record& record, const Execution& execution, ExploreResult& result) {
   result.failure = execution.failure;
   result.key = execution.key;
-  result.schedule = text_of(explore::Record{.version = KDPC_VERSION,
-                                            .build = build_id(),
-                                            .scenario = settings.name.empty() ? "-" : "",
-                                            .test = settings.name,
-                                            .races = settings.checks.races != Checks::Races::Off,
-                                            .failure = execution.key,
-                                            .hash = execution.hash,
-                                            .schedule = schedule});
+  result.schedule = text_of(record);
   result.report = fmt::format("Failure: {}\n", execution.failure);
   if (result.number != 0) result.report += fmt::format("Found with schedule {}.\n", result.number);
-  result.report +=
-      fmt::format("\nThe order in which it fails, {} deviation{} from the default one:\n{}\n{}\n{}", schedule.size(), schedule.size() == 1 ? "" : "s",
-                  indented(text_of(schedule)), how_it_ended(execution), how_it_came(stage.line(), schedule, stage.machine()));
+  result.report += '\n' + order_of_failure(stage.line(), record.schedule, execution, stage.machine());
 }
 
 // Is the life the same when it is lived again?
@@ -174,7 +171,7 @@ ExploreResult explore(const ExploreSettings& settings, const Life& life) {
   if (execution.failure.empty())
     return broken(fmt::format("schedule {} failed, and does not fail when it is run again: the life leaves something behind on the host:\n{}",
                               result.number, indented(text_of(*found))));
-  tell(settings, stage, *found, execution, result);
+  tell(stage, record_of(settings, *found, execution), execution, result);
   return result;
 }
 
@@ -187,17 +184,13 @@ ExploreResult replay(const ExploreSettings& settings, const Life& life, std::str
   if (stage.explorer() == nullptr) return broken(stage.why());
   result.schedules = 1;
   const Execution execution = stage.explorer()->run(record->schedule);
+  const explore::Record now = record_of(settings, record->schedule, execution);
   if (execution.failure.empty()) {
     result.report = "This schedule does not fail.\n";
   } else {
-    tell(settings, stage, record->schedule, execution, result);
+    tell(stage, now, execution, result);
   }
-  if (execution.hash == record->hash) return result;
-  if (record->version != KDPC_VERSION) result.differs = fmt::format("it was found with kdpc {}, and this is {}; ", record->version, KDPC_VERSION);
-  if (record->version == KDPC_VERSION && record->build != build_id()) result.differs = "it was found with another build of kdpc; ";
-  if (execution.missed != 0)
-    result.differs += fmt::format("{} of its {} deviations were not possible where they were to happen; ", execution.missed, record->schedule.size());
-  result.differs += fmt::format("the run's hash is {:016x} and was {:016x}", execution.hash, record->hash);
+  result.differs = how_it_differs(*record, now, execution.missed);
   return result;
 }
 

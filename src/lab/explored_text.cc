@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "lab/build_id.h"
 #include "lab/time_line.h"
 
 namespace kdpc::lab {
@@ -24,6 +25,25 @@ std::string indented(const std::string& text) {
   return lines;
 }
 
+explore::Record record_of(const explore::Schedule& schedule, const Execution& execution, bool races) {
+  return {.version = KDPC_VERSION, .build = build_id(), .races = races, .failure = execution.key, .hash = execution.hash, .schedule = schedule};
+}
+
+std::string how_it_differs(const explore::Record& was, const explore::Record& is, std::size_t missed) {
+  if (is.hash == was.hash) return {};
+  std::string why;
+  for (const auto& [driver, id] : is.drivers)
+    for (const auto& [name, its] : was.drivers)
+      if (name == driver && its != id) why += fmt::format("the driver {} is not the one that it was found with; ", name);
+  if (was.version != is.version) {
+    why += fmt::format("it was found with kdpc {}, and this is {}; ", was.version, is.version);
+  } else if (was.build != is.build) {
+    why += "it was found with another build of kdpc; ";
+  }
+  if (missed != 0) why += fmt::format("{} of its {} deviations were not possible where they were to happen; ", missed, was.schedule.size());
+  return fmt::format("{}the run's hash is {:016x} and was {:016x}", why, is.hash, was.hash);
+}
+
 std::string how_it_ended(const Execution& execution) {
   std::string text;
   for (const std::string& fault : execution.faults) text += fmt::format("Made to fail: {}\n", fault);
@@ -40,6 +60,11 @@ std::string how_it_came(const explore::TimeLine& line, const explore::Schedule& 
   text += "The last events:\n";
   for (const std::string& event : machine.last_events_that_tell(kLastEvents)) text += event + '\n';
   return text;
+}
+
+std::string order_of_failure(const explore::TimeLine& line, const explore::Schedule& schedule, const Execution& execution, const Machine& machine) {
+  return fmt::format("The order in which it fails, {} deviation{} from the default one:\n{}\n{}\n{}", schedule.size(),
+                     schedule.size() == 1 ? "" : "s", indented(text_of(schedule)), how_it_ended(execution), how_it_came(line, schedule, machine));
 }
 
 std::string covered(const explore::Coverage& coverage) {

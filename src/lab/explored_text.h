@@ -3,15 +3,24 @@
 #include <string>
 
 #include "check/explore/campaign.h"
+#include "check/explore/record.h"
 #include "check/explore/time_line.h"
 #include "lab/explore.h"
 
 namespace kdpc::lab {
 
+// Of a run by this kdpc, as it stands in a file; whose life it was and of which drivers says who writes it.
+explore::Record record_of(const explore::Schedule& schedule, const Execution& execution, bool races);
+// Why the run of `is` is not the one that was recorded, as the beginning of a sentence: what it depends on that has changed, if anything has, and the hashes.
+// Empty: it is the same run. Of the schedule's deviations `missed` were not possible.
+std::string how_it_differs(const explore::Record& was, const explore::Record& is, std::size_t missed);
+
 std::string indented(const std::string& text);
 std::string how_it_ended(const Execution& execution);  // several lines
 // What led to it: the processors around the deviations, and how it ended.
 std::string how_it_came(const explore::TimeLine& line, const explore::Schedule& schedule, const Machine& machine);
+// The schedule, and both.
+std::string order_of_failure(const explore::TimeLine& line, const explore::Schedule& schedule, const Execution& execution, const Machine& machine);
 std::string covered(const explore::Coverage& coverage);  // what was tried, as a part of a sentence
 
 }  // namespace kdpc::lab

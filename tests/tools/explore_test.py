@@ -148,6 +148,16 @@ class Explore(command.Case):
         self.assertEqual(done.returncode, 4, said)
         self.assertIn("this schedule does not fail", done.stderr)
 
+    def test_what_fails_in_another_way_is_not_written_over(self):
+        found = self.explored("fifo_count", "--no-races")
+        path = pathlib.Path(self.root, found["file"])
+        other = path.read_text(encoding="utf-8").replace(f"failure {found['key']}", "failure another one")
+        path.write_text(other, encoding="utf-8")
+        done, said = self.kdpc("shrink", found["file"])
+        self.assertEqual(done.returncode, 4, said)
+        self.assertIn("this schedule fails in another way now, which 'kdpc replay' shows: bug check", done.stderr)
+        self.assertEqual(path.read_text(encoding="utf-8"), other)
+
     def test_a_data_race_is_replayed_too(self):
         done, said = self.kdpc("explore", self.scenario("two_locks_one_index"), "--json")
         found = json.loads(done.stdout)
@@ -232,6 +242,53 @@ class Explore(command.Case):
     def explored_down(self, how, *arguments):
         pathlib.Path(self.root, "down.toml").write_text(f"[[drivers]]\nname = 'brings_down'\nparameters = {{ How = {how} }}\n", encoding="utf-8")
         return self.kdpc("explore", "down.toml", "--drivers", command.DRIVERS, "--no-races", "--seconds", "0", *arguments)
+
+    def interrupted(self, when, *arguments):
+        """What is told by a command that is interrupted when when(pid) is true."""
+        running = subprocess.Popen([command.KDPC, *arguments], cwd=self.root, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        while not when(running.pid):
+            self.assertIsNone(running.poll(), arguments)
+            time.sleep(0.001)
+        running.send_signal(signal.SIGINT)
+        out, error = running.communicate(timeout=200)
+        self.assertEqual(running.returncode, 130, out + error)
+        return out
+
+    def test_an_interruption_leaves_what_was_found_and_no_run_that_was_cut_off(self):
+        scenario = pathlib.Path(self.root, "long.toml")  # each run that fails takes long, so that nothing is over before it is interrupted
+        scenario.write_text("duration_ms = 20000\n[[drivers]]\nname = 'brings_down'\nparameters = { How = 2 }\n", encoding="utf-8")
+        drivers = ("--drivers", command.DRIVERS)
+        again = ("replay", "long.schedule", *drivers)
+        had_workers = False
+
+        def listens(pid):
+            return int(re.search(r"SigCgt:\s*([0-9a-f]+)", pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))[1], 16) >> 1 & 1 == 1
+
+        def has_searched(pid):
+            nonlocal had_workers
+            workers = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+            had_workers = had_workers or workers != ""
+            return had_workers and workers == ""
+
+        out = self.interrupted(has_searched, "explore", "long.toml", *drivers, "--no-races", "--seconds", "0", "--jobs", "1")
+        self.assertRegex(out, r"^Failure: no progress: ")
+        self.assertIn("\nInterrupted: there may be deviations left that it does not need.\nTo see it again: kdpc replay long.schedule\n", out)
+        done, said = self.kdpc(*again)
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("The same run, ", done.stdout)
+
+        out = self.interrupted(listens, *again, "--likelihood")
+        self.assertRegex(out, r"^Failure: no progress: ")
+        self.assertIn("Interrupted: how likely this failure is was not found out.\n\nThe same run, ", out)
+        self.assertNotIn(" %  cpu", out)
+
+        self.added("long.schedule", "".join(f"cpu7@{step} hold\n" for step in range(1, 200)))
+        out = self.interrupted(listens, "shrink", "long.schedule", *drivers)
+        self.assertRegex(out, r"^Interrupted: there may be deviations left that it does not need\.\n\d+ deviations instead of 200, after \d+ runs:")
+        done, said = self.kdpc(*again)
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("The same run, ", done.stdout)
 
     def test_a_process_that_dies_leaves_its_schedule(self):
         for jobs in ("1", "3"):

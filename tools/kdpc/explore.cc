@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "check/explore/likelihood.h"
-#include "lab/build_id.h"
 #include "lab/explore.h"
 #include "lab/explored_text.h"
 #include "lab/shortest.h"
@@ -35,7 +34,8 @@ std::string id_of(const fs::path& file) {
 }
 
 explore::Record file_for(const Scenario& scenario, bool races, const lab::Execution& execution, const explore::Schedule& schedule) {
-  explore::Record file{KDPC_VERSION, lab::build_id(), scenario.file.string(), {}, {}, races, execution.key, execution.hash, schedule};
+  explore::Record file = lab::record_of(schedule, execution, races);
+  file.scenario = scenario.file.string();
   for (const DriverWanted& driver : scenario.drivers) file.drivers.emplace_back(driver.name, id_of(driver.file));
   return file;
 }
@@ -48,7 +48,7 @@ struct Stage {
 };
 
 std::optional<Refusal> set(Stage& stage) {
-  if (auto refusal = stage.life.start(interrupted, kEventsRemembered)) return refusal;
+  if (auto refusal = stage.life.start(kEventsRemembered)) return refusal;
   std::string why;
   stage.life.machine().add_sink(stage.line);
   stage.explorer = stage.life.explorer(why);
@@ -56,6 +56,23 @@ std::optional<Refusal> set(Stage& stage) {
   stage.explorer->endure(stage.life.endurance());
   return {};
 }
+
+// A failure, and the shortest schedule that was found to show it.
+struct Shortened {
+  explore::Schedule schedule;
+  lab::Execution execution;  // of that schedule, and the last one on its stage
+  unsigned runs = 0;
+};
+
+// An interruption ends it with what it has so far.
+Shortened shorten(Stage& stage, const explore::Schedule& schedule, const lab::Execution& failed) {
+  auto [shortest, runs] = lab::shortest(*stage.explorer, schedule, failed, interrupted);
+  return {shortest, stage.explorer->run(shortest), runs};
+}
+
+constexpr const char* kCutShort = "Interrupted: there may be deviations left that it does not need.\n";
+
+ExitCode or_interrupted(ExitCode code) { return interrupted() ? ExitCode::Interrupted : code; }
 
 std::string name_for_schedule(const ExploreArguments& arguments) {
   return arguments.out.empty() ? fs::path(arguments.scenario).stem().string() + ".schedule" : arguments.out;
@@ -76,9 +93,10 @@ Refusal leave_crash(const ExploreArguments& arguments, const Scenario& scenario,
 std::string how_likely(const Stage& stage, const explore::Schedule& schedule, const std::string& key) {
   if (!schedule.empty() && schedule.front().kind == explore::Deviation::Kind::Late)
     return "How likely this failure is cannot be said of a late order: other orders are drawn from the default one.\n\n";
-  stage.explorer->run(schedule, true);
+  if (!interrupted()) stage.explorer->run(schedule, true);
   const auto stations = explore::likelihood(schedule, stage.explorer->lesson(), kOrders,
                                             [&](const explore::Schedule& other) { return !interrupted() && stage.explorer->run(other).key == key; });
+  if (interrupted()) return "Interrupted: how likely this failure is was not found out.\n\n";
   const auto where = [&](const explore::Station& station) {
     return fmt::format("cpu{}@{}  {}", station.point.processor, station.point.step, lab::text_before(station.point.pc, stage.life.machine()));
   };
@@ -89,18 +107,59 @@ std::string how_likely(const Stage& stage, const explore::Schedule& schedule, co
                                             : fmt::format("From {} on it was bound to come.\n\n", where(stations[decided])));
 }
 
-// Says whether it is the same run; empty: it is.
-std::string difference(const explore::Record& file, const Scenario& scenario, const lab::Execution& execution) {
-  if (execution.hash == file.hash) return {};
-  std::string why;
-  for (const DriverWanted& driver : scenario.drivers)
-    for (const auto& [name, id] : file.drivers)
-      if (name == driver.name && id != id_of(driver.file)) why += fmt::format("the driver {} is not the one that it was found with; ", name);
-  if (file.version != KDPC_VERSION) why += fmt::format("it was found with kdpc {}, and this is {}; ", file.version, KDPC_VERSION);
-  if (file.version == KDPC_VERSION && file.build != lab::build_id()) why += "it was found with another build of kdpc; ";
-  if (execution.missed != 0)
-    why += fmt::format("{} of its {} deviations were not possible where they were to happen; ", execution.missed, file.schedule.size());
-  return fmt::format("{}the run's hash is {:016x} and was {:016x}", why, execution.hash, file.hash);
+// `json`: what is told of the campaign.
+ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Failure& failure, double took, nlohmann::ordered_json& json) {
+  if (const auto refusal = set(stage)) return refuse(*refusal);
+  const lab::Execution first = stage.explorer->run(failure.schedule);
+  if (first.failure.empty())
+    return refuse({ExitCode::SimulatorBug, "the schedule that failed in an exploring process does not fail here; this is a bug of kdpc's"});
+  const auto [schedule, execution, runs] = shorten(stage, failure.schedule, first);
+  const bool is_cut_short = interrupted();
+  const std::string file = name_for_schedule(arguments);
+  if (const auto written = write_schedule(file, file_for(stage.life.scenario(), arguments.races, execution, schedule)); !written)
+    return refuse({ExitCode::HostLacks, written.error().what});
+  if (arguments.json) {
+    json["number"] = failure.number;
+    json["directed"] = failure.directed;
+    json["failure"] = execution.failure;
+    json["key"] = execution.key;
+    json["hash"] = fmt::format("{:016x}", execution.hash);
+    json["schedule"] = nlohmann::json::array();
+    for (const explore::Deviation& deviation : schedule) json["schedule"].push_back(text_of(deviation));
+    json["file"] = file;
+    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return or_interrupted(ExitCode::Finding);
+  }
+  fmt::print("Failure: {}\n", execution.failure);
+  fmt::print("Found with schedule {} after {:.1f} s.\n", failure.number, took);
+  if (failure.directed) fmt::print("It was directed at two accesses that only chance had ordered in the first one.\n");
+  fmt::print("\n{}\n", lab::order_of_failure(stage.line, schedule, execution, stage.life.machine()));
+  if (is_cut_short) fmt::print("{}", kCutShort);
+  fmt::print("To see it again: kdpc replay {}\n", file);
+  return or_interrupted(ExitCode::Finding);
+}
+
+// `json`, likewise.
+ExitCode tell_no_failure(const ExploreArguments& arguments, const Explored& explored, const std::vector<std::string>& unheard, double took,
+                         nlohmann::ordered_json& json) {
+  const bool is_exhaustive = explored.coverage.exhaustive && unheard.empty();  // who is not heard may touch anything
+  if (arguments.json) {
+    json["exhaustive"] = is_exhaustive;
+    json["reduced"] = explored.coverage.reduced;
+    fmt::print("{}\n", json.dump(2));
+    return or_interrupted(ExitCode::AsExpected);
+  }
+  fmt::print("{}No failure in {} schedules, {:.1f} s: {}.\n", interrupted() ? "Interrupted. " : "", explored.schedules, took,
+             lab::covered(explored.coverage));
+  if (explored.exhausted)
+    fmt::print("Every order with at most {} move{} at a call, a wake-up or a shared access has been tried.\n", arguments.bound,
+               arguments.bound == 1 ? "" : "s");
+  if (is_exhaustive)
+    fmt::print("Exhaustive within this scenario: {} schedules are every order that differs in something.\n", explored.coverage.reduced);
+  for (const std::string& driver : unheard)
+    fmt::print("{} has no check variant: it was explored at its calls only, and its data races cannot be seen. kdpc_add_driver builds one.\n",
+               driver);
+  return or_interrupted(ExitCode::AsExpected);
 }
 
 }  // namespace
@@ -135,58 +194,9 @@ ExitCode explore(const ExploreArguments& arguments) {
   nlohmann::ordered_json json{
       {"schedules", explored.schedules}, {"seconds", took}, {"found", explored.failure.has_value()}, {"exhausted", explored.exhausted}};
   const std::vector<std::string> unheard = stage.life.unheard();
-  const bool is_exhaustive = explored.coverage.exhaustive && unheard.empty();  // who is not heard may touch anything
   if (!unheard.empty()) json["unheard"] = unheard;
-  if (!explored.failure) {
-    json["exhaustive"] = is_exhaustive;
-    json["reduced"] = explored.coverage.reduced;
-    if (arguments.json) {
-      fmt::print("{}\n", json.dump(2));
-    } else {
-      fmt::print("{}No failure in {} schedules, {:.1f} s: {}.\n", interrupted() ? "Interrupted. " : "", explored.schedules, took,
-                 lab::covered(explored.coverage));
-      if (explored.exhausted)
-        fmt::print("Every order with at most {} move{} at a call, a wake-up or a shared access has been tried.\n", arguments.bound,
-                   arguments.bound == 1 ? "" : "s");
-      if (is_exhaustive)
-        fmt::print("Exhaustive within this scenario: {} schedules are every order that differs in something.\n", explored.coverage.reduced);
-      for (const std::string& driver : unheard)
-        fmt::print("{} has no check variant: it was explored at its calls only, and its data races cannot be seen. kdpc_add_driver builds one.\n",
-                   driver);
-    }
-    return interrupted() ? ExitCode::Interrupted : ExitCode::AsExpected;
-  }
-
-  if (const auto refusal = set(stage)) return refuse(*refusal);
-  const lab::Execution first = stage.explorer->run(explored.failure->schedule);
-  if (first.failure.empty())
-    return refuse({ExitCode::SimulatorBug, "the schedule that failed in an exploring process does not fail here; this is a bug of kdpc's"});
-  const explore::Schedule schedule = lab::shortest(*stage.explorer, explored.failure->schedule, first, interrupted).schedule;
-  const lab::Execution execution = stage.explorer->run(schedule);
-  const std::string file = name_for_schedule(arguments);
-  if (const auto written = write_schedule(file, file_for(stage.life.scenario(), arguments.races, execution, schedule)); !written)
-    return refuse({ExitCode::HostLacks, written.error().what});
-  if (arguments.json) {
-    json["number"] = explored.failure->number;
-    json["directed"] = explored.failure->directed;
-    json["failure"] = execution.failure;
-    json["key"] = execution.key;
-    json["hash"] = fmt::format("{:016x}", execution.hash);
-    for (const explore::Deviation& deviation : schedule) json["schedule"].push_back(text_of(deviation));
-    if (schedule.empty()) json["schedule"] = nlohmann::json::array();
-    json["file"] = file;
-    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-    return ExitCode::Finding;
-  }
-  fmt::print("Failure: {}\n", execution.failure);
-  fmt::print("Found with schedule {} after {:.1f} s.\n", explored.failure->number, took);
-  if (explored.failure->directed) fmt::print("It was directed at two accesses that only chance had ordered in the first one.\n");
-  fmt::print("\n");
-  fmt::print("The order in which it fails, {} deviation{} from the default one:\n{}\n", schedule.size(), schedule.size() == 1 ? "" : "s",
-             lab::indented(text_of(schedule)));
-  fmt::print("{}\n{}\n", lab::how_it_ended(execution), lab::how_it_came(stage.line, schedule, stage.life.machine()));
-  fmt::print("To see it again: kdpc replay {}\n", file);
-  return ExitCode::Finding;
+  if (!explored.failure) return tell_no_failure(arguments, explored, unheard, took, json);
+  return tell_failure(arguments, stage, *explored.failure, took, json);
 }
 
 ExitCode replay(const ReplayArguments& arguments) {
@@ -203,14 +213,15 @@ ExitCode replay(const ReplayArguments& arguments) {
     fmt::print("Failure: {}\n\n{}\n{}\n", execution.failure, lab::how_it_ended(execution),
                lab::how_it_came(stage.line, file->schedule, stage.life.machine()));
   if (!execution.failure.empty() && arguments.likelihood) fmt::print("{}", how_likely(stage, file->schedule, execution.key));
-  const std::string differs = difference(*file, stage.life.scenario(), execution);
+  const std::string differs = lab::how_it_differs(*file, file_for(stage.life.scenario(), file->races, execution, file->schedule), execution.missed);
   if (differs.empty()) {
     fmt::print("The same run, hash {:016x}.\n", execution.hash);
-    return execution.failure.empty() ? ExitCode::AsExpected : ExitCode::Finding;
+    return or_interrupted(execution.failure.empty() ? ExitCode::AsExpected : ExitCode::Finding);
   }
-  fmt::print("{}: {}.\n", execution.key == file->failure ? "The same failure, but not the same run" : "Not the same run", differs);
+  const bool fails_alike = !execution.failure.empty() && execution.key == file->failure;
+  fmt::print("{}: {}.\n", fails_alike ? "The same failure, but not the same run" : "Not the same run", differs);
   if (execution.failure.empty()) fmt::print("It does not fail any more.\n");
-  return execution.key == file->failure ? ExitCode::Finding : ExitCode::Diverged;
+  return or_interrupted(fails_alike ? ExitCode::Finding : ExitCode::Diverged);
 }
 
 ExitCode shrink(const ReplayArguments& arguments) {
@@ -222,12 +233,15 @@ ExitCode shrink(const ReplayArguments& arguments) {
   if (const auto refusal = set(stage)) return refuse(*refusal);
   const lab::Execution execution = stage.explorer->run(file->schedule);
   if (execution.failure.empty()) return refuse({ExitCode::Diverged, fmt::format("{}: this schedule does not fail", arguments.file)});
-  const auto [schedule, runs] = lab::shortest(*stage.explorer, file->schedule, execution, interrupted);
-  const lab::Execution shorter = stage.explorer->run(schedule);
+  if (execution.key != file->failure)
+    return refuse({ExitCode::Diverged,
+                   fmt::format("{}: this schedule fails in another way now, which 'kdpc replay' shows: {}", arguments.file, execution.failure)});
+  const auto [schedule, shorter, runs] = shorten(stage, file->schedule, execution);
+  if (interrupted()) fmt::print("{}", kCutShort);
   if (const auto written = write_schedule(arguments.file, file_for(stage.life.scenario(), file->races, shorter, schedule)); !written)
     return refuse({ExitCode::HostLacks, written.error().what});
   fmt::print("{} deviations instead of {}, after {} runs:\n{}", schedule.size(), file->schedule.size(), runs, lab::indented(text_of(schedule)));
-  return ExitCode::AsExpected;
+  return or_interrupted(ExitCode::AsExpected);
 }
 
 }  // namespace kdpc::tool

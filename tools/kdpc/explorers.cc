@@ -65,7 +65,7 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
     say(pipe, {.kind = Word::Kind::Refused, .code = refusal.code, .more = refusal.text.size()}, refusal.text);
   };
   std::string why;
-  if (const auto refusal = life.start({}, 0)) return refuse(*refusal);
+  if (const auto refusal = life.start(0)) return refuse(*refusal);
   const auto explorer = life.explorer(why);
   if (explorer == nullptr) return refuse({ExitCode::BadInput, why});
   explorer->endure(life.endurance());

@@ -27,12 +27,11 @@ std::optional<Refusal> ScenarioLife::read(const std::string& file, const std::ve
   return find_driver_files(scenario_, driver_folders, Variant::Check);
 }
 
-std::optional<Refusal> ScenarioLife::start(const std::function<bool()>& interrupted, std::size_t remember_events) {
+std::optional<Refusal> ScenarioLife::start(std::size_t remember_events) {
   lab::Config config = scenario_.config;
   config.remember_events = remember_events;
   config.hash = remember_events != 0;  // of a run that somebody will look at
-  config.interrupted = interrupted;
-  config.checks.keep_going = false;  // what is noted only would pass for well
+  config.checks.keep_going = false;    // what is noted only would pass for well
   config.checks.races = races_ ? lab::Checks::Races::Certain : lab::Checks::Races::Off;
   std::string why;
   machine_ = lab::Machine::create(config, why);

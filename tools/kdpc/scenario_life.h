@@ -17,8 +17,9 @@ class ScenarioLife {
  public:
   // Reads it and finds its drivers. `races`: look for data races too. What cannot be done again from the start is refused: sound cards of QEMU's, the live machine.
   std::optional<Refusal> read(const std::string& file, const std::vector<std::string>& driver_folders, bool races);
-  // The machine, with its cards, before anything happens. Without events to remember it is for a search, which needs no hash of a run either.
-  std::optional<Refusal> start(const std::function<bool()>& interrupted, std::size_t remember_events);
+  // The machine, with its cards, before anything happens. Without events to remember it is for a search, which needs no hash of a run either. No run is cut off
+  // when somebody loses patience: what came of it would be told as the schedule's.
+  std::optional<Refusal> start(std::size_t remember_events);
   // Its life, from the machine as it stands; null, and `why` says the reason. This object must outlive it.
   std::unique_ptr<lab::Explorer> explorer(std::string& why);
 

@@ -1,0 +1,37 @@
+// The words in which exploring tells what it has found.
+#include "lab/explored_text.h"
+
+#include <gtest/gtest.h>
+
+using namespace kdpc;
+
+namespace {
+
+const explore::Record kWas = {
+    .version = "1.0", .build = "aa", .test = "Ring.Counts", .drivers = {{"ring", "11"}, {"gone", "22"}}, .hash = 0x1234, .schedule = {{}, {}, {}}};
+
+std::string differs(const explore::Record& is, std::size_t missed = 0) { return lab::how_it_differs(kWas, is, missed); }
+
+}  // namespace
+
+TEST(HowItDiffers, TheSameHashIsTheSameRunWhateverElseHasChanged) {
+  explore::Record is = kWas;
+  is.version = "2.0";
+  is.build = "bb";
+  is.drivers[0].second = "33";
+  EXPECT_EQ(differs(is, 2), "");
+}
+
+TEST(HowItDiffers, WhatHasChangedIsNamedBeforeTheHashes) {
+  const std::string hashes = "the run's hash is 0000000000005678 and was 0000000000001234";
+  explore::Record is = kWas;
+  is.hash = 0x5678;
+  EXPECT_EQ(differs(is), hashes);
+  EXPECT_EQ(differs(is, 2), "2 of its 3 deviations were not possible where they were to happen; " + hashes);
+  is.build = "bb";
+  EXPECT_EQ(differs(is), "it was found with another build of kdpc; " + hashes);
+  is.version = "2.0";  // whose build is another one anyway
+  EXPECT_EQ(differs(is), "it was found with kdpc 1.0, and this is 2.0; " + hashes);
+  is.drivers = {{"ring", "33"}, {"new", "44"}};
+  EXPECT_EQ(differs(is), "the driver ring is not the one that it was found with; it was found with kdpc 1.0, and this is 2.0; " + hashes);
+}
