@@ -40,7 +40,7 @@ struct ExploreSettings {
   std::uint64_t schedules = 1000;  // at most so many; 0: until every order with at most `bound` moves has been tried
   unsigned bound = 2;
   // Let what drivers call fail where it may, as if there were no memory: each routine of docs/explore.md's list once for each stack that calls it. The words of
-  // such a life count only if they say that it hangs, or that work is left over; made_to_fail() tells it that it is one.
+  // such a life count only if something in it did not end, see did_not_end(); made_to_fail() tells it that it is one.
   bool faults = false;
   Duration work = std::chrono::seconds(1);  // of the simulated clock's: when the processors have worked for so long, the run ends as an endless loop
   std::uint64_t seed = 1;                   // of what is drawn at random; the same settings try the same schedules
@@ -82,6 +82,11 @@ void invariant(std::string name, std::function<bool()> holds);
 // Called in a life: something has been made to fail in this one, and a driver that gives up makes no mistake:
 //   if (!m.load_driver(file, why)) return made_to_fail() ? "" : why;
 bool made_to_fail();
+
+// Called in a life that gives up waiting: its words are those of a failure, also where something has been made to fail. on() and whatever is done with drivers and
+// devices say so by themselves, left_over() too.
+//   if (!m.run_until([&] { return reader.done(); }, 1s)) return did_not_end(), "the reader waits for ever";
+void did_not_end();
 
 // Called where a life ends, while what its threads use is still there: it lets the machine run until nothing can happen any more, and tells of work that will never
 // be done: a thread of the host's own (on(), start()) or a worker of the system's that waits for ever, a request that is never completed. As words for the life's;

@@ -36,9 +36,9 @@ extern "C" {
 
 NTSTATUS NTAPI IoInitializeTimer(PDEVICE_OBJECT DeviceObject, PIO_TIMER_ROUTINE TimerRoutine, PVOID Context) {
   KDPC_ROUTINE_ON(IoInitializeTimer, DeviceObject);
-  KDPC_MAY_FAIL(IoInitializeTimer, STATUS_INSUFFICIENT_RESOURCES);
   DeviceState& state = state_of(DeviceObject);
   if (state.timer == nullptr) {
+    KDPC_MAY_FAIL(IoInitializeTimer, STATUS_INSUFFICIENT_RESOURCES);
     state.timer = make<IoTimer>();
     if (state.timer == nullptr) return STATUS_INSUFFICIENT_RESOURCES;
     timer::initialize(state.timer->timer, timer::Kind::Synchronization);

@@ -170,9 +170,11 @@ VOID NTAPI MmUnlockPages(PMDL MemoryDescriptorList) {
   mdl::unlock(MemoryDescriptorList);
 }
 
-PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE, MEMORY_CACHING_TYPE, PVOID, ULONG, ULONG) {
+PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode, MEMORY_CACHING_TYPE, PVOID, ULONG BugCheckOnFailure,
+                                         ULONG) {
   KDPC_ROUTINE(MmMapLockedPagesSpecifyCache);
-  KDPC_MAY_FAIL(MmMapLockedPagesSpecifyCache, nullptr);
+  // NULL is what the caller gets who has asked for it.
+  if (AccessMode == UserMode || BugCheckOnFailure == FALSE) KDPC_MAY_FAIL(MmMapLockedPagesSpecifyCache, wdk::no_memory(AccessMode == UserMode));
   MemoryDescriptorList->MappedSystemVa = MmGetMdlVirtualAddress(MemoryDescriptorList);
   MemoryDescriptorList->MdlFlags = static_cast<CSHORT>(MemoryDescriptorList->MdlFlags | MDL_MAPPED_TO_SYSTEM_VA);
   return MemoryDescriptorList->MappedSystemVa;

@@ -8,6 +8,7 @@
 #include "io/pnp.h"
 #include "io/registry.h"
 #include "io/vectors.h"
+#include "kdpc/explore.h"
 #include "kdpc/lab.h"
 #include "machine/host.h"
 
@@ -114,7 +115,10 @@ bool perform(Machine& machine, const std::shared_ptr<Work>& work, std::string_vi
   };
   const Task task = machine.start(0, PASSIVE_LEVEL, anywhere, {.name = std::string(name)});
   machine.run_until([&] { return task.done(); }, limit);
-  if (!task.done()) return why = fmt::format("{}: this did not end: {}; {}", work->subject, name, standstill(outcome)), false;
+  if (!task.done()) {
+    did_not_end();
+    return why = fmt::format("{}: this did not end: {}; {}", work->subject, name, standstill(outcome)), false;
+  }
   why = !work->wrong.empty() ? work->wrong : work->step.ok() ? "" : failure(work->subject, work->step);
   return why.empty();
 }

@@ -48,6 +48,8 @@ class Explorer {
   void explore_faults(bool wanted) { plan_.learn_faults(wanted); }
   // In a life: has something been made to fail?
   bool made_to_fail() const { return !plan_.faults().empty(); }
+  // In a life: it has waited for something in vain.
+  void give_up() { has_given_up_ = true; }
   // In a life: what must be true after every step from here on.
   void must_hold(std::string name, std::function<bool()> holds);
   // `learn`: lesson() is about this run afterwards, once.
@@ -74,7 +76,7 @@ class Explorer {
   };
 
   Explorer(Machine& machine, Life life);
-  std::string said(std::string refused) const;
+  bool counts() const;
   using Places = std::map<std::size_t, Place>;  // by how many parts lie before them
   std::pair<std::size_t, const Place*> furthest(const explore::Schedule& schedule, bool learn) const;
   void take_place(std::size_t parts, const explore::Schedule& schedule, bool learn);
@@ -88,6 +90,7 @@ class Explorer {
   explore::Trail trail_;  // of a campaign's reduction
   Invariants invariants_;
   std::vector<explore::Options> options_;
+  bool has_given_up_ = false;
   Machine::MarkHandle start_;
   Places by_default_;  // of the default order
   Places of_parent_;   // of another one that was learned from, as others will follow that begin like it

@@ -60,7 +60,9 @@ std::string left_over(Machine& machine) {
     text = fmt::format("work is left over: a request with major function {:#x} is never completed",
                        unsigned{irp->Tail.Overlay.CurrentStackLocation->MajorFunction});
   }
-  return text.empty() ? text : text + '\n' + machine.outcome().text;
+  if (text.empty()) return {};
+  did_not_end();
+  return text + '\n' + machine.outcome().text;
 }
 
 }  // namespace kdpc::lab

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kdpc/explore.h"
 #include "kdpc/lab.h"
 #include "kernel/dpc.h"
 #include "kernel/job.h"
@@ -232,11 +233,13 @@ bool Machine::on(unsigned processor, Level irql, std::function<void()> body, con
   const Task task = start(processor, irql, std::move(body), options);
   if (task.state_ == nullptr) return false;
   run_until([&] { return task.done(); }, options.limit);
-  if (!task.done() && !parts_->outcome.over())
+  if (!task.done() && !parts_->outcome.over()) {
+    did_not_end();
     leave_note({.expression = parts_->outcome.how == Ended::Quiescent ? "on(): the lambda has not returned, and nothing is left to happen"
                                                                       : "on(): the lambda has not returned within its limit",
                 .file = "lab",
                 .line = 0});
+  }
   return task.done();
 }
 

@@ -23,12 +23,6 @@ VOID NTAPI free_to_deleted(PVOID, PLOOKASIDE_LIST_EX lookaside) { refuse_deleted
 PVOID NTAPI allocate_from_deleted_plain(POOL_TYPE, SIZE_T, ULONG) { refuse_deleted(nullptr); }
 VOID NTAPI free_to_deleted_plain(PVOID) { refuse_deleted(nullptr); }
 
-PVOID NTAPI allocate_or_raise(POOL_TYPE type, SIZE_T size, ULONG tag, PLOOKASIDE_LIST_EX) {
-  PVOID memory = ExAllocatePoolWithTag(type, size, tag);
-  if (memory == nullptr) ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
-  return memory;
-}
-
 template <class List>
 void initialize(List& list, POOL_TYPE type, SIZE_T size, ULONG tag) {
   std::memset(static_cast<void*>(&list), 0, sizeof list);
@@ -96,11 +90,9 @@ NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PALLOCA
     default: return STATUS_INVALID_PARAMETER_5;
   }
   initialize(Lookaside->L, static_cast<POOL_TYPE>(type), Size, Tag);
-  // The pool's own routines take one parameter less, which Win64 calls do not mind.
+  // The pool's own routines take one parameter less, which Win64 calls do not mind. Whether a failure raises an exception is told to them with the type.
   if (Allocate != nullptr) {
     Lookaside->L.AllocateEx = Allocate;
-  } else if (Flags == EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL) {
-    Lookaside->L.AllocateEx = allocate_or_raise;
   } else {
     Lookaside->L.Allocate = ExAllocatePoolWithTag;
   }

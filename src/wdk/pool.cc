@@ -58,24 +58,30 @@ PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag) {
   const PoolType type = (Flags & POOL_FLAG_PAGED) != 0 ? PoolType::Paged : PoolType::NonPaged;
   check_allocation(type, NumberOfBytes);
   KDPC_ROUTINE(ExAllocatePool2);
-  KDPC_MAY_FAIL(ExAllocatePool2, nullptr);
+  const bool raises = (Flags & POOL_FLAG_RAISE_ON_FAILURE) != 0;
+  KDPC_MAY_FAIL(ExAllocatePool2, wdk::no_memory(raises));
   void* memory = allocate(type, NumberOfBytes, Tag, __builtin_return_address(0));
-  if (memory != nullptr && (Flags & POOL_FLAG_UNINITIALIZED) == 0) std::memset(memory, 0, NumberOfBytes);
+  if (memory == nullptr) return wdk::no_memory(raises);
+  if ((Flags & POOL_FLAG_UNINITIALIZED) == 0) std::memset(memory, 0, NumberOfBytes);
   return memory;
 }
 
 PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag) {
   check_allocation(type_of(PoolType), NumberOfBytes);
   KDPC_ROUTINE(ExAllocatePoolWithTag);
-  KDPC_MAY_FAIL(ExAllocatePoolWithTag, nullptr);
-  return allocate(type_of(PoolType), NumberOfBytes, Tag, __builtin_return_address(0));
+  const bool raises = (PoolType & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0;
+  KDPC_MAY_FAIL(ExAllocatePoolWithTag, wdk::no_memory(raises));
+  void* memory = allocate(type_of(PoolType), NumberOfBytes, Tag, __builtin_return_address(0));
+  return memory != nullptr ? memory : wdk::no_memory(raises);
 }
 
 PVOID NTAPI ExAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes) {
   check_allocation(type_of(PoolType), NumberOfBytes);
   KDPC_ROUTINE(ExAllocatePool);
-  KDPC_MAY_FAIL(ExAllocatePool, nullptr);
-  return allocate(type_of(PoolType), NumberOfBytes, kUntagged, __builtin_return_address(0));
+  const bool raises = (PoolType & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0;
+  KDPC_MAY_FAIL(ExAllocatePool, wdk::no_memory(raises));
+  void* memory = allocate(type_of(PoolType), NumberOfBytes, kUntagged, __builtin_return_address(0));
+  return memory != nullptr ? memory : wdk::no_memory(raises);
 }
 
 VOID NTAPI ExFreePool(PVOID P) {

@@ -303,6 +303,16 @@ class Pages(unittest.TestCase):
                         self.assertIn(anchor, [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings])
 
 
+class Faults(unittest.TestCase):
+    def test_the_page_lists_what_may_fail(self):
+        call = re.compile(r"KDPC_MAY_FAIL\((\w+),\s*([\w:]+)")
+        returned = {"nullptr": "NULL", "wdk::no_memory": "NULL"}
+        made = {(match[1], returned.get(match[2], match[2])) for file in (ROOT / "src").rglob("*.cc") for match in call.finditer(file.read_text(encoding="utf-8"))}
+        rows = re.findall(r"^\| (NULL|STATUS_\w+) \| (.*) \|$", (ROOT / "docs" / "explore.md").read_text(encoding="utf-8"), re.M)
+        listed = [(routine, value) for value, routines in rows for routine in re.findall(r"`(\w+)`", routines)]
+        self.assertEqual(sorted(made), sorted(listed))
+
+
 class Machines(unittest.TestCase):
     """tests/machines.txt is the list of the tests that do not run on both machines, with reasons; within a file each such case says its own."""
 

@@ -330,6 +330,14 @@ class Explore(command.Case):
                 self.assertEqual(done.returncode, 1, said)
                 self.assertIn("The same run, ", done.stdout)
 
+    def test_a_request_that_is_forgotten_for_want_of_memory_keeps_the_application_waiting(self):
+        scenario = self.example("demo/serial.toml", ('name = "serial"', 'name = "forgetful_serial"'))
+        arguments = ("explore", scenario, "--seconds", "0", "--bound", "1", "--schedules", "2000", "--jobs", "1")
+        done, said = self.kdpc(*arguments, "--faults")
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("Failure: Stuck: the application waits, and nothing will ever happen again.\n", done.stdout)
+        self.assertRegex(done.stdout, r"Made to fail: ExAllocatePool2, called by forgetful_serial!SerialRead\+")
+
     def test_a_schedule_that_was_kept_shows_the_same_or_it_is_said_why_not(self):
         reasons = ("it was found with another build of kdpc; ", "it was found with kdpc ", " is not the one that it was found with; ")
         kept = pathlib.Path(__file__).parent / "kept"

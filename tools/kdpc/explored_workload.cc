@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kdpc/explore.h"
 #include "tools/kdpc/arrival.h"
 
 namespace kdpc::tool {
@@ -54,6 +55,7 @@ std::string ExploredWorkload::run(lab::Machine& machine, const Scenario& scenari
   };
   if (!machine.run_until(is_done, scenario.time_limit_ns)) {
     if (machine.outcome().over()) return {};
+    lab::did_not_end();
     return machine.outcome().how == lab::Ended::Quiescent
                ? "Stuck: the application waits, and nothing will ever happen again.\n" + machine.outcome().text
                : "The application is not done within the time limit of the scenario.";

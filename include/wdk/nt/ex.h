@@ -50,7 +50,7 @@ WDK_INLINE PVOID ExAllocatePoolZero(POOL_TYPE PoolType, SIZE_T NumberOfBytes, UL
   return block;
 }
 #define ExAllocatePoolUninitialized ExAllocatePoolWithTag
-/* Quotas and priorities: there is memory, or there is not. The quota forms raise an exception on Windows unless they are told not to. */
+/* Quotas and priorities: there is memory, or there is not. The quota forms raise an exception then unless they are told not to. */
 typedef enum _EX_POOL_PRIORITY {
   LowPoolPriority, LowPoolPrioritySpecialPoolOverrun = 8, LowPoolPrioritySpecialPoolUnderrun = 9, NormalPoolPriority = 16,
   NormalPoolPrioritySpecialPoolOverrun = 24, NormalPoolPrioritySpecialPoolUnderrun = 25, HighPoolPriority = 32,
@@ -61,10 +61,12 @@ typedef enum _EX_POOL_PRIORITY {
 #define ExAllocatePoolWithTagPriority(PoolType, NumberOfBytes, Tag, Priority) ExAllocatePoolWithTag(PoolType, NumberOfBytes, Tag)
 #define ExAllocatePoolPriorityZero(PoolType, NumberOfBytes, Tag, Priority) ExAllocatePoolZero(PoolType, NumberOfBytes, Tag)
 #define ExAllocatePoolPriorityUninitialized ExAllocatePoolWithTagPriority
-#define ExAllocatePoolWithQuotaTag(PoolType, NumberOfBytes, Tag) \
-  ExAllocatePoolWithTag((POOL_TYPE)((PoolType) & ~POOL_QUOTA_FAIL_INSTEAD_OF_RAISE), NumberOfBytes, Tag)
-#define ExAllocatePoolQuotaZero(PoolType, NumberOfBytes, Tag) \
-  ExAllocatePoolZero((POOL_TYPE)((PoolType) & ~POOL_QUOTA_FAIL_INSTEAD_OF_RAISE), NumberOfBytes, Tag)
+WDK_INLINE POOL_TYPE WdkPoolTypeOfQuotaForm(ULONG Type) {
+  if (Type & POOL_QUOTA_FAIL_INSTEAD_OF_RAISE) return (POOL_TYPE)(Type & ~(ULONG)POOL_QUOTA_FAIL_INSTEAD_OF_RAISE);
+  return (POOL_TYPE)(Type | POOL_RAISE_IF_ALLOCATION_FAILURE);
+}
+#define ExAllocatePoolWithQuotaTag(PoolType, NumberOfBytes, Tag) ExAllocatePoolWithTag(WdkPoolTypeOfQuotaForm(PoolType), NumberOfBytes, Tag)
+#define ExAllocatePoolQuotaZero(PoolType, NumberOfBytes, Tag) ExAllocatePoolZero(WdkPoolTypeOfQuotaForm(PoolType), NumberOfBytes, Tag)
 #define ExAllocatePoolQuotaUninitialized ExAllocatePoolWithQuotaTag
 #define ExFreePool2(P, Tag, ExtendedParameters, ExtendedParametersCount) ExFreePoolWithTag(P, Tag)
 #define ExInitializeDriverRuntime(Flags) ((void)(Flags))
