@@ -113,6 +113,21 @@ TEST(RaceDetector, AWorkItemSeesWhatItsQueuerHasDoneAndNotWhatOtherItemsHave) {
   EXPECT_TRUE(told.is_suspicion()) << "two workers might have run them at once";
 }
 
+TEST(RaceDetector, WhoIsPreemptedWhenHisWaitHasEndedIsOrderedByItAndTheOtherIsNot) {
+  Told told;
+  On setter{told, 0, 10};
+  On waiter{told, 1, 11};
+  On other{told, 1, 12};
+  waiter.read(kExtension + 8, 0x401);
+  setter.write(kExtension, 0x301).write(kExtension + 4, 0x302).set_event(kEvent);
+  waiter.waited(kEvent);
+  other.say(ThreadReadied{11, 1, 8}).say(ThreadSwitched{11, 12, WaitReason::Preempted});
+  waiter.read(kExtension, 0x402);
+  EXPECT_TRUE(told.is_clean());
+  other.read(kExtension + 4, 0x501);
+  EXPECT_EQ(told.certain().size(), 1u);
+}
+
 TEST(RaceDetector, ADeviceThatIsToldToInterruptIsNoProofOfARace) {
   Told told;
   On cpu{told};

@@ -62,6 +62,7 @@ class Detector : public EventSink {
     enum class What : std::uint8_t { Nothing, Lock, Order } what = What::Nothing;
     HeldLock lock{};
     std::uintptr_t object = 0;
+    Stamp by{};  // whose processor may be another thread's before it tells anything else
   };
   struct Connected {
     std::uint8_t vector;

@@ -60,7 +60,7 @@ void Detector::settle(const Stamp& stamp) {
   if (what == Pending::What::Lock) {
     state_.ordering.lock(acting(stamp), pending.lock);
   } else {
-    state_.ordering.acquire(acting(stamp), pending.object);
+    state_.ordering.acquire(acting(stamp.thread == pending.by.thread ? stamp : pending.by), pending.object);
   }
 }
 
@@ -239,7 +239,9 @@ void Detector::on(const Stamp&, const ObjectInitialized& fact) {
 
 void Detector::on(const Stamp& stamp, const OrderReleased& fact) { state_.ordering.release(acting(stamp), fact.object.value); }
 // Perhaps on behalf of what is about to begin.
-void Detector::on(const Stamp& stamp, const OrderAcquired& fact) { state_.pending[stamp.processor] = {Pending::What::Order, {}, fact.object.value}; }
+void Detector::on(const Stamp& stamp, const OrderAcquired& fact) {
+  state_.pending[stamp.processor] = {Pending::What::Order, {}, fact.object.value, stamp};
+}
 
 void Detector::on(const Stamp& stamp, const InterruptConnected& fact) {
   if (fact.connected) {
