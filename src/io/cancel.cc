@@ -20,10 +20,22 @@ void release(Irql previous) NO_PERMISSION_CHECK {
 
 }  // namespace
 
+PDRIVER_CANCEL exchange_cancel_routine(IRP* irp, PDRIVER_CANCEL routine) {
+  PDRIVER_CANCEL const old = IoSetCancelRoutine(irp, routine);
+  Machine::observe(KernelAccess{&irp->CancelRoutine, sizeof irp->CancelRoutine, true});
+  return old;
+}
+
+bool is_cancelled(const IRP* irp) {
+  Machine::observe(KernelRead{&irp->Cancel});
+  return irp->Cancel != FALSE;
+}
+
 bool cancel(IRP* irp) {
   const Irql previous = acquire();
   irp->Cancel = TRUE;
-  PDRIVER_CANCEL const routine = IoSetCancelRoutine(irp, nullptr);
+  Machine::observe(KernelAccess{&irp->Cancel, sizeof irp->Cancel});
+  PDRIVER_CANCEL const routine = exchange_cancel_routine(irp, nullptr);
   Machine::observe(IrpCancelled{irp, routine != nullptr});
   if (routine == nullptr) {
     release(previous);

@@ -34,6 +34,7 @@ void check_sent(const DEVICE_OBJECT* device, const IRP* irp) {
 void check_completed(const IRP* irp) {
   if (irp->Type != IO_TYPE_IRP || irp->CurrentLocation > irp->StackCount + 1)
     bug_check(stop::MultipleIrpCompleteRequests, {as_parameter(irp), 0, 0, 0}, "An IRP was completed twice.", "IRP-2");
+  Machine::observe(KernelRead{&irp->CancelRoutine});
   if (irp->CancelRoutine != nullptr)
     bug_check(stop::CancelStateInCompletedIrp, {as_parameter(irp), 0, 0, 0}, "An IRP was completed while its cancel routine is still set.", "IRP-2");
   if (const NTSTATUS status = irp->IoStatus.Status; is_strict() && (status == STATUS_PENDING || status == -1))
@@ -93,7 +94,7 @@ void finish(IRP* irp, CCHAR boost) {
 bool is_wanted(UCHAR control, const IRP* irp) {
   if (NT_SUCCESS(irp->IoStatus.Status) && (control & SL_INVOKE_ON_SUCCESS) != 0) return true;
   if (!NT_SUCCESS(irp->IoStatus.Status) && (control & SL_INVOKE_ON_ERROR) != 0) return true;
-  return irp->Cancel && (control & SL_INVOKE_ON_CANCEL) != 0;
+  return (control & SL_INVOKE_ON_CANCEL) != 0 && is_cancelled(irp);
 }
 
 IRP* allocate(CCHAR stack_size, const void* owner) {

@@ -46,6 +46,9 @@ void take_buffers(IRP* irp);
 
 // At most Dispatch. True: a cancel routine was called (IRP-3).
 bool cancel(IRP* irp);
+// What a driver does with IoSetCancelRoutine and Irp->Cancel, done by the kernel, which says so.
+PDRIVER_CANCEL exchange_cancel_routine(IRP* irp, PDRIVER_CANCEL routine);
+bool is_cancelled(const IRP* irp);
 
 }  // namespace irp
 }  // namespace kdpc::io

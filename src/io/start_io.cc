@@ -48,7 +48,7 @@ IRP* next_irp(DEVICE_OBJECT* device, const StartIoWish& wish, bool from_inside) 
     state.inside = next != nullptr;
     device->CurrentIrp = next;
   }
-  if (next != nullptr && wish.cancelable && state.non_cancelable) IoSetCancelRoutine(next, nullptr);
+  if (next != nullptr && wish.cancelable && state.non_cancelable) irp::exchange_cancel_routine(next, nullptr);
   return next;
 }
 
@@ -96,7 +96,7 @@ VOID NTAPI IoStartPacket(PDEVICE_OBJECT DeviceObject, PIRP Irp, PULONG Key, PDRI
   RaiseTo<kdpc::Irql::Dispatch> raised;
   StartIoState& state = state_of(DeviceObject).start_io;
   CancelLock cancel(CancelFunction != nullptr);
-  if (CancelFunction != nullptr) IoSetCancelRoutine(Irp, CancelFunction);
+  if (CancelFunction != nullptr) irp::exchange_cancel_routine(Irp, CancelFunction);
   bool waits = false;
   {
     Locked<kdpc::Irql::Dispatch> locked(device_queue::lock_of(&DeviceObject->DeviceQueue));
@@ -107,13 +107,13 @@ VOID NTAPI IoStartPacket(PDEVICE_OBJECT DeviceObject, PIRP Irp, PULONG Key, PDRI
     }
   }
   if (!waits) {
-    if (CancelFunction != nullptr && state.non_cancelable) IoSetCancelRoutine(Irp, nullptr);
+    if (CancelFunction != nullptr && state.non_cancelable) irp::exchange_cancel_routine(Irp, nullptr);
     cancel.release();
     io::start(DeviceObject, Irp);
     return;
   }
   // It waits. A cancellation that came before the routine was set would otherwise be lost.
-  if (CancelFunction == nullptr || !Irp->Cancel || IoSetCancelRoutine(Irp, nullptr) == nullptr) return;
+  if (CancelFunction == nullptr || !irp::is_cancelled(Irp) || irp::exchange_cancel_routine(Irp, nullptr) == nullptr) return;
   Irp->CancelIrql = DISPATCH_LEVEL;  // this routine lowers further by itself
   cancel.hand_over();
   CancelFunction(DeviceObject, Irp);

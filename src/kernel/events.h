@@ -102,9 +102,12 @@ struct OrderReleased  { static constexpr const char* name = "order-released";  A
                         template <class V> void fields(V&& v) const { v("object", object); } };
 struct OrderAcquired  { static constexpr const char* name = "order-acquired";  Address object;
                         template <class V> void fields(V&& v) const { v("object", object); } };
-// The kernel wrote into memory that belongs to a driver.
-struct KernelAccess   { static constexpr const char* name = "kernel-access";   Address at; std::uint32_t size;
-                        template <class V> void fields(V&& v) const { v("at", at); v("size", size); } };
+// The kernel wrote into memory that belongs to a driver. `interlocked`: by an operation that orders, as a driver's own would.
+struct KernelAccess   { static constexpr const char* name = "kernel-access";   Address at; std::uint32_t size; bool interlocked = false;
+                        template <class V> void fields(V&& v) const { v("at", at); v("size", size); v("interlocked", interlocked); } };
+// What the kernel has done depended on what lies there, and no other fact says so.
+struct KernelRead     { static constexpr const char* name = "kernel-read";     Address at;
+                        template <class V> void fields(V&& v) const { v("at", at); } };
 
 struct InterruptRequested  { static constexpr const char* name = "interrupt-requested";  std::uint8_t vector; std::uint16_t processor;
                              template <class V> void fields(V&& v) const { v("vector", vector); v("processor", processor); } };
@@ -194,7 +197,7 @@ struct Bugchecked     { static constexpr const char* name = "bugchecked";      s
 using Event =
     std::variant<ActivityBegan, ActivityEnded, RoutineEntered, IrqlChanged, DpcQueued, DpcRefused, DpcRemoved, DpcTargeted, DrainRequested,
                  DrainBegan, DrainEnded, LockAcquired, LockReleased, LockInitialized, ObjectInitialized, OrderReleased, OrderAcquired, KernelAccess,
-                 InterruptRequested, LineChanged, UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated,
+                 KernelRead, InterruptRequested, LineChanged, UnexpectedInterrupt, IpiSent, InterruptConnected, IsrAnswered, InterruptActivated,
                  DisconnectedWhileAsserting, ClockTicked, ClockIntervalChanged, DpcThresholdChanged, GenericCallBegan, GenericCallEnded,
                  WatchdogReloaded, YieldAdvised, TimerSet, TimerCancelled, TimerExpired, ObjectSignalled, WaitBegan, WaitEnded, ThreadCreated,
                  ThreadReadied, ThreadSwitched, ThreadEnded, AffinityChanged, WorkQueued, PoolAllocated, PoolFreed, Stalled, RegisterAccessed,

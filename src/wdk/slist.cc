@@ -38,6 +38,16 @@ bool exchange(PSLIST_HEADER header, Head& seen, const Head& wanted) {
   return done;
 }
 
+PSLIST_ENTRY exchanged(const SLIST_HEADER* header, const Head& seen) {
+  Machine::observe(KernelAccess{header, sizeof *header, true});
+  return seen.first();
+}
+
+PSLIST_ENTRY found_empty(const SLIST_HEADER* header) {
+  Machine::observe(KernelRead{&header->Region});
+  return nullptr;
+}
+
 void check_alignment(const void* what) {
   if ((reinterpret_cast<ULONG_PTR>(what) & 15) == 0) return;
   bug_check(stop::KmodeExceptionNotHandled, {static_cast<ULONG>(STATUS_DATATYPE_MISALIGNMENT), as_parameter(what), 0, 0},
@@ -53,18 +63,19 @@ VOID NTAPI InitializeSListHead(PSLIST_HEADER SListHead) {
   check_alignment(SListHead);
   SListHead->Alignment = 0;
   SListHead->Region = 0;
+  Machine::observe(KernelAccess{SListHead, sizeof *SListHead});
 }
 
 PSLIST_ENTRY NTAPI ExpInterlockedPushEntrySList(PSLIST_HEADER ListHead, PSLIST_ENTRY ListEntry) {
   KDPC_ROUTINE(ExpInterlockedPushEntrySList);
   check_alignment(ListHead);
   check_alignment(ListEntry);
-  Machine::observe(OrderReleased{ListHead});
   Head seen = read(ListHead);
   do {
     ListEntry->Next = seen.first();
   } while (!exchange(ListHead, seen, seen.with(ListEntry, static_cast<USHORT>(seen.depth() + 1))));
-  return seen.first();
+  Machine::observe(KernelAccess{&ListEntry->Next, sizeof ListEntry->Next});
+  return exchanged(ListHead, seen);
 }
 
 PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead) {
@@ -73,12 +84,11 @@ PSLIST_ENTRY NTAPI ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead) {
   Head seen = read(ListHead);
   PSLIST_ENTRY next;
   do {
-    if (seen.first() == nullptr) return nullptr;
+    if (seen.first() == nullptr) return found_empty(ListHead);
     // Another processor may have taken the entry, and freed it: what is read then is not used.
     next = __atomic_load_n(&seen.first()->Next, __ATOMIC_RELAXED);
   } while (!exchange(ListHead, seen, seen.with(next, static_cast<USHORT>(seen.depth() - 1))));
-  Machine::observe(OrderAcquired{ListHead});
-  return seen.first();
+  return exchanged(ListHead, seen);
 }
 
 PSLIST_ENTRY NTAPI ExpInterlockedFlushSList(PSLIST_HEADER ListHead) {
@@ -86,19 +96,20 @@ PSLIST_ENTRY NTAPI ExpInterlockedFlushSList(PSLIST_HEADER ListHead) {
   check_alignment(ListHead);
   Head seen = read(ListHead);
   do {
-    if (seen.first() == nullptr) return nullptr;
+    if (seen.first() == nullptr) return found_empty(ListHead);
   } while (!exchange(ListHead, seen, seen.with(nullptr, 0)));
-  Machine::observe(OrderAcquired{ListHead});
-  return seen.first();
+  return exchanged(ListHead, seen);
 }
 
 USHORT NTAPI ExQueryDepthSList(PSLIST_HEADER SListHead) {
   KDPC_ROUTINE(ExQueryDepthSList);
+  Machine::observe(KernelRead{&SListHead->Alignment});
   return read(SListHead).depth();
 }
 
 PSLIST_ENTRY NTAPI FirstEntrySList(const SLIST_HEADER* SListHead) {
   KDPC_ROUTINE(FirstEntrySList);
+  Machine::observe(KernelRead{&SListHead->Region});
   return read(SListHead).first();
 }
 

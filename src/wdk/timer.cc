@@ -4,6 +4,7 @@
 
 #include "kernel/bugcheck.h"
 #include "kernel/system.h"
+#include "this_machine.h"
 #include "wdk/cast.h"
 #include "wdk/routine.h"
 
@@ -57,6 +58,7 @@ BOOLEAN NTAPI KeCancelTimer(PKTIMER Timer) {
 
 BOOLEAN NTAPI KeReadStateTimer(PKTIMER Timer) {
   KDPC_ROUTINE(KeReadStateTimer);
+  Machine::observe(KernelRead{Timer});
   return as_timer(Timer).header.signal_state != 0;
 }
 

@@ -64,6 +64,7 @@ VOID NTAPI KeClearEvent(PRKEVENT Event) {
 
 LONG NTAPI KeReadStateEvent(PRKEVENT Event) {
   KDPC_ROUTINE(KeReadStateEvent);
+  Machine::observe(KernelRead{Event});
   return as_event(Event).header.signal_state;
 }
 
@@ -94,6 +95,7 @@ LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG 
 
 LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore) {
   KDPC_ROUTINE(KeReadStateSemaphore);
+  Machine::observe(KernelRead{Semaphore});
   return as_semaphore(Semaphore).header.signal_state;
 }
 
@@ -118,6 +120,7 @@ LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait) {
 
 LONG NTAPI KeReadStateMutex(PRKMUTEX Mutex) {
   KDPC_ROUTINE(KeReadStateMutex);
+  Machine::observe(KernelRead{Mutex});
   return as_mutant(Mutex).header.signal_state;
 }
 

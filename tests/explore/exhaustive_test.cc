@@ -194,6 +194,7 @@ TEST(Dpor, FindsWhatThereIsInFewSchedules) {
   RULE("K.DPOR-1");
   RULE("K.DPOR-2");
   RULE("K.DPOR-3");
+  RULE("K.DPOR-4");
   for (std::size_t which = 0; which < ORDERS_SCENARIOS; ++which) {
     Runs runs(scenario(which));
     ASSERT_TRUE(runs.is_ready());

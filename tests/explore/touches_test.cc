@@ -75,6 +75,14 @@ TEST(Touches, WhatAllReadIsNot) {
   EXPECT_THAT(heard.points(), ElementsAre());
 }
 
+TEST(Touches, WhatTheKernelWritesForSomebodyHeHasTouched) {
+  Heard heard;
+  On{heard.touches, 0, 10}.write(kShared + 64, 0x101).read(kShared, 0x102);
+  On cpu{heard.touches, 1, 11};
+  cpu.call(0x301).say(KernelAccess{Address::at(kShared), 4});
+  EXPECT_THAT(heard.points(), ElementsAre("0@2 0x102", "1@1 0x301")) << "where it was called";
+}
+
 // Below DISPATCH_LEVEL somebody is a thread, wherever it runs; from there on a level of a processor.
 TEST(Touches, WhatOnlyThoseTouchWhoCannotInterruptEachOtherIsNot) {
   const auto count = [](const On& one, const On& other) {

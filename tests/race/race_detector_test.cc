@@ -329,6 +329,22 @@ TEST(RaceDetector, WhatTheKernelWritesIsAsGoodAsInterlocked) {
   EXPECT_TRUE(told.is_clean());
 }
 
+TEST(RaceDetector, WhatTheKernelDoesInterlockedHandsOverAsADriversOwnOperationDoes) {
+  RULE("K.RACE-10");
+  for (const bool interlocked : {false, true}) {
+    Told told;
+    On{told, 0, 10}.write(kExtension + 64, 0x301).say(KernelAccess{Address::at(kExtension), 16, interlocked});
+    On{told, 1, 11}.interlocked(kExtension, 0x401).read(kExtension + 64, 0x402);
+    EXPECT_EQ(told.is_clean(), interlocked);
+  }
+  for (const bool interlocked : {false, true}) {
+    Told told;
+    On{told, 0, 10}.write(kExtension + 64, 0x301).interlocked(kExtension, 0x302);
+    On{told, 1, 11}.say(KernelAccess{Address::at(kExtension), 16, interlocked}).read(kExtension + 64, 0x402);
+    EXPECT_EQ(told.is_clean(), interlocked);
+  }
+}
+
 // -- bookkeeping --------------------------------------------------------------------------------------------------------------------------------
 
 TEST(RaceDetector, TwoPlacesOfCodeAreOneRaceHoweverOftenTheyMeet) {

@@ -61,6 +61,47 @@ KDPC_TEST(RaceFacts, ADeviceQueueHandsOverWhatIsTakenFromItAndTheIdleDevice) {
   EXPECT_EQ(m.count("order-acquired", {{"object", m.address_of(&queue)}}), 2u) << "for the idle device, and for the second entry";
 }
 
+// Where a driver may look by itself.
+KDPC_TEST(RaceFacts, WhatTheKernelWritesIntoADriversListsAndNumbersItSays) {
+  static LIST_ENTRY list, one, two;
+  static SINGLE_LIST_ENTRY stack, three;
+  static LARGE_INTEGER large;
+  static ULONG number;
+  static KSPIN_LOCK lock;
+  alignas(16) static SLIST_HEADER sequenced;
+  alignas(16) static SLIST_ENTRY four;
+  const auto written = [&m](const volatile void* at, bool interlocked) {
+    return m.count("kernel-access", {{"at", m.address_of(at)}, {"interlocked", interlocked}});
+  };
+  InitializeListHead(&list);
+  m.on(0, PASSIVE_LEVEL, [] {
+    ExInterlockedInsertHeadList(&list, &one, &lock);
+    ExInterlockedInsertTailList(&list, &two, &lock);
+    ExInterlockedRemoveHeadList(&list, &lock);
+    ExInterlockedPushEntryList(&stack, &three, &lock);
+    ExInterlockedPopEntryList(&stack, &lock);
+    ExInterlockedAddLargeInteger(&large, large, &lock);
+    ExInterlockedAddUlong(&number, 1, &lock);
+    InitializeSListHead(&sequenced);
+    InterlockedPushEntrySList(&sequenced, &four);
+    InterlockedPopEntrySList(&sequenced);
+    InterlockedPushEntrySList(&sequenced, &four);
+    InterlockedFlushSList(&sequenced);
+  });
+  EXPECT_EQ(written(&list, true), 3u);
+  EXPECT_EQ(written(&list.Blink, false), 1u) << "behind which the first entry comes";
+  EXPECT_EQ(written(&one, false), 2u) << "inserted, and the next one behind it";
+  EXPECT_EQ(written(&two, false), 1u);
+  EXPECT_EQ(written(&two.Blink, false), 1u) << "it has become the first";
+  EXPECT_EQ(written(&stack, true), 2u);
+  EXPECT_EQ(written(&three, false), 1u);
+  EXPECT_EQ(written(&large, true), 1u);
+  EXPECT_EQ(written(&number, true), 1u);
+  EXPECT_EQ(written(&sequenced, false), 1u);
+  EXPECT_EQ(written(&sequenced, true), 4u);
+  EXPECT_EQ(written(&four, false), 2u);
+}
+
 // IoQueueWorkItem keeps the device: its routine is over for whoever deletes that.
 KDPC_TEST(RaceFacts, WhoeverFreesADeviceComesAfterAllWhoHaveKeptIt) {
   static DEVICE_OBJECT* device;

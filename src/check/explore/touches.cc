@@ -37,6 +37,8 @@ void Touches::event(const Stamp& stamp, const Event& event) {
     const std::uint64_t its_next = steps_[readied->processor] + 1;
     touches_.push_back({{readied->processor, its_next, callers_[stamp.processor] + 1, may_wait_for_time()}, 0, lane_of(stamp), false});
   }
+  if (const auto* wrote = std::get_if<KernelAccess>(&event))
+    touch(stamp, {stamp.processor, stamp.step, callers_[stamp.processor], may_wait_for_time()}, wrote->at.value, wrote->size, true);
   const auto* const entered = std::get_if<RoutineEntered>(&event);
   if (entered == nullptr) return;
   callers_[stamp.processor] = entered->caller.value;
@@ -48,9 +50,13 @@ void Touches::accesses(const Stamp& stamp, std::span<const Access> batch) {
   std::uint64_t step = stamp.step - batch.size();
   for (const Access& access : batch) {
     ++step;
-    for (std::uintptr_t granule = access.at / kGranule; granule <= (access.at + access.size() - 1) / kGranule; ++granule)
-      touches_.push_back({{stamp.processor, step, access.pc(), may_wait_for_time()}, granule, lane_of(stamp), access.is_write()});
+    touch(stamp, {stamp.processor, step, access.pc(), may_wait_for_time()}, access.at, access.size(), access.is_write());
   }
+}
+
+void Touches::touch(const Stamp& stamp, const Point& point, std::uintptr_t at, std::size_t size, bool write) {
+  for (std::uintptr_t granule = at / kGranule; size != 0 && granule <= (at + size - 1) / kGranule; ++granule)
+    touches_.push_back({point, granule, lane_of(stamp), write});
 }
 
 std::vector<Point> Touches::points() const {

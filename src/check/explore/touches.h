@@ -1,7 +1,8 @@
 // What an execution touched, in the order in which it happened: from which a strategy learns where to deviate. A sink of the simulated machine.
 //
 // Worth a deviation are the calls a driver makes; the moment when one has woken somebody and has not come back yet; that before which another processor would
-// take up the thread that was woken for it; and accesses to what somebody else touches too, if one of the two writes. Somebody else is another thread, or code of another level or processor: what cannot interrupt each other cannot meet.
+// take up the thread that was woken for it; and accesses, the kernel's for a driver included, to what somebody else touches too, if one of the two writes.
+// Somebody else is another thread, or code of another level or processor: what cannot interrupt each other cannot meet.
 #pragma once
 #include <set>
 #include <vector>
@@ -35,6 +36,7 @@ class Touches final : public EventSink {
     std::uint32_t lane;
     bool write;
   };
+  void touch(const Stamp& stamp, const Point& point, std::uintptr_t at, std::size_t size, bool write);
   bool may_wait_for_time() const { return timers_ != 0 || !waiting_.empty(); }
 
   bool listens_ = false;

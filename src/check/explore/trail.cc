@@ -270,7 +270,15 @@ void Trail::of_objects(std::uint32_t context, const Event& event) {
       queued_.erase(found);
     }
   }
-  if (const auto* fact = std::get_if<KernelAccess>(&event)) touch_memory(context, fact->at.value, fact->size, true);
+  if (const auto* fact = std::get_if<KernelAccess>(&event)) {
+    tells(context);
+    touch_memory(context, fact->at.value, fact->size, true);
+  }
+  if (const auto* fact = std::get_if<KernelRead>(&event)) {
+    tells(context);
+    touch(context, special(Special::Kernel), How::Read);
+    touch(context, fact->at.value / kGranule, How::Read);
+  }
   if (const auto* fact = std::get_if<PoolFreed>(&event)) touch_memory(context, fact->block.value, fact->size, true);
   // Where memory comes from, what is printed, the level, and how long it takes: what one does there is nothing to the others.
   if (std::holds_alternative<PoolAllocated>(event) || std::holds_alternative<PoolFreed>(event) || std::holds_alternative<DebugPrinted>(event) ||

@@ -1,8 +1,10 @@
 // What a run of a late order (plan.h) has done, transition by transition, for a search that reasons about which of them could change places.
 //
 // A transition is what happens from one question to the next: a processor takes a step, or an event comes. It touches things: memory of drivers, kernel objects,
-// locks, the boards. Two touches of one thing conflict if one of them writes; so they do if the routine that was called has told nothing of what it touched, for
-// then it may be any kernel object.
+// locks, the boards. Two touches of one thing conflict if one of them writes; so they do if the routine that was called has told
+// nothing of what it touched, for then it may be any kernel object.
+//
+//   K.DPOR-4  What the kernel does for somebody is his touch: what it writes where a driver may look, and what decides what it does.
 //
 // Whose a touch is, is told by its context: a thread, an ISR, a drain of DPCs, or an event itself. What happens in a context happens in this order in every run;
 // a context begins behind what has caused it.

@@ -129,11 +129,14 @@ void Detector::record(const Now& now, const Shadow::Visitor& visitor) {
   }
 }
 
-// The kernel's stores are as good as interlocked.
+// The kernel's stores are as good as interlocked; only those that are interlocked order, as a driver's do.
 void Detector::on(const Stamp& stamp, const KernelAccess& fact) {
   const Index index = acting(stamp);
   about_to_access(index, stamp);
-  record({index, fact.at.value, fact.size, activity(index).caller, stamp.step, kWrite | kAtomic | kKernel, true}, visitor(index));
+  const Now now{index, fact.at.value, fact.size, activity(index).caller, stamp.step, kWrite | kAtomic | kKernel, true};
+  if (fact.interlocked && !is_counter(now, visitor(index))) state_.ordering.acquire(index, now.at, EdgeKind::Interlocked);
+  record(now, visitor(index));
+  if (fact.interlocked) state_.ordering.release(index, now.at, EdgeKind::Interlocked);
 }
 
 // -- memory ---------------------------------------------------------------------------------------------------------------------------------

@@ -4,9 +4,10 @@
 // wrong: it is seen in a run in which the interrupt came at the most harmless moment.
 //
 // Not looked at: the stack of the code that accesses it, and what is no memory (registers). Interlocked operations order, and are no race with each
-// other. What the kernel writes into a driver's memory is as good as interlocked.
+// other.
 //
 //   K.RACE-9  A volatile variable that is changed in two steps, x++, races with everybody else who changes it, although each of the steps orders.
+//   K.RACE-10  What the kernel writes into a driver's memory is as good as interlocked; it hands something over only where it is an interlocked operation.
 #pragma once
 #include <map>
 #include <set>

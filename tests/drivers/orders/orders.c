@@ -7,6 +7,8 @@ static KEVENT Event;
 static KDPC DpcHere, DpcThere, DpcLater, TimerDpc;
 static KTIMER Timer;
 static PKINTERRUPT Interrupt, Anywhere;
+static PIRP Irp;
+static LIST_ENTRY List, Entry;
 
 /* Two that have nothing to do with each other. */
 static VOID NTAPI WriteX(VOID) {
@@ -120,6 +122,23 @@ static VOID NTAPI AddRaised(VOID) {
   KeReleaseInterruptSpinLock(Interrupt, Old);
 }
 
+/* An IRP that is cancelled while it is made cancelable. */
+static VOID NTAPI Cancelled(PDEVICE_OBJECT DeviceObject, PIRP ThisIrp) {
+  IoReleaseCancelSpinLock(ThisIrp->CancelIrql);
+  Result.Seen[2] = 1;
+}
+static VOID NTAPI MakeCancelable(VOID) {
+  IoSetCancelRoutine(Irp, Cancelled);
+  Result.Seen[3] = Irp->Cancel;
+  if (Result.Seen[3] && IoSetCancelRoutine(Irp, NULL) != NULL) Result.Seen[0] = 1;
+}
+static VOID NTAPI CancelIt(VOID) { Result.Seen[1] = IoCancelIrp(Irp); }
+
+/* What the kernel writes for one, and the other looks at by itself. */
+static VOID NTAPI InsertEntry(VOID) { ExInterlockedInsertTailList(&List, &Entry, &Lock); }
+static VOID NTAPI LookAtList(VOID) { Result.Seen[0] = IsListEmpty(&List) ? 1 : 2; }
+static VOID NTAPI AddInterlocked(VOID) { ExInterlockedAddUlong((PULONG)&Result.X, 1, &Lock); }
+
 static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"independent", WriteX, WriteFlag, NULL, 0, FALSE, 1},
     {"lost_update", AddOne, AddTwo, NULL, 0, FALSE, 3},
@@ -137,6 +156,9 @@ static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"isr_held_off", AddRaised, NULL, NULL, 1, FALSE, 3},
     {"isr_anywhere", AddOne, NULL, NULL, 2, FALSE, 5},
     {"three", AddOne, AddTwo, AddThree, 0, FALSE, 7},
+    {"irp_cancelled", MakeCancelable, CancelIt, NULL, 0, FALSE, 3},
+    {"interlocked_list", InsertEntry, LookAtList, NULL, 0, FALSE, 2},
+    {"interlocked_counter", AddInterlocked, AddTwo, NULL, 0, FALSE, 2},
 };
 
 static VOID NTAPI LookAtX(VOID) { Result.Seen[1] = Result.X; }
@@ -164,6 +186,7 @@ static NTSTATUS Connect(PKINTERRUPT* Object, PKSERVICE_ROUTINE Routine, UCHAR Ve
 }
 
 static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject) {
+  IoFreeIrp(Irp);
   IoDisconnectInterrupt(Interrupt);
   IoDisconnectInterrupt(Anywhere);
 }
@@ -181,6 +204,10 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
   KeSetTargetProcessorDpc(&DpcLater, 1);
   KeInitializeDpc(&TimerDpc, DpcOfTimer, NULL);
   KeInitializeTimer(&Timer);
+  InitializeListHead(&List);
+  Irp = IoAllocateIrp(1, FALSE);
+  if (Irp == NULL) return STATUS_UNSUCCESSFUL;
+  IoSetNextIrpStackLocation(Irp);
   TestOrdersTable(&Table);
   if (!NT_SUCCESS(Connect(&Interrupt, Isr, Table.Vector, 1))) return STATUS_UNSUCCESSFUL;
   return Connect(&Anywhere, IsrAnywhere, Table.VectorAnywhere, 3);
