@@ -144,6 +144,7 @@ struct TimerExpired   { static constexpr const char* name = "timer-expired";   A
 
 struct ObjectSignalled { static constexpr const char* name = "object-signalled"; Address object; std::uint8_t type; std::int32_t state;
                          template <class V> void fields(V&& v) const { v("object", object); v("type", type); v("state", state); } };
+// A thread sleeps, and is woken: one of each for each object that it waits for.
 struct WaitBegan      { static constexpr const char* name = "wait-began";      std::uint32_t thread; Address object;
                         template <class V> void fields(V&& v) const { v("thread", thread); v("object", object); } };
 struct WaitEnded      { static constexpr const char* name = "wait-ended";      std::uint32_t thread; Address object; std::int32_t status;

@@ -194,8 +194,7 @@ void ready_locked(Thread& thread) {
 }
 
 void unwait_locked(Thread& thread, std::int32_t increment, std::int32_t result) {
-  wait::forget_locked(thread);
-  Machine::observe(WaitEnded{thread.id, thread.waiting_for, result});
+  wait::end_locked(thread, result);
   thread.waiting_for = nullptr;
   thread.wait_result = result;
   boost(thread, increment, result == status::KernelApc);

@@ -121,6 +121,11 @@ void check_mutex_limit(const Thread& self, DispatcherHeader& object) {
             "A mutex was acquired more often than its count can tell; NT raises STATUS_MUTANT_LIMIT_EXCEEDED.", "WAIT-4");
 }
 
+// That these were not signalled has decided what becomes of a wait that does not sleep.
+void observe_passed_over(const Request& request, std::uint32_t count) {
+  for (std::uint32_t index = 0; index < count; ++index) Machine::observe(KernelRead{request.objects[index]});
+}
+
 // Takes what is wanted if it is all there.
 std::optional<std::int32_t> satisfy_locked(Thread& self, const Request& request) {
   if (request.count == 0) return std::nullopt;
@@ -137,6 +142,7 @@ std::optional<std::int32_t> satisfy_locked(Thread& self, const Request& request)
     DispatcherHeader& object = *request.objects[index];
     if (!is_signalled_for(object, self)) continue;
     check_mutex_limit(self, object);
+    observe_passed_over(request, index);
     const auto which = static_cast<std::int32_t>(index);
     return consume(object, self) ? status::Abandoned | which : which;
   }
@@ -198,7 +204,8 @@ std::int32_t block_locked(Thread& self, const Request& request, Irql previous) {
     enqueue(self.timer_block, self, self.timer.header, WaitKind::Any, request.count != 0 ? status::Timeout : status::Success);
     timer::insert_locked(self.timer, request.due_time);
   }
-  Machine::observe(WaitBegan{self.id, self.waiting_for});
+  if (request.count == 0) Machine::observe(WaitBegan{self.id, self.waiting_for});
+  for (std::uint32_t index = 0; index < request.count; ++index) Machine::observe(WaitBegan{self.id, request.objects[index]});
   self.state = ThreadState::Waiting;
   scheduler::block_current_locked(request.why);
   return self.wait_result;
@@ -228,7 +235,10 @@ std::int32_t perform_locked(const Request& request, Irql previous) {
     const bool apc_first = previous < Irql::Apc && apc::has_deliverable_locked(self);
     std::optional<std::int32_t> result;
     if (!apc_first) result = satisfy_locked(self, request);
-    if (!apc_first && !result) result = refuse_sleep_locked(self, request);
+    if (!apc_first && !result) {
+      result = refuse_sleep_locked(self, request);
+      if (result) observe_passed_over(request, request.count);
+    }
     if (!apc_first && !result) result = block_locked(self, request, previous);
     if (!result || *result == status::KernelApc) {
       apc::announce_locked(self);
@@ -284,8 +294,12 @@ void signal_locked(DispatcherHeader& object, std::int32_t increment) {
   }
 }
 
-void forget_locked(Thread& thread) {
-  for (std::uint32_t index = 0; index < thread.wait_count; ++index) List::remove(thread.wait_blocks[index].link);
+void end_locked(Thread& thread, std::int32_t result) {
+  if (thread.wait_count == 0) Machine::observe(WaitEnded{thread.id, thread.waiting_for, result});
+  for (std::uint32_t index = 0; index < thread.wait_count; ++index) {
+    Machine::observe(WaitEnded{thread.id, thread.wait_blocks[index].object, result});
+    List::remove(thread.wait_blocks[index].link);
+  }
   thread.wait_count = 0;
   if (thread.timer_block.object == nullptr) return;
   List::remove(thread.timer_block.link);

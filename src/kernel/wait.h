@@ -112,8 +112,8 @@ bool alert(Thread& thread, bool user_mode);
 
 // With the dispatcher lock: an object's state has become `signalled`; releases whom it can.
 void signal_locked(DispatcherHeader& object, std::int32_t increment);
-// With the dispatcher lock: takes the thread out of all lists it waits in.
-void forget_locked(Thread& thread);
+// With the dispatcher lock: takes the thread out of all lists it waits in. The result is for those who hear of it.
+void end_locked(Thread& thread, std::int32_t result);
 // With the dispatcher lock, instead of releasing it: see set_event().
 void leave_locked(Irql previous, bool wait_follows);
 

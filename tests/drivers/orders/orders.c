@@ -9,6 +9,7 @@ static KTIMER Timer;
 static PKINTERRUPT Interrupt, Anywhere;
 static PIRP Irp;
 static LIST_ENTRY List, Entry;
+static KEVENT Other;
 
 /* Two that have nothing to do with each other. */
 static VOID NTAPI WriteX(VOID) {
@@ -139,6 +140,18 @@ static VOID NTAPI InsertEntry(VOID) { ExInterlockedInsertTailList(&List, &Entry,
 static VOID NTAPI LookAtList(VOID) { Result.Seen[0] = IsListEmpty(&List) ? 1 : 2; }
 static VOID NTAPI AddInterlocked(VOID) { ExInterlockedAddUlong((PULONG)&Result.X, 1, &Lock); }
 
+/* A wait that ends with the second object: if it has begun, or because the first is not signalled. */
+static VOID NTAPI WaitForAny(VOID) {
+  PVOID Objects[] = {&Event, &Other};
+  Result.Seen[0] = KeWaitForMultipleObjects(2, Objects, WaitAny, Executive, KernelMode, FALSE, NULL, NULL) + 1;
+}
+static VOID NTAPI PulseOther(VOID) { KePulseEvent(&Other, 0, FALSE); }
+static VOID NTAPI SetOtherAndWait(VOID) {
+  KeSetEvent(&Other, 0, FALSE);
+  WaitForAny();
+}
+static VOID NTAPI SetEvent(VOID) { KeSetEvent(&Event, 0, FALSE); }
+
 static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"independent", WriteX, WriteFlag, NULL, 0, FALSE, 1},
     {"lost_update", AddOne, AddTwo, NULL, 0, FALSE, 3},
@@ -159,6 +172,8 @@ static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"irp_cancelled", MakeCancelable, CancelIt, NULL, 0, FALSE, 3},
     {"interlocked_list", InsertEntry, LookAtList, NULL, 0, FALSE, 2},
     {"interlocked_counter", AddInterlocked, AddTwo, NULL, 0, FALSE, 2},
+    {"wait_for_any", PulseOther, WaitForAny, NULL, 0, FALSE, 2},
+    {"passed_over", SetOtherAndWait, SetEvent, NULL, 0, FALSE, 2},
 };
 
 static VOID NTAPI LookAtX(VOID) { Result.Seen[1] = Result.X; }
@@ -205,6 +220,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
   KeInitializeDpc(&TimerDpc, DpcOfTimer, NULL);
   KeInitializeTimer(&Timer);
   InitializeListHead(&List);
+  KeInitializeEvent(&Other, SynchronizationEvent, FALSE);
   Irp = IoAllocateIrp(1, FALSE);
   if (Irp == NULL) return STATUS_UNSUCCESSFUL;
   IoSetNextIrpStackLocation(Irp);

@@ -21,7 +21,7 @@ typedef struct _ORDERS_SCENARIO {
   UCHAR Outcomes;                         /* so many there are */
 } ORDERS_SCENARIO;
 
-#define ORDERS_SCENARIOS 19
+#define ORDERS_SCENARIOS 21
 #define ORDERS_OPERATIONS 9
 
 typedef struct _ORDERS_TABLE {
