@@ -151,10 +151,11 @@ struct WaitEnded      { static constexpr const char* name = "wait-ended";      s
                         template <class V> void fields(V&& v) const { v("thread", thread); v("object", object); v("status", status); } };
 struct ThreadCreated  { static constexpr const char* name = "thread-created";  std::uint32_t thread; Address routine; std::uint8_t priority;
                         template <class V> void fields(V&& v) const { v("thread", thread); v("routine", routine); v("priority", priority); } };
-struct ThreadReadied  { static constexpr const char* name = "thread-readied";  std::uint32_t thread; std::uint16_t processor; std::uint8_t priority;
-                        template <class V> void fields(V&& v) const { v("thread", thread); v("processor", processor); v("priority", priority); } };
-struct ThreadSwitched { static constexpr const char* name = "thread-switched"; std::uint32_t from; std::uint32_t to; WaitReason why;
-                        template <class V> void fields(V&& v) const { v("from", from); v("to", to); v("why", why); } };
+// `asked`: it runs there because of these processors, as bits, some were idle and some were not.
+struct ThreadReadied  { static constexpr const char* name = "thread-readied";  std::uint32_t thread; std::uint16_t processor; std::uint8_t priority; std::uint64_t asked = 0;
+                        template <class V> void fields(V&& v) const { v("thread", thread); v("processor", processor); v("priority", priority); v("asked", asked); } };
+struct ThreadSwitched { static constexpr const char* name = "thread-switched"; std::uint32_t from; std::uint32_t to; WaitReason why; bool to_idle = false;
+                        template <class V> void fields(V&& v) const { v("from", from); v("to", to); v("why", why); v("to_idle", to_idle); } };
 struct ThreadEnded    { static constexpr const char* name = "thread-ended";    std::uint32_t thread;
                         template <class V> void fields(V&& v) const { v("thread", thread); } };
 // Where the running thread may run from now on.

@@ -43,10 +43,15 @@ void boost(Thread& thread, std::int32_t increment, bool by_kernel_apc) {
   if (boosted > thread.priority) thread.priority = static_cast<std::uint8_t>(boosted);
 }
 
-Processor& choose_processor(const Thread& thread) {
+// `asked`: whose being idle, or not, has decided.
+Processor& choose_processor(const Thread& thread, ProcessorSet& asked) {
   const ProcessorSet allowed = thread.affinity & active_processors();
   const ProcessorSet idle = allowed & sys().idle_processors;
+  asked = {};
+  if (allowed.count() == 1) return processor(allowed.lowest());
+  asked = allowed & ProcessorSet::only(thread.ideal_processor);
   if (idle.has(thread.ideal_processor)) return processor(thread.ideal_processor);
+  asked = allowed;
   if (idle.has(thread.processor)) return processor(thread.processor);
   if (!idle.empty()) return processor(idle.lowest());
   if (allowed.has(thread.ideal_processor)) return processor(thread.ideal_processor);
@@ -116,7 +121,7 @@ void switch_locked(Thread& old, Thread& next, WaitReason why) {
     if (dpc::has_work(self) || self.dpc_thread_signal) Machine::request_here(kDispatchRequest);
   }
   if (next.quantum <= 0) next.quantum = next.quantum_reset;
-  Machine::observe(ThreadSwitched{old.id, next.id, why});
+  Machine::observe(ThreadSwitched{old.id, next.id, why, next.is_idle});
   Machine::switch_to(old, next);
   thread::finish_switch_locked();
   // The thread that went on may have been overtaken while it was chosen, and where it goes on nobody looks a second time.
@@ -163,8 +168,9 @@ void release_dispatcher_lock(Irql previous) NO_PERMISSION_CHECK {
 }
 
 void ready_locked(Thread& thread) {
-  Processor& target = choose_processor(thread);
-  Machine::observe(ThreadReadied{thread.id, target.number, thread.priority});
+  ProcessorSet asked;
+  Processor& target = choose_processor(thread, asked);
+  Machine::observe(ThreadReadied{thread.id, target.number, thread.priority, asked.mask()});
   const bool at_head = thread.preempted;
   thread.preempted = false;
   if (sys().idle_processors.has(target.number)) {

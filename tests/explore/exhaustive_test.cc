@@ -76,10 +76,11 @@ struct Program {
   std::vector<ORDERS_ROUTINE*> routines[kActivities];
   unsigned interrupts = 0;  // as in ORDERS_SCENARIO
   bool ticks = false;
+  ORDERS_ROUTINE* before = nullptr;
 };
 
 Program program_of(const ORDERS_SCENARIO& scenario) {
-  Program program{scenario.Name, {}, scenario.Interrupts, scenario.Ticks != FALSE};
+  Program program{scenario.Name, {}, scenario.Interrupts, scenario.Ticks != FALSE, scenario.Before};
   ORDERS_ROUTINE* const routines[kActivities] = {scenario.First, scenario.Second, scenario.Third};
   for (unsigned number = 0; number < kActivities; ++number)
     if (routines[number] != nullptr) program.routines[number] = {routines[number]};
@@ -102,6 +103,7 @@ class Runs {
     m_->assign_line(line + 1, 0x61, false);
     if (!m_->load_driver(std::string(KDPC_TEST_DRIVERS) + "/check/orders.drv", why)) return;
     program_ = choose();
+    if (program_.before != nullptr) m_->on(0, PASSIVE_LEVEL, [this] { program_.before(); });
     // Each on its processor, and at its start: how threads begin is not to be explored.
     for (unsigned number = 0; number < kActivities; ++number) {
       if (program_.routines[number].empty()) continue;

@@ -13,7 +13,7 @@ constexpr std::uint8_t kDispatch = 2;
 constexpr std::uint64_t kGranule = 8;
 
 // Things that are no memory.
-enum class Special : std::uint64_t { Kernel = 1, Boards, Requests, Ipi, Thread, Ready, Queue, Order };
+enum class Special : std::uint64_t { Kernel = 1, Boards, Requests, Ipi, Thread, Ready, Queue, Order, Idle };
 constexpr std::uint64_t special(Special what, std::uint64_t number = 0, std::uint64_t detail = 0) {
   return std::uint64_t{1} << 63 | static_cast<std::uint64_t>(what) << 48 | number << 8 | detail;
 }
@@ -39,6 +39,7 @@ void Trail::begin() {
   processors_.clear();
   timers_.clear();
   queued_.clear();
+  asked_.clear();
 }
 
 Trail::OnProcessor& Trail::at(std::uint16_t processor) {
@@ -286,16 +287,34 @@ void Trail::of_objects(std::uint32_t context, const Event& event) {
     tells(context);
 }
 
+// Which processors have nothing to do: whoever readies a thread that may run on several, and whoever looks for one, asks that.
+void Trail::touch_idle(std::uint32_t context, std::uint64_t processors, How how) {
+  if (processors != 0) touch(context, special(Special::Kernel), How::Read);
+  for (unsigned number = 0; number < 64; ++number)
+    if ((processors >> number & 1) != 0) touch(context, special(Special::Idle, number), how);
+}
+
 void Trail::of_threads(const Stamp& stamp, std::uint32_t context, const Event& event) {
   if (const auto* fact = std::get_if<WaitBegan>(&event)) touch_object(context, fact->object.value);
   if (const auto* fact = std::get_if<WaitEnded>(&event)) touch_object(context, fact->object.value);
   if (const auto* fact = std::get_if<ThreadReadied>(&event)) {
     touch(context, special(Special::Thread, fact->thread), How::Cause);
     touch(context, special(Special::Ready, fact->processor), How::Write);
+    touch_idle(context, fact->asked, How::Read);
+    touch_idle(context, fact->asked & std::uint64_t{1} << fact->processor % 64, How::Write);
+    asked_[fact->thread] = fact->asked;
   }
   if (const auto* fact = std::get_if<ThreadSwitched>(&event)) {
-    at(stamp.processor).thread = fact->to;
-    touch(named_context(kThreads + fact->to), special(Special::Thread, fact->to), How::Effect);
+    OnProcessor& here = at(stamp.processor);
+    const std::uint32_t from = named_context(kThreads + fact->from), to = named_context(kThreads + fact->to);
+    here.thread = fact->to;
+    touch(to, special(Special::Thread, fact->to), How::Effect);
+    if (fact->to_idle) {
+      touch_idle(from, std::uint64_t{1} << stamp.processor % 64, How::Write);
+    } else if (!here.idle) {  // it was in a list of those that are ready, from which whoever becomes idle takes it, too
+      touch_idle(from, asked_[fact->to], How::Write);
+    }
+    here.idle = fact->to_idle;
   }
 }
 

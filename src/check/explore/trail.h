@@ -1,7 +1,7 @@
 // What a run of a late order (plan.h) has done, transition by transition, for a search that reasons about which of them could change places.
 //
 // A transition is what happens from one question to the next: a processor takes a step, or an event comes. It touches things: memory of drivers, kernel objects,
-// locks, the boards. Two touches of one thing conflict if one of them writes; so they do if the routine that was called has told
+// locks, the boards, which processors are idle. Two touches of one thing conflict if one of them writes; so they do if the routine that was called has told
 // nothing of what it touched, for then it may be any kernel object.
 //
 //   K.DPOR-4  What the kernel does for somebody is his touch: what it writes where a driver may look, and what decides what it does.
@@ -74,6 +74,7 @@ class Trail final : public EventSink, public Watcher {
   struct OnProcessor {
     std::vector<std::uint32_t> nested;  // contexts of interrupts and drains, innermost last
     std::uint32_t thread = 0;
+    bool idle = false;
   };
   std::uint32_t context_of(const Stamp& stamp);
   std::uint32_t named_context(std::uint64_t name);
@@ -82,6 +83,7 @@ class Trail final : public EventSink, public Watcher {
   void touch(std::uint32_t context, std::uint64_t thing, Touch::How how);
   void touch_object(std::uint32_t context, std::uint64_t address);
   void touch_memory(std::uint32_t context, std::uint64_t address, std::uint64_t size, bool write);
+  void touch_idle(std::uint32_t context, std::uint64_t processors, Touch::How how);
   void tells(std::uint32_t context);
   void goes_on(std::uint32_t context);
   void push(std::uint16_t processor, std::uint8_t entry);
@@ -104,7 +106,8 @@ class Trail final : public EventSink, public Watcher {
     std::uint16_t processor;  // whose clock makes it expire
     bool is_periodic;
   };
-  std::map<std::uint64_t, Timer> timers_;  // that are set
+  std::map<std::uint64_t, Timer> timers_;         // that are set
+  std::map<std::uint32_t, std::uint64_t> asked_;  // by thread: when it was made ready, whose being idle has decided where it runs, as bits
   struct Queued {
     std::uint16_t target;
     bool is_quiet;  // it has asked for no drain

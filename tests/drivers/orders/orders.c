@@ -9,7 +9,9 @@ static KTIMER Timer;
 static PKINTERRUPT Interrupt, Anywhere;
 static PIRP Irp;
 static LIST_ENTRY List, Entry;
-static KEVENT Other;
+static KEVENT Other, Work, Never;
+static PKTHREAD Worker;
+static BOOLEAN Stops;
 
 /* Two that have nothing to do with each other. */
 static VOID NTAPI WriteX(VOID) {
@@ -152,6 +154,28 @@ static VOID NTAPI SetOtherAndWait(VOID) {
 }
 static VOID NTAPI SetEvent(VOID) { KeSetEvent(&Event, 0, FALSE); }
 
+/* A thread that may run on any processor, and says on which it does. */
+static VOID NTAPI DoWork(PVOID Context) {
+  KeSetIdealProcessorThread(KeGetCurrentThread(), 1);
+  for (;;) {
+    KeWaitForSingleObject(&Work, Executive, KernelMode, FALSE, NULL);
+    if (Stops) PsTerminateSystemThread(STATUS_SUCCESS);
+    Result.Seen[0] = (LONG)KeGetCurrentProcessorNumber() + 1;
+  }
+}
+static VOID NTAPI StartWorker(VOID) {
+  HANDLE Handle;
+  if (!NT_SUCCESS(PsCreateSystemThread(&Handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, DoWork, NULL))) return;
+  ObReferenceObjectByHandle(Handle, SYNCHRONIZE, *PsThreadType, KernelMode, (PVOID*)&Worker, NULL);
+  ZwClose(Handle);
+}
+static VOID NTAPI LetWork(VOID) {
+  KeSetEvent(&Work, 0, FALSE);
+  KeWaitForSingleObject(&Never, Executive, KernelMode, FALSE, NULL);
+}
+static VOID NTAPI WaitForEvent(VOID) { KeWaitForSingleObject(&Event, Executive, KernelMode, FALSE, NULL); }
+static VOID NTAPI WaitForOther(VOID) { KeWaitForSingleObject(&Other, Executive, KernelMode, FALSE, NULL); }
+
 static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"independent", WriteX, WriteFlag, NULL, 0, FALSE, 1},
     {"lost_update", AddOne, AddTwo, NULL, 0, FALSE, 3},
@@ -174,6 +198,8 @@ static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"interlocked_counter", AddInterlocked, AddTwo, NULL, 0, FALSE, 2},
     {"wait_for_any", PulseOther, WaitForAny, NULL, 0, FALSE, 2},
     {"passed_over", SetOtherAndWait, SetEvent, NULL, 0, FALSE, 2},
+    {"who_is_idle", LetWork, WaitForOther, NULL, 0, FALSE, 2, StartWorker},
+    {"who_becomes_idle", LetWork, WaitForOther, WaitForEvent, 0, FALSE, 3, StartWorker},
 };
 
 static VOID NTAPI LookAtX(VOID) { Result.Seen[1] = Result.X; }
@@ -201,6 +227,12 @@ static NTSTATUS Connect(PKINTERRUPT* Object, PKSERVICE_ROUTINE Routine, UCHAR Ve
 }
 
 static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject) {
+  if (Worker != NULL) {
+    Stops = TRUE;
+    KeSetEvent(&Work, 0, FALSE);
+    KeWaitForSingleObject(Worker, Executive, KernelMode, FALSE, NULL);
+    ObDereferenceObject(Worker);
+  }
   IoFreeIrp(Irp);
   IoDisconnectInterrupt(Interrupt);
   IoDisconnectInterrupt(Anywhere);
@@ -221,6 +253,8 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
   KeInitializeTimer(&Timer);
   InitializeListHead(&List);
   KeInitializeEvent(&Other, SynchronizationEvent, FALSE);
+  KeInitializeEvent(&Work, SynchronizationEvent, FALSE);
+  KeInitializeEvent(&Never, NotificationEvent, FALSE);
   Irp = IoAllocateIrp(1, FALSE);
   if (Irp == NULL) return STATUS_UNSUCCESSFUL;
   IoSetNextIrpStackLocation(Irp);

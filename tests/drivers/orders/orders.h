@@ -19,9 +19,10 @@ typedef struct _ORDERS_SCENARIO {
   UCHAR Interrupts;                       /* the board pulses a line once: 1, on processor 0; 2, on any; 0: no */
   BOOLEAN Ticks;                          /* the clock counts */
   UCHAR Outcomes;                         /* so many there are */
+  ORDERS_ROUTINE* Before;                 /* once, before all that; NULL: nothing */
 } ORDERS_SCENARIO;
 
-#define ORDERS_SCENARIOS 21
+#define ORDERS_SCENARIOS 23
 #define ORDERS_OPERATIONS 9
 
 typedef struct _ORDERS_TABLE {
