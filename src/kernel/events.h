@@ -51,8 +51,9 @@ struct ActivityBegan  { static constexpr const char* name = "activity-began";  A
                         template <class V> void fields(V&& v) const { v("kind", kind); v("level", level); v("routine", routine); v("object", object); } };
 struct ActivityEnded  { static constexpr const char* name = "activity-ended";  ActivityKind kind; bool claimed; Address routine; Address object;
                         template <class V> void fields(V&& v) const { v("kind", kind); v("claimed", claimed); v("routine", routine); v("object", object); } };
-// `object` is what the routine was called for, where it says so.
-struct RoutineEntered { static constexpr const char* name = "routine-entered"; std::uint16_t routine; Address caller; Address object;
+// `object` is what the routine was called for, where it says so. `apart`: the routine touches nothing that anybody else touches too; as its name says, so that
+// no trace has to.
+struct RoutineEntered { static constexpr const char* name = "routine-entered"; std::uint16_t routine; Address caller; Address object; bool apart = false;
                         template <class V> void fields(V&& v) const { v("routine", routine); v("caller", caller); v("object", object); } };
 struct IrqlChanged    { static constexpr const char* name = "irql-changed";    std::uint8_t from; std::uint8_t to;
                         template <class V> void fields(V&& v) const { v("from", from); v("to", to); } };

@@ -1,5 +1,7 @@
 #include "wdk/routine.h"
 
+#include <array>
+
 #include "kernel/bugcheck.h"
 #include "kernel/system.h"
 #include "kernel/threaded_dpc.h"
@@ -37,6 +39,57 @@ constexpr RoutineRow kRows[] = {
 #include "wdk/routines.def"
 #undef ROUTINE
 };
+
+// What they do is nothing to anybody else, nor is what others do to them, but for the memory that the driver gives them, of which they tell; and clocks go on
+// by themselves.
+constexpr RoutineId kApart[] = {
+    RoutineId::KeGetCurrentIrql,
+    RoutineId::KeGetCurrentThread,
+    RoutineId::KeGetCurrentProcessorNumber,
+    RoutineId::KeGetCurrentProcessorNumberEx,
+    RoutineId::KeQueryActiveProcessorCount,
+    RoutineId::KeQueryActiveProcessorCountEx,
+    RoutineId::KeQueryMaximumProcessorCount,
+    RoutineId::KeQueryMaximumProcessorCountEx,
+    RoutineId::KeQueryActiveProcessors,
+    RoutineId::KeGetProcessorNumberFromIndex,
+    RoutineId::KeGetProcessorIndexFromNumber,
+    RoutineId::KeIsExecutingDpc,
+    RoutineId::KeAreApcsDisabled,
+    RoutineId::KeAreAllApcsDisabled,
+    RoutineId::KeStallExecutionProcessor,
+    RoutineId::KeQueryInterruptTime,
+    RoutineId::KeQueryInterruptTimePrecise,
+    RoutineId::KeQueryUnbiasedInterruptTime,
+    RoutineId::KeQueryUnbiasedInterruptTimePrecise,
+    RoutineId::KeQuerySystemTime,
+    RoutineId::KeQuerySystemTimePrecise,
+    RoutineId::KeQueryTickCount,
+    RoutineId::KeQueryTimeIncrement,
+    RoutineId::KeQueryPerformanceCounter,
+    RoutineId::ExGetPreviousMode,
+    RoutineId::ExIsProcessorFeaturePresent,
+    RoutineId::PsGetCurrentThreadId,
+    RoutineId::DbgPrint,
+    RoutineId::DbgPrintEx,
+    RoutineId::vDbgPrintEx,
+    RoutineId::KdpcPagedCode,
+    RoutineId::RtlCompareMemory,
+    RoutineId::RtlInitAnsiString,
+    RoutineId::RtlInitString,
+    RoutineId::RtlInitUnicodeString,
+    RoutineId::RtlCopyUnicodeString,
+    RoutineId::RtlCompareUnicodeString,
+    RoutineId::RtlEqualUnicodeString,
+    RoutineId::_vsnprintf,
+    RoutineId::_vsnwprintf,
+};
+
+constexpr auto kIsApart = [] {
+  std::array<bool, kRoutineCount> is_apart{};
+  for (const RoutineId id : kApart) is_apart[static_cast<unsigned>(id)] = true;
+  return is_apart;
+}();
 
 bool is_raise(const RoutineRow& row) { return row.subcode == 0x30; }
 
@@ -81,7 +134,7 @@ bool is_exported(std::string_view name) {
 }
 
 void enter_routine(RoutineId id, void* caller, const void* object, std::uint64_t last) {
-  Machine::observe(RoutineEntered{static_cast<std::uint16_t>(id), caller, object});
+  Machine::observe(RoutineEntered{static_cast<std::uint16_t>(id), caller, object, kIsApart[static_cast<unsigned>(id)]});
   const RoutineRow& row = row_of(id);
   if (const Irql level = Machine::irql(); level < row.lowest || level > row.highest) {
     refuse(id, level, object, last);

@@ -254,6 +254,7 @@ void Trail::of_objects(std::uint32_t context, const Event& event) {
   if (const auto* fact = std::get_if<ObjectInitialized>(&event)) object(fact->object);
   if (const auto* fact = std::get_if<ObjectSignalled>(&event)) object(fact->object);
   if (const auto* fact = std::get_if<WorkQueued>(&event)) object(fact->item);
+  if (const auto* fact = std::get_if<IrpSent>(&event)) object(fact->irp);
   if (const auto* fact = std::get_if<IrpCompleted>(&event)) object(fact->irp);
   if (const auto* fact = std::get_if<IrpCancelled>(&event)) object(fact->irp);
   if (const auto* fact = std::get_if<DpcRefused>(&event)) object(fact->dpc);
@@ -338,8 +339,8 @@ void Trail::event(const Stamp& stamp, const Event& event) {
   if (ended_) return;
   if (of_activities(stamp, event)) return;
   const std::uint32_t context = context_of(stamp);
-  if (std::holds_alternative<RoutineEntered>(event)) {
-    calls_[context] = now_;
+  if (const auto* fact = std::get_if<RoutineEntered>(&event)) {
+    calls_[context] = fact->apart ? kNone : now_;
     goes_on(context);
     return;
   }
