@@ -1,4 +1,4 @@
-// What must always be true in a life that is explored (kdpc/explore.h): asked after every step, on the host context.
+// What must always be true in a life that is explored (kdpc/explore.h): asked between steps, on the host context.
 #pragma once
 #include <functional>
 #include <string>

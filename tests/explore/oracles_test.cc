@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest-spi.h>
 
+#include "kdpc/cards.h"
 #include "kdpc/explore.h"
 #include "kdpc/test.h"
 #include "wdm.h"
@@ -95,6 +96,30 @@ TEST(Invariant, WhatIsNotTrueAfterSomeStepIsAFailureThatSaysWhereEverybodyStands
 TEST(Invariant, WhatAllowsForTheLockHoldsInEveryOrder) {
   const lab::ExploreResult result = lab::explore({.processors = 2, .schedules = 300}, [](lab::Machine& m) { return store_life(m, true); });
   EXPECT_EQ(result.failure + result.broken, "");
+}
+
+// A register's access asks the oracle too, on the stack of the code that is at it.
+TEST(Invariant, IsAskedOnTheHostsStackAlone) {
+  std::uint64_t asked = 0;
+  const lab::ExploreResult result = lab::explore({.schedules = 20}, [&](lab::Machine& m) {
+    const auto life = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    lab::invariant("the host asks", [&asked, life] {
+      ++asked;
+      const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+      return here < life && life - here < 1 << 20;
+    });
+    cards::CardBoard board;
+    board.add(cards::PulseWish{.name = "card", .first = 100'000, .period = 100'000, .count = 6});
+    m.attach(board);
+    std::string why;
+    if (!m.load_driver(KDPC_TEST_DRIVERS "/check/museum_fifo_count_fixed.drv", why)) return why;
+    if (!m.start_device("card", "museum_fifo_count_fixed", why)) return why;
+    m.run_for(1ms);
+    m.unload_driver("museum_fifo_count_fixed", why);
+    return why;
+  });
+  EXPECT_EQ(result.failure + result.broken, "");
+  EXPECT_GT(asked, 1000u);
 }
 
 TEST(Invariant, IsForgottenWithItsLife) {

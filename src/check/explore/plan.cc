@@ -84,7 +84,6 @@ void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<
 }
 
 std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
-  if (look_) look_();
   if (notes_ != nullptr || watcher_ != nullptr || look_) return step + 1;
   const Line& line = processors_[processor];
   if (line.held || line.low != 0) return step + 1;  // what it does now ends when others can go on

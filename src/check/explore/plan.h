@@ -74,6 +74,9 @@ class Plan final : public sim::Oracle {
 
   bool begin() override { return true; }
   std::size_t choose(std::span<const sim::Candidate> candidates) override;
+  void look() override {
+    if (look_) look_();
+  }
   std::uint64_t number(std::uint64_t bound) override;
   std::uint64_t next_question(unsigned processor, std::uint64_t step) override;
   std::uint64_t edges_between_choices() const override { return 0; }

@@ -48,6 +48,8 @@ class Oracle {
   virtual bool begin() = 0;
   // Which one happens next: an index. The first is what the fixed order would do; at least two are offered.
   virtual std::size_t choose(std::span<const Candidate> candidates) = 0;
+  // A processor is about to go on. Nobody is in the middle of anything but what its own code is at: the host runs, and may end the run.
+  virtual void look() {}
   // A number below `bound`, at least 2, where the order leaves something open (which of several processors gets a line). 0 is the default.
   virtual std::uint64_t number(std::uint64_t bound) = 0;
   // The step of this processor, behind the one it has come to, at which choose() is called at the latest.

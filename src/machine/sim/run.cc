@@ -171,7 +171,8 @@ void go_on(Slot& slot) {
     set_limit(slot);
   }
   fixed().only_asked = false;
-  if (the_end) return;  // the oracle has seen what must not be
+  if (the_oracle != nullptr) the_oracle->look();
+  if (the_end) return;  // it has seen what must not be
   const std::uint64_t time = slot.time, steps = steps_of(slot);
   fiber::enter(slot);
   if (the_oracle != nullptr) tell_work(slot, time, steps);
