@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 
 #include "lab/explore.h"
 #include "tools/kdpc/interruption.h"
+#include "tools/kdpc/last_schedule.h"
 
 namespace kdpc::tool {
 
@@ -33,19 +33,6 @@ struct Word {
   explore::Coverage coverage;
 };
 
-// What it is running, where it can be seen when it has died.
-struct Present {
-  static constexpr std::size_t kMost = 256;
-  volatile std::size_t size;  // 0: nothing yet, or the default order
-  explore::Deviation schedule[kMost];
-
-  void show(const explore::Schedule& its) {
-    size = 0;
-    std::copy_n(its.begin(), std::min(its.size(), kMost), schedule);
-    size = std::min(its.size(), kMost);
-  }
-};
-
 constexpr std::uint64_t kWordEvery = 64;
 constexpr int kTick = 50;  // ms
 
@@ -60,7 +47,7 @@ void say(int pipe, const Word& word, std::span<const char> more = {}) {
 }
 
 // In a process of its own.
-void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::CampaignSettings& settings, int pipe, Present& present) {
+void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::CampaignSettings& settings, int pipe, const LastSchedule& last) {
   const auto refuse = [pipe](const Refusal& refusal) {
     say(pipe, {.kind = Word::Kind::Refused, .code = refusal.code, .more = refusal.text.size()}, refusal.text);
   };
@@ -78,7 +65,7 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
       return say(pipe, word(Word::Kind::Enough));
     const auto attempt = campaign.next();
     if (!attempt) return say(pipe, word(Word::Kind::Exhausted));
-    present.show(attempt->schedule);
+    last.show(attempt->schedule);
     const lab::Execution execution = explorer->carry_out(*attempt, campaign);
     ++tried;
     if (!execution.failure.empty()) {
@@ -95,7 +82,7 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
 struct Worker {
   pid_t process = 0;
   int pipe = -1;
-  Present* present = nullptr;
+  LastSchedule schedule_it_runs;
   std::string bytes;  // of a word that is not yet complete
   Word last;
   bool ended = true;  // or has never begun
@@ -147,7 +134,6 @@ class Workers {
       if (worker.process == 0) continue;
       if (!worker.died) ::waitpid(worker.process, nullptr, 0);
       ::close(worker.pipe);
-      ::munmap(worker.present, sizeof *worker.present);
     }
   }
   Workers(const Workers&) = delete;
@@ -194,10 +180,8 @@ class Workers {
  private:
   void begin(unsigned which, ScenarioLife& life, const ExploreWish& wish) {
     int pipe[2];
+    if (!all_[which].schedule_it_runs.is_there()) return refuse_with("memory");
     if (::pipe(pipe) != 0) return refuse_with("pipe");
-    void* const shared = ::mmap(nullptr, sizeof(Present), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) return refuse_with("memory");
-    all_[which].present = new (shared) Present;
     const pid_t process = ::fork();
     if (process < 0) {
       refuse_with("process");
@@ -207,7 +191,7 @@ class Workers {
       explore::CampaignSettings settings = wish.campaign;
       settings.which = which;
       settings.of = wish.jobs;
-      explore_alone(life, wish, settings, pipe[1], *all_[which].present);
+      explore_alone(life, wish, settings, pipe[1], all_[which].schedule_it_runs);
       ::_exit(0);
     } else {
       all_[which].process = process;
@@ -223,10 +207,9 @@ class Workers {
   static void bury(Worker& worker) {
     int status = 0;
     ::waitpid(worker.process, &status, 0);
-    const Present& present = *worker.present;
     worker.died = Crash{WIFSIGNALED(status) ? fmt::format("signal {}, {}", WTERMSIG(status), ::strsignal(WTERMSIG(status)))
                                             : fmt::format("exit {}", WEXITSTATUS(status)),
-                        {present.schedule, present.schedule + present.size}};
+                        worker.schedule_it_runs.read()};
   }
   static void end(Worker& worker) {
     ::kill(worker.process, SIGKILL);
