@@ -15,6 +15,8 @@ constexpr std::size_t kLastEvents = 20;
 
 }  // namespace
 
+std::string counted(std::uint64_t number, std::string_view what) { return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s"); }
+
 std::string indented(const std::string& text) {
   std::string lines;
   for (std::size_t begin = 0; begin < text.size();) {
@@ -63,16 +65,16 @@ std::string how_it_came(const explore::TimeLine& line, const explore::Schedule& 
 }
 
 std::string order_of_failure(const explore::TimeLine& line, const explore::Schedule& schedule, const Execution& execution, const Machine& machine) {
-  return fmt::format("The order in which it fails, {} deviation{} from the default one:\n{}\n{}\n{}", schedule.size(),
-                     schedule.size() == 1 ? "" : "s", indented(text_of(schedule)), how_it_ended(execution), how_it_came(line, schedule, machine));
+  return fmt::format("The order in which it fails, {} from the default one:\n{}\n{}\n{}", counted(schedule.size(), "deviation"),
+                     indented(text_of(schedule)), how_it_ended(execution), how_it_came(line, schedule, machine));
 }
 
 std::string covered(const explore::Coverage& coverage) {
   std::string text = coverage.attempts[0] != 0 ? "the default order" : "nothing";
   const auto add = [&](const std::string& part) { text += ", " + part; };
   if (coverage.moves != 0)
-    add(coverage.complete >= 1 ? fmt::format("all {} orders with one move", coverage.moves)
-                               : fmt::format("{} of {} orders with one move", coverage.attempts[1], coverage.moves));
+    add(fmt::format("{} {} with one move", coverage.complete >= 1 ? "all" : fmt::format("{} of", coverage.attempts[1]),
+                    counted(coverage.moves, "order")));
   if (coverage.attempts[2] != 0) add(fmt::format("{}{} with two", coverage.complete >= 2 ? "all " : "", coverage.attempts[2]));
   if (coverage.directed != 0) add(fmt::format("{} directed at suspicious accesses", coverage.directed));
   if (coverage.wandered != 0) add(fmt::format("{} at random", coverage.wandered));

@@ -16,7 +16,8 @@ explore::Record record_of(const explore::Schedule& schedule, const Execution& ex
 std::string how_it_differs(const explore::Record& was, const explore::Record& is, std::size_t missed);
 
 std::string indented(const std::string& text);
-std::string how_it_ended(const Execution& execution);  // several lines
+std::string counted(std::uint64_t number, std::string_view what);  // "1 schedule", "2 schedules"
+std::string how_it_ended(const Execution& execution);              // several lines
 // What led to it: the processors around the deviations, and how it ended.
 std::string how_it_came(const explore::TimeLine& line, const explore::Schedule& schedule, const Machine& machine);
 // The schedule, and both.

@@ -14,6 +14,15 @@ std::string differs(const explore::Record& is, std::size_t missed = 0) { return 
 
 }  // namespace
 
+TEST(ExploredText, OneIsNotMany) {
+  EXPECT_EQ(lab::counted(0, "schedule"), "0 schedules");
+  EXPECT_EQ(lab::counted(1, "schedule"), "1 schedule");
+  EXPECT_EQ(lab::covered({.moves = 1, .attempts = {1, 1, 0}, .complete = 1}), "the default order, all 1 order with one move");
+  EXPECT_EQ(lab::covered({.moves = 7, .attempts = {1, 3, 2}, .wandered = 4, .directed = 5, .reduced = 6}),
+            "the default order, 3 of 7 orders with one move, 2 with two, 5 directed at suspicious accesses, 4 at random, "
+            "6 in which conflicting steps change places");
+}
+
 TEST(HowItDiffers, TheSameHashIsTheSameRunWhateverElseHasChanged) {
   explore::Record is = kWas;
   is.version = "2.0";

@@ -109,14 +109,19 @@ inline CLI::App& add_explore(CLI::App& app, ExploreArguments& explore) {
   verb.add_flag("--faults", explore.faults, "Let routines fail that may, as if there were no memory: each once for each stack that calls it");
   verb.add_flag("--json", explore.json, "Print the result as one JSON document");
   verb.add_option("--drivers", explore.driver_folders, "Look for drivers here first; can be given more than once")->type_name("DIR");
-  verb.footer("Examples:\n  kdpc explore a.toml\n  kdpc explore a.toml --seconds 600\n  kdpc replay a.schedule");
+  verb.footer(
+      "Examples:\n  kdpc explore a.toml\n  kdpc explore a.toml --seconds 600\n  kdpc replay a.schedule\n\n"
+      "Exit codes: 0 no failure, 1 a failure, whose schedule is left, 2 bad usage or input, 69 this system lacks something, 70 a bug of kdpc's\n"
+      "own or a driver that has brought an exploring process down, 130 interrupted.");
   return verb;
 }
 
-inline CLI::App& add_schedule_verb(CLI::App& app, const char* name, const char* what, ReplayArguments& arguments) {
+inline CLI::App& add_schedule_verb(CLI::App& app, const char* name, const char* what, const char* codes, ReplayArguments& arguments) {
   CLI::App& verb = *app.add_subcommand(name, what);
   verb.add_option("schedule", arguments.file, "What kdpc explore has left")->required()->type_name("FILE.schedule");
   verb.add_option("--drivers", arguments.driver_folders, "Look for drivers here first; can be given more than once")->type_name("DIR");
+  verb.footer(std::string("Exit codes: ") + codes +
+              ", 2 bad usage or input, 69 this system lacks something, 70 a bug of kdpc's own, 130 interrupted.");
   return verb;
 }
 
@@ -158,16 +163,19 @@ inline std::optional<ExitCode> parse(int argc, char** argv, Arguments& arguments
   app.require_subcommand(1);
   app.footer(
       "Example:\n  kdpc run examples/demo/bad-neighbour.toml --out results\n\n"
-      "Exit codes: 0 as expected, 1 a finding or a missed expectation, 2 bad usage or input, 69 this system lacks something, 70 a bug of\n"
-      "kdpc's own, 130 interrupted.");
+      "Exit codes: 0 as expected, 1 a finding or a missed expectation, 2 bad usage or input, 4 a schedule that is another run now, 69 this\n"
+      "system lacks something, 70 a bug of kdpc's own, 130 interrupted.");
   detail::add_run(app, arguments.run);
   CLI::App& show = detail::add_show(app, arguments.show);
   CLI::App& bench = detail::add_bench(app);
   CLI::App& explore = detail::add_explore(app, arguments.explore);
-  CLI::App& replay = detail::add_schedule_verb(app, "replay", "Runs a schedule again and says whether it is the same run", arguments.replay);
+  CLI::App& replay = detail::add_schedule_verb(app, "replay", "Runs a schedule again and says whether it is the same run",
+                                               "0 the same run, which does not fail, 1 the same failure, 4 another run", arguments.replay);
   replay.add_flag("--trace", arguments.replay.trace, "One event a line: time, processor, IRQL, thread, what; to stderr");
-  replay.add_flag("--likelihood", arguments.replay.likelihood, "From which step on nothing could prevent the failure: tries other orders from there on");
-  CLI::App& shrink = detail::add_schedule_verb(app, "shrink", "Makes a schedule as short as can be found, that fails in the same way", arguments.shrink);
+  replay.add_flag("--likelihood", arguments.replay.likelihood,
+                  "From which step on nothing could prevent the failure: tries other orders from there on");
+  CLI::App& shrink = detail::add_schedule_verb(app, "shrink", "Makes a schedule as short as can be found, that fails in the same way",
+                                               "0 the file has it, 4 it does not fail, or in another way", arguments.shrink);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

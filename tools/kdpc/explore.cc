@@ -149,13 +149,14 @@ ExitCode tell_no_failure(const ExploreArguments& arguments, const Explored& expl
     fmt::print("{}\n", json.dump(2));
     return or_interrupted(ExitCode::AsExpected);
   }
-  fmt::print("{}No failure in {} schedules, {:.1f} s: {}.\n", interrupted() ? "Interrupted. " : "", explored.schedules, took,
+  fmt::print("{}No failure in {}, {:.1f} s: {}.\n", interrupted() ? "Interrupted. " : "", lab::counted(explored.schedules, "schedule"), took,
              lab::covered(explored.coverage));
   if (explored.exhausted)
-    fmt::print("Every order with at most {} move{} at a call, a wake-up or a shared access has been tried.\n", arguments.bound,
-               arguments.bound == 1 ? "" : "s");
+    fmt::print("Every order with at most {} at a call, a wake-up or a shared access has been tried.\n", lab::counted(arguments.bound, "move"));
   if (is_exhaustive)
-    fmt::print("Exhaustive within this scenario: {} schedules are every order that differs in something.\n", explored.coverage.reduced);
+    fmt::print(
+        "Exhaustive within this scenario: any order of accesses, calls and arrivals ends like one of {}, but for what docs/explore.md lists.\n",
+        lab::counted(explored.coverage.reduced, "schedule"));
   for (const std::string& driver : unheard)
     fmt::print("{} has no check variant: it was explored at its calls only, and its data races cannot be seen. kdpc_add_driver builds one.\n",
                driver);
@@ -240,7 +241,8 @@ ExitCode shrink(const ReplayArguments& arguments) {
   if (interrupted()) fmt::print("{}", kCutShort);
   if (const auto written = write_schedule(arguments.file, file_for(stage.life.scenario(), file->races, shorter, schedule)); !written)
     return refuse({ExitCode::HostLacks, written.error().what});
-  fmt::print("{} deviations instead of {}, after {} runs:\n{}", schedule.size(), file->schedule.size(), runs, lab::indented(text_of(schedule)));
+  fmt::print("{} instead of {}, after {}:\n{}", lab::counted(schedule.size(), "deviation"), file->schedule.size(), lab::counted(runs, "run"),
+             lab::indented(text_of(schedule)));
   return or_interrupted(ExitCode::AsExpected);
 }
 
