@@ -54,6 +54,9 @@ class BoardHost {
   virtual void set_line(unsigned line, bool asserted) = 0;  // the board's own numbering, 0…lines()-1; level as on the wire
   virtual void send_message(unsigned message) = 0;          // the board's own numbering, 0…messages()-1; an edge
   virtual void fail(std::string what) = 0;                  // the run ends as a host failure with this text
+  // A device of the board's reads or writes these bytes of Board::dma() by itself: for who looks for data races, and for other orders. The simulated machine's
+  // only, in which it comes before what the board says after it.
+  virtual void dma_accessed(const std::byte* /*at*/, std::size_t /*size*/, bool /*write*/) {}
 
   // Does it with the board to itself, and looks then when something will next happen on it. For what changes a board from outside: a thread of its own
   // on the live machine, the host between two steps of a run on both.

@@ -1,6 +1,7 @@
 #include "io/dma.h"
 
 #include "io/pnp.h"
+#include "this_machine.h"
 #include "wdk/may_fail.h"
 #include "wdk/routine.h"
 
@@ -15,10 +16,14 @@ void check_level(Irql lowest, Irql highest) {
             "A DMA operation was called at an IRQL it does not allow.");
 }
 
+constexpr std::uint32_t kMemoryTag = pool_tag("DmaM");
+
+// Whoever looks after pool looks after this memory as well.
 void* take(DmaArena& arena, std::size_t size, std::uint64_t& physical) {
   auto* block = make<DmaBlock>();
   if (block == nullptr) return nullptr;
   block->size = ROUND_TO_PAGES(size);
+  bool fits = false;
   {
     Guard guard;
     DmaBlock** slot = &arena.blocks;
@@ -26,27 +31,38 @@ void* take(DmaArena& arena, std::size_t size, std::uint64_t& physical) {
       block->offset = (*slot)->offset + (*slot)->size;
       slot = &(*slot)->next;
     }
-    if (block->offset + block->size <= arena.memory.size) {
+    fits = block->offset + block->size <= arena.memory.size;
+    if (fits) {
       block->next = *slot;
       *slot = block;
-      physical = arena.memory.physical + block->offset;
-      return arena.memory.host + block->offset;
     }
   }
-  discard(block);
-  return nullptr;
+  if (!fits) return discard(block), nullptr;
+  physical = arena.memory.physical + block->offset;
+  std::byte* const memory = arena.memory.host + block->offset;
+  Machine::observe(PoolAllocated{memory, block->size, kMemoryTag, false});
+  return memory;
 }
 
 bool give_back(DmaArena& arena, const void* memory) {
+  const auto find = [&] {
+    DmaBlock** slot = &arena.blocks;
+    while (*slot != nullptr && arena.memory.host + (*slot)->offset != memory) slot = &(*slot)->next;
+    return slot;
+  };
+  std::size_t size = 0;
+  {
+    Guard guard;
+    if (const DmaBlock* const block = *find()) size = block->size;
+  }
+  if (size == 0) return false;
+  Machine::observe(PoolFreed{memory, size, kMemoryTag});  // before somebody else can have it
   DmaBlock* found = nullptr;
   {
     Guard guard;
-    for (DmaBlock** slot = &arena.blocks; *slot != nullptr; slot = &(*slot)->next) {
-      if (arena.memory.host + (*slot)->offset != memory) continue;
-      found = *slot;
-      *slot = found->next;
-      break;
-    }
+    DmaBlock** const slot = find();
+    found = *slot;
+    if (found != nullptr) *slot = found->next;
   }
   if (found != nullptr) discard(found);
   return found != nullptr;

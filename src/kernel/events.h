@@ -176,6 +176,9 @@ struct Stalled        { static constexpr const char* name = "stalled";         s
                         template <class V> void fields(V&& v) const { v("nanoseconds", nanoseconds); } };
 struct RegisterAccessed { static constexpr const char* name = "register";      std::uint64_t at; std::uint64_t datum; std::uint8_t width; bool write;
                         template <class V> void fields(V&& v) const { v("at", at); v("value", datum); v("width", width); v("write", write); } };
+// A device reads or writes memory by itself.
+struct DmaAccessed    { static constexpr const char* name = "dma";             Address at; std::uint32_t size; bool write;
+                        template <class V> void fields(V&& v) const { v("at", at); v("size", size); v("write", write); } };
 struct IrpSent        { static constexpr const char* name = "irp-sent";        Address irp; Address driver; std::uint8_t major; std::uint8_t minor; std::uint8_t location = 0;
                         template <class V> void fields(V&& v) const { v("irp", irp); v("driver", driver); v("major", major); v("minor", minor); v("location", location); } };
 // The dispatch routine of the innermost IrpSent of this thread, or DPC, has returned. The IRP may be gone.
@@ -204,6 +207,6 @@ using Event =
                  DisconnectedWhileAsserting, ClockTicked, ClockIntervalChanged, DpcThresholdChanged, GenericCallBegan, GenericCallEnded,
                  WatchdogReloaded, YieldAdvised, TimerSet, TimerCancelled, TimerExpired, ObjectSignalled, WaitBegan, WaitEnded, ThreadCreated,
                  ThreadReadied, ThreadSwitched, ThreadEnded, AffinityChanged, WorkQueued, PoolAllocated, PoolFreed, Stalled, RegisterAccessed,
-                 ImageUnloading, IrpSent, IrpReturned, IrpLocationDone, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked>;
+                 ImageUnloading, IrpSent, IrpReturned, IrpLocationDone, IrpCompleted, IrpCancelled, DebugPrinted, Bugchecked, DmaAccessed>;
 
 }  // namespace kdpc

@@ -1,6 +1,7 @@
 // Boards and the interrupt controller of the simulated machine: exact times, lines, vectors, registers.
 #include "tests/machine/inside.h"
 
+#include <algorithm>
 #include <deque>
 
 #include "kdpc/device.h"
@@ -32,6 +33,7 @@ class Alarm : public Board, public Device {
     if (planned_.empty() || planned_.front() > until) return time_ = until;
     time_ = planned_.front();
     planned_.pop_front();
+    if (moves_memory) host_->dma_accessed(memory, sizeof memory, false);
     host_->set_line(0, true);
     return time_;
   }
@@ -41,6 +43,7 @@ class Alarm : public Board, public Device {
   int line() const override { return 0; }
   std::uint64_t read(unsigned, std::uint64_t offset, unsigned) override { return offset == 0 ? time_ : host_->now(); }
   void write(unsigned, std::uint64_t offset, unsigned, std::uint64_t value) override {
+    if (offset == 4) host_->dma_accessed(memory, sizeof memory, true);
     if (offset == 0) host_->set_line(0, false);
     if (offset == 8) plan(time_ + value);
     if (offset == 16) host_->set_line(0, true);
@@ -48,6 +51,8 @@ class Alarm : public Board, public Device {
   }
 
   int advances = 0;
+  bool moves_memory = false;  // before it raises its line
+  std::byte memory[16] = {};
 
  private:
   bool looks_ahead_;
@@ -189,6 +194,27 @@ TEST(SimBus, ALineRaisedByAWriteInterruptsTheWriter) {
   });
   EXPECT_EQ(during, 0u);
   EXPECT_EQ(after, 1u);
+}
+
+TEST(SimBus, WhatABoardMovesByItselfIsToldBeforeWhatItSaysAfterIt) {
+  Alarm alarm(true);
+  World world;
+  connect(ProcessorSet::only(0));
+  host::assign_line(host::attach(alarm).first_line, kVector, true);
+  alarm.moves_memory = true;
+  alarm.plan(kMillisecond);
+  Log log;
+  const auto told = [&](const std::string& fact) {
+    const auto line = std::find_if(log.lines.begin(), log.lines.end(), [&](const std::string& one) { return one.find(fact) != std::string::npos; });
+    return line - log.lines.begin();
+  };
+  on(0, Irql::Dispatch, [] { Machine::stall(2 * kMillisecond); });
+  const std::string moved = " dma at=" + std::to_string(reinterpret_cast<std::uintptr_t>(alarm.memory)) + " size=16 write=";
+  EXPECT_LT(told(moved + "0"), told("line")) << "by itself";
+  EXPECT_LT(told("line"), static_cast<std::ptrdiff_t>(log.lines.size()));
+  EXPECT_EQ(log.lines[static_cast<std::size_t>(told(moved + "0"))].substr(0, 7), "1000000");
+  on(0, Irql::Dispatch, [] { host::bus_write(BusSpace::Memory, kRegisters + 4, 4, 0); });
+  EXPECT_LT(told(moved + "1"), static_cast<std::ptrdiff_t>(log.lines.size())) << "by a processor's access";
 }
 
 TEST(SimBus, ThereIsNothingWhereNothingIs) {

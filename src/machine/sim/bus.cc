@@ -16,9 +16,10 @@ namespace {
 
 // What a board has said while it advanced: at which time it happened is known when it has stopped.
 struct Saying {
-  enum class Kind : std::uint8_t { Line, Message } kind;
-  unsigned number;
-  bool asserted;
+  enum class Kind : std::uint8_t { Line, Message, Dma } kind;
+  unsigned number = 0;
+  bool asserted = false;
+  DmaAccessed access = {};
 };
 
 class Attachment : public BoardHost {
@@ -40,7 +41,10 @@ class Attachment : public BoardHost {
   // K.BUS-4
   Nanoseconds now() const override { return collecting_ ? target_ : std::max(controller::time_here(), state().reached[number_]); }
   void set_line(unsigned line, bool asserted) override { say({Saying::Kind::Line, line, asserted}); }
-  void send_message(unsigned message) override { say({Saying::Kind::Message, message, true}); }
+  void send_message(unsigned message) override { say({Saying::Kind::Message, message}); }
+  void dma_accessed(const std::byte* at, std::size_t size, bool write) override {
+    say({.kind = Saying::Kind::Dma, .access = {at, static_cast<std::uint32_t>(size), write}});
+  }
   void fail(std::string what) override { run::finish({host::Ended::HostFailure, std::move(what), {}}); }
 
   std::unique_ptr<Watch> watch(int, Watching, std::function<void()>) override {
@@ -71,10 +75,10 @@ class Attachment : public BoardHost {
     }
   }
   void take_effect(const Saying& saying, Nanoseconds when, controller::Cause cause) {
-    if (saying.kind == Saying::Kind::Line) {
-      controller::set_line(at_.first_line + saying.number, saying.asserted, when, cause);
-    } else {
-      controller::send_message(at_.first_message + saying.number, when);
+    switch (saying.kind) {
+      case Saying::Kind::Line: controller::set_line(at_.first_line + saying.number, saying.asserted, when, cause); return;
+      case Saying::Kind::Message: controller::send_message(at_.first_message + saying.number, when); return;
+      case Saying::Kind::Dma: tell_at(fixed().inside ? current() : state().slots[0], when, saying.access); return;
     }
   }
   void say_all(Nanoseconds when) {
