@@ -28,6 +28,10 @@ std::vector<Place> stack_of(const race::Side& side, const Place& place, Symbols&
 Party describe(const race::Side& side, Symbols& symbols) {
   Party party;
   party.role = race::role_of(side);
+  if (side.acting == race::Acting::Device) {
+    party.text = "a device, by itself (DMA)";
+    return party;
+  }
   party.processor = side.processor;
   party.irql = side.irql;
   party.thread = side.thread;
@@ -61,7 +65,7 @@ Finding describe(const race::Race& race, Symbols& symbols) {
   finding.sentence = race::sentence_of(race) + " " + race::why_of(race);
   finding.fix = race::fix_of(race);
   finding.parties = {describe(race.first, symbols), describe(race.second, symbols)};
-  finding.place = finding.parties.back().place;
+  finding.place = finding.parties[race.second.acting == race::Acting::Device ? 0 : 1].place;
   finding.count = race.count;
   return finding;
 }

@@ -44,7 +44,7 @@ std::string Finding::report() const {
   std::string report = fmt::format("{} {}: {}\n", stop ? "history" : advice ? "advice" : "finding", id, sentence);
   if (!stop && !rule.empty()) report += fmt::format("  {}{}; rule {}\n", nt, ddi_rule.empty() ? "" : ", DDI rule " + ddi_rule, rule);
   for (const Party& party : parties) {
-    report += fmt::format("  {}: {}\n", party.role, party.place.text());
+    report += party.place.address == 0 ? fmt::format("  {}\n", party.role) : fmt::format("  {}: {}\n", party.role, party.place.text());
     report += fmt::format("    {}\n", party.text);
     for (std::size_t i = 1; i < party.stack.size(); ++i)  // our own frames say nothing to people
       if (!party.stack[i].image.starts_with("libkdpc")) report += fmt::format("    called from {}\n", party.stack[i].text());

@@ -14,6 +14,7 @@ const char* name_of(Acting acting) {
     case Acting::Isr: return "ISR";
     case Acting::Interrupt: return "clock or IPI";
     case Acting::Drain: return "expiry of timers";
+    case Acting::Device: return "device";
   }
   return "?";
 }

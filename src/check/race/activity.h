@@ -109,6 +109,7 @@ class Activities {
   }
   Index begin_on_processor(std::uint16_t processor);
   Index begin_on_thread(std::uint32_t thread);
+  Index begin_apart() { return add(); }  // on no processor, and it never ends
   void end_on_processor(std::uint16_t processor);
   void end_on_thread(std::uint32_t thread);
   bool is_on_top(std::uint16_t processor) const { return !on_top_[processor].empty(); }
@@ -143,6 +144,7 @@ class Lanes {
   };
 
   LaneId of(const Key& key);
+  std::size_t count() const { return lanes_.size(); }
   Lane& operator[](LaneId lane) { return lanes_[lane]; }
   const Lane& operator[](LaneId lane) const { return lanes_[lane]; }
   void thread_ended(std::uint32_t thread);

@@ -10,7 +10,9 @@ Detector::Detector(unsigned processors, const Surroundings& surroundings, const 
 void Detector::event(const Stamp& stamp, const Event& event) {
   std::visit(
       [&](const auto& fact) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(fact)>, ActivityBegan>) settle(stamp);
+        using Fact = std::decay_t<decltype(fact)>;
+        // What a device does is nobody's who was spoken of before.
+        if constexpr (!std::is_same_v<Fact, ActivityBegan> && !std::is_same_v<Fact, DmaAccessed>) settle(stamp);
         if constexpr (requires { on(stamp, fact); }) on(stamp, fact);
       },
       event);
@@ -139,6 +141,24 @@ void Detector::on(const Stamp& stamp, const KernelAccess& fact) {
   if (fact.interlocked) state_.ordering.release(index, now.at, EdgeKind::Interlocked);
 }
 
+// A word that is written by itself publishes what was written before it. Of much that is moved at once nobody waits for one.
+void Detector::on(const Stamp&, const DmaAccessed& fact) {
+  constexpr std::uintptr_t kWord = 4, kMostWords = 16;
+  if (!state_.devices) {
+    state_.devices = activities().begin_apart();
+    activity(*state_.devices).acting = Acting::Device;
+    state_.ordering.begin_behind_all(*state_.devices, {false, kUnknown, 0, 0});
+  }
+  const Index index = *state_.devices;
+  const std::uintptr_t end = fact.at.value + fact.size;
+  const bool has_words = fact.size <= kMostWords * kWord;
+  for (std::uintptr_t at = fact.at.value; has_words && at < end; at += kWord) state_.ordering.acquire(index, at, EdgeKind::Interlocked);
+  name_context(index);
+  const auto manner = static_cast<std::uint8_t>(kAtomic | kDevice | (fact.write ? kWrite : 0));
+  record({index, fact.at.value, fact.size, 0, 0, manner, false}, visitor(index));
+  for (std::uintptr_t at = fact.at.value; has_words && fact.write && at < end; at += kWord) state_.ordering.release(index, at, EdgeKind::Interlocked);
+}
+
 // -- memory ---------------------------------------------------------------------------------------------------------------------------------
 
 // To free memory is to write all of it.
@@ -227,7 +247,7 @@ namespace {
 void set_manner(Side& side, std::uint8_t manner) {
   side.write = (manner & kWrite) != 0;
   side.is_volatile = (manner & kVolatile) != 0;
-  side.atomic = (manner & kAtomic) != 0 && !side.is_volatile && (manner & kKernel) == 0;
+  side.atomic = (manner & kAtomic) != 0 && !side.is_volatile && (manner & (kKernel | kDevice)) == 0;
   side.freed = (manner & kFreed) != 0;
   side.kernel = (manner & kKernel) != 0;
 }
@@ -253,7 +273,7 @@ void Detector::met(const Now& now, std::uintptr_t address, const Cell& cell, boo
   Kind kind = Kind::Data;
   if ((either & kFreed) != 0) {
     kind = Kind::Freed;
-  } else if (one_reads && is_atomic_write) {
+  } else if (one_reads && is_atomic_write && (either & kDevice) == 0) {
     kind = Kind::BenignLooking;
   }
   if (kind == Kind::BenignLooking && !options_.benign_looking) return;

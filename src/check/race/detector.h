@@ -4,7 +4,8 @@
 // wrong: it is seen in a run in which the interrupt came at the most harmless moment.
 //
 // Not looked at: the stack of the code that accesses it, and what is no memory (registers). Interlocked operations order, and are no race with each
-// other.
+// other. What a device reads and writes by itself is as good as volatile, in the order in which it does so; but who reads that in a plain way, or writes what it
+// reads, needs something that orders the two.
 //
 //   K.RACE-9  A volatile variable that is changed in two steps, x++, races with everybody else who changes it, although each of the steps orders.
 //   K.RACE-10  What the kernel writes into a driver's memory is as good as interlocked; it hands something over only where it is an interlocked operation.
@@ -92,6 +93,7 @@ class Detector : public EventSink {
     std::set<std::uintptr_t> counters;  // variables that several change, and not all of them at once
     std::vector<std::uint32_t> ending_threads;
     std::vector<std::uint32_t> hosts_threads;
+    std::optional<Index> devices;  // what they do by themselves, once one has
     std::vector<Race> races;
     std::map<std::tuple<Kind, std::uintptr_t, std::uintptr_t>, std::size_t> numbers;  // of races, by their places
   };
@@ -131,6 +133,7 @@ class Detector : public EventSink {
   void on(const Stamp& stamp, const InterruptConnected& fact);
   void on(const Stamp& stamp, const RegisterAccessed& fact);
   void on(const Stamp& stamp, const KernelAccess& fact);
+  void on(const Stamp& stamp, const DmaAccessed& fact);
   void on(const Stamp& stamp, const IrpSent& fact);
   void on(const Stamp& stamp, const IrpReturned& fact);
   void on(const Stamp& stamp, const IrpCompleted& fact);

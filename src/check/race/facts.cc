@@ -262,12 +262,14 @@ bool Detector::is_pinned_interrupt(std::uintptr_t interrupt) const {
          }) == 1;
 }
 
-// By a register code makes the device interrupt, and by another the ISR learns of it.
+// By a register code makes the device interrupt, and by another the ISR learns of it. A read comes back behind all that the device has written before.
 void Detector::on(const Stamp& stamp, const RegisterAccessed& fact) {
   const Index index = acting(stamp);
   const std::uintptr_t page = fact.at / kRegisterPage;
   if (is_in_service(index)) state_.ordering.device_read(index, page);
   if (fact.write) state_.ordering.device_written(index, page);
+  if (!state_.devices) return;
+  fact.write ? state_.ordering.go_on(index, *state_.devices) : state_.ordering.go_on(*state_.devices, index);
 }
 
 void Detector::on(const Stamp& stamp, const IrpSent& fact) {

@@ -10,6 +10,14 @@ void Ordering::begin(Index index, const Lanes::Key& key) {
   activity.first = ++lanes_[activity.lane].now;
 }
 
+void Ordering::begin_behind_all(Index index, const Lanes::Key& key) {
+  begin(index, key);
+  for (std::size_t lane = 0; lane < lanes_.count(); ++lane) {
+    const auto id = static_cast<LaneId>(lane);
+    if (lanes_[id].now != 0) activities[index].order.raise(id, lanes_[id].now - 1);
+  }
+}
+
 void Ordering::end(Index index) {
   const Activity& activity = activities[index];
   for (std::uint8_t level = 0; level < kLevels; ++level)

@@ -2,11 +2,14 @@
 //
 // Hard: the objects of which the kernel says so (OrderReleased, OrderAcquired), interrupts from when they are connected, interlocked operations.
 // Full only: locks, the levels of a processor, and the registers of a device, by which code makes an interrupt come.
+// What devices do by themselves, DMA, is an activity of its own: what is done before a register is written comes before it, and it before what is done after one is
+// read. All devices are one.
 //
 // Levels are taken note of only where driver code has accessed something at them; what the kernel does at its own levels orders nobody's accesses.
 //
 //   K.RACE-7  Whoever comes to hold a level of a processor comes after everything that was accessed there by those who held it before.
 //   K.RACE-8  An activity begins with what was handed to it, and `hard` knows nothing of what its processor or thread has done before.
+//   K.RACE-10 What a device has done by itself comes before what is done behind the read of a register, and what it does later does not.
 #pragma once
 #include <map>
 #include <vector>
@@ -24,6 +27,8 @@ class Ordering {
 
   void begin(Index index, const Lanes::Key& lane);
   void end(Index index);
+  // Everything so far comes before it.
+  void begin_behind_all(Index index, const Lanes::Key& lane);
   // One goes on as the other: what a routine was called by, or returns to.
   void go_on(Index from, Index as);
 

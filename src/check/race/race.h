@@ -21,7 +21,7 @@ enum class Kind : std::uint8_t {
 enum class Verdict : std::uint8_t { Certain, Potential };
 
 // What the code was doing. Each activity but a drain is code of its own, which begins, ends, and is interrupted by others.
-enum class Acting : std::uint8_t { Thread, WorkItem, ThreadedDpc, Dpc, TimerDpc, Isr, Interrupt, Drain };
+enum class Acting : std::uint8_t { Thread, WorkItem, ThreadedDpc, Dpc, TimerDpc, Isr, Interrupt, Drain, Device };
 const char* name_of(Acting acting);
 
 struct HeldLock {
@@ -55,7 +55,7 @@ struct Side {
   bool pinned = false;         // to that processor
   std::uint32_t thread = 0;    // that runs, or is interrupted
   std::uintptr_t routine = 0;  // of the ISR, DPC, work item, or dispatch routine; 0: of a thread by itself
-  std::uint64_t step = 0;      // which of its processor it was (machine/sink.h), from 1
+  std::uint64_t step = 0;      // which of its processor it was (machine/sink.h), from 1; 0: a device's
   std::vector<HeldLock> locks;
   Edge edge;                          // of the first side: by what it has since ordered others. Of the second: by what it was ordered last
   std::vector<std::uintptr_t> stack;  // return addresses, innermost first; of the second side only

@@ -10,6 +10,7 @@ namespace {
 
 bool is_raised(const Side& side) { return side.irql >= kDispatch; }
 bool is_interrupt(const Side& side) { return side.entry > kDispatch; }
+bool is_of_device(const Side& side) { return side.acting == Acting::Device; }
 
 const char* name_of(LockKind kind) {
   switch (kind) {
@@ -116,6 +117,13 @@ std::string why_of(const Race& race) {
   const Side& other = race.second;
   if (race.kind == Kind::ArmedObject) return "From when it is queued, or set, until its routine is called or it is taken back, it is the kernel's.";
   std::string text;
+  if (is_of_device(one) || is_of_device(other)) {
+    text = "A device waits for no IRQL and no lock.";
+    const std::string edge = text_of(is_of_device(one) ? other.edge : one.edge);
+    if (edge.empty()) return text;
+    if (is_of_device(one)) return text + fmt::format(" Before its access the driver was last ordered by {}.", edge);
+    return text + fmt::format(" After its access the driver last ordered others by {}.", edge);
+  }
   if (one.processor != other.processor) {
     text = fmt::format("They ran on processors {} and {}, where neither IRQL holds up the other; ", one.processor, other.processor);
   } else if (one.irql < other.entry || other.irql < one.entry) {
@@ -156,6 +164,10 @@ const char* fix_of(const Race& race) {
     case Kind::BenignLooking: return "Read it with an interlocked operation, or ReadAcquire and the like, as it is written.";
     case Kind::Data: break;
   }
+  if (is_of_device(one) || is_of_device(other))
+    return "Read first what the device writes last, the descriptor's done bit as a volatile, or else a register of the device, and only then the "
+           "rest; give "
+           "memory to the device by a volatile write of the descriptor's owner bit, or by writing a register, when it is complete.";
   if (one.atomic || other.atomic) return "Access it by interlocked operations everywhere, or by none and under one lock.";
   const bool isr = one.acting == Acting::Isr || other.acting == Acting::Isr;
   const bool both_isr = one.acting == Acting::Isr && other.acting == Acting::Isr;

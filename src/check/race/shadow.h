@@ -18,8 +18,8 @@
 namespace kdpc::race {
 
 // The manner of an access. Torn: the store of a volatile access that has loaded the same bytes before, as x++ does, which keeps readers happy but loses
-// what others have stored in between.
-enum Manner : std::uint8_t { kWrite = 1, kAtomic = 2, kVolatile = 4, kFreed = 8, kKernel = 16, kTorn = 32 };
+// what others have stored in between. Device: by DMA.
+enum Manner : std::uint8_t { kWrite = 1, kAtomic = 2, kVolatile = 4, kFreed = 8, kKernel = 16, kTorn = 32, kDevice = 64 };
 
 constexpr bool conflict(std::uint8_t one, std::uint8_t other) {
   if ((one & other & kAtomic) != 0) return (one & other & kWrite) != 0 && ((one | other) & kTorn) != 0;

@@ -1,0 +1,123 @@
+// What devices read and write by themselves, and drivers too.
+#include "check/race/report.h"
+#include "kdpc/test.h"
+#include "tests/race/story.h"
+
+namespace kdpc::race::test {
+namespace {
+
+constexpr std::uintptr_t kDone = kExtension, kLength = kExtension + 4, kData = kExtension + 8;
+constexpr std::uint64_t kStatus = 0xfeb00000;
+
+// Facts come from the board, whoever it is that the stamp names.
+void dma(Told& told, std::uintptr_t at, std::uint32_t size, bool write) { On{told}.say(DmaAccessed{Address::at(at), size, write}); }
+void fill(Told& told) {
+  dma(told, kLength, 16, true);
+  dma(told, kDone, 4, true);
+}
+On& look(On& who, std::uintptr_t pc) { return who.access(kDone, pc, 4, false, false, true); }      // at a volatile done bit
+On& give_back(On& who, std::uintptr_t pc) { return who.access(kDone, pc, 4, true, false, true); }  // by a volatile store
+
+TEST(RaceDma, WhoLooksAtTheDoneBitFirstIsBehindAllThatWasWrittenBeforeIt) {
+  Told told;
+  On driver{told, 1, 11};
+  for (std::uintptr_t round = 0; round < 3; ++round) {
+    fill(told);
+    look(driver, 0x301).read(kLength, 0x302).read(kData, 0x303);
+    give_back(driver, 0x304);
+    dma(told, kDone, 4, false);
+  }
+  EXPECT_TRUE(told.is_clean());
+}
+
+TEST(RaceDma, WhoReadsTheLengthBeforeTheDoneBitRaces) {
+  Told told;
+  On driver{told, 1, 11};
+  fill(told);
+  look(driver, 0x301);
+  give_back(driver.read(kLength, 0x302), 0x303);
+  driver.read(kLength, 0x304);  // of what is the device's by now
+  dma(told, kDone, 4, false);
+  fill(told);
+  ASSERT_EQ(told.certain().size(), 1u);
+  const Race race = told.certain()[0];
+  EXPECT_EQ(race.kind, Kind::Data);
+  EXPECT_EQ(race.first.pc, 0x304u);
+  EXPECT_EQ(race.second.acting, Acting::Device);
+  EXPECT_EQ(role_of(race.second), "writes 16 bytes at 0x400000010004");
+  EXPECT_NE(sentence_of(race).find("by a thread and by a device"), std::string::npos);
+  EXPECT_NE(why_of(race).find("A device waits for no IRQL and no lock."), std::string::npos);
+  EXPECT_NE(std::string(fix_of(race)).find("done bit"), std::string::npos);
+}
+
+TEST(RaceDma, TheInterruptAloneOrdersNothing) {
+  Told told;
+  On cpu{told};
+  cpu.connect();
+  dma(told, kLength, 16, true);
+  cpu.isr([](On& isr) { isr.read(kLength, 0x101); });
+  ASSERT_EQ(told.certain().size(), 1u);
+  EXPECT_EQ(told.certain()[0].first.acting, Acting::Device);
+}
+
+TEST(RaceDma, ARegisterThatIsReadOrdersWhatTheDeviceHasWrittenBeforeAndNotWhatItWritesLater) {
+  RULE("K.RACE-10");
+  Told told;
+  On cpu{told};
+  cpu.connect();
+  dma(told, kLength, 4, true);
+  const auto serve = [](On& isr) { isr.say(RegisterAccessed{kStatus, 1, 4, false}).read(kLength, 0x101); };
+  cpu.isr(serve);
+  EXPECT_TRUE(told.is_clean());
+  cpu.isr([](On& isr) { isr.say(RegisterAccessed{kStatus, 1, 4, false}); });
+  dma(told, kLength, 4, true);
+  cpu.isr([](On& isr) { isr.read(kLength, 0x102); });
+  EXPECT_FALSE(told.certain().empty());
+}
+
+TEST(RaceDma, WhatIsPreparedBeforeARegisterIsWrittenIsTheDevicesAndNotWhatIsChangedBehindIt) {
+  Told told;
+  On driver{told, 1, 11};
+  dma(told, kData + 64, 4, false);
+  driver.write(kData, 0x301).say(RegisterAccessed{kStatus, 1, 4, true});
+  dma(told, kData, 256, false);
+  EXPECT_TRUE(told.is_clean());
+  driver.write(kData, 0x302);
+  ASSERT_EQ(told.certain().size(), 1u);
+  EXPECT_EQ(role_of(told.certain()[0].first), "reads 8 bytes at 0x400000010008");
+}
+
+TEST(RaceDma, WhatWasBeforeTheFirstAccessOfADeviceIsBehindIt) {
+  Told told;
+  On{told, 1, 11}.write(kData, 0x301).say(RegisterAccessed{kStatus, 1, 4, true});
+  dma(told, kData, 4, false);
+  EXPECT_TRUE(told.is_clean());
+}
+
+TEST(RaceDma, MemoryThatIsFreedWhileADeviceUsesItIsToldOf) {
+  Told told;
+  On driver{told, 1, 11};
+  driver.say(PoolAllocated{Address::at(kExtension), 64, 0, false});
+  fill(told);
+  driver.say(PoolFreed{Address::at(kExtension), 64, 0});
+  ASSERT_FALSE(told.certain().empty());
+  EXPECT_EQ(told.certain()[0].kind, Kind::Freed);
+}
+
+TEST(RaceDma, ItIsTheSameAfterARunHasGoneBack) {
+  Told told;
+  On driver{told, 1, 11};
+  fill(told);
+  look(driver, 0x301);
+  const std::size_t mark = told.detector.mark();
+  fill(told);
+  driver.read(kData, 0x302);
+  EXPECT_FALSE(told.certain().empty());
+  told.detector.rewind(mark);
+  EXPECT_TRUE(told.is_clean());
+  driver.read(kData, 0x302);
+  EXPECT_TRUE(told.is_clean());
+}
+
+}  // namespace
+}  // namespace kdpc::race::test
