@@ -300,8 +300,11 @@ std::vector<std::pair<Machine::Step, Machine::Step>> Machine::suspected_races() 
   std::vector<std::pair<Step, Step>> suspected;
   if (parts_->races == nullptr) return suspected;
   for (const race::Race& race : parts_->races->races())
-    if (race.verdict == race::Verdict::Potential && race.kind != race::Kind::BenignLooking)
-      suspected.push_back({{race.first.processor, race.first.step}, {race.second.processor, race.second.step}});
+    if (race.verdict == race::Verdict::Potential && race.kind != race::Kind::BenignLooking) {
+      const bool is_devices = race.first.acting == race::Acting::Device;  // which has no step to be held at
+      const race::Side &held = is_devices ? race.second : race.first, &other = is_devices ? race.first : race.second;
+      suspected.push_back({{held.processor, held.step}, {other.processor, other.step}});
+    }
   return suspected;
 }
 const Config& Machine::config() const { return parts_->config; }

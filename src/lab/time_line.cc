@@ -47,7 +47,7 @@ bool tells(const Row& row, const Machine& machine) {
     case Kind::Ended: return name_of(row.number) != nullptr && !is_our_own(machine.place_of(row.at));
     case Kind::Called:
     case Kind::Read:
-    case Kind::Written: return !is_our_own(place_before(row.at, machine));
+    case Kind::Written: return row.at == 0 || !is_our_own(place_before(row.at, machine));
     default: return true;
   }
 }
@@ -79,8 +79,11 @@ std::string text_of(const Row& row, const explore::Schedule& schedule, const Mac
     case Kind::Thread: return fmt::format("thread {}", row.number);
     case Kind::Called:
       return fmt::format("{}  {}", wdk::row_of(static_cast<wdk::RoutineId>(row.number)).name, text_of(place_before(row.at, machine)));
-    case Kind::Read: return fmt::format("reads  {}", text_of(place_before(row.at, machine)));
-    case Kind::Written: return fmt::format("writes  {}", text_of(place_before(row.at, machine)));
+    case Kind::Read:
+    case Kind::Written: {
+      const char* const what = row.kind == Kind::Read ? "reads" : "writes";
+      return row.at == 0 ? fmt::format("a device {}", what) : fmt::format("{}  {}", what, text_of(place_before(row.at, machine)));
+    }
     case Kind::Stopped: return fmt::format("bug check {:#x}", row.number);
     case Kind::Deviation: return fmt::format("> {}  [{}]", what_comes(schedule[row.number]), explore::text_of(schedule[row.number]));
     case Kind::GoesOn: return "> goes on";

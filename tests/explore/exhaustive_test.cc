@@ -26,7 +26,7 @@ extern "C" VOID NTAPI TestOrdersTable(ORDERS_TABLE* Table) { table = Table; }
 
 namespace {
 
-// Pulses its line once, if it is asked to.
+// Pulses its line once, or writes two words by itself, if it is asked to.
 class Once final : public Board {
  public:
   void attach(BoardHost& host) override { host_ = &host; }
@@ -38,8 +38,15 @@ class Once final : public Board {
     if (due_ > until) return until;
     const Nanoseconds reached = due_;
     due_ = kNever;
-    host_->set_line(line_, true);
-    host_->set_line(line_, false);
+    if (writes_) {
+      for (LONG* const word : {&table->Result->X, &table->Result->Flag}) {
+        host_->dma_accessed(reinterpret_cast<const std::byte*>(word), sizeof *word, true);
+        *word = 1;
+      }
+    } else {
+      host_->set_line(line_, true);
+      host_->set_line(line_, false);
+    }
     return reached;
   }
   std::span<std::byte> state() override { return std::as_writable_bytes(std::span(&due_, 1)); }
@@ -48,10 +55,15 @@ class Once final : public Board {
     line_ = line;
     due_ = when;
   }
+  void plan_writes(Nanoseconds when) {
+    writes_ = true;
+    due_ = when;
+  }
 
  private:
   BoardHost* host_ = nullptr;
   unsigned line_ = 0;
+  bool writes_ = false;
   Nanoseconds due_ = kNever;
 };
 
@@ -162,7 +174,11 @@ class Runs {
   }
   std::string live(lab::Machine& m) {
     running_ = true;  // the host's: it stays, though the machine goes back
-    if (program_.interrupts != 0) board_.plan(program_.interrupts - 1, m.now() + 200'000);
+    if (program_.interrupts == ORDERS_DMA) {
+      board_.plan_writes(m.now() + 200'000);
+    } else if (program_.interrupts != 0) {
+      board_.plan(program_.interrupts - 1, m.now() + 200'000);
+    }
     m.run_until([this] { return table->Result->Ended == wanted_; }, program_.ticks ? 45ms : 1s);
     is_cut_ = m.outcome().how == lab::Ended::TimeLimit;
     if (trail_ != nullptr) trail_->end();

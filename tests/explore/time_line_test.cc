@@ -75,6 +75,15 @@ TEST(TimeLine, OfAccessesOnlyThoseAreToldThatOthersMayMeet) {
   EXPECT_THAT(told(line, {hold(1, 1)}), ElementsAre("0 writes 3", "1 deviation 0", "1 reads 22"));
 }
 
+TEST(TimeLine, WhatADeviceWritesByItselfIsToldWhereSomebodyElseReadsIt) {
+  TimeLine line;
+  On driver{line, 0, 10};
+  driver.access(0x1000, 1, false);
+  line.event({0, 0, 0, 10, driver.step}, DmaAccessed{Address::at(0x1000), 16, true});
+  driver.access(0x1008, 2, false).access(0x2000, 3, true);
+  EXPECT_THAT(told(line, {{Deviation::Kind::Board, 0, 2, 0}}), ElementsAre("0 reads 1", "0 writes 0", "0 deviation 0", "0 reads 2"));
+}
+
 TEST(TimeLine, WhatIsFarFromADeviationIsCounted) {
   TimeLine line;
   On first{line, 0, 10};

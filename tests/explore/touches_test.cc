@@ -61,6 +61,14 @@ struct Heard {
 
 }  // namespace
 
+TEST(Touches, MemoryThatADeviceWritesIsSharedAndTheDeviceHasNoStepOfItsOwn) {
+  Heard heard;
+  On driver{heard.touches};
+  driver.read(kShared, 0x101).read(kShared + 32, 0x102).say(DmaAccessed{Address::at(kShared), 16, true});
+  driver.read(kShared + 8, 0x103).write(kShared + 16, 0x104);
+  EXPECT_THAT(heard.points(), ElementsAre("0@1 0x101", "0@3 0x103"));
+}
+
 TEST(Touches, WhatTwoTouchAndOneWritesIsWorthADeviationWhereverItIsTouched) {
   Heard heard;
   On{heard.touches, 0, 10}.write(kShared + 64, 0x101).write(kShared, 0x102).read(kShared, 0x103);

@@ -12,5 +12,6 @@ inline std::uint32_t lane_of(const Stamp& stamp) {
   constexpr std::uint32_t kThreads = 1 << 16;
   return stamp.irql < kDispatch ? kThreads + stamp.thread : std::uint32_t{stamp.processor} * 16 + stamp.irql;
 }
+inline constexpr std::uint32_t kLaneOfDevices = ~std::uint32_t{0};  // what they read and write by themselves
 
 }  // namespace kdpc::explore

@@ -37,15 +37,19 @@ class Shared {
  public:
   explicit Shared(const std::vector<Row>& rows) {
     for (const Row& row : rows) {
-      if (row.granule == 0) continue;
-      Use& use = uses_.try_emplace(row.granule, Use{row.lane}).first->second;
-      use.shared = use.shared || use.lane != row.lane;
-      use.written = use.written || row.kind == Kind::Written;
+      for (std::uintptr_t granule = row.granule; row.granule != 0 && granule <= last_of(row); ++granule) {
+        Use& use = uses_.try_emplace(granule, Use{row.lane}).first->second;
+        use.shared = use.shared || use.lane != row.lane;
+        use.written = use.written || row.kind == Kind::Written;
+      }
     }
   }
-  bool has(std::uintptr_t granule) const {
-    const auto use = uses_.find(granule);
-    return use != uses_.end() && use->second.shared && use->second.written;
+  bool has(const Row& row) const {
+    for (std::uintptr_t granule = row.granule; granule <= last_of(row); ++granule) {
+      const auto use = uses_.find(granule);
+      if (use != uses_.end() && use->second.shared && use->second.written) return true;
+    }
+    return false;
   }
 
  private:
@@ -53,6 +57,9 @@ class Shared {
     std::uint32_t lane;
     bool shared = false, written = false;
   };
+  // Devices move much at once.
+  static std::uintptr_t last_of(const Row& row) { return row.granule + (row.lane == kLaneOfDevices ? (row.number - 1) / kGranule : 0); }
+
   std::unordered_map<std::uintptr_t, Use> uses_;
 };
 
@@ -98,6 +105,11 @@ bool is_of_the_schedule(const Row& row) { return row.kind == Kind::Deviation || 
 
 void TimeLine::event(const Stamp& stamp, const Event& event) {
   if (heard_.size() >= kMost) return;
+  if (const auto* dma = std::get_if<DmaAccessed>(&event)) {
+    heard_.push_back(
+        {dma->write ? Kind::Written : Kind::Read, stamp.processor, 0, stamp.step, 0, dma->size, dma->at.value / kGranule, kLaneOfDevices});
+    return;
+  }
   RowOf one{{.processor = stamp.processor, .irql = stamp.irql, .step = stamp.step}};
   std::visit(one, event);
   const bool is_news =
@@ -119,7 +131,7 @@ std::vector<Row> TimeLine::rows(const Schedule& schedule, const std::function<bo
   const Shared shared(heard_);
   std::vector<Row> rows;
   for (Row& row : with_deviations(heard_, schedule)) {
-    if (row.kind == Kind::Other || (row.granule != 0 && !shared.has(row.granule))) continue;
+    if (row.kind == Kind::Other || (row.granule != 0 && !shared.has(row))) continue;
     if (is_of_the_schedule(row) || tells(row)) rows.push_back(row);
   }
   std::vector<bool> shown(rows.size(), false);

@@ -15,7 +15,7 @@ struct Row {
     Ended,      // the same
     Thread,     // `number` runs now
     Called,     // the export `number`, from `at`
-    Read,       // by the instruction before `at`
+    Read,       // by the instruction before `at`; by a device, if that is 0
     Written,    // the same
     Stopped,    // bug check `number`
     Deviation,  // the schedule's, `number`

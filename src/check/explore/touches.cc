@@ -39,6 +39,9 @@ void Touches::event(const Stamp& stamp, const Event& event) {
   }
   if (const auto* wrote = std::get_if<KernelAccess>(&event))
     touch(stamp, {stamp.processor, stamp.step, callers_[stamp.processor], may_wait_for_time()}, wrote->at.value, wrote->size, true);
+  if (const auto* dma = std::get_if<DmaAccessed>(&event))
+    for (std::uintptr_t granule = dma->at.value / kGranule; granule <= (dma->at.value + dma->size - 1) / kGranule; ++granule)
+      touches_.push_back({{}, granule, kLaneOfDevices, dma->write});
   const auto* const entered = std::get_if<RoutineEntered>(&event);
   if (entered == nullptr) return;
   callers_[stamp.processor] = entered->caller.value;
@@ -74,6 +77,7 @@ std::vector<Point> Touches::points() const {
   std::vector<Point> points;
   std::set<std::pair<std::uint16_t, std::uint64_t>> steps;
   for (const Touch& touch : touches_) {
+    if (touch.lane == kLaneOfDevices) continue;  // no processor takes a step there
     if (touch.granule != 0) {
       const Use& use = uses.find(touch.granule)->second;
       if (!use.shared || !use.written) continue;

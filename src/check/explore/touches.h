@@ -2,7 +2,7 @@
 //
 // Worth a deviation are the calls a driver makes; the moment when one has woken somebody and has not come back yet; that before which another processor would
 // take up the thread that was woken for it; and accesses, the kernel's for a driver included, to what somebody else touches too, if one of the two writes.
-// Somebody else is another thread, or code of another level or processor: what cannot interrupt each other cannot meet.
+// Somebody else is another thread, code of another level or processor, or a device: what cannot interrupt each other cannot meet.
 #pragma once
 #include <set>
 #include <vector>

@@ -281,6 +281,7 @@ void Trail::of_objects(std::uint32_t context, const Event& event) {
     touch(context, special(Special::Kernel), How::Read);
     touch(context, fact->at.value / kGranule, How::Read);
   }
+  if (const auto* fact = std::get_if<DmaAccessed>(&event)) touch_memory(context, fact->at.value, fact->size, fact->write);
   if (const auto* fact = std::get_if<PoolFreed>(&event)) touch_memory(context, fact->block.value, fact->size, true);
   // Where memory comes from, what is printed, the level, and how long it takes: what one does there is nothing to the others.
   if (std::holds_alternative<PoolAllocated>(event) || std::holds_alternative<PoolFreed>(event) || std::holds_alternative<DebugPrinted>(event) ||

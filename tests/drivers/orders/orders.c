@@ -50,6 +50,12 @@ static VOID NTAPI LockedTriple(VOID) {
   KeReleaseSpinLock(&Lock, Old);
 }
 
+/* A device writes both at once, and not between two looks. */
+static VOID NTAPI LookAtBoth(VOID) {
+  Result.Seen[0] = Result.Flag;
+  Result.Seen[1] = Result.X;
+}
+
 /* A DPC that interrupts the thread of the other processor. */
 static VOID NTAPI DpcAdds(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) { Result.X = Result.X + 10; }
 static VOID NTAPI QueueThere(VOID) { KeInsertQueueDpc(&DpcThere, NULL, NULL); }
@@ -200,6 +206,7 @@ static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"passed_over", SetOtherAndWait, SetEvent, NULL, 0, FALSE, 2},
     {"who_is_idle", LetWork, WaitForOther, NULL, 0, FALSE, 2, StartWorker},
     {"who_becomes_idle", LetWork, WaitForOther, WaitForEvent, 0, FALSE, 3, StartWorker},
+    {"dma_beside_thread", LookAtBoth, NULL, NULL, ORDERS_DMA, FALSE, 3},
 };
 
 static VOID NTAPI LookAtX(VOID) { Result.Seen[1] = Result.X; }
