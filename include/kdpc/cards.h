@@ -103,6 +103,11 @@ class Converter {
 //    4 status   bit 0: there was a pulse, write one to clear
 //    8 count    pulses so far         12 data   the value of the last one
 //   16 doorbell write a number: a pulse that many microseconds later, 0: at once; eight can be under way, and one more is lost
+//   20 ring     write where in memory its ring begins, a multiple of 32, 0: nowhere     24 missed   pulses whose record was the driver's still
+//
+// A card with a ring writes a record for each pulse, from the first to the last of the ring and then anew, before the pulse is there. A record has eight words of 32
+// bits: done, which is the pulse's count, or 0, and then the record is the card's; the length of what follows, in bytes; one to six words, value() and up. The driver
+// writes 0 when it has read them.
 //
 // With messages, each pulse sends the next of those that were granted; while they are masked it is kept and sent afterwards. Without, its line is
 // asserted while a pulse is there, and neither masked nor disabled.
@@ -126,13 +131,23 @@ struct PulseWish {
   Nanoseconds late = 0;
   std::uint64_t lost = 0;   // so many pulses can be seen, and do not interrupt: the next one's interrupt, or enabling anew, has to do for them
   std::uint64_t storm = 0;  // so many times the next pulse is there as soon as one is cleared: its line does not fall
+  unsigned records = 0;     // of its ring, in the board's memory; 0: it has none
+  // So many records come in pieces: the length and half of the words; the other half; done, and the pulse. What comes with the first piece already:
+  enum class Early : std::uint8_t {
+    Nothing,
+    Interrupt,  // the pulse, and again with the last piece
+    Done,       // the pulse, and done: the last piece comes without a word
+  } early = Early::Nothing;
+  std::uint64_t torn = 0;
+  Nanoseconds piece = 1'000;  // between one and the next
 };
 
 class Pulse {
  public:
   virtual ~Pulse() = default;
   virtual std::uint64_t pulses() const = 0;
-  // What the n-th pulse leaves as data, from 0.
+  // What the n-th pulse leaves as data, from 0, and how many words of a record.
+  static constexpr unsigned words(std::uint64_t pulse) { return static_cast<unsigned>(1 + pulse % 6); }
   static constexpr std::uint32_t value(std::uint64_t pulse) { return static_cast<std::uint32_t>(37 * (pulse + 1)); }
 };
 

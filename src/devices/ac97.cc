@@ -6,7 +6,6 @@
 // Not there, and said to be not there: rates other than 48 kHz (28h bits 0 and 3), more than two channels, a second codec (80h…FEh), modem codecs, power
 // management. Input is silence.
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "devices/card.h"
@@ -204,8 +203,7 @@ class Ac97 final : public Card, public SoundCard {
       channel.current = channel.next;
       channel.next = (channel.next + 1) % kDescriptors;
       std::uint32_t descriptor[2] = {~0U, ~0U};  // what is read where there is no memory
-      if (const std::byte* const from = host_.memory(channel.list + 8 * channel.current, sizeof descriptor))
-        std::memcpy(descriptor, from, sizeof descriptor);
+      (void)host_.read_memory(channel.list + 8 * channel.current, descriptor, sizeof descriptor);
       channel.address = descriptor[0] & ~1U;
       channel.left = static_cast<std::uint16_t>(descriptor[1]);
       channel.completion_interrupts = (descriptor[1] & kInterruptOnCompletion) != 0;
@@ -227,12 +225,7 @@ class Ac97 final : public Card, public SoundCard {
     }
   }
   void move(Channel& channel, std::uint32_t samples) {
-    std::byte* const at = host_.memory(channel.address, 2 * samples);
-    if (number_of(channel) == kPcmOut) {
-      play(at, samples);
-    } else if (at != nullptr) {
-      std::memset(at, 0, std::size_t{2} * samples);
-    }
+    number_of(channel) == kPcmOut ? play(channel.address, samples) : record_silence(channel.address, samples);
     channel.address += 2 * samples;
     channel.left = static_cast<std::uint16_t>(channel.left - samples);
     channel.moved += samples;
@@ -244,11 +237,15 @@ class Ac97 final : public Card, public SoundCard {
     channel.status |= kLastDone | kHalted | kAtLast;
     channel.since = time_of(channel, channel.moved);
   }
-  void play(const std::byte* samples, std::uint32_t count) {
+  void play(std::uint32_t address, std::uint32_t samples) {
     played_.resize(state_.played);  // what was played after a checkpoint that came back never was
-    played_.resize(state_.played + count, -1);
-    if (samples != nullptr && count != 0) std::memcpy(played_.data() + state_.played, samples, std::size_t{2} * count);
-    state_.played += count;
+    played_.resize(state_.played + samples, -1);
+    (void)host_.read_memory(address, played_.data() + state_.played, std::size_t{2} * samples);
+    state_.played += samples;
+  }
+  void record_silence(std::uint32_t address, std::uint32_t samples) {
+    const std::vector<std::int16_t> silence(samples, 0);
+    (void)host_.write_memory(address, silence.data(), 2 * silence.size());
   }
   void play_silence(std::uint64_t frames) {
     played_.resize(state_.played);

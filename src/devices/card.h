@@ -42,6 +42,13 @@ struct PulseState {
   Nanoseconds again = kNever;  // the last message once more
   std::uint32_t again_message = 0;
   Nanoseconds rings[kDoorbells] = {kNever, kNever, kNever, kNever, kNever, kNever, kNever, kNever};
+  std::uint32_t ring = 0, record = 0;  // where it is, and the next one's number
+  std::uint32_t missed = 0;
+  std::uint64_t torn = 0;  // so far
+  // Of the record that is being written.
+  std::uint32_t piece = 0, piece_of = 0;  // the next piece, and where the record is
+  std::uint64_t piece_pulse = 0;          // from 0
+  Nanoseconds piece_due = kNever;
   // Interrupts under way.
   struct Late {
     Nanoseconds due = kNever;
@@ -92,8 +99,9 @@ class CardHost {
   virtual void settle() = 0;  // something that is asserted may have changed, outside of advance()
   virtual void send_message(unsigned message) = 0;
   virtual void glitch(unsigned line) = 0;  // it is asserted for no time at all
-  // What cards read and write by themselves; null: there is no memory, or not so much.
-  virtual std::byte* memory(std::uint64_t physical, std::size_t size) = 0;
+  // What cards read and write by themselves, below 4 GiB. False: there is no memory, or not so much, and nothing is read or written.
+  virtual bool read_memory(std::uint64_t physical, void* to, std::size_t size) = 0;
+  virtual bool write_memory(std::uint64_t physical, const void* from, std::size_t size) = 0;
   // From outside: with the board to itself; then it is asked again when something will happen.
   virtual void enter(const std::function<void()>& work) = 0;
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <type_traits>
 
 #include "base/invariant.h"
@@ -66,12 +67,25 @@ struct CardBoard::Parts final : CardHost {
     host->set_line(line, false);
     has_said = true;
   }
-  std::byte* memory(std::uint64_t physical, std::size_t size) override {
-    const std::uint64_t offset = physical - Memory::kPhysical;
-    return memory_of_cards == nullptr || offset > sizeof(Memory) || size > sizeof(Memory) - offset ? nullptr : memory_of_cards->bytes + offset;
+  bool read_memory(std::uint64_t physical, void* to, std::size_t size) override {
+    const std::byte* const at = access(physical, size, false);
+    if (at != nullptr) std::memcpy(to, at, size);
+    return at != nullptr;
+  }
+  bool write_memory(std::uint64_t physical, const void* from, std::size_t size) override {
+    std::byte* const at = access(physical, size, true);
+    if (at != nullptr) std::memcpy(at, from, size);
+    return at != nullptr;
   }
   void enter(const std::function<void()>& work) override { host != nullptr ? host->enter(work) : work(); }
 
+  std::byte* access(std::uint64_t physical, std::size_t size, bool write) {
+    const std::uint64_t offset = physical - Memory::kPhysical;
+    if (memory_of_cards == nullptr || offset > sizeof(Memory) || size == 0 || size > sizeof(Memory) - offset) return nullptr;
+    std::byte* const at = memory_of_cards->bytes + offset;
+    if (host != nullptr) host->dma_accessed(at, size, write);
+    return at;
+  }
   // A line is asserted while any of its cards interrupts. True: one has changed.
   bool settle_lines() {
     bool changed = false;
@@ -90,6 +104,9 @@ struct CardBoard::Parts final : CardHost {
     KDPC_INVARIANT("K.CARD-1", host == nullptr && cards.size() < kMostCards && line < static_cast<int>(kMostLines));
     if (line >= static_cast<int>(lines)) lines = static_cast<unsigned>(line) + 1;
     return state.cards[cards.size()];
+  }
+  void need_memory() {
+    if (memory_of_cards == nullptr) memory_of_cards = std::make_unique<Memory>();
   }
   void keep(std::unique_ptr<Card> card) {
     cards.push_back(card.get());
@@ -127,6 +144,7 @@ Converter& CardBoard::add(const ConverterWish& wish) {
 
 Pulse& CardBoard::add(const PulseWish& wish) {
   Pulse* pulse = nullptr;
+  if (wish.records != 0) parts_->need_memory();
   parts_->keep(make_pulse(wish, parts_->messages, parts_->room_for(wish.line), *parts_, pulse));
   parts_->messages += wish.messages;
   return *pulse;
@@ -134,7 +152,7 @@ Pulse& CardBoard::add(const PulseWish& wish) {
 
 SoundCard& CardBoard::add(const SoundCardWish& wish) {
   SoundCard* card = nullptr;
-  if (parts_->memory_of_cards == nullptr) parts_->memory_of_cards = std::make_unique<Memory>();
+  parts_->need_memory();
   parts_->keep(make_sound_card(wish, parts_->room_for(wish.line), *parts_, card));
   return *card;
 }

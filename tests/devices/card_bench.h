@@ -22,6 +22,7 @@ class CardBench final : public BoardHost {
     level[line] = asserted;
   }
   void send_message(unsigned message) override { messages.push_back(message); }
+  void dma_accessed(const std::byte* at, std::size_t size, bool write) override { dma.push_back({at, size, write}); }
   void fail(std::string what) override { ADD_FAILURE() << what; }
 
   void run_for(Nanoseconds time) { run_to(now_ + time); }
@@ -38,9 +39,16 @@ class CardBench final : public BoardHost {
     board_.devices()[device]->write(0, offset, width, value);
   }
 
+  struct Dma {
+    const std::byte* at;
+    std::size_t size;
+    bool write;
+    bool operator==(const Dma&) const = default;
+  };
   bool level[16] = {};
   unsigned rises[16] = {};
   std::vector<unsigned> messages;  // that were sent
+  std::vector<Dma> dma;            // what cards have read and written by themselves
 
  private:
   CardBoard& board_;

@@ -90,6 +90,10 @@ duplicate = 2
 late_us = 1.5
 lost = 5
 storm = 6
+records = 7
+torn = 8
+piece_us = 0.5
+early = "done"
 dead_after = 3
 line = 2
 )");
@@ -105,12 +109,19 @@ line = 2
   EXPECT_EQ(card.late_ns, 1500U);
   EXPECT_EQ(card.lost, 5U);
   EXPECT_EQ(card.storm, 6U);
+  EXPECT_EQ(card.records, 7U);
+  EXPECT_EQ(card.torn, 8U);
+  EXPECT_EQ(card.piece_ns, 500U);
+  EXPECT_EQ(card.early, cards::PulseWish::Early::Done);
   EXPECT_EQ(card.dead_after, 3U);
   EXPECT_EQ(card.stuck_after, ~std::uint64_t{0});
   EXPECT_EQ(card.line, 2U);
   EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\nmessages = 3\n"), "a.toml:3:12: 'devices.card.messages' must be 0, 1, 2, 4, 8 or 16, not 3");
   EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\nduplicate = 1\n"),
             "a.toml:3:13: messages are sent twice, and this card has none: give it some, messages = 1");
+  EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\ntorn = 1\n"),
+            "a.toml:3:8: records are torn, and this card writes none: give it a ring of some, records = 8");
+  EXPECT_NE(complaint("[devices.card]\nmodel = 'pulse'\nearly = 'bird'\n").find("'devices.card.early'"), std::string::npos);
   EXPECT_NE(complaint("[devices.card]\nmodel = 'pulse'\nstorm = -1\n").find("'devices.card.storm'"), std::string::npos);
   EXPECT_NE(complaint("[devices.card]\nmodel = 'adc'\nlate_us = 1\n").find("there is no key 'late_us'"), std::string::npos);
   EXPECT_NE(complaint("[devices.card]\nmodel = 'pulse'\nconversion_us = 1\n").find("there is no key 'conversion_us'"), std::string::npos);

@@ -45,7 +45,11 @@ Cards make_cards(const Scenario& scenario, int far_end) {
                                        .stuck_after = device.stuck_after,
                                        .late = device.late_ns,
                                        .lost = device.lost,
-                                       .storm = device.storm});
+                                       .storm = device.storm,
+                                       .records = device.records,
+                                       .early = device.early,
+                                       .torn = device.torn,
+                                       .piece = device.piece_ns});
     } else {
       made.board->add(cards::ConverterWish{.name = device.name,
                                            .base = kFirstConverter + kStep * converters++,

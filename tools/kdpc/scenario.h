@@ -8,7 +8,7 @@
 //   [costs]                            # the names of machine/sim/costs.h, nanoseconds
 //   [devices.sound]                    # model = "AC97" or "intel-hda", engine = "qemu", timer_period_us = 500, rate, channels, format, slot
 //   [devices.com1]                     # model = "16550", baud, flow = "none", gap_us, clock_hz, far_end, line; or "adc", conversion_us, dead_after, stuck_after
-//                                      # or "pulse", first_us, period_us, count, messages, spurious, duplicate, late_us, lost, storm, dead_after, stuck_after
+//                                      # or "pulse", first_us, period_us, count, messages, spurious, duplicate, late_us, lost, storm, records, torn, early, piece_us, dead_after, stuck_after
 //   [[drivers]]                        # name or file, device = "sound", parameters = { RunUs = 45000 }
 //   [workload]                         # play = "a.wav", opens = '\\.\Ac97_0', period_ms, outstanding, processor, priority, explore_ms
 //                                      # or receive = "a.txt", send = "b.txt", baud, read_bytes, handshake, opens, processor, priority, explore_ms
@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "kdpc/cards.h"
 #include "kdpc/lab.h"
 #include "tools/kdpc/toml_table.h"
 
@@ -56,6 +57,9 @@ struct DeviceWanted {
   std::uint64_t first_ns = 100'000, period_ns = 100'000, count = ~std::uint64_t{0};  // of pulses
   unsigned messages = 0;
   std::uint64_t spurious = 0, duplicate = 0, late_ns = 0, lost = 0, storm = 0;
+  unsigned records = 0;
+  std::uint64_t torn = 0, piece_ns = 1'000;
+  cards::PulseWish::Early early = cards::PulseWish::Early::Nothing;
   std::uint64_t dead_after = ~std::uint64_t{0}, stuck_after = ~std::uint64_t{0};
   Position position;
   bool plays() const { return model == kAc97Model || model == kHdaModel; }

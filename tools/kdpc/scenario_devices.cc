@@ -26,6 +26,15 @@ void read_pulse(TomlTable& table, DeviceWanted& device) {
   if (const auto time = table.number("late_us", 0, 1e6)) device.late_ns = static_cast<std::uint64_t>(*time * 1000);
   if (const auto count = table.integer("lost", 0, kMostOfAnything)) device.lost = static_cast<std::uint64_t>(*count);
   if (const auto count = table.integer("storm", 0, kMostOfAnything)) device.storm = static_cast<std::uint64_t>(*count);
+  if (const auto count = table.integer("records", 0, 1024)) device.records = static_cast<unsigned>(*count);
+  if (const auto count = table.integer("torn", 0, kMostOfAnything)) device.torn = static_cast<std::uint64_t>(*count);
+  if (const auto time = table.number("piece_us", 0.1, 1e6)) device.piece_ns = static_cast<std::uint64_t>(*time * 1000);
+  if (const auto early = table.choice("early", {"nothing", "interrupt", "done"}))
+    device.early = *early == "interrupt" ? cards::PulseWish::Early::Interrupt
+                   : *early == "done"    ? cards::PulseWish::Early::Done
+                                         : cards::PulseWish::Early::Nothing;
+  if (device.torn != 0 && device.records == 0)
+    table.wrong("torn", "records are torn, and this card writes none: give it a ring of some, records = 8");
   if (device.duplicate != 0 && device.messages == 0)
     table.wrong("duplicate", "messages are sent twice, and this card has none: give it some, messages = 1");
 }
