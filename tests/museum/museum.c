@@ -30,6 +30,41 @@ BOOLEAN TakePulse(PDEVICE Device, PULONG Value) {
   return TRUE;
 }
 
+NTSTATUS MakeRing(PDEVICE Device) {
+  const PCARD Card = CardOf(Device);
+  DEVICE_DESCRIPTION Description;
+  ULONG MapRegisters;
+  RtlZeroMemory(&Description, sizeof(Description));
+  Description.Version = DEVICE_DESCRIPTION_VERSION;
+  Description.Master = TRUE;
+  Description.ScatterGather = TRUE;
+  Description.Dma32BitAddresses = TRUE;
+  Description.InterfaceType = PCIBus;
+  Description.MaximumLength = RECORDS * sizeof(RECORD);
+  Card->Adapter = IoGetDmaAdapter(Card->Pdo, &Description, &MapRegisters);
+  if (Card->Adapter == NULL) return STATUS_INSUFFICIENT_RESOURCES;
+  Card->Ring = Card->Adapter->DmaOperations->AllocateCommonBuffer(Card->Adapter, RECORDS * sizeof(RECORD), &Card->RingAddress, FALSE);
+  if (Card->Ring == NULL) {
+    FreeRing(Device);
+    return STATUS_INSUFFICIENT_RESOURCES;
+  }
+  RtlZeroMemory(Card->Ring, RECORDS * sizeof(RECORD));
+  WRITE_REGISTER_ULONG(Card->Registers + CARD_RING, Card->RingAddress.LowPart);
+  return STATUS_SUCCESS;
+}
+
+VOID FreeRing(PDEVICE Device) {
+  const PCARD Card = CardOf(Device);
+  if (Card->Ring != NULL) {
+    WRITE_REGISTER_ULONG(Card->Registers + CARD_RING, 0);
+    READ_REGISTER_ULONG(Card->Registers + CARD_RING); /* comes back behind the last that it has written */
+    Card->Adapter->DmaOperations->FreeCommonBuffer(Card->Adapter, RECORDS * sizeof(RECORD), Card->RingAddress, Card->Ring, FALSE);
+  }
+  if (Card->Adapter != NULL) Card->Adapter->DmaOperations->PutDmaAdapter(Card->Adapter);
+  Card->Ring = NULL;
+  Card->Adapter = NULL;
+}
+
 /* -- the interrupt -------------------------------------------------------------------------------------------------------------------------- */
 
 NTSTATUS ConnectLine(PDEVICE Device, PKSERVICE_ROUTINE Routine) {

@@ -17,6 +17,7 @@
 #define CARD_COUNT 2
 #define CARD_DATA 3
 #define CARD_DOORBELL 4 /* write n: a pulse after n microseconds */
+#define CARD_RING 5     /* write where it writes records */
 
 #define CARD_ENABLED 1
 #define CARD_MASKED 2
@@ -24,6 +25,15 @@
 #define CARD_GONE MAXULONG /* what a card that is not there any more reads as */
 
 #define MOST_THREADS 3
+
+/* What a card with a ring writes by itself for each pulse. */
+#define RECORDS 8
+typedef struct _RECORD {
+  volatile ULONG Done; /* 0: the card's; else ours, and the number of its pulse, from 1 */
+  ULONG Length;        /* of the data in bytes */
+  ULONG Data[6];       /* DATA_OF(Done) and up */
+} RECORD, *PRECORD;
+#define DATA_OF(Pulse) (37 * (Pulse))
 
 typedef struct _DEVICE DEVICE, *PDEVICE;
 typedef VOID THREAD_ROUTINE(PDEVICE Device);
@@ -48,6 +58,9 @@ typedef struct _CARD {
     PIO_INTERRUPT_MESSAGE_INFO Messages;
   } Connection;
   KDPC Dpc; /* that QueueDpcForPulse queues; the entry initialises it */
+  PDMA_ADAPTER Adapter;
+  PHYSICAL_ADDRESS RingAddress;
+  PRECORD Ring; /* RECORDS of them; NULL: none */
   THREAD Threads[MOST_THREADS];
 } CARD, *PCARD;
 
@@ -79,6 +92,10 @@ VOID EnableCard(PDEVICE Device);
 /* No more pulses; a service routine finds none from then on, and if one was running it has queued its DPC when this returns. */
 VOID QuietCard(PDEVICE Device);
 VOID RingDoorbell(PDEVICE Device, ULONG Microseconds);
+/* A ring for the card's records, which it is told of. Not for who has one. */
+NTSTATUS MakeRing(PDEVICE Device);
+/* Of a card that is quiet. */
+VOID FreeRing(PDEVICE Device);
 /* For service routines: TRUE if there was a pulse, which is cleared, and its value. */
 BOOLEAN TakePulse(PDEVICE Device, PULONG Value);
 /* A service routine that does just that: takes the pulse and queues the card's DPC. */
