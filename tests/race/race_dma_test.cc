@@ -104,6 +104,23 @@ TEST(RaceDma, MemoryThatIsFreedWhileADeviceUsesItIsToldOf) {
   EXPECT_EQ(told.certain()[0].kind, Kind::Freed);
 }
 
+// Who has told it to stop by a port, has waited for it; by a register in memory, not; and one that was pulled out has stopped.
+TEST(RaceDma, ADeviceThatHasStoppedNeedsItsMemoryNoMore) {
+  for (const auto& [stops, is_clean] : {std::pair<Event, bool>{RegisterAccessed{0xD10B, 0, 1, true}, true},
+                                        {RegisterAccessed{kStatus, 0, 4, true}, false},
+                                        {RegisterAccessed{kStatus, 0, 4, false}, true},
+                                        {IrpSent{Address::at(kItem), Address::at(kOtherRoutine), 0x1B, 0x17}, true},
+                                        {IrpSent{Address::at(kItem), Address::at(kOtherRoutine), 0x1B, 0x05}, false}}) {
+    Told told;
+    On driver{told, 1, 11};
+    driver.say(PoolAllocated{Address::at(kExtension), 64, 0, false});
+    fill(told);
+    std::visit([&driver](const auto& fact) { driver.say(fact); }, stops);
+    driver.say(PoolFreed{Address::at(kExtension), 64, 0});
+    EXPECT_EQ(told.is_clean(), is_clean) << stops.index();
+  }
+}
+
 TEST(RaceDma, ItIsTheSameAfterARunHasGoneBack) {
   Told told;
   On driver{told, 1, 11};

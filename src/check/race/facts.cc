@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::uintptr_t kObjectSize = 64;  // of a KDPC and of a KTIMER
 constexpr std::uintptr_t kRegisterPage = 4096;
-constexpr std::uintptr_t kHost = 0;  // no object lies there
+constexpr std::uintptr_t kPorts = 0x10000;                    // what lies below are ports, and not memory
+constexpr std::uint8_t kPnp = 0x1B, kSurpriseRemoval = 0x17;  // IRP_MJ_PNP, IRP_MN_SURPRISE_REMOVAL
+constexpr std::uintptr_t kHost = 0;                           // no object lies there
 
 Acting acting_of(ActivityKind kind) {
   switch (kind) {
@@ -262,18 +264,22 @@ bool Detector::is_pinned_interrupt(std::uintptr_t interrupt) const {
          }) == 1;
 }
 
-// By a register code makes the device interrupt, and by another the ISR learns of it. A read comes back behind all that the device has written before.
+// By a register code makes the device interrupt, and by another the ISR learns of it. A read comes back behind all that the device has written before, and so does a
+// write to a port; one to memory is only on its way.
 void Detector::on(const Stamp& stamp, const RegisterAccessed& fact) {
   const Index index = acting(stamp);
   const std::uintptr_t page = fact.at / kRegisterPage;
   if (is_in_service(index)) state_.ordering.device_read(index, page);
   if (fact.write) state_.ordering.device_written(index, page);
   if (!state_.devices) return;
-  fact.write ? state_.ordering.go_on(index, *state_.devices) : state_.ordering.go_on(*state_.devices, index);
+  const bool comes_back = !fact.write || fact.at < kPorts;
+  if (fact.write) state_.ordering.go_on(index, *state_.devices);
+  if (comes_back) state_.ordering.go_on(*state_.devices, index);
 }
 
 void Detector::on(const Stamp& stamp, const IrpSent& fact) {
   const Index index = acting(stamp);
+  if (state_.devices && fact.major == kPnp && fact.minor == kSurpriseRemoval) state_.ordering.go_on(*state_.devices, index);  // one is there no more
   state_.ordering.release(index, fact.irp.value);
   push_call(stamp, activity(index).acting, fact.driver.value);
 }
