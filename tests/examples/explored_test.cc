@@ -205,6 +205,42 @@ void try_port(lab::Machine& m, bool purges, Meanwhile meanwhile = Meanwhile::Not
 
 EXPLORE_TEST(ExploredSerial, ReadsWritesAndCancels, .processors = 2, .schedules = schedules(200)) { try_port(m, false); }
 EXPLORE_TEST(ExploredSerial, Purges, .processors = 2, .schedules = schedules(200)) { try_port(m, true); }
+// Two threads of one application, of which each changes what the other asks for, and waits for.
+EXPLORE_TEST(ExploredSerial, SettingsAreChangedAndAskedFor, .processors = 2, .schedules = schedules(200)) {
+  cards::CardBoard board;
+  cards::SerialPort& far = board.add(cards::SerialPortWish{});
+  m.attach(board);
+  Loaded loaded(m, "serial", "com1");
+  far.send(kLetter, 50'000);
+  lab::DeviceFile file;
+  if (!m.on(0, PASSIVE_LEVEL, [&] { KDPC_EXPECT_EQ(file.open(kPort), STATUS_SUCCESS); })) return;
+  int left = 2;
+  const auto use = [&] {
+    ULONG value = SERIAL_EV_RXCHAR, events = 0;
+    SERIAL_BAUD_RATE rate = {57600};
+    SERIAL_LINE_CONTROL line = {STOP_BIT_1, NO_PARITY, 8};
+    SERIAL_QUEUE_SIZE size = {8192, 0};
+    SERIAL_COMMPROP properties = {};
+    expect_one_of(file.control(IOCTL_SERIAL_SET_WAIT_MASK, &value, sizeof value));
+    lab::PendingIo wait = file.begin_control(IOCTL_SERIAL_WAIT_ON_MASK, nullptr, 0, &events, sizeof events);
+    expect_one_of(file.control(IOCTL_SERIAL_SET_BAUD_RATE, &rate, sizeof rate));
+    expect_one_of(file.control(IOCTL_SERIAL_SET_LINE_CONTROL, &line, sizeof line));
+    expect_one_of(file.control(IOCTL_SERIAL_SET_QUEUE_SIZE, &size, sizeof size));
+    expect_one_of(file.control(IOCTL_SERIAL_SET_DTR));
+    expect_one_of(file.control(IOCTL_SERIAL_GET_BAUD_RATE, nullptr, 0, &rate, sizeof rate));
+    expect_one_of(file.control(IOCTL_SERIAL_GET_LINE_CONTROL, nullptr, 0, &line, sizeof line));
+    expect_one_of(file.control(IOCTL_SERIAL_GET_PROPERTIES, nullptr, 0, &properties, sizeof properties));
+    for (const ULONG code : {IOCTL_SERIAL_GET_WAIT_MASK, IOCTL_SERIAL_GET_MODEMSTATUS, IOCTL_SERIAL_GET_DTRRTS})
+      expect_one_of(file.control(code, nullptr, 0, &value, sizeof value));
+    value = 0;
+    expect_one_of(file.control(IOCTL_SERIAL_SET_WAIT_MASK, &value, sizeof value));  // ends the wait, if nothing else has
+    constexpr std::int32_t kWaited[] = {STATUS_SUCCESS, STATUS_INVALID_PARAMETER};  // the other one waits already, or waits for nothing
+    expect_one_of(wait.finish(), kWaited);
+    if (--left == 0) file.close();
+  };
+  loaded.use(use, use);
+}
+
 EXPLORE_TEST(ExploredSerial, PulledOutWhileItIsUsed, .processors = 2, .schedules = schedules(1500)) { try_port(m, false, Meanwhile::PulledOut); }
 EXPLORE_TEST(ExploredSerial, StoppedAndStartedWhileItIsUsed, .processors = 2, .schedules = schedules(200)) {
   try_port(m, false, Meanwhile::StoppedAndStarted);

@@ -1,17 +1,20 @@
 /* Control codes, and opening and closing. Settings are kept when the port is not there to take them, and given to it when it is. */
 #include "serial.h"
 
-/* Changes settings, and the chip if it can be touched, with the interrupt lock held as long as there is an interrupt. */
-static VOID SerialChange(PSERIAL_PORT Port, PKSYNCHRONIZE_ROUTINE Routine, PVOID Context) {
+/* Changes settings, or looks at them, and at the chip if it can be touched, with the interrupt lock held as long as there is an interrupt, and a queue's. */
+static VOID SerialChangeWith(PSERIAL_QUEUE Queue, PKSYNCHRONIZE_ROUTINE Routine, PVOID Context) {
+  PSERIAL_PORT Port = Queue->Port;
   KIRQL OldIrql;
-  KeAcquireSpinLock(&Port->Reads.Lock, &OldIrql);
+  KeAcquireSpinLock(&Queue->Lock, &OldIrql);
   if (Port->Started) {
     KeSynchronizeExecution(Port->Interrupt, Routine, Context);
   } else {
     Routine(Context);
   }
-  KeReleaseSpinLock(&Port->Reads.Lock, OldIrql);
+  KeReleaseSpinLock(&Queue->Lock, OldIrql);
 }
+
+static VOID SerialChange(PSERIAL_PORT Port, PKSYNCHRONIZE_ROUTINE Routine, PVOID Context) { SerialChangeWith(&Port->Reads, Routine, Context); }
 
 /* What the routines below get: the port, and the buffer of the request. */
 typedef struct _SERIAL_SETTING {
@@ -56,8 +59,7 @@ static BOOLEAN SerialSetLineControl(PVOID Context) {
   return TRUE;
 }
 
-static VOID SerialGetLineControl(PSERIAL_PORT Port, PSERIAL_LINE_CONTROL Line) {
-  const UCHAR Control = Port->LineControl;
+static VOID SerialTellLineControl(UCHAR Control, PSERIAL_LINE_CONTROL Line) {
   Line->WordLength = 5 + (Control & LCR_WORD_LENGTH);
   Line->StopBits = (Control & LCR_TWO_STOPS) == 0 ? STOP_BIT_1 : Line->WordLength == 5 ? STOP_BITS_1_5 : STOP_BITS_2;
   if ((Control & LCR_PARITY) == 0) {
@@ -160,7 +162,7 @@ static BOOLEAN SerialTakeRing(PVOID Context) {
   PSERIAL_PORT Port = Setting->Port;
   PUCHAR Larger = Setting->Buffer;
   ULONG Index;
-  if (Setting->Value <= Port->RingBytes) return FALSE; /* another thread has been quicker */
+  if (Setting->Value <= Port->RingBytes) return FALSE;
   for (Index = 0; Index < Port->RingCount; ++Index) Larger[Index] = Port->Ring[(Port->RingFirst + Index) % Port->RingBytes];
   Setting->Buffer = Port->Ring;
   Port->Ring = Larger;
@@ -172,7 +174,7 @@ static BOOLEAN SerialTakeRing(PVOID Context) {
 /* A ring only grows. */
 static NTSTATUS SerialSetQueueSize(PSERIAL_PORT Port, ULONG InSize) {
   SERIAL_SETTING Setting = {Port};
-  if (InSize <= Port->RingBytes) return STATUS_SUCCESS;
+  if (InSize == 0) return STATUS_SUCCESS;
   Setting.Value = InSize;
   Setting.Buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, InSize, SERIAL_TAG);
   if (Setting.Buffer == NULL) return STATUS_INSUFFICIENT_RESOURCES;
@@ -206,7 +208,7 @@ static NTSTATUS SerialChangeWaitMask(PSERIAL_PORT Port, ULONG Mask) {
                 SERIAL_EV_ERR | SERIAL_EV_RING | SERIAL_EV_RX80FULL)) != 0)
     return STATUS_INVALID_PARAMETER;
   Setting.Value = Mask;
-  SerialChange(Port, SerialSetWaitMask, &Setting); /* first: who begins to wait after it does so for the new mask */
+  SerialChangeWith(&Port->Waits, SerialSetWaitMask, &Setting); /* first: who begins to wait after it does so for the new mask */
   Irp = IoCsqRemoveNextIrp(&Port->Waits.Csq, NULL);
   if (Irp != NULL) {
     *(PULONG)Irp->AssociatedIrp.SystemBuffer = 0;
@@ -233,7 +235,7 @@ static NTSTATUS SerialGetTimeouts(PSERIAL_PORT Port, PSERIAL_TIMEOUTS Timeouts) 
   return STATUS_SUCCESS;
 }
 
-static VOID SerialGetProperties(PSERIAL_PORT Port, PSERIAL_COMMPROP Properties) {
+static VOID SerialTellProperties(ULONG RingBytes, PSERIAL_COMMPROP Properties) {
   RtlZeroMemory(Properties, sizeof(*Properties));
   Properties->PacketLength = sizeof(*Properties);
   Properties->PacketVersion = 2;
@@ -247,7 +249,23 @@ static VOID SerialGetProperties(PSERIAL_PORT Port, PSERIAL_COMMPROP Properties) 
   Properties->SettableData = SERIAL_DATABITS_5 | SERIAL_DATABITS_6 | SERIAL_DATABITS_7 | SERIAL_DATABITS_8;
   Properties->SettableStopParity = SERIAL_STOPBITS_10 | SERIAL_STOPBITS_15 | SERIAL_STOPBITS_20 | SERIAL_PARITY_NONE | SERIAL_PARITY_ODD |
                                    SERIAL_PARITY_EVEN | SERIAL_PARITY_MARK | SERIAL_PARITY_SPACE;
-  Properties->CurrentRxQueue = Port->RingBytes;
+  Properties->CurrentRxQueue = RingBytes;
+}
+
+/* What a control code asks for. */
+static BOOLEAN SerialLook(PVOID Context) {
+  PSERIAL_SETTING Setting = Context;
+  const PSERIAL_PORT Port = Setting->Port;
+  const PULONG Value = Setting->Buffer;
+  switch (Setting->Value) {
+    case IOCTL_SERIAL_GET_BAUD_RATE: *Value = Port->Clock / 16 / Port->Divisor; break;
+    case IOCTL_SERIAL_GET_LINE_CONTROL: SerialTellLineControl(Port->LineControl, Setting->Buffer); break;
+    case IOCTL_SERIAL_GET_WAIT_MASK: *Value = Port->WaitMask; break;
+    case IOCTL_SERIAL_GET_MODEMSTATUS: *Value = Port->ModemStatus; break;
+    case IOCTL_SERIAL_GET_DTRRTS: *Value = Port->ModemControl & (SERIAL_DTR_STATE | SERIAL_RTS_STATE); break;
+    case IOCTL_SERIAL_GET_PROPERTIES: SerialTellProperties(Port->RingBytes, Setting->Buffer); break;
+  }
+  return TRUE;
 }
 
 static BOOLEAN SerialReset(PVOID Context) {
@@ -319,13 +337,12 @@ static NTSTATUS SerialControl(PSERIAL_PORT Port, ULONG Code, PVOID Buffer) {
     case IOCTL_SERIAL_SET_QUEUE_SIZE: return SerialSetQueueSize(Port, ((PSERIAL_QUEUE_SIZE)Buffer)->InSize);
     case IOCTL_SERIAL_SET_WAIT_MASK: return SerialChangeWaitMask(Port, *(PULONG)Buffer);
     case IOCTL_SERIAL_PURGE: return SerialPurge(Port, *(PULONG)Buffer);
-    /* Single values, which nobody changes halfway. */
-    case IOCTL_SERIAL_GET_BAUD_RATE: ((PSERIAL_BAUD_RATE)Buffer)->BaudRate = Port->Clock / 16 / Port->Divisor; break;
-    case IOCTL_SERIAL_GET_LINE_CONTROL: SerialGetLineControl(Port, Buffer); break;
-    case IOCTL_SERIAL_GET_WAIT_MASK: *(PULONG)Buffer = Port->WaitMask; break;
-    case IOCTL_SERIAL_GET_MODEMSTATUS: *(PULONG)Buffer = Port->ModemStatus; break;
-    case IOCTL_SERIAL_GET_DTRRTS: *(PULONG)Buffer = Port->ModemControl & (SERIAL_DTR_STATE | SERIAL_RTS_STATE); break;
-    case IOCTL_SERIAL_GET_PROPERTIES: SerialGetProperties(Port, Buffer); break;
+    case IOCTL_SERIAL_GET_BAUD_RATE:
+    case IOCTL_SERIAL_GET_LINE_CONTROL:
+    case IOCTL_SERIAL_GET_WAIT_MASK:
+    case IOCTL_SERIAL_GET_MODEMSTATUS:
+    case IOCTL_SERIAL_GET_DTRRTS:
+    case IOCTL_SERIAL_GET_PROPERTIES: Setting.Value = Code, Routine = SerialLook; break;
   }
   if (Routine != NULL) SerialChange(Port, Routine, &Setting);
   return Setting.Status;
@@ -341,10 +358,7 @@ NTSTATUS SerialDeviceControl(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
   if (!SerialSizes(Code, &In, &Out)) return SerialFinish(Port, Irp, STATUS_INVALID_DEVICE_REQUEST, 0);
   if (Stack->Parameters.DeviceIoControl.InputBufferLength < In || Stack->Parameters.DeviceIoControl.OutputBufferLength < Out)
     return SerialFinish(Port, Irp, STATUS_BUFFER_TOO_SMALL, 0);
-  if (Code == IOCTL_SERIAL_WAIT_ON_MASK) {
-    if (Port->WaitMask == 0) return SerialFinish(Port, Irp, STATUS_INVALID_PARAMETER, 0);
-    return SerialEnqueue(&Port->Waits, Irp);
-  }
+  if (Code == IOCTL_SERIAL_WAIT_ON_MASK) return SerialEnqueue(&Port->Waits, Irp);
   Status = SerialControl(Port, Code, Irp->AssociatedIrp.SystemBuffer);
   return SerialFinish(Port, Irp, Status, NT_SUCCESS(Status) ? Out : 0);
 }

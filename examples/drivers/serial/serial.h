@@ -83,7 +83,7 @@ typedef struct _SERIAL_PORT {
   BOOLEAN BreakOn;             /* I */
   ULONG HoldReasons;           /* I */
   ULONG Errors;                /* I  since IOCTL_SERIAL_GET_COMMSTATUS asked last */
-  ULONG WaitMask;              /* I */
+  ULONG WaitMask;              /* I  and M to change it: either will do to look */
   ULONG Events;                /* I  that have happened, of those in WaitMask */
   SERIALPERF_STATS Statistics; /* I */
 } SERIAL_PORT, *PSERIAL_PORT;
