@@ -113,6 +113,8 @@ class Board {
   // When something will next happen on this board by itself; kNever: only after a register access. kUnknown: the board cannot look ahead and
   // has to be advanced in steps while processors run.
   static constexpr Nanoseconds kUnknown = kNever - 1;
+  // It may happen at any time, and never by itself: only who explores orders lets it come (docs/explore.md). To all others the same as kNever.
+  static constexpr Nanoseconds kWhenever = kNever - 2;
   virtual Nanoseconds next_event() const = 0;
   // Threads of its own may set its lines and send its messages: nobody can say that nothing will ever happen again. Live machine only. What is watched
   // is known by itself.

@@ -191,6 +191,7 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
   std::size_t running = candidates.size(), behind = candidates.size(), event = candidates.size();
   for (std::size_t index = 0; index < candidates.size(); ++index) {
     const Candidate& candidate = candidates[index];
+    if (candidate.time == Candidate::kNeverByItself) continue;
     if (!is_processor(candidate)) {
       if (event == candidates.size() || candidate.time < candidates[event].time) event = index;
     } else if (const Line& line = processors_[candidate.number]; !line.held && line.low == 0) {

@@ -114,6 +114,7 @@ void Trail::asked(std::span<const Candidate> candidates, std::size_t by_itself, 
   for (const Candidate& candidate : candidates)
     if (actor_of(candidate).is_processor()) earliest = std::min(earliest, candidate.time);
   for (const Candidate& candidate : candidates) {
+    if (candidate.time == Candidate::kNeverByItself) continue;  // not turned round by whoever looks at this
     const Actor actor = actor_of(candidate);
     if (actor.is_event() || candidate.time <= earliest + Plan::kLatePatience) next.enabled.push_back(actor);
   }

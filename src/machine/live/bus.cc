@@ -96,7 +96,7 @@ class Attachment : public BoardHost {
  private:
   void plan() {
     const Nanoseconds next = board_.next_event();
-    due_ = next == kNever ? kForever : next == Board::kUnknown ? reached_ + kBlindLag : next;
+    due_ = next == kNever || next == Board::kWhenever ? kForever : next == Board::kUnknown ? reached_ + kBlindLag : next;
   }
 
   Lock lock_;  // the board is in one context at a time

@@ -33,6 +33,7 @@ class Attachment : public BoardHost {
       const unsigned of_machine = controller::add_line(number_, line, board_.line_is_level(line));
       if (line == 0) at_.first_line = of_machine;
     }
+    at_.number = number_;
     at_.first_message = controller::add_messages(board_.messages());
     collecting_ = false;
     say_all(controller::time_here());
@@ -153,10 +154,11 @@ void forget_boards_after(unsigned count) {
 Board& board(unsigned number) { return attachments[number]->board(); }
 
 bool cannot_look_ahead(unsigned number) { return board(number).next_event() == Board::kUnknown; }
+bool waits_to_be_chosen(unsigned number) { return board(number).next_event() == Board::kWhenever; }
 
 std::uint64_t due(unsigned number, bool busy) {
   const Nanoseconds next = board(number).next_event();
-  if (next == kNever) return kForever;
+  if (next == kNever || next == Board::kWhenever) return kForever;
   if (next != Board::kUnknown) return next;
   return busy ? state().reached[number] + state().costs.board_poll : kForever;
 }

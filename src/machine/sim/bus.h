@@ -19,6 +19,7 @@ Board& board(unsigned number);
 // When the run loop must advance this board, `busy` if a processor is running; kForever if it need not.
 std::uint64_t due(unsigned number, bool busy);
 bool cannot_look_ahead(unsigned number);
+bool waits_to_be_chosen(unsigned number);  // it goes on when an oracle wants it, and only then
 // On the host context. Stops early, at the time reached, when an interrupt line has moved.
 void advance(unsigned number, std::uint64_t until);
 

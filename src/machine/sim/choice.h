@@ -18,6 +18,7 @@
 namespace kdpc::sim {
 
 struct Candidate {
+  static constexpr std::uint64_t kNeverByItself = ~std::uint64_t{0};
   enum class Kind : std::uint8_t {
     Board,      // board `number` does what it would do next
     Clock,      // the clock of processor `number` interrupts
@@ -26,7 +27,7 @@ struct Candidate {
   } kind;
   std::uint16_t number;
   std::uint64_t step;  // how many steps that processor has taken so far, the one it is about to take included; of boards 0
-  std::uint64_t time;  // when it would happen by itself
+  std::uint64_t time;  // when it would happen by itself; kNeverByItself: it never would
   // Of processors: where it stands, and whether an interrupt has come that it takes first.
   std::uint8_t irql = 0;
   bool interrupted = false;

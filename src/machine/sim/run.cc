@@ -89,8 +89,8 @@ Next find_next(std::uint64_t deadline) {
 void list_candidates(const Next& first, std::vector<Candidate>& candidates) {
   const State& all = state();
   candidates.clear();
-  const auto add = [&](Next::Kind kind, std::uint64_t time, unsigned number) {
-    if (time == kForever) return;
+  const auto add = [&](Next::Kind kind, std::uint64_t time, unsigned number, bool by_itself = true) {
+    if (time == kForever && by_itself) return;
     Candidate candidate{static_cast<Candidate::Kind>(kind), static_cast<std::uint16_t>(number),
                         kind == Next::Kind::Board ? 0 : steps_of(all.slots[number]), time};
     if (kind == Next::Kind::Processor) {
@@ -109,6 +109,8 @@ void list_candidates(const Next& first, std::vector<Candidate>& candidates) {
   for (unsigned number = 0; number < all.boards_used; ++number) {
     if (first.kind == Next::Kind::Board && first.number == number) {
       add(Next::Kind::Board, first.time, number);
+    } else if (bus::waits_to_be_chosen(number)) {
+      add(Next::Kind::Board, Candidate::kNeverByItself, number, false);
     } else if (!bus::cannot_look_ahead(number)) {
       add(Next::Kind::Board, bus::due(number, busy), number);
     }
@@ -125,7 +127,8 @@ Next ask_oracle(const Next& first) {
   list_candidates(first, candidates);
   if (candidates.size() < 2) return first;
   const Candidate& chosen = candidates[std::min(the_oracle->choose(candidates), candidates.size() - 1)];
-  return {static_cast<Next::Kind>(chosen.kind), chosen.time, chosen.number};
+  const std::uint64_t now = state().time;
+  return {static_cast<Next::Kind>(chosen.kind), chosen.time == Candidate::kNeverByItself ? now : chosen.time, chosen.number};
 }
 
 void check_spinners(const Slot& ran) {
@@ -187,7 +190,7 @@ bool is_quiet() {
     if (!scheduler::is_at_rest(*slot.processor)) return false;
   }
   for (unsigned number = 0; number < state().boards_used; ++number)
-    if (bus::board(number).next_event() != kNever) return false;
+    if (const Nanoseconds next = bus::board(number).next_event(); next != kNever && next != Board::kWhenever) return false;
   return true;
 }
 
