@@ -1,5 +1,6 @@
 #include "io/device_timer.h"
 #include "io/objects.h"
+#include "io/pnp.h"
 #include "this_machine.h"
 #include "wdk/may_fail.h"
 #include "wdk/routine.h"
@@ -117,9 +118,11 @@ DEVICE_OBJECT* top_of(DEVICE_OBJECT* device) {
   return device;
 }
 
-NTSTATUS count_open(DEVICE_OBJECT* device) {
-  Guard guard;
-  if (state_of(device).delete_pending || (device->Flags & DO_DEVICE_INITIALIZING) != 0) return STATUS_NO_SUCH_DEVICE;
+NTSTATUS count_open_locked(DEVICE_OBJECT* device) {
+  if (state_of(device).delete_pending || ((device->Flags | top_of(device)->Flags) & DO_DEVICE_INITIALIZING) != 0) return STATUS_NO_SUCH_DEVICE;
+  const DEVICE_OBJECT* lowest = device;
+  while (state_of(lowest).attached_to != nullptr) lowest = state_of(lowest).attached_to;
+  if (const PhysicalDevice* physical = state_of(lowest).physical; physical != nullptr && physical->removing) return STATUS_NO_SUCH_DEVICE;
   if ((device->Flags & DO_EXCLUSIVE) != 0 && device->ReferenceCount != 0) return STATUS_ACCESS_DENIED;
   ++device->ReferenceCount;
   return STATUS_SUCCESS;

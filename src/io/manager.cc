@@ -12,6 +12,7 @@ Manager& manager() {
   if (sys().io_manager == nullptr) {
     auto* created = make<Manager>();
     if (created == nullptr) bug_check(stop::BadPoolCaller, {0x46, 0, 0, 0}, "There is no memory for the I/O manager.", "K.IO-1");
+    fast_mutex::initialize(created->pnp_turn);
     void* expected = nullptr;
     if (!__atomic_compare_exchange_n(&sys().io_manager, &expected, static_cast<void*>(created), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
       discard(created);

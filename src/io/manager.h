@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "kernel/bugcheck.h"
+#include "kernel/fast_mutex.h"
 #include "kernel/pageable.h"
 #include "kernel/spinlock.h"
 #include "kernel/system.h"
@@ -30,6 +31,7 @@ struct Manager {
   SpinLock lock;  //    below Dispatch only, held briefly: lists and names
   SpinLock cancel_lock;
   SpinLock dma_lock;                        //    before `lock`: who gets map registers next
+  FastMutex pnp_turn;                       //    pnp::Turn
   Driver* drivers;                          // R  newest first
   NameEntry* names;                         // R
   RegistryKey* registry_keys;               // R

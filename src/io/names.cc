@@ -140,17 +140,17 @@ void remove_device(DEVICE_OBJECT* device) {
   }
 }
 
-DEVICE_OBJECT* find(std::u16string_view name, Name& rest) {
+NTSTATUS open(std::u16string_view name, Name& rest, DEVICE_OBJECT*& device) {
   Name wanted = canonical(name);
   for (int links = 0; links < kMostLinks; ++links) {
     Guard guard;
     const NameEntry* entry = find_entry(wanted.view(), false);
-    if (entry == nullptr) return nullptr;
+    if (entry == nullptr) break;
     rest = Name(wanted.view().substr(view(entry->name).size()));
-    if (entry->device != nullptr) return entry->device;
+    if (entry->device != nullptr) return device::count_open_locked(device = entry->device);
     wanted = Name(view(entry->target)).append(rest.view());
   }
-  return nullptr;
+  return STATUS_OBJECT_NAME_NOT_FOUND;
 }
 
 Name name_of(const DEVICE_OBJECT* device) {

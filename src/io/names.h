@@ -53,9 +53,9 @@ NTSTATUS add_link(std::u16string_view name, std::u16string_view target);
 // False: there is no such link.
 bool remove_link(std::u16string_view name);
 void remove_device(DEVICE_OBJECT* device);
-// Follows links. What is left of `name` behind the device's own becomes `rest`. Null: nothing has this name. \??\X, \DosDevices\X and \\.\X are
-// the same.
-DEVICE_OBJECT* find(std::u16string_view name, Name& rest);
+// Opens the device of this name, as device::count_open_locked does, so that it stays from then on. Follows links. What is left of `name` behind the
+// device's own becomes `rest`. \??\X, \DosDevices\X and \\.\X are the same.
+NTSTATUS open(std::u16string_view name, Name& rest, DEVICE_OBJECT*& device);
 // The device's own name, or empty.
 Name name_of(const DEVICE_OBJECT* device);
 // On the host, between steps: the names of a driver's devices, and the links to physical devices that such a device stands on.

@@ -77,8 +77,8 @@ std::uint32_t reference(DEVICE_OBJECT* device);
 std::uint32_t dereference(DEVICE_OBJECT* device);
 // The uppermost device of the stack.
 DEVICE_OBJECT* top_of(DEVICE_OBJECT* device);
-// An open file keeps its device. False: the device may not be opened.
-NTSTATUS count_open(DEVICE_OBJECT* device);
+// An open file keeps its device. Refused: it may not be opened. By whoever holds the lock.
+NTSTATUS count_open_locked(DEVICE_OBJECT* device);
 void count_close(DEVICE_OBJECT* device);
 
 }  // namespace device

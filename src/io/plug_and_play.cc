@@ -25,7 +25,10 @@ void KDPC_NTAPI ask_for_state(void* context) {
 
 void KDPC_NTAPI ask_for_relations(void* context) {
   auto* question = static_cast<Question*>(context);
-  pnp::ask_for_relations(*state_of(question->device).physical, question->relations);
+  {
+    const pnp::Turn turn;
+    pnp::ask_for_relations(*state_of(question->device).physical, question->relations);
+  }
   device::dereference(question->device);
   discard(question);
 }

@@ -33,8 +33,15 @@ void ask_around(PhysicalDevice& device) {
   ask_for_relations(device, BusRelations);
 }
 
+void set_removing(PhysicalDevice& device, bool removing) {
+  Guard guard;
+  device.removing = removing;
+}
+
 void send_remove(PhysicalDevice& device) {
+  set_removing(device, true);
   send_pnp(device, IRP_MN_REMOVE_DEVICE);
+  set_removing(device, false);
   if (device.object->AttachedDevice == nullptr) return;
   remark("kdpc: after IRP_MN_REMOVE_DEVICE the driver's device object is still attached: IoDetachDevice is missing");
 }
@@ -54,6 +61,12 @@ bool is_open(const PhysicalDevice& device) {
   return false;
 }
 
+// Nobody has it open: from then on nobody can, until it has been removed.
+bool close_for_removal(PhysicalDevice& device) {
+  Guard guard;
+  return device.removing = !is_open(device);
+}
+
 // Sends the QUERY request `asks`. A refusal: `takes_back` follows at once.
 NTSTATUS ask(PhysicalDevice& device, UCHAR asks, UCHAR takes_back) {
   const NTSTATUS status = send_pnp(device, asks).status;
@@ -62,6 +75,7 @@ NTSTATUS ask(PhysicalDevice& device, UCHAR asks, UCHAR takes_back) {
 }
 
 Step ask_and_take_back(PhysicalDevice& device, UCHAR asks, UCHAR takes_back) {
+  const Turn turn;
   if (device.state != PnpState::Started) return failed(STATUS_INVALID_DEVICE_STATE, "asking a device that is not started");
   const NTSTATUS status = ask(device, asks, takes_back);
   if (!NT_SUCCESS(status)) return failed(status, step_of(asks));
@@ -131,6 +145,7 @@ Step restart(PhysicalDevice& device, const Driver& driver) {
 }  // namespace
 
 Step start(PhysicalDevice& device, Driver& driver) {
+  const Turn turn;
   if (device.state == PnpState::Stopped) return restart(device, driver);
   if (device.state != PnpState::Announced) return failed(STATUS_INVALID_DEVICE_STATE, "starting a device that is started already or gone");
   if (driver.extension.AddDevice == nullptr)
@@ -151,6 +166,7 @@ Step start(PhysicalDevice& device, Driver& driver) {
 }
 
 Step stop(PhysicalDevice& device) {
+  const Turn turn;
   if (device.state != PnpState::Started) return failed(STATUS_INVALID_DEVICE_STATE, "stopping a device that is not started");
   if (const NTSTATUS status = ask(device, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_CANCEL_STOP_DEVICE); !NT_SUCCESS(status))
     return failed(status, step_of(IRP_MN_QUERY_STOP_DEVICE));
@@ -162,7 +178,9 @@ Step stop(PhysicalDevice& device) {
 Step ask_to_stop(PhysicalDevice& device) { return ask_and_take_back(device, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_CANCEL_STOP_DEVICE); }
 Step ask_to_remove(PhysicalDevice& device) { return ask_and_take_back(device, IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_CANCEL_REMOVE_DEVICE); }
 
-Step remove(PhysicalDevice& device) {
+namespace {
+
+Step remove_in_turn(PhysicalDevice& device) {
   if (device.state == PnpState::Gone) {
     send_remove(device);
     device.function_driver = nullptr;
@@ -172,7 +190,7 @@ Step remove(PhysicalDevice& device) {
     return failed(STATUS_INVALID_DEVICE_STATE, "removing a device that is not started");
   if (const NTSTATUS status = ask(device, IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_CANCEL_REMOVE_DEVICE); !NT_SUCCESS(status))
     return failed(status, step_of(IRP_MN_QUERY_REMOVE_DEVICE));
-  if (is_open(device)) {
+  if (!close_for_removal(device)) {
     send_pnp(device, IRP_MN_CANCEL_REMOVE_DEVICE);
     return failed(STATUS_DEVICE_BUSY, "removing a device that an application has open");
   }
@@ -182,25 +200,40 @@ Step remove(PhysicalDevice& device) {
   return {};
 }
 
-namespace {
-
 // IRP_MN_REMOVE_DEVICE follows at once if nobody has it open, else when remove() is called after the last close.
 Step remove_without_asking(PhysicalDevice& device) {
   device.state = PnpState::Gone;
   send_pnp(device, IRP_MN_SURPRISE_REMOVAL);
-  return is_open(device) ? Step{} : remove(device);
+  return close_for_removal(device) ? remove_in_turn(device) : Step{};
 }
 
-}  // namespace
-
-Step surprise_remove(PhysicalDevice& device) {
+Step surprise_remove_in_turn(PhysicalDevice& device) {
   if (device.state != PnpState::Started && device.state != PnpState::Stopped)
     return failed(STATUS_INVALID_DEVICE_STATE, "pulling out a device that is not started");
   for (unsigned range = 0; range < device.range_count; ++range) registers::pull_out(device.ranges[range]);
   return remove_without_asking(device);
 }
 
+}  // namespace
+
+Step remove(PhysicalDevice& device) {
+  const Turn turn;
+  return remove_in_turn(device);
+}
+
+Step surprise_remove(PhysicalDevice& device) {
+  const Turn turn;
+  return surprise_remove_in_turn(device);
+}
+
+void lose(PhysicalDevice& device) {
+  const Turn turn;
+  (void)surprise_remove_in_turn(device);
+  device.state = PnpState::Gone;
+}
+
 void ask_for_state(PhysicalDevice& device) {
+  const Turn turn;
   if (device.state != PnpState::Started) return;
   const IoResult answer = send_pnp(device, IRP_MN_QUERY_PNP_DEVICE_STATE);
   if (answer.ok() && (answer.information & (PNP_DEVICE_FAILED | PNP_DEVICE_REMOVED)) != 0) remove_without_asking(device);
@@ -216,12 +249,13 @@ void ask_for_relations(PhysicalDevice& device, DEVICE_RELATION_TYPE type) {
 }
 
 Step unload(Driver& driver) {
+  const Turn turn;
   if (driver.object.DriverUnload == nullptr) return failed(STATUS_INVALID_DEVICE_REQUEST, "unloading a driver without DriverUnload");
   if (Driver* bus = driver::find(u"PnpManager"))
     for (DEVICE_OBJECT* object = bus->object.DeviceObject; object != nullptr; object = object->NextDevice) {
       PhysicalDevice& device = *state_of(object).physical;
       if (device.function_driver != &driver) continue;
-      if (const Step step = remove(device); !step.ok()) return step;
+      if (const Step step = remove_in_turn(device); !step.ok()) return step;
     }
   for (const DEVICE_OBJECT* device = driver.object.DeviceObject; device != nullptr; device = device->NextDevice)
     if (device->ReferenceCount != 0) return failed(STATUS_DEVICE_BUSY, "unloading a driver whose device is open");

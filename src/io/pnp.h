@@ -6,6 +6,8 @@
 //                                                        stop()|  |start()
 //                                                              v  |
 //                                                            stopped --remove()--> announced
+//
+//   K.PNP-1  What is done with devices, and with the system's power, is done one after the other, by whichever thread has its turn (guard letter T).
 #pragma once
 #include <span>
 #include <string_view>
@@ -46,7 +48,8 @@ struct PhysicalDevice {
   bool msi_x;                         // I
   DmaArena* arena;                    // I
   Driver* function_driver;            // T
-  PnpState state;                     // T  the thread that starts and removes devices
+  PnpState state;                     // T
+  bool removing;                      // R  nobody has it open, and nobody can open it: IRP_MN_REMOVE_DEVICE is on its way
   CM_RESOURCE_LIST* raw;              // I
   CM_RESOURCE_LIST* translated;       // I
 };
@@ -58,6 +61,15 @@ struct Step {
   NTSTATUS status = STATUS_SUCCESS;
   const char* what = "";
   bool ok() const { return NT_SUCCESS(status); }
+};
+
+// Holds the turn for the rest of the scope. Passive; each of the routines below takes it by itself.
+class Turn {
+ public:
+  Turn() { fast_mutex::acquire(manager().pnp_turn); }
+  ~Turn() { fast_mutex::release(manager().pnp_turn); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
 };
 
 // All in a thread at Passive.
@@ -72,12 +84,14 @@ Step ask_to_stop(PhysicalDevice& device);
 Step ask_to_remove(PhysicalDevice& device);
 Step remove(PhysicalDevice& device);
 Step surprise_remove(PhysicalDevice& device);
+// The same, whatever is being done with it just now: that comes to its end first. One that is not started is gone, and no driver hears of it.
+void lose(PhysicalDevice& device);
 // Its devices are removed, DriverUnload is called, queued DPCs are flushed (FLU-3), and what would have been left behind is looked for (PNP-3).
 Step unload(Driver& driver);
 
 // The PnP manager's questions after a driver's IoInvalidateDeviceState or …Relations. A device that says it has failed is removed.
 void ask_for_state(PhysicalDevice& device);
-void ask_for_relations(PhysicalDevice& device, DEVICE_RELATION_TYPE type);
+void ask_for_relations(PhysicalDevice& device, DEVICE_RELATION_TYPE type);  // by whoever has the turn
 
 }  // namespace pnp
 

@@ -135,10 +135,8 @@ IoResult finish(Request* request) {
 NTSTATUS open(std::u16string_view name, File*& file) {
   file = nullptr;
   Name rest;
-  DEVICE_OBJECT* device = names::find(name, rest);
-  if (device == nullptr) return STATUS_OBJECT_NAME_NOT_FOUND;
-  if (device->AttachedDevice != nullptr && (device::top_of(device)->Flags & DO_DEVICE_INITIALIZING) != 0) return STATUS_NO_SUCH_DEVICE;
-  if (const NTSTATUS refused = device::count_open(device); !NT_SUCCESS(refused)) return refused;
+  DEVICE_OBJECT* device = nullptr;
+  if (const NTSTATUS refused = names::open(name, rest, device); !NT_SUCCESS(refused)) return refused;
   auto* opened = make<File>(sizeof(File), kFileTag);
   if (opened == nullptr || !duplicate(opened->object.FileName, rest.view())) {
     if (opened != nullptr) discard(opened, kFileTag);

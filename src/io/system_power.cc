@@ -55,9 +55,7 @@ DEVICE_OBJECT* take_registered() {
   return nullptr;
 }
 
-}  // namespace
-
-pnp::Step go_to(SYSTEM_POWER_STATE state) {
+pnp::Step go_in_turn(SYSTEM_POWER_STATE state) {
   pnp::Step step;
   const POWER_ACTION action = action_for(state);
   if (state != PowerSystemWorking && state != PowerSystemShutdown)
@@ -72,9 +70,17 @@ pnp::Step go_to(SYSTEM_POWER_STATE state) {
   return step;
 }
 
+}  // namespace
+
+pnp::Step go_to(SYSTEM_POWER_STATE state) {
+  const pnp::Turn turn;
+  return go_in_turn(state);
+}
+
 pnp::Step shut_down() {
+  const pnp::Turn turn;
   while (DEVICE_OBJECT* device = take_registered()) requests::send(device, IRP_MJ_SHUTDOWN, 0, STATUS_SUCCESS, [](IO_STACK_LOCATION&) {});
-  return go_to(PowerSystemShutdown);
+  return go_in_turn(PowerSystemShutdown);
 }
 
 }  // namespace kdpc::io::system_power
