@@ -11,6 +11,7 @@
 //
 // A run may end for good: by a bug check, a deadlock, a failing device. Then nothing runs any more, and every question still has its answer.
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -79,6 +80,15 @@ struct Checks {
 // sleeps at once, and takes some microseconds longer to wake.
 enum class Idle : std::uint8_t { BackOff, Spin, Block };
 
+// What may come from outside at any time, once in a run: where an order that is explored wants it (docs/explore.md), and nowhere else.
+struct FromOutside {
+  bool removal = false;                     // devices of attached boards are pulled out:
+  std::vector<std::string> removable = {};  // these; none: all
+  bool may_pull_out(std::string_view device) const {
+    return removal && (removable.empty() || std::find(removable.begin(), removable.end(), device) != removable.end());
+  }
+};
+
 struct Config {
   unsigned processors = 1;
   // The fields of kernel/options.h, {{"irql_checks", "free"}, {"dpc_queue_depth", "4"}}, and a profile for several of them, {{"profile", "win7"}};
@@ -90,6 +100,7 @@ struct Config {
   bool hash = true;                             // compute trace_hash()
   Checks checks = {};
   Idle idle = Idle::BackOff;
+  FromOutside from_outside = {};  // simulated machine only
   // Asked whenever a condition is: true ends whatever waits for one, as if its limit had passed. For a user who may lose patience.
   std::function<bool()> interrupted = {};
   // Why only the simulated machine will do, as words that follow "it": "counts on the order of two processors' deeds". The live one is not made then.
@@ -264,6 +275,10 @@ class Machine {
   SettingsUse settings_use(std::string_view driver) const;
   // The vector that interrupts for an attached device, for one of its messages if it was granted any; 0: it has none, or has not been started.
   unsigned vector_of(std::string_view device, unsigned message = 0) const;
+
+  // Of what may come from outside (Config::from_outside). What it would do as this board, "sound is pulled out"; empty: it is no hand's. And what it has done.
+  std::string hand_comes(unsigned board) const;
+  std::vector<std::string> deeds_of_hand() const;
 
   // -- going back ---------------------------------------------------------------------------------------------------------------------------
   // Simulated machine only, and not from inside.

@@ -10,6 +10,7 @@
 #include "io/vectors.h"
 #include "kdpc/explore.h"
 #include "kdpc/lab.h"
+#include "lab/hand.h"
 #include "machine/host.h"
 
 namespace kdpc::lab {
@@ -24,6 +25,8 @@ struct Machine::Devices {
   std::map<const Device*, std::vector<std::uint8_t>> message_vectors;  // of the messages granted; one entry per device that was started
   io::VectorsInUse in_use;
   std::map<std::string, std::vector<std::string>, std::less<>> settings;  // names, by driver
+  std::map<const Device*, std::shared_ptr<Hand>> hands;                   // of those that may be pulled out
+  std::map<unsigned, const Hand*> hands_by_number;                        // as boards
 
   struct Found {
     const Attached* of = nullptr;
@@ -53,6 +56,11 @@ struct Machine::Devices {
     found.device->grant_messages(static_cast<unsigned>(vectors_of_device.size()));
     return vectors_of_device;
   }
+  // What is not there cannot interrupt (PNP-1). A line that others are wired to goes on for them.
+  static void pull_out(const Found& found) {
+    if (found.of->board->pull_out(*found.device) || found.line() < 0 || found.shares_its_line()) return;
+    host::assign_line(static_cast<unsigned>(found.line()), 0, found.of->board->line_is_level(static_cast<unsigned>(found.device->line())));
+  }
   std::string names() const {
     std::string all;
     for (const Attached& attached : boards)
@@ -79,7 +87,28 @@ unsigned Machine::attach(Board& board) {
   if (devices_ == nullptr) devices_ = std::make_shared<Devices>();
   const host::Attached at = host::attach(board);
   devices_->boards.push_back({&board, at});
+  for (Device* const device : board.devices()) {
+    if (!is_simulated() || !config().from_outside.may_pull_out(device->name())) continue;
+    const Devices::Attached its{&board, at};
+    auto hand = std::make_shared<Hand>(device->name(), [its, device] { Devices::pull_out({&its, device}); });
+    devices_->hands_by_number[host::attach(*hand).number] = hand.get();
+    devices_->hands[device] = std::move(hand);
+  }
   return at.first_line;
+}
+
+std::string Machine::hand_comes(unsigned board) const {
+  if (devices_ == nullptr) return {};
+  const auto found = devices_->hands_by_number.find(board);
+  return found == devices_->hands_by_number.end() ? "" : found->second->deed();
+}
+
+std::vector<std::string> Machine::deeds_of_hand() const {
+  std::vector<std::string> deeds;
+  if (devices_ == nullptr) return deeds;
+  for (const auto& [number, hand] : devices_->hands_by_number)
+    if (hand->has_come()) deeds.push_back(hand->deed());
+  return deeds;
 }
 
 void Machine::assign_line(unsigned line, unsigned vector, bool level) {
@@ -184,7 +213,8 @@ bool Machine::start_device(std::string_view device, std::string_view driver, std
                                  messages,
                                  found.device->messages().kind == MessageOffer::Kind::MsiX,
                                  found.of->board->dma()};
-  const auto start = [work, facts, driver_name = std::string(driver)] {
+  const auto hand = devices_->hands.find(found.device);
+  const auto start = [work, facts, driver_name = std::string(driver), hand = hand == devices_->hands.end() ? nullptr : hand->second] {
     io::Driver* its = io::driver::find(io::Name(std::string_view(driver_name)).view());
     if (its == nullptr) {
       work->wrong = not_loaded(driver_name);
@@ -192,7 +222,10 @@ bool Machine::start_device(std::string_view device, std::string_view driver, std
     }
     const io::Name device_name(facts.name);
     if (io::pnp::find(device_name.view()) == nullptr) work->step = io::pnp::announce(facts);
-    if (work->step.ok()) work->step = io::pnp::start(*io::pnp::find(device_name.view()), *its);
+    if (!work->step.ok()) return;
+    io::PhysicalDevice& physical = *io::pnp::find(device_name.view());
+    if (hand != nullptr) hand->may_reach(physical);
+    work->step = io::pnp::start(physical, *its);
   };
   return perform(*this, work, "start device", start, why);
 }
@@ -230,10 +263,7 @@ bool Machine::remove_device(std::string_view device, std::string& why) {
 }
 
 bool Machine::surprise_remove_device(std::string_view device, std::string& why) {
-  // What is not there cannot interrupt (PNP-1). A line that others are wired to goes on for them.
-  if (const Devices::Found found = devices_ != nullptr ? devices_->find(device) : Devices::Found{};
-      found.device != nullptr && !found.of->board->pull_out(*found.device) && found.line() >= 0 && !found.shares_its_line())
-    host::assign_line(static_cast<unsigned>(found.line()), 0, found.of->board->line_is_level(static_cast<unsigned>(found.device->line())));
+  if (const Devices::Found found = devices_ != nullptr ? devices_->find(device) : Devices::Found{}; found.device != nullptr) Devices::pull_out(found);
   return change(
       *this, device, "pull out device", [](io::PhysicalDevice& its) { return io::pnp::surprise_remove(its); }, why);
 }

@@ -100,7 +100,7 @@ void Explorer::take_place(std::size_t parts, const explore::Schedule& schedule, 
   if (place.mark != nullptr) places.insert_or_assign(parts, std::move(place));
 }
 
-// What its life says. One in which something was made to fail may come to nothing, but it must come to its end.
+// What its life says. One in which something was made to fail, or has come from outside, may come to nothing, but it must come to its end.
 bool Explorer::counts() const { return !made_to_fail() || has_given_up_; }
 
 // What it says of itself.
@@ -179,8 +179,9 @@ Execution Explorer::execute(const explore::Schedule& schedule, bool learn, explo
   execution.hash = machine_.trace_hash();
   execution.missed = plan_.missed();
   for (const explore::Plan::Fault& fault : plan_.faults())
-    execution.faults.push_back(
-        fmt::format("{}, called by {}", wdk::row_of(static_cast<wdk::RoutineId>(fault.routine)).name, machine_.place_of(fault.caller - 1).text()));
+    execution.deeds.push_back(fmt::format("Made to fail: {}, called by {}", wdk::row_of(static_cast<wdk::RoutineId>(fault.routine)).name,
+                                          machine_.place_of(fault.caller - 1).text()));
+  for (const std::string& deed : machine_.deeds_of_hand()) execution.deeds.push_back("From outside: " + deed);
   judge(execution);
   const bool has_races = execution.failure.empty() && machine_.certain_races() != 0;
   if (has_races || !execution.failure.empty()) execution.findings = machine_.findings();

@@ -26,9 +26,9 @@ struct Execution {
   std::string refused;  // what the life has said, all of it
   Outcome outcome;
   std::vector<Finding> findings;
-  std::uint64_t hash = 0;           // of everything that happened
-  std::vector<std::string> faults;  // what has been made to fail
-  std::size_t missed = 0;           // of the schedule's deviations: not possible where they were to happen
+  std::uint64_t hash = 0;          // of everything that happened
+  std::vector<std::string> deeds;  // sentences: what has been made to fail, what has come from outside
+  std::size_t missed = 0;          // of the schedule's deviations: not possible where they were to happen
 };
 
 class Explorer {
@@ -46,8 +46,8 @@ class Explorer {
   void endure(Duration work) { plan_.endure(work.nanoseconds); }
   // What may fail in a driver's calls is learned too, so that a campaign lets it fail.
   void explore_faults(bool wanted) { plan_.learn_faults(wanted); }
-  // In a life: has something been made to fail?
-  bool made_to_fail() const { return !plan_.faults().empty(); }
+  // In a life: has something been made to fail, or has something come from outside?
+  bool made_to_fail() const { return !plan_.faults().empty() || !machine_.deeds_of_hand().empty(); }
   // In a life: it has waited for something in vain.
   void give_up() { has_given_up_ = true; }
   // In a life: what must be true after every step from here on.

@@ -48,7 +48,7 @@ std::string how_it_differs(const explore::Record& was, const explore::Record& is
 
 std::string how_it_ended(const Execution& execution) {
   std::string text;
-  for (const std::string& fault : execution.faults) text += fmt::format("Made to fail: {}\n", fault);
+  for (const std::string& deed : execution.deeds) text += deed + '\n';
   if (execution.outcome.over()) return text + execution.outcome.report();
   if (!execution.refused.empty()) text += execution.refused + '\n';
   for (const Finding& finding : execution.findings)

@@ -57,10 +57,13 @@ std::string text_of(const Place& place) {
   return fmt::format("{}, {}:{}", place.function, place.file.substr(place.file.rfind('/') + 1), place.line);
 }
 
-std::string what_comes(const Deviation& deviation) {
+std::string what_comes(const Deviation& deviation, const Machine& machine) {
   switch (deviation.kind) {
     case Deviation::Kind::Hold: return "waits here";
-    case Deviation::Kind::Board: return fmt::format("board {} goes on", deviation.number);
+    case Deviation::Kind::Board: {
+      const std::string deed = machine.hand_comes(deviation.number);
+      return deed.empty() ? fmt::format("board {} goes on", deviation.number) : deed;
+    }
     case Deviation::Kind::Clock: return fmt::format("the clock of processor {} interrupts", deviation.number);
     case Deviation::Kind::Ipi: return fmt::format("an IPI arrives at processor {}", deviation.number);
     case Deviation::Kind::Low: return "goes on from here only while nobody else can";
@@ -85,7 +88,7 @@ std::string text_of(const Row& row, const explore::Schedule& schedule, const Mac
       return row.at == 0 ? fmt::format("a device {}", what) : fmt::format("{}  {}", what, text_of(place_before(row.at, machine)));
     }
     case Kind::Stopped: return fmt::format("bug check {:#x}", row.number);
-    case Kind::Deviation: return fmt::format("> {}  [{}]", what_comes(schedule[row.number]), explore::text_of(schedule[row.number]));
+    case Kind::Deviation: return fmt::format("> {}  [{}]", what_comes(schedule[row.number], machine), explore::text_of(schedule[row.number]));
     case Kind::GoesOn: return "> goes on";
     case Kind::LeftOut:
     case Kind::Other: break;

@@ -43,7 +43,10 @@ struct Loaded {
   // Two applications at the same time, one on each processor. `meanwhile`, if anything, begins so long after them and says whether all went well.
   void use(const std::function<void()>& one, const std::function<void()>& other, lab::Duration later = 0,
            const std::function<bool()>& meanwhile = {}) {
-    if (!works) return;
+    if (!works) {
+      m.unload_driver(driver, why);
+      return;
+    }
     const lab::Task first = m.start(0, PASSIVE_LEVEL, one), second = m.start(1, PASSIVE_LEVEL, other);
     if (meanwhile && m.run_for(later) && !meanwhile() && !m.outcome().over()) ADD_FAILURE() << why;
     m.run_until([&] { return first.done() && second.done(); }, 20s);
@@ -51,6 +54,7 @@ struct Loaded {
     EXPECT_TRUE(first.done() && second.done()) << "an application waits for ever\n" << m.outcome().text;
     EXPECT_TRUE(m.unload_driver(driver, why)) << why;
     for (const lab::DebugLine& line : m.debug_lines()) ADD_FAILURE() << line.text;
+    EXPECT_EQ(lab::left_over(m), "");
   }
 
   std::function<bool()> pull_out() {
@@ -116,6 +120,13 @@ EXPLORE_TEST(ExploredAdc, StoppedAndStartedWhileItMeasures, .processors = 2, .sc
   m.attach(board);
   Loaded loaded(m, "adc", "adc");
   loaded.use([] { measure(4, true); }, [] { measure(2, false); }, 120us, loaded.stop_and_start());
+}
+
+EXPLORE_TEST(ExploredAdc, PulledOutAtAnyTime, .processors = 2, .schedules = schedules(400), .removal = true) {
+  cards::CardBoard board;
+  board.add(cards::ConverterWish{});
+  m.attach(board);
+  Loaded(m, "adc", "adc").use([] { measure(4, true); }, [] { measure(2, false); });
 }
 
 // -- mailbox -------------------------------------------------------------------------------------------------------------------------------------
@@ -247,6 +258,8 @@ EXPLORE_TEST(ExploredSerial, StoppedAndStartedWhileItIsUsed, .processors = 2, .s
 }
 EXPLORE_TEST(ExploredSerial, SleepsWhileItIsUsed, .processors = 2, .schedules = schedules(200)) { try_port(m, false, Meanwhile::Sleeps); }
 
+EXPLORE_TEST(ExploredSerial, PulledOutAtAnyTime, .processors = 2, .schedules = schedules(600), .removal = true) { try_port(m, true); }
+
 // -- ac97 ----------------------------------------------------------------------------------------------------------------------------------------
 
 constexpr std::size_t kPeriod = 96;  // frames, 2 ms
@@ -285,6 +298,7 @@ void try_sound(lab::Machine& m, bool cancels, Meanwhile meanwhile = Meanwhile::N
 EXPLORE_TEST(ExploredAc97, PlaysAndDrains, .processors = 2, .schedules = schedules(200)) { try_sound(m, false); }
 EXPLORE_TEST(ExploredAc97, Cancels, .processors = 2, .schedules = schedules(200)) { try_sound(m, true); }
 EXPLORE_TEST(ExploredAc97, PulledOutWhileItPlays, .processors = 2, .schedules = schedules(800)) { try_sound(m, false, Meanwhile::PulledOut); }
+EXPLORE_TEST(ExploredAc97, PulledOutAtAnyTime, .processors = 2, .schedules = schedules(600), .removal = true) { try_sound(m, true); }
 EXPLORE_TEST(ExploredAc97, StoppedAndStartedWhileItPlays, .processors = 2, .schedules = schedules(200)) {
   try_sound(m, false, Meanwhile::StoppedAndStarted);
 }

@@ -31,6 +31,8 @@ def names_of(failure):
         return set(told.groups())
     if told := re.match(r"finding (\S+) in ", failure):
         return {told[1]}
+    if failure.startswith("no progress: "):
+        return {"loop"}
     return {"hang"} if ": this did not end: " in failure else set()
 
 

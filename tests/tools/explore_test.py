@@ -310,6 +310,16 @@ class Explore(command.Case):
             self.assertEqual(done.returncode, 1, said)
             self.assertIn("The same run, ", done.stdout)
 
+    def test_a_card_is_pulled_out_if_it_is_asked_for(self):
+        found = self.explored("gone_early_out")
+        self.assertIn("bug check 0xc7 ", found["key"])
+        self.assertRegex("\n".join(self.deviations(found["file"])), r"cpu0@\d+ board 1")
+        done, said = self.kdpc("replay", found["file"])
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("The same run, ", done.stdout)
+        self.assertIn("From outside: card is pulled out\n", done.stdout)
+        self.assertRegex(done.stdout, r"> card is pulled out +\[cpu0@\d+ board 1\]")
+
     def test_what_may_fail_fails_if_it_is_asked_for(self):
         scenario = pathlib.Path(self.root, "careless.toml")
         text = "duration_ms = 1\n[[drivers]]\nname = 'careless'\nparameters = { How = %d }\n"

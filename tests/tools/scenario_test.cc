@@ -262,6 +262,22 @@ TEST_F(ScenarioFile, SaysWhichRacesAreLookedForAndWhatVolatileMeansToThem) {
   EXPECT_FALSE(read("")->faults);
   EXPECT_TRUE(read("[explore]\nfaults = true\n")->faults);
   EXPECT_NE(complaint("[explore]\nfaults = 1\n"), "");
+}
+
+TEST_F(ScenarioFile, SaysWhatMayBePulledOutIsAllOrSomeOfItsDevices) {
+  constexpr const char* kTwo = "[devices.one]\nmodel = 'pulse'\n[devices.two]\nmodel = 'pulse'\n";
+  const auto pulled = [&](const std::string& removal) {
+    const lab::FromOutside outside = read(kTwo + ("[explore]\nremoval = " + removal + '\n'))->config.from_outside;
+    return std::pair(outside.may_pull_out("one"), outside.may_pull_out("two"));
+  };
+  EXPECT_FALSE(read(kTwo)->config.from_outside.may_pull_out("one"));
+  EXPECT_EQ(pulled("true"), std::pair(true, true));
+  EXPECT_EQ(pulled("false"), std::pair(false, false));
+  EXPECT_EQ(pulled("['two']"), std::pair(false, true));
+  EXPECT_EQ(pulled("[]"), std::pair(false, false));
+  EXPECT_NE(complaint(kTwo + std::string("[explore]\nremoval = ['too']\n")).find("there is no device 'too'; did you mean 'two'?"), std::string::npos)
+      << complaint(kTwo + std::string("[explore]\nremoval = ['too']\n"));
+  EXPECT_NE(complaint("[explore]\nremoval = 1\n").find("'explore.removal' must be true, false or a list of devices"), std::string::npos);
   const auto scenario = read("[checks]\nraces = \"suspected\"\nmemory_model = \"arm64\"\nbenign_races = true\n");
   ASSERT_TRUE(scenario) << scenario.error().what;
   EXPECT_EQ(scenario->config.checks.races, lab::Checks::Races::Suspected);

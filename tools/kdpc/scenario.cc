@@ -156,6 +156,27 @@ std::optional<std::vector<std::string>> texts_of(const toml::node& value) {
   return texts;
 }
 
+void read_explore(const toml::table* raw, Scenario& scenario, Problems& problems) {
+  TomlTable table(raw, "explore", problems);
+  scenario.faults = table.flag("faults").value_or(false);
+  lab::FromOutside& outside = scenario.config.from_outside;
+  if (const toml::node* const removal = table.any("removal")) {
+    if (const auto devices = texts_of(*removal)) {
+      outside.removal = !devices->empty();
+      outside.removable = *devices;
+      std::vector<std::string> names;
+      for (const DeviceWanted& device : scenario.devices) names.push_back(device.name);
+      for (const std::string& device : *devices)
+        if (scenario.device(device) == nullptr) table.wrong("removal", fmt::format("there is no device '{}'{}", device, suggestion(device, names)));
+    } else if (removal->is_boolean()) {
+      outside.removal = removal->as_boolean()->get();
+    } else {
+      table.wrong("removal", fmt::format("'explore.removal' must be true, false or a list of devices, but this is {}", kind_of(*removal)));
+    }
+  }
+  table.done();
+}
+
 // A table within is a subkey: its values are named Sub\Name.
 void read_parameters(const toml::table* raw, const std::string& path, DriverWanted& driver, Problems& problems, const std::string& subkey = {}) {
   if (raw == nullptr) return;
@@ -365,10 +386,8 @@ Result<Scenario> read_scenario(const std::filesystem::path& file) {
   read_machine(root.table("machine"), scenario, problems);
   read_settings(root, scenario, problems);
   read_checks(root.table("checks"), scenario, problems);
-  TomlTable explore(root.table("explore"), "explore", problems);
-  scenario.faults = explore.flag("faults").value_or(false);
-  explore.done();
   read_devices(root.table("devices"), scenario, problems);
+  read_explore(root.table("explore"), scenario, problems);
   read_drivers(root.array_of_tables("drivers"), scenario, problems);
   read_workload(root.table("workload"), scenario, problems);
   read_expectations(root.table("expect"), scenario, problems);

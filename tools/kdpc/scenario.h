@@ -123,7 +123,7 @@ struct Scenario {
   std::vector<DriverWanted> drivers;
   std::optional<WorkloadWanted> workload;
   Expectations expect;
-  bool faults = false;            // [explore]: let routines fail that may
+  bool faults = false;            // [explore]: let routines fail that may; the rest of it is config's
   std::uint64_t duration_ns = 0;  // how long to run where there is no workload
 
   const DeviceWanted* device(std::string_view name) const;

@@ -1,0 +1,172 @@
+// What comes from outside at any time, where an order wants it: a card is pulled out.
+#include <gmock/gmock.h>
+
+#include "check/explore/dpor.h"
+#include "kdpc/cards.h"
+#include "kdpc/test.h"
+#include "lab/explore.h"
+#include "wdm.h"
+
+using namespace std::chrono_literals;
+using namespace kdpc;
+using explore::Deviation;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+namespace {
+
+// A driver of the museum and its card.
+std::string life_of(lab::Machine& m, const std::string& driver) {
+  std::string why;
+  if (!m.load_driver(KDPC_TEST_DRIVERS "/check/museum_" + driver + ".drv", why)) return why;
+  if (m.start_device("card", "museum_" + driver, why)) m.run_until([] { return false; }, 2ms);
+  std::string not_unloaded;
+  m.unload_driver("museum_" + driver, not_unloaded);
+  return why.empty() ? not_unloaded : why;
+}
+lab::Life life(const std::string& driver) {
+  return [driver](lab::Machine& m) -> std::string {
+    cards::CardBoard board;
+    board.add(cards::PulseWish{.name = "card", .period = 200'000, .count = 4});
+    m.attach(board);
+    const std::string refused = life_of(m, driver);
+    return refused.empty() || lab::made_to_fail() ? lab::left_over(m) : refused;
+  };
+}
+
+const lab::ExploreSettings kOneMove = {.schedules = 0, .bound = 1};
+const lab::ExploreSettings kPulled = {.schedules = 0, .bound = 1, .removal = true};
+
+// One run after the other, each in the order that is asked for.
+class Orders {
+ public:
+  explicit Orders(lab::FromOutside from_outside)
+      : machine_(lab::Machine::create({.from_outside = std::move(from_outside), .simulated_only = "explores orders"}, why_)) {
+    board_.add(cards::PulseWish{.name = "card", .period = 200'000, .count = 4});
+    machine_->attach(board_);
+    explorer_ = lab::Explorer::create(*machine_, {[](lab::Machine& m) { return life_of(m, "fifo_count_fixed"); }}, why_);
+  }
+  lab::Execution run(const explore::Schedule& schedule, bool learn = false) { return explorer_->run(schedule, learn); }
+  lab::Explorer& explorer() { return *explorer_; }
+  lab::Machine& machine() { return *machine_; }
+  // Minor functions of the PnP requests that have come down to the driver's lower device, in their order; queries left out.
+  std::vector<std::uint64_t> requests() {
+    std::vector<std::uint64_t> minors;
+    for (const lab::EventRecord& sent : machine_->events("irp-sent", {{"major", IRP_MJ_PNP}}))
+      if (minors.empty() || minors.back() != sent["minor"]) minors.push_back(sent["minor"]);
+    return minors;
+  }
+
+  // No thread sends a PnP request while another one's is under way.
+  bool one_at_a_time() {
+    std::vector<std::uint64_t> under_way;
+    unsigned thread = 0;
+    for (const lab::EventRecord& event : machine_->events()) {
+      if (event.name == "irp-sent" && event["major"] == IRP_MJ_PNP) {
+        if (!under_way.empty() && event.thread != thread) return false;
+        thread = event.thread;
+        under_way.push_back(event["irp"]);
+      } else if (event.name == "irp-returned" && !under_way.empty() && event["irp"] == under_way.back()) {
+        under_way.pop_back();
+      }
+    }
+    return true;
+  }
+
+ private:
+  std::string why_;
+  cards::CardBoard board_;
+  std::unique_ptr<lab::Machine> machine_;
+  std::unique_ptr<lab::Explorer> explorer_;
+};
+
+constexpr std::uint32_t kHand = 1;  // the board behind the card's
+
+}  // namespace
+
+TEST(Hand, ADriverThatLooksForACardThatIsThereIsFound) {
+  EXPECT_EQ(lab::explore(kOneMove, life("quiet_loop")).failure, "");
+  const lab::ExploreResult found = lab::explore(kPulled, life("quiet_loop"));
+  EXPECT_THAT(found.failure, HasSubstr("an endless loop?")) << found.broken;
+  EXPECT_THAT(found.report, HasSubstr("From outside: card is pulled out\n"));
+  EXPECT_THAT(found.report, HasSubstr("> card is pulled out"));
+  const lab::ExploreResult again = lab::replay(kPulled, life("quiet_loop"), found.schedule);
+  EXPECT_EQ(again.failure, found.failure);
+  EXPECT_EQ(again.differs, "");
+}
+
+TEST(Hand, AWayOutThatOnlyAPulledCardTakesIsFound) {
+  EXPECT_EQ(lab::explore(kOneMove, life("gone_early_out")).failure, "");
+  const lab::ExploreResult found = lab::explore(kPulled, life("gone_early_out"));
+  EXPECT_THAT(found.failure, HasSubstr("TIMER_OR_DPC_INVALID")) << found.broken;
+}
+
+TEST(Hand, WhoMindsIsNotFound) {
+  for (const char* driver : {"quiet_loop_fixed", "gone_early_out_fixed"}) {
+    const lab::ExploreResult result = lab::explore(kPulled, life(driver));
+    EXPECT_EQ(result.failure + result.broken, "") << result.report;
+    EXPECT_TRUE(result.exhausted);
+  }
+}
+
+TEST(Hand, OnlyThoseThatAreNamedArePulledOut) {
+  for (const auto& [name, found] : {std::pair("card", true), std::pair("another", false)})
+    EXPECT_EQ(lab::explore({.schedules = 0, .bound = 1, .removal = true, .removable = {name}}, life("quiet_loop")).failed(), found) << name;
+}
+
+TEST(Hand, WithoutADeviationTheRunIsTheSame) {
+  const std::uint64_t without = Orders({}).run({}).hash;
+  Orders with({.removal = true});
+  EXPECT_EQ(with.run({}).hash, without);
+  EXPECT_THAT(with.machine().deeds_of_hand(), IsEmpty());
+}
+
+TEST(Hand, PnpHearsOfItAndTellsTheDriverInItsOrder) {
+  RULE("K.PNP-1");
+  Orders orders({.removal = true});
+  const lab::Execution by_default = orders.run({}, true);
+  const std::vector<explore::Options> options = orders.explorer().lesson().options;
+  std::size_t possible = 0, surprised = 0;
+  for (const explore::Options& step : options) {
+    const Deviation pulled{Deviation::Kind::Board, step.processor, step.step, kHand};
+    if (std::find(step.events.begin(), step.events.end(), pulled) == step.events.end()) continue;
+    ++possible;
+    const lab::Execution execution = orders.run({pulled});
+    EXPECT_EQ(execution.failure, "") << text_of(pulled);
+    EXPECT_EQ(execution.missed, 0u);
+    EXPECT_THAT(execution.deeds, ElementsAre("From outside: card is pulled out"));
+    EXPECT_TRUE(orders.one_at_a_time()) << text_of(pulled);
+    const std::vector<std::uint64_t> minors = orders.requests();
+    const auto at = [&](std::uint64_t minor) { return std::find(minors.begin(), minors.end(), minor) - minors.begin(); };
+    const auto end = static_cast<std::ptrdiff_t>(minors.size());
+    if (at(IRP_MN_START_DEVICE) == end) continue;  // it was gone before a driver was asked
+    EXPECT_LT(at(IRP_MN_REMOVE_DEVICE), end);
+    // Or it was being removed already.
+    if (at(IRP_MN_SURPRISE_REMOVAL) == end && at(IRP_MN_QUERY_REMOVE_DEVICE) < at(IRP_MN_REMOVE_DEVICE)) continue;
+    ++surprised;
+    EXPECT_LT(at(IRP_MN_START_DEVICE), at(IRP_MN_SURPRISE_REMOVAL));
+    EXPECT_LT(at(IRP_MN_SURPRISE_REMOVAL), at(IRP_MN_REMOVE_DEVICE));
+    if (possible % 16 == 0) EXPECT_EQ(orders.run({pulled}).hash, execution.hash) << text_of(pulled);
+  }
+  EXPECT_GT(surprised, 50u);
+  EXPECT_EQ(orders.run({}).hash, by_default.hash);
+}
+
+// What is said to be exhaustive is so without it.
+TEST(Hand, TheSearchForEveryOrderDoesNotKnowIt) {
+  Orders orders({.removal = true});
+  explore::Dpor dpor;
+  explore::Trail trail;
+  for (unsigned tried = 0; tried < 300; ++tried) {
+    const auto schedule = dpor.next();
+    if (!schedule) break;
+    EXPECT_THAT(orders.explorer().run(*schedule, trail).deeds, IsEmpty());
+    dpor.learned(trail);
+    const auto is_hand = [](const Deviation& one) { return one.kind == Deviation::Kind::Board && one.number == kHand; };
+    EXPECT_TRUE(std::none_of(schedule->begin(), schedule->end(), is_hand));
+    for (const explore::Transition& transition : trail.transitions())
+      EXPECT_THAT(transition.enabled, testing::Not(testing::Contains(explore::Actor{explore::Actor::Kind::Board, kHand})));
+  }
+  EXPECT_FALSE(dpor.lost_its_way());
+}
