@@ -43,9 +43,10 @@ struct ExploreSettings {
   // such a life count only if something in it did not end, see did_not_end(); made_to_fail() tells it that it is one.
   bool faults = false;
   // Devices of attached boards may be pulled out at any time, each once: the card no longer answers nor interrupts, and PnP sends IRP_MN_SURPRISE_REMOVAL and
-  // IRP_MN_REMOVE_DEVICE from a thread of its own. `removable`: these devices only. Words count as with faults.
+  // IRP_MN_REMOVE_DEVICE from a thread of its own. `removable`: these devices only. The words of a life count then as with faults.
   bool removal = false;
   std::vector<std::string> removable = {};
+  bool power = false;                       // the system may be put to sleep at any time, once, and wakes at once
   Duration work = std::chrono::seconds(1);  // of the simulated clock's: when the processors have worked for so long, the run ends as an endless loop
   std::uint64_t seed = 1;                   // of what is drawn at random; the same settings try the same schedules
   std::vector<std::string> goals = {};      // of EXPECT_SOMETIMES (kdpc/test.h): to be reached in one run at least; else `unmet` names them
@@ -83,7 +84,7 @@ ExploreResult replay(const ExploreSettings& settings, const Life& life, std::str
 //   kdpc::lab::invariant("nothing is lost", [&ring] { return ring.put >= ring.taken; });
 void invariant(std::string name, std::function<bool()> holds);
 
-// Called in a life: something has been made to fail in this one, or has come from outside, and a driver that gives up makes no mistake:
+// Called in a life: something has been made to fail in this one, or has been pulled out, and a driver that gives up makes no mistake:
 //   if (!m.load_driver(file, why)) return made_to_fail() ? "" : why;
 bool made_to_fail();
 

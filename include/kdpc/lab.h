@@ -84,6 +84,7 @@ enum class Idle : std::uint8_t { BackOff, Spin, Block };
 struct FromOutside {
   bool removal = false;                     // devices of attached boards are pulled out:
   std::vector<std::string> removable = {};  // these; none: all
+  bool power = false;                       // the system sleeps, S3, and wakes
   bool may_pull_out(std::string_view device) const {
     return removal && (removable.empty() || std::find(removable.begin(), removable.end(), device) != removable.end());
   }
@@ -279,6 +280,7 @@ class Machine {
   // Of what may come from outside (Config::from_outside). What it would do as this board, "sound is pulled out"; empty: it is no hand's. And what it has done.
   std::string hand_comes(unsigned board) const;
   std::vector<std::string> deeds_of_hand() const;
+  bool hand_has_taken() const;  // a device: who uses it may be refused
 
   // -- going back ---------------------------------------------------------------------------------------------------------------------------
   // Simulated machine only, and not from inside.
@@ -333,6 +335,7 @@ class Machine {
   struct Devices;  // boards and vectors (lab/drivers.cc)
   std::shared_ptr<Devices> devices_;
   static std::shared_ptr<Devices> copy_of(const std::shared_ptr<Devices>& devices);
+  void attach_power();
 };
 
 // -- inside ---------------------------------------------------------------------------------------------------------------------------------

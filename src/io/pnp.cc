@@ -86,6 +86,7 @@ Step ask_and_take_back(PhysicalDevice& device, UCHAR asks, UCHAR takes_back) {
 }  // namespace
 
 Step announce(const DeviceFacts& facts) {
+  const Turn turn;
   Driver* bus = root_bus::driver();
   auto* device = make<PhysicalDevice>();
   if (bus == nullptr || device == nullptr) return failed(STATUS_INSUFFICIENT_RESOURCES, "announcing the device");

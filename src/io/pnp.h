@@ -102,6 +102,8 @@ void audit_driver(const DRIVER_OBJECT& image);
 namespace system_power {
 
 pnp::Step go_to(SYSTEM_POWER_STATE state);
+// S3 and, unless a driver has refused, S0 again; nothing comes in between.
+void sleep_and_wake();
 // IRP_MJ_SHUTDOWN to those who registered for it, then the power goes off.
 pnp::Step shut_down();
 

@@ -77,6 +77,11 @@ pnp::Step go_to(SYSTEM_POWER_STATE state) {
   return go_in_turn(state);
 }
 
+void sleep_and_wake() {
+  const pnp::Turn turn;
+  if (go_in_turn(PowerSystemSleeping3).ok()) go_in_turn(PowerSystemWorking);
+}
+
 pnp::Step shut_down() {
   const pnp::Turn turn;
   while (DEVICE_OBJECT* device = take_registered()) requests::send(device, IRP_MJ_SHUTDOWN, 0, STATUS_SUCCESS, [](IO_STACK_LOCATION&) {});

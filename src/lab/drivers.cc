@@ -25,8 +25,8 @@ struct Machine::Devices {
   std::map<const Device*, std::vector<std::uint8_t>> message_vectors;  // of the messages granted; one entry per device that was started
   io::VectorsInUse in_use;
   std::map<std::string, std::vector<std::string>, std::less<>> settings;  // names, by driver
-  std::map<const Device*, std::shared_ptr<Hand>> hands;                   // of those that may be pulled out
-  std::map<unsigned, const Hand*> hands_by_number;                        // as boards
+  std::map<unsigned, std::shared_ptr<Hand>> hands;                        // by their numbers as boards
+  std::map<const Device*, unsigned> pulled_by;                            // which of them
 
   struct Found {
     const Attached* of = nullptr;
@@ -55,6 +55,11 @@ struct Machine::Devices {
       host::assign_message(found.of->at.first_message + offer.first + message, vectors_of_device[message]);
     found.device->grant_messages(static_cast<unsigned>(vectors_of_device.size()));
     return vectors_of_device;
+  }
+  unsigned keep(std::shared_ptr<Hand> hand) {
+    const unsigned number = host::attach(*hand).number;
+    hands[number] = std::move(hand);
+    return number;
   }
   // What is not there cannot interrupt (PNP-1). A line that others are wired to goes on for them.
   static void pull_out(const Found& found) {
@@ -90,23 +95,31 @@ unsigned Machine::attach(Board& board) {
   for (Device* const device : board.devices()) {
     if (!is_simulated() || !config().from_outside.may_pull_out(device->name())) continue;
     const Devices::Attached its{&board, at};
-    auto hand = std::make_shared<Hand>(device->name(), [its, device] { Devices::pull_out({&its, device}); });
-    devices_->hands_by_number[host::attach(*hand).number] = hand.get();
-    devices_->hands[device] = std::move(hand);
+    devices_->pulled_by[device] = devices_->keep(std::make_shared<Hand>(device->name(), [its, device] { Devices::pull_out({&its, device}); }));
   }
   return at.first_line;
 }
 
+void Machine::attach_power() {
+  devices_ = std::make_shared<Devices>();
+  devices_->keep(std::make_shared<Hand>());
+}
+
 std::string Machine::hand_comes(unsigned board) const {
   if (devices_ == nullptr) return {};
-  const auto found = devices_->hands_by_number.find(board);
-  return found == devices_->hands_by_number.end() ? "" : found->second->deed();
+  const auto found = devices_->hands.find(board);
+  return found == devices_->hands.end() ? "" : found->second->deed();
+}
+
+bool Machine::hand_has_taken() const {
+  return devices_ != nullptr && std::any_of(devices_->hands.begin(), devices_->hands.end(),
+                                            [](const auto& one) { return one.second->takes_away() && one.second->has_come(); });
 }
 
 std::vector<std::string> Machine::deeds_of_hand() const {
   std::vector<std::string> deeds;
   if (devices_ == nullptr) return deeds;
-  for (const auto& [number, hand] : devices_->hands_by_number)
+  for (const auto& [number, hand] : devices_->hands)
     if (hand->has_come()) deeds.push_back(hand->deed());
   return deeds;
 }
@@ -213,8 +226,9 @@ bool Machine::start_device(std::string_view device, std::string_view driver, std
                                  messages,
                                  found.device->messages().kind == MessageOffer::Kind::MsiX,
                                  found.of->board->dma()};
-  const auto hand = devices_->hands.find(found.device);
-  const auto start = [work, facts, driver_name = std::string(driver), hand = hand == devices_->hands.end() ? nullptr : hand->second] {
+  const auto hand = devices_->pulled_by.find(found.device);
+  const auto start = [work, facts, driver_name = std::string(driver),
+                      hand = hand == devices_->pulled_by.end() ? nullptr : devices_->hands[hand->second]] {
     io::Driver* its = io::driver::find(io::Name(std::string_view(driver_name)).view());
     if (its == nullptr) {
       work->wrong = not_loaded(driver_name);

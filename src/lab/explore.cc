@@ -100,7 +100,7 @@ void Explorer::take_place(std::size_t parts, const explore::Schedule& schedule, 
   if (place.mark != nullptr) places.insert_or_assign(parts, std::move(place));
 }
 
-// What its life says. One in which something was made to fail, or has come from outside, may come to nothing, but it must come to its end.
+// What its life says. One in which something was made to fail, or was pulled out, may come to nothing, but it must come to its end.
 bool Explorer::counts() const { return !made_to_fail() || has_given_up_; }
 
 // What it says of itself.

@@ -46,8 +46,8 @@ class Explorer {
   void endure(Duration work) { plan_.endure(work.nanoseconds); }
   // What may fail in a driver's calls is learned too, so that a campaign lets it fail.
   void explore_faults(bool wanted) { plan_.learn_faults(wanted); }
-  // In a life: has something been made to fail, or has something come from outside?
-  bool made_to_fail() const { return !plan_.faults().empty() || !machine_.deeds_of_hand().empty(); }
+  // In a life: has something been made to fail, or been pulled out? The system's sleep is nobody's excuse.
+  bool made_to_fail() const { return !plan_.faults().empty() || machine_.hand_has_taken(); }
   // In a life: it has waited for something in vain.
   void give_up() { has_given_up_ = true; }
   // In a life: what must be true after every step from here on.

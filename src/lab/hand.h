@@ -12,15 +12,18 @@ struct PhysicalDevice;
 
 namespace lab {
 
-// Pulls one device out, once in a run. At that moment the card no longer answers, and interrupts no more; a thread of the PnP manager's sees to the rest.
+// Does one thing, once in a run: a thread of the system's sees to it.
 class Hand final : public Board {
  public:
-  // `pull_out`: on the host context, what the moment itself does.
+  // Pulls one device out. At that moment the card no longer answers, and interrupts no more: `pull_out`, on the host context.
   Hand(std::string_view device, std::function<void()> pull_out);
+  // Puts the system to sleep, and wakes it.
+  Hand();
 
   // PnP knows the device from now on: it can be pulled out. Inside, by the thread that has announced it.
   void may_reach(io::PhysicalDevice& device) { state_.device = &device; }
   bool has_come() const { return state_.has_come; }
+  bool takes_away() const { return pull_out_ != nullptr; }
   const std::string& deed() const { return deed_; }  // "sound is pulled out"
 
   void attach(BoardHost&) override {}
@@ -36,8 +39,10 @@ class Hand final : public Board {
     io::PhysicalDevice* device = nullptr;
     bool has_come = false;
   };
-  std::string deed_;
-  std::function<void()> pull_out_;
+  bool may_come() const;
+
+  const std::string deed_;
+  const std::function<void()> pull_out_;  // none: of the system's power
   State state_;
 };
 

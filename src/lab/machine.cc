@@ -157,7 +157,9 @@ std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why)
     parts->races = make_race_detector(config.processors, config.checks);
     host::add_sink(*parts->races);
   }
-  return std::unique_ptr<Machine>(new Machine(std::move(parts)));
+  std::unique_ptr<Machine> machine(new Machine(std::move(parts)));
+  if (config.from_outside.power && is_simulated()) machine->attach_power();
+  return machine;
 }
 
 Machine::Machine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) { the_machine = this; }

@@ -258,6 +258,7 @@ EXPLORE_TEST(ExploredSerial, StoppedAndStartedWhileItIsUsed, .processors = 2, .s
 }
 EXPLORE_TEST(ExploredSerial, SleepsWhileItIsUsed, .processors = 2, .schedules = schedules(200)) { try_port(m, false, Meanwhile::Sleeps); }
 
+EXPLORE_TEST(ExploredSerial, SleepsAtAnyTime, .processors = 2, .schedules = schedules(600), .power = true) { try_port(m, false); }
 EXPLORE_TEST(ExploredSerial, PulledOutAtAnyTime, .processors = 2, .schedules = schedules(600), .removal = true) { try_port(m, true); }
 
 // -- ac97 ----------------------------------------------------------------------------------------------------------------------------------------
@@ -298,6 +299,7 @@ void try_sound(lab::Machine& m, bool cancels, Meanwhile meanwhile = Meanwhile::N
 EXPLORE_TEST(ExploredAc97, PlaysAndDrains, .processors = 2, .schedules = schedules(200)) { try_sound(m, false); }
 EXPLORE_TEST(ExploredAc97, Cancels, .processors = 2, .schedules = schedules(200)) { try_sound(m, true); }
 EXPLORE_TEST(ExploredAc97, PulledOutWhileItPlays, .processors = 2, .schedules = schedules(800)) { try_sound(m, false, Meanwhile::PulledOut); }
+EXPLORE_TEST(ExploredAc97, SleepsAtAnyTime, .processors = 2, .schedules = schedules(400), .power = true) { try_sound(m, true); }
 EXPLORE_TEST(ExploredAc97, PulledOutAtAnyTime, .processors = 2, .schedules = schedules(600), .removal = true) { try_sound(m, true); }
 EXPLORE_TEST(ExploredAc97, StoppedAndStartedWhileItPlays, .processors = 2, .schedules = schedules(200)) {
   try_sound(m, false, Meanwhile::StoppedAndStarted);

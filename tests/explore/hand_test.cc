@@ -1,4 +1,4 @@
-// What comes from outside at any time, where an order wants it: a card is pulled out.
+// What comes from outside at any time, where an order wants it: a card is pulled out, the system sleeps and wakes.
 #include <gmock/gmock.h>
 
 #include "check/explore/dpor.h"
@@ -169,4 +169,42 @@ TEST(Hand, TheSearchForEveryOrderDoesNotKnowIt) {
       EXPECT_THAT(transition.enabled, testing::Not(testing::Contains(explore::Actor{explore::Actor::Kind::Board, kHand})));
   }
   EXPECT_FALSE(dpor.lost_its_way());
+}
+
+TEST(Hand, TheSystemSleepsAndWakes) {
+  const lab::ExploreSettings awake = {.processors = 2, .schedules = 2000};
+  lab::ExploreSettings asleep = awake;
+  asleep.power = true;
+  EXPECT_EQ(lab::explore(awake, life("sleep_frees_ring")).failure, "");
+  const lab::ExploreResult found = lab::explore(asleep, life("sleep_frees_ring"));
+  EXPECT_NE(found.failure, "") << found.broken << found.coverage;
+  EXPECT_THAT(found.report, HasSubstr("From outside: the system sleeps and wakes\n"));
+  EXPECT_THAT(found.report, HasSubstr("> the system sleeps and wakes"));
+  const lab::ExploreResult again = lab::replay(asleep, life("sleep_frees_ring"), found.schedule);
+  EXPECT_EQ(again.failure, found.failure);
+  EXPECT_EQ(again.differs, "");
+  EXPECT_EQ(lab::explore(asleep, life("sleep_frees_ring_fixed")).failure, "");
+}
+
+TEST(Hand, TheButtonIsTheFirstBoardAndDriversHearOfItWhenTheyAreStarted) {
+  Orders orders({.power = true});
+  orders.run({}, true);
+  const std::vector<explore::Options> options = orders.explorer().lesson().options;
+  std::size_t possible = 0, heard = 0;
+  for (const explore::Options& step : options) {
+    const Deviation pressed{Deviation::Kind::Board, step.processor, step.step, 0};
+    if (std::find(step.events.begin(), step.events.end(), pressed) == step.events.end()) continue;
+    ++possible;
+    const lab::Execution execution = orders.run({pressed});
+    EXPECT_EQ(execution.failure, "") << text_of(pressed);
+    EXPECT_THAT(execution.deeds, ElementsAre("From outside: the system sleeps and wakes"));
+    std::string minors;  // each request comes to the driver and to the bus
+    for (const lab::EventRecord& sent : orders.machine().events("irp-sent", {{"major", IRP_MJ_POWER}}))
+      minors += sent["minor"] == IRP_MN_QUERY_POWER ? '?' : sent["minor"] == IRP_MN_SET_POWER ? '!' : '.';
+    EXPECT_THAT(minors, testing::AnyOf("", "?" "?!!!!")) << text_of(pressed);
+    heard += minors.empty() ? 0 : 1;
+    EXPECT_TRUE(orders.one_at_a_time());
+  }
+  EXPECT_GT(heard, 50u);
+  EXPECT_LT(heard, possible);
 }

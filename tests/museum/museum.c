@@ -300,6 +300,10 @@ static NTSTATUS MuseumPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
 
 static DRIVER_DISPATCH MuseumPower;
 static NTSTATUS MuseumPower(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
+  const PDEVICE Device = DeviceOf(DeviceObject);
+  const PIO_STACK_LOCATION Stack = IoGetCurrentIrpStackLocation(Irp);
+  if (Parts.Power != NULL && CardOf(Device)->Started && Stack->MinorFunction == IRP_MN_SET_POWER && Stack->Parameters.Power.Type == SystemPowerState)
+    Parts.Power(Device, Stack->Parameters.Power.State.SystemState != PowerSystemWorking);
   PoStartNextPowerIrp(Irp);
   IoSkipCurrentIrpStackLocation(Irp);
   return PoCallDriver(CardOf(DeviceOf(DeviceObject))->Lower, Irp);

@@ -69,6 +69,7 @@ typedef struct _PARTS {
   NTSTATUS (*Start)(PDEVICE Device);
   VOID (*Stop)(PDEVICE Device);
   NTSTATUS (*Control)(PDEVICE Device, PIRP Irp); /* IRP_MJ_INTERNAL_DEVICE_CONTROL, which a driver here sends to itself; NULL: none */
+  VOID (*Power)(PDEVICE Device, BOOLEAN Down);   /* of a started device: the system goes to sleep, or wakes; NULL: nothing is done then */
 } PARTS;
 extern const PARTS Parts;
 

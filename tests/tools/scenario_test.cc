@@ -271,6 +271,8 @@ TEST_F(ScenarioFile, SaysWhatMayBePulledOutIsAllOrSomeOfItsDevices) {
     return std::pair(outside.may_pull_out("one"), outside.may_pull_out("two"));
   };
   EXPECT_FALSE(read(kTwo)->config.from_outside.may_pull_out("one"));
+  EXPECT_FALSE(read(kTwo)->config.from_outside.power);
+  EXPECT_TRUE(read("[explore]\npower = true\n")->config.from_outside.power);
   EXPECT_EQ(pulled("true"), std::pair(true, true));
   EXPECT_EQ(pulled("false"), std::pair(false, false));
   EXPECT_EQ(pulled("['two']"), std::pair(false, true));
