@@ -103,13 +103,23 @@ static VOID HdaCancel(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
   IoReleaseRemoveLock(&Controller->RemoveLock, Irp);
 }
 
+/* At this moment; with no lock held it may change at once, and StartIo looks again. */
+static BOOLEAN HdaIsStarted(PHDA_CONTROLLER Controller) {
+  KIRQL OldIrql;
+  BOOLEAN Started;
+  KeAcquireSpinLock(&Controller->Lock, &OldIrql);
+  Started = Controller->Started;
+  KeReleaseSpinLock(&Controller->Lock, OldIrql);
+  return Started;
+}
+
 /* IRP_MJ_WRITE and IRP_MJ_FLUSH_BUFFERS. */
 NTSTATUS HdaQueue(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
   PHDA_CONTROLLER Controller = HdaController(DeviceObject);
   PIO_STACK_LOCATION Stack = IoGetCurrentIrpStackLocation(Irp);
   NTSTATUS Status = IoAcquireRemoveLock(&Controller->RemoveLock, Irp);
   if (!NT_SUCCESS(Status)) return HdaComplete(Irp, Status, 0);
-  if (!Controller->Started) {
+  if (!HdaIsStarted(Controller)) {
     Status = STATUS_DEVICE_NOT_READY;
   } else if (Stack->MajorFunction == IRP_MJ_WRITE) {
     const ULONG Length = Stack->Parameters.Write.Length;
