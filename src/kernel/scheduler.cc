@@ -231,6 +231,7 @@ bool yield_locked() {
   old.preempted = false;
   if (old.priority > next->priority && (old.affinity & sys().idle_processors).empty()) {
     // Asked for its place, it would take the processor back at once.
+    Machine::observe(ThreadReadied{old.id, self.number, old.priority, old.affinity.mask()});
     old.state = ThreadState::Ready;
     self.ready.insert(old, false);
     switch_locked(old, *next, WaitReason::Yield);

@@ -65,6 +65,7 @@ TEST(Trail, WhoBecomesIdleConflictsWithWhoeverReadiesOrTakesAThreadThatItWouldTa
   EXPECT_FALSE(conflict({call(), signalled, ThreadReadied{12, 0, 8, 0}}, {idle})) << "it runs nowhere else";
   EXPECT_FALSE(conflict({call(), signalled, ThreadReadied{12, 0, 8, 1}}, {idle})) << "it is on the best processor already";
   EXPECT_FALSE(conflict({ThreadSwitched{10, 1, WaitReason::Executive, true}}, {idle}));
+  EXPECT_FALSE(Told().by(1, {ThreadSwitched{12, 2, WaitReason::Executive, true}}).by(1, {idle}).conflict()) << "nobody asks";
 
   const ThreadSwitched takes{10, 12, WaitReason::Executive};
   EXPECT_TRUE(Told().by(0, {call(), signalled, ThreadReadied{12, 0, 8, 3}}).by(0, {takes}).by(1, {idle}).conflict());

@@ -290,9 +290,9 @@ void Trail::of_objects(std::uint32_t context, const Event& event) {
     tells(context);
 }
 
-// Which processors have nothing to do: whoever readies a thread that may run on several, and whoever looks for one, asks that.
+// Which processors are idle. Whoever gives a thread to one of them, or has asked and gives it to none, writes: the next one finds something else. Whoever makes
+// one idle does not, for among themselves they do not matter.
 void Trail::touch_idle(std::uint32_t context, std::uint64_t processors, How how) {
-  if (processors != 0) touch(context, special(Special::Kernel), How::Read);
   for (unsigned number = 0; number < 64; ++number)
     if ((processors >> number & 1) != 0) touch(context, special(Special::Idle, number), how);
 }
@@ -303,8 +303,7 @@ void Trail::of_threads(const Stamp& stamp, std::uint32_t context, const Event& e
   if (const auto* fact = std::get_if<ThreadReadied>(&event)) {
     touch(context, special(Special::Thread, fact->thread), How::Cause);
     touch(context, special(Special::Ready, fact->processor), How::Write);
-    touch_idle(context, fact->asked, How::Read);
-    touch_idle(context, fact->asked & std::uint64_t{1} << fact->processor % 64, How::Write);
+    touch_idle(context, fact->asked, How::Write);
     asked_[fact->thread] = fact->asked;
   }
   if (const auto* fact = std::get_if<ThreadSwitched>(&event)) {
@@ -313,7 +312,7 @@ void Trail::of_threads(const Stamp& stamp, std::uint32_t context, const Event& e
     here.thread = fact->to;
     touch(to, special(Special::Thread, fact->to), How::Effect);
     if (fact->to_idle) {
-      touch_idle(from, std::uint64_t{1} << stamp.processor % 64, How::Write);
+      touch_idle(from, std::uint64_t{1} << stamp.processor % 64, How::Read);
     } else if (!here.idle) {  // it was in a list of those that are ready, from which whoever becomes idle takes it, too
       touch_idle(from, asked_[fact->to], How::Write);
     }
