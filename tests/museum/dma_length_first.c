@@ -30,7 +30,7 @@ static VOID TakeRecords(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argumen
 }
 
 static NTSTATUS Start(PDEVICE Device) {
-  const NTSTATUS Status = MakeRing(Device);
+  const NTSTATUS Status = MakeRecords(Device);
   if (!NT_SUCCESS(Status)) return Status;
   InitializeDpc(&Device->Card.Dpc, TakeRecords, Device, 0);
   return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
@@ -38,7 +38,7 @@ static NTSTATUS Start(PDEVICE Device) {
 
 static VOID Stop(PDEVICE Device) {
   StopAll(Device);
-  FreeRing(Device);
+  FreeRecords(Device);
   INVARIANT(Device->Wrong == 0, Device->Wrong, 0);
 }
 

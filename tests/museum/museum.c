@@ -30,7 +30,7 @@ BOOLEAN TakePulse(PDEVICE Device, PULONG Value) {
   return TRUE;
 }
 
-NTSTATUS MakeRing(PDEVICE Device) {
+NTSTATUS MakeRecords(PDEVICE Device) {
   const PCARD Card = CardOf(Device);
   DEVICE_DESCRIPTION Description;
   ULONG MapRegisters;
@@ -45,7 +45,7 @@ NTSTATUS MakeRing(PDEVICE Device) {
   if (Card->Adapter == NULL) return STATUS_INSUFFICIENT_RESOURCES;
   Card->Ring = Card->Adapter->DmaOperations->AllocateCommonBuffer(Card->Adapter, RECORDS * sizeof(RECORD), &Card->RingAddress, FALSE);
   if (Card->Ring == NULL) {
-    FreeRing(Device);
+    FreeRecords(Device);
     return STATUS_INSUFFICIENT_RESOURCES;
   }
   RtlZeroMemory(Card->Ring, RECORDS * sizeof(RECORD));
@@ -53,7 +53,7 @@ NTSTATUS MakeRing(PDEVICE Device) {
   return STATUS_SUCCESS;
 }
 
-VOID FreeRing(PDEVICE Device) {
+VOID FreeRecords(PDEVICE Device) {
   const PCARD Card = CardOf(Device);
   if (Card->Ring != NULL) {
     WRITE_REGISTER_ULONG(Card->Registers + CARD_RING, 0);

@@ -94,9 +94,9 @@ VOID EnableCard(PDEVICE Device);
 VOID QuietCard(PDEVICE Device);
 VOID RingDoorbell(PDEVICE Device, ULONG Microseconds);
 /* A ring for the card's records, which it is told of. Not for who has one. */
-NTSTATUS MakeRing(PDEVICE Device);
+NTSTATUS MakeRecords(PDEVICE Device);
 /* Of a card that is quiet. */
-VOID FreeRing(PDEVICE Device);
+VOID FreeRecords(PDEVICE Device);
 /* For service routines: TRUE if there was a pulse, which is cleared, and its value. */
 BOOLEAN TakePulse(PDEVICE Device, PULONG Value);
 /* A service routine that does just that: takes the pulse and queues the card's DPC. */
