@@ -118,18 +118,30 @@ DEVICE_OBJECT* top_of(DEVICE_OBJECT* device) {
   return device;
 }
 
+namespace {
+
+PhysicalDevice* physical_below(const DEVICE_OBJECT* device) {
+  while (state_of(device).attached_to != nullptr) device = state_of(device).attached_to;
+  return state_of(device).physical;
+}
+
+}  // namespace
+
 NTSTATUS count_open_locked(DEVICE_OBJECT* device) {
   if (state_of(device).delete_pending || ((device->Flags | top_of(device)->Flags) & DO_DEVICE_INITIALIZING) != 0) return STATUS_NO_SUCH_DEVICE;
-  const DEVICE_OBJECT* lowest = device;
-  while (state_of(lowest).attached_to != nullptr) lowest = state_of(lowest).attached_to;
-  if (const PhysicalDevice* physical = state_of(lowest).physical; physical != nullptr && physical->removing) return STATUS_NO_SUCH_DEVICE;
+  if (const PhysicalDevice* physical = physical_below(device); physical != nullptr && physical->removing) return STATUS_NO_SUCH_DEVICE;
   if ((device->Flags & DO_EXCLUSIVE) != 0 && device->ReferenceCount != 0) return STATUS_ACCESS_DENIED;
   ++device->ReferenceCount;
   return STATUS_SUCCESS;
 }
 
 void count_close(DEVICE_OBJECT* device) {
-  release(device, [&] { --device->ReferenceCount; });
+  PhysicalDevice* physical = nullptr;
+  release(device, [&] {
+    --device->ReferenceCount;
+    physical = physical_below(device);
+  });
+  if (physical != nullptr) pnp::file_closed(*physical);
 }
 
 }  // namespace kdpc::io::device

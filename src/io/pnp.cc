@@ -63,8 +63,15 @@ bool is_open(const PhysicalDevice& device) {
 
 // Nobody has it open: from then on nobody can, until it has been removed.
 bool close_for_removal(PhysicalDevice& device) {
-  Guard guard;
-  return device.removing = !is_open(device);
+  {
+    Guard guard;
+    device.removing = !is_open(device);
+  }
+  // It comes behind all that was done with the files.
+  if (device.removing)
+    for (const DEVICE_OBJECT* object = device.object; object != nullptr; object = object->AttachedDevice)
+      Machine::observe(OrderAcquired{&state_of(object)});
+  return device.removing;
 }
 
 // Sends the QUERY request `asks`. A refusal: `takes_back` follows at once.
@@ -181,8 +188,12 @@ Step ask_to_remove(PhysicalDevice& device) { return ask_and_take_back(device, IR
 
 namespace {
 
+constexpr const char* kIsOpen = "removing a device that an application has open";
+
 Step remove_in_turn(PhysicalDevice& device) {
   if (device.state == PnpState::Gone) {
+    if (device.function_driver == nullptr) return {};
+    if (!close_for_removal(device)) return failed(STATUS_DEVICE_BUSY, kIsOpen);
     send_remove(device);
     device.function_driver = nullptr;
     return {};
@@ -193,7 +204,7 @@ Step remove_in_turn(PhysicalDevice& device) {
     return failed(status, step_of(IRP_MN_QUERY_REMOVE_DEVICE));
   if (!close_for_removal(device)) {
     send_pnp(device, IRP_MN_CANCEL_REMOVE_DEVICE);
-    return failed(STATUS_DEVICE_BUSY, "removing a device that an application has open");
+    return failed(STATUS_DEVICE_BUSY, kIsOpen);
   }
   device.state = PnpState::Announced;
   send_remove(device);
@@ -201,18 +212,18 @@ Step remove_in_turn(PhysicalDevice& device) {
   return {};
 }
 
-// IRP_MN_REMOVE_DEVICE follows at once if nobody has it open, else when remove() is called after the last close.
-Step remove_without_asking(PhysicalDevice& device) {
+void remove_without_asking(PhysicalDevice& device) {
   device.state = PnpState::Gone;
   send_pnp(device, IRP_MN_SURPRISE_REMOVAL);
-  return close_for_removal(device) ? remove_in_turn(device) : Step{};
+  (void)remove_in_turn(device);  // or when the last file has been closed
 }
 
 Step surprise_remove_in_turn(PhysicalDevice& device) {
   if (device.state != PnpState::Started && device.state != PnpState::Stopped)
     return failed(STATUS_INVALID_DEVICE_STATE, "pulling out a device that is not started");
   for (unsigned range = 0; range < device.range_count; ++range) registers::pull_out(device.ranges[range]);
-  return remove_without_asking(device);
+  remove_without_asking(device);
+  return {};
 }
 
 }  // namespace
@@ -225,6 +236,30 @@ Step remove(PhysicalDevice& device) {
 Step surprise_remove(PhysicalDevice& device) {
   const Turn turn;
   return surprise_remove_in_turn(device);
+}
+
+namespace {
+
+void KDPC_NTAPI remove_closed(void* context) {
+  auto& device = *static_cast<PhysicalDevice*>(context);
+  const Turn turn;
+  {
+    Guard guard;
+    device.closed = false;  // it may have been opened again
+  }
+  (void)remove_in_turn(device);
+}
+
+}  // namespace
+
+void file_closed(PhysicalDevice& device) {
+  {
+    Guard guard;
+    if (device.state != PnpState::Gone || device.function_driver == nullptr || device.closed || is_open(device)) return;
+    device.closed = true;
+  }
+  work::initialize(device.last_act, remove_closed, &device);
+  work::queue(device.last_act, static_cast<std::uint32_t>(WorkQueue::Delayed));
 }
 
 void lose(PhysicalDevice& device) {

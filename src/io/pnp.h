@@ -14,6 +14,7 @@
 
 #include "io/dma.h"
 #include "io/objects.h"
+#include "kernel/workitem.h"
 
 namespace kdpc::io {
 
@@ -50,6 +51,8 @@ struct PhysicalDevice {
   Driver* function_driver;            // T
   PnpState state;                     // T
   bool removing;                      // R  nobody has it open, and nobody can open it: IRP_MN_REMOVE_DEVICE is on its way
+  bool closed;                        // R  `last_act` is queued
+  WorkItem last_act;                  // R
   CM_RESOURCE_LIST* raw;              // I
   CM_RESOURCE_LIST* translated;       // I
 };
@@ -83,7 +86,10 @@ Step stop(PhysicalDevice& device);
 Step ask_to_stop(PhysicalDevice& device);
 Step ask_to_remove(PhysicalDevice& device);
 Step remove(PhysicalDevice& device);
+// IRP_MN_REMOVE_DEVICE follows at once, or when the last file has been closed.
 Step surprise_remove(PhysicalDevice& device);
+// A file of its stack has been closed.
+void file_closed(PhysicalDevice& device);
 // The same, whatever is being done with it just now: that comes to its end first. One that is not started is gone, and no driver hears of it.
 void lose(PhysicalDevice& device);
 // Its devices are removed, DriverUnload is called, queued DPCs are flushed (FLU-3), and what would have been left behind is looked for (PNP-3).

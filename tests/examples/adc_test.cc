@@ -141,6 +141,28 @@ KDPC_TEST(Adc, StoppedOrPulledOutItEndsItsRequests, .processors = 2) {
   card.unload();
 }
 
+KDPC_TEST(Adc, PulledOutItIsRemovedWhenItsFileIsClosed) {
+  Card card(m);
+  const auto keep_open = [] {
+    lab::DeviceFile file;
+    open(file);
+    LARGE_INTEGER time;
+    time.QuadPart = -50'000;
+    KeDelayExecutionThread(KernelMode, FALSE, &time);
+    file.close();
+  };
+  const auto device_is_there = [&] { return !m.device_names("adc").empty(); };
+  const lab::Task task = m.start(0, PASSIVE_LEVEL, keep_open);
+  m.run_for(1ms);
+  EXPECT_TRUE(m.surprise_remove_device("adc", card.why)) << card.why;
+  EXPECT_TRUE(device_is_there());
+  EXPECT_FALSE(m.remove_device("adc", card.why));
+  EXPECT_THAT(card.why, ::testing::HasSubstr("an application has open"));
+  EXPECT_TRUE(m.run_until([&] { return !device_is_there(); }, 1s));
+  EXPECT_TRUE(m.remove_device("adc", card.why)) << "again: there is nothing to do";
+  card.unload();
+}
+
 // -- a line of two drivers ---------------------------------------------------------------------------------------------------------------
 
 struct SharedLine {
