@@ -37,6 +37,17 @@ TEST(RaceReport, TellsBothSidesWhyTheyCanMeetAndTheUsualFix) {
   EXPECT_THAT(fix_of(told.races()[0]), HasSubstr("KeAcquireInterruptSpinLock"));
 }
 
+TEST(RaceReport, OfWhatTheKernelWritesSaysForWhom) {
+  Told told;
+  On{told, 0, 10}.say(RoutineEntered{0, Address::at(0x301), {}}).say(KernelAccess{Address::at(kExtension), 16, true});
+  On{told, 1, 11}.write(kExtension + 8, 0x401);
+  ASSERT_EQ(told.races().size(), 1u);
+  const Race& race = told.races()[0];
+  EXPECT_EQ(role_of(race.first), "the kernel, in a call of this code, writes 8 bytes at 0x400000010008");
+  EXPECT_EQ(race.first.pc, 0x301u);
+  EXPECT_THAT(fix_of(race), HasSubstr("ExInterlocked"));
+}
+
 TEST(RaceReport, SaysInWhichBlockOfPoolTheBytesLie) {
   Told told;
   On cpu{told};

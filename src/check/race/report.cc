@@ -168,6 +168,9 @@ const char* fix_of(const Race& race) {
     return "Read first what the device writes last, the descriptor's done bit as a volatile, or else a register of the device, and only then the "
            "rest; give "
            "memory to the device by a volatile write of the descriptor's owner bit, or by writing a register, when it is complete.";
+  if (one.kernel || other.kernel)
+    return "What a routine of the kernel's changes, change by such routines everywhere (ExInterlocked…, IoSetCancelRoutine), or hold one lock around "
+           "both.";
   if (one.atomic || other.atomic) return "Access it by interlocked operations everywhere, or by none and under one lock.";
   const bool isr = one.acting == Acting::Isr || other.acting == Acting::Isr;
   const bool both_isr = one.acting == Acting::Isr && other.acting == Acting::Isr;
