@@ -258,6 +258,7 @@ void Trail::of_objects(std::uint32_t context, const Event& event) {
   if (const auto* fact = std::get_if<IrpSent>(&event)) object(fact->irp);
   if (const auto* fact = std::get_if<IrpCompleted>(&event)) object(fact->irp);
   if (const auto* fact = std::get_if<IrpCancelled>(&event)) object(fact->irp);
+  if (const auto* fact = std::get_if<DpcTargeted>(&event)) object(fact->dpc);
   if (const auto* fact = std::get_if<DpcRefused>(&event)) object(fact->dpc);
   if (const auto* fact = std::get_if<DpcQueued>(&event)) {
     object(fact->dpc);
