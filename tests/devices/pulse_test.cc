@@ -160,6 +160,17 @@ TEST(PulseCard, WhatIsOwedWhenItIsDisabledIsNeverSent) {
   EXPECT_EQ(twice.host.messages, (std::vector<unsigned>{0})) << "not once more, a microsecond later";
 }
 
+TEST(PulseCard, ACardThatWasPulledOutSendsNoMessageAnyMore) {
+  PulseWish wish = every_ten();
+  wish.messages = 1;
+  Bench bench(wish, 1);
+  bench.write(kControl, kEnabled);
+  bench.host.run_to(5 * kMicrosecond);
+  EXPECT_TRUE(bench.board.pull_out(*bench.board.devices()[0]));
+  bench.host.run_for(kMillisecond);
+  EXPECT_EQ(bench.host.messages.size(), 1u);
+}
+
 TEST(PulseCard, TwoCardsHaveMessagesOfTheirOwnAndShareALine) {
   CardBoard board;
   PulseWish wish = every_ten(1);
