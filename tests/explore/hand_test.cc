@@ -175,15 +175,15 @@ TEST(Hand, TheSystemSleepsAndWakes) {
   const lab::ExploreSettings awake = {.processors = 2, .schedules = 2000};
   lab::ExploreSettings asleep = awake;
   asleep.power = true;
-  EXPECT_EQ(lab::explore(awake, life("sleep_frees_ring")).failure, "");
-  const lab::ExploreResult found = lab::explore(asleep, life("sleep_frees_ring"));
+  EXPECT_EQ(lab::explore(awake, life("sleep_in_flight")).failure, "");
+  const lab::ExploreResult found = lab::explore(asleep, life("sleep_in_flight"));
   EXPECT_NE(found.failure, "") << found.broken << found.coverage;
   EXPECT_THAT(found.report, HasSubstr("From outside: the system sleeps and wakes\n"));
   EXPECT_THAT(found.report, HasSubstr("> the system sleeps and wakes"));
-  const lab::ExploreResult again = lab::replay(asleep, life("sleep_frees_ring"), found.schedule);
+  const lab::ExploreResult again = lab::replay(asleep, life("sleep_in_flight"), found.schedule);
   EXPECT_EQ(again.failure, found.failure);
   EXPECT_EQ(again.differs, "");
-  EXPECT_EQ(lab::explore(asleep, life("sleep_frees_ring_fixed")).failure, "");
+  EXPECT_EQ(lab::explore(asleep, life("sleep_in_flight_fixed")).failure, "");
 }
 
 TEST(Hand, TheButtonIsTheFirstBoardAndDriversHearOfItWhenTheyAreStarted) {
@@ -201,7 +201,10 @@ TEST(Hand, TheButtonIsTheFirstBoardAndDriversHearOfItWhenTheyAreStarted) {
     std::string minors;  // each request comes to the driver and to the bus
     for (const lab::EventRecord& sent : orders.machine().events("irp-sent", {{"major", IRP_MJ_POWER}}))
       minors += sent["minor"] == IRP_MN_QUERY_POWER ? '?' : sent["minor"] == IRP_MN_SET_POWER ? '!' : '.';
-    EXPECT_THAT(minors, testing::AnyOf("", "?" "?!!!!")) << text_of(pressed);
+    EXPECT_THAT(minors, testing::AnyOf("",
+                                       "?"
+                                       "?!!!!"))
+        << text_of(pressed);
     heard += minors.empty() ? 0 : 1;
     EXPECT_TRUE(orders.one_at_a_time());
   }
