@@ -18,10 +18,10 @@ using test::Frames;
 constexpr std::size_t kPeriod = 480, kRing = 4 * kPeriod;  // frames
 
 struct Controller : test::SoundCard {
-  explicit Controller(lab::Machine& m, const lab::DeviceOptions& options = {}, const char* driver = KDPC_TEST_DRIVERS "/hda.drv")
+  explicit Controller(lab::Machine& m, const lab::DeviceOptions& options = {})
       : SoundCard(m, {{.driver = "intel-hda", .name = "hda", .options = "msi=on"},
                       {.driver = "hda-output", .name = "", .options = "audiodev=sound,mixer=off"}}) {
-    works = has_board() && m.load_driver(driver, why) && m.start_device("hda", "hda", why, options);
+    works = has_board() && m.load_driver(KDPC_TEST_DRIVERS "/hda.drv", why) && m.start_device("hda", "hda", why, options);
   }
 };
 
@@ -117,22 +117,6 @@ KDPC_TEST(Hda, ItCanBeRemovedWhileItPlaysNothingAndUnloaded) {
   EXPECT_TRUE(m.start_device("hda", "hda", why)) << why;
   EXPECT_TRUE(m.unload_driver("hda", why)) << why;
   EXPECT_THAT(m.debug_lines(), ::testing::IsEmpty());
-}
-
-KDPC_TEST(Hda, NothingRacesWithItsBeingPulledOut, .processors = 2, .checks = {.races = lab::Checks::Races::Certain}) {
-  Controller controller(m, {}, KDPC_TEST_DRIVERS "/check/hda.drv");
-  ASSERT_TRUE(controller.works) << controller.why;
-  const lab::Task application = m.start(1, PASSIVE_LEVEL, [] {
-    lab::DeviceFile file;
-    KDPC_EXPECT_EQ(file.open("\\\\.\\Hda0"), STATUS_SUCCESS);
-    while (file.write("too short for a frame", 1).status == STATUS_INVALID_PARAMETER) continue;
-    file.close();
-  });
-  m.run_for(1ms);
-  std::string why;
-  EXPECT_TRUE(m.surprise_remove_device("hda", why)) << why;
-  EXPECT_TRUE(m.run_until([&] { return application.done(); }, 1s));
-  EXPECT_TRUE(m.unload_driver("hda", why)) << why;
 }
 
 }  // namespace

@@ -196,8 +196,8 @@ KDPC_TEST(Explorer, AnOrderOfManyDeviationsGivesWayToAShorterOneThatFailsAlike, 
   std::string why;
   const auto explorer = lab::Explorer::create(m, life("remove_queue_false"), why);
   ASSERT_NE(explorer, nullptr) << why;
-  int long_ones = 0;
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  bool any_was_long = false;
+  for (std::uint64_t seed = 1; seed <= 200 && !any_was_long; ++seed) {
     const auto found = find(*explorer, 2000, seed);
     ASSERT_TRUE(found) << seed;
     const auto fails = [&](const explore::Schedule& shorter) { return explorer->run(shorter).key == found->second.key; };
@@ -206,10 +206,10 @@ KDPC_TEST(Explorer, AnOrderOfManyDeviationsGivesWayToAShorterOneThatFailsAlike, 
     EXPECT_TRUE(fails(shortest.schedule)) << text_of(shortest.schedule);
     EXPECT_LE(shortest.schedule.size(), needed.size());
     EXPECT_LE(shortest.schedule.size(), 3u) << text_of(shortest.schedule);
-    long_ones += needed.size() > 3;
+    any_was_long = needed.size() > 3;
     EXPECT_EQ(lab::shortest(*explorer, found->first, found->second, [] { return true; }).schedule, found->first) << "enough from the beginning";
   }
-  EXPECT_GE(long_ones, 1) << "otherwise nothing was to be done here";
+  EXPECT_TRUE(any_was_long) << "otherwise nothing was to be done here";
   EXPECT_EQ(explorer->run({}).failure, "");
 }
 
