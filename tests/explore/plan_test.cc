@@ -40,6 +40,22 @@ TEST(Plan, WhatIsDueComesFirst) {
   EXPECT_EQ(asked(plan, {processor(1, 1, 10), board(60), processor(0, 2, 50)}), 2u);
 }
 
+TEST(Plan, NotesAreTakenOfTheBeginningOfARunThatNeverEnds) {
+  Plan plan(2);
+  std::vector<Options> notes;
+  plan.follow({}, &notes);
+  std::uint64_t step = 0;
+  while (notes.size() < Plan::kMostNotes) {
+    EXPECT_EQ(plan.next_question(0, step), step + 1);
+    ++step;
+    asked(plan, {processor(0, step, 10), processor(1, 1, 10)});
+  }
+  EXPECT_EQ(step, Plan::kMostNotes);
+  EXPECT_EQ(plan.next_question(0, step), ~std::uint64_t{0});
+  asked(plan, {processor(0, step + 1, 10), processor(1, 1, 10)});
+  EXPECT_EQ(notes.size(), Plan::kMostNotes);
+}
+
 TEST(Plan, WhoIsHeldWaitsUntilNobodyElseCanGoOn) {
   Plan plan(3);
   plan.follow({{Kind::Hold, 0, 5, 0}});

@@ -76,6 +76,16 @@ TEST(Touches, WhatTwoTouchAndOneWritesIsWorthADeviationWhereverItIsTouched) {
   EXPECT_THAT(heard.points(), ElementsAre("0@2 0x102", "0@3 0x103", "1@1 0x201"));
 }
 
+TEST(Touches, ARunThatNeverEndsIsHeardToSomePoint) {
+  for (const bool too_late : {false, true}) {
+    Heard heard;
+    On looping{heard.touches};
+    for (std::size_t touches = 0; touches + (too_late ? 0 : 1) < Touches::kMostTouches; ++touches) looping.write(kShared, 0x101);
+    On{heard.touches, 1, 11}.read(kShared, 0x201);
+    EXPECT_EQ(heard.points().empty(), too_late);
+  }
+}
+
 TEST(Touches, WhatAllReadIsNot) {
   Heard heard;
   On{heard.touches, 0, 10}.read(kShared, 0x101);

@@ -84,7 +84,7 @@ void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<
 }
 
 std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
-  if (notes_ != nullptr || watcher_ != nullptr || look_) return step + 1;
+  if (takes_notes() || watcher_ != nullptr || look_) return step + 1;
   const Line& line = processors_[processor];
   if (line.held || line.low != 0) return step + 1;  // what it does now ends when others can go on
   return line.next < line.deviations.size() ? line.deviations[line.next].step : ~std::uint64_t{0};
@@ -105,7 +105,7 @@ std::uint64_t Plan::number(std::uint64_t bound) {
 }
 
 bool Plan::fails(const sim::FallibleCall& call) {
-  if (notes_ != nullptr && learns_faults_) {
+  if (takes_notes() && learns_faults_) {
     std::uintptr_t frames[kMostFrames];
     const unsigned count = call.stack(frames, kMostFrames);
     std::uint64_t stack = call.routine + 1u;
@@ -129,7 +129,7 @@ bool Plan::fails(const sim::FallibleCall& call) {
 }
 
 std::size_t Plan::choose(std::span<const Candidate> candidates) {
-  if (notes_ != nullptr) take_note(candidates);
+  if (takes_notes()) take_note(candidates);
   if (late_) return choose_late(candidates);
   std::size_t chosen = 0;
   if (!follow_one(candidates, chosen)) chosen = by_default(candidates);

@@ -47,13 +47,15 @@ class Plan final : public sim::Oracle {
  public:
   static constexpr std::uint64_t kPatience = 1'000, kLatePatience = 1'000'000;  // ns; of late orders
   static constexpr std::uint64_t kLongestHold = 40'000'000;
+  // Of a driver that never ends the beginning is enough, and all of it would be gigabytes.
+  static constexpr std::size_t kMostNotes = 1'000'000;
 
   explicit Plan(unsigned processors) : processors_(processors) {}
   // Called before each step of the execution that follows, and of no other one, which makes it slow.
   void look_at_each_step(std::function<void()> look) { look_ = std::move(look); }
   void endure(std::uint64_t work) { endurance_ = work; }  // in each execution (machine/sim/choice.h)
 
-  // For the next execution. `notes`: where to leave the options at each step, which makes the run slow; null: nobody wants to know.
+  // For the next execution. `notes`: where to leave the options at each of the first kMostNotes steps, which makes the run slow; null: nobody wants to know.
   // `watcher`: of a schedule that begins with `late`, likewise.
   void follow(const Schedule& schedule, std::vector<Options>* notes = nullptr, Watcher* watcher = nullptr);
   // The same for one that goes on where another stood, whose schedule has the same deviations up to there.
@@ -99,6 +101,7 @@ class Plan final : public sim::Oracle {
   bool is_far_behind(std::span<const sim::Candidate> candidates, std::uint64_t time) const;  // the first of those who are held
   std::size_t next_of_low(std::span<const sim::Candidate> candidates) const;
   std::size_t next_of_held(std::span<const sim::Candidate> candidates);
+  bool takes_notes() const { return notes_ != nullptr && notes_->size() < kMostNotes; }
   void take_note(std::span<const sim::Candidate> candidates);
 
   std::vector<Line> processors_;

@@ -22,7 +22,7 @@ void Touches::listen(bool wanted) {
 }
 
 void Touches::event(const Stamp& stamp, const Event& event) {
-  if (!listens_) return;
+  if (!hears()) return;
   if (std::holds_alternative<TimerSet>(event)) ++timers_;
   if (const auto* cancelled = std::get_if<TimerCancelled>(&event); cancelled != nullptr && cancelled->was_set && timers_ != 0) --timers_;
   if (const auto* began = std::get_if<WaitBegan>(&event)) waiting_.insert(began->thread);
@@ -49,7 +49,7 @@ void Touches::event(const Stamp& stamp, const Event& event) {
 }
 
 void Touches::accesses(const Stamp& stamp, std::span<const Access> batch) {
-  if (!listens_) return;
+  if (!hears()) return;
   std::uint64_t step = stamp.step - batch.size();
   for (const Access& access : batch) {
     ++step;

@@ -21,7 +21,10 @@ struct Point {
 
 class Touches final : public EventSink {
  public:
-  void listen(bool wanted);  // to the next execution: forgets what was heard
+  // As many are enough of a driver that never ends; all of them would be gigabytes.
+  static constexpr std::size_t kMostTouches = 2'000'000;
+
+  void listen(bool wanted);  // to the beginning of the next execution, up to kMostTouches: forgets what was heard
   // The points worth a deviation, in order, each once.
   std::vector<Point> points() const;
 
@@ -36,6 +39,7 @@ class Touches final : public EventSink {
     std::uint32_t lane;
     bool write;
   };
+  bool hears() const { return listens_ && touches_.size() < kMostTouches; }
   void touch(const Stamp& stamp, const Point& point, std::uintptr_t at, std::size_t size, bool write);
   bool may_wait_for_time() const { return timers_ != 0 || !waiting_.empty(); }
 
