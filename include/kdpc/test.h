@@ -231,6 +231,10 @@ inline void explore(lab::ExploreSettings settings, void (*body)(lab::Machine& m)
   const lab::Life life = [body](lab::Machine& m) { return words_of(body, m); };
   if (const char* const wanted = std::getenv("KDPC_SCHEDULE")) {
     std::ifstream in(wanted);
+    if (!in) {
+      ADD_FAILURE_AT(file, line) << "The schedule " << wanted << " cannot be read";
+      return;
+    }
     const lab::ExploreResult result = lab::replay(settings, life, std::string(std::istreambuf_iterator<char>(in), {}));
     std::printf("%s%s\n", result.report.c_str(), result.differs.empty() ? "" : ("Not the same run: " + result.differs).c_str());
     if (result.failed()) ADD_FAILURE_AT(file, line) << "The schedule " << wanted << ": " << (result.broken.empty() ? result.failure : result.broken);
@@ -245,8 +249,11 @@ inline void explore(lab::ExploreSettings settings, void (*body)(lab::Machine& m)
   if (result.failure.empty()) return;
   const char* const folder = std::getenv("KDPC_SCHEDULES");
   const std::string left = (folder != nullptr ? std::string(folder) + '/' : std::string()) + settings.name + ".schedule";
-  std::ofstream(left) << result.schedule;
-  ADD_FAILURE_AT(file, line) << result.report << "To see it again: KDPC_SCHEDULE=" << left << " with --gtest_filter=" << settings.name;
+  std::ofstream out(left);
+  out << result.schedule;
+  out.close();
+  const std::string again = "To see it again: KDPC_SCHEDULE=" + left + " with --gtest_filter=" + settings.name;
+  ADD_FAILURE_AT(file, line) << result.report << (out ? again : left + " cannot be written; it would be\n" + result.schedule);
 }
 
 inline Session& session() {

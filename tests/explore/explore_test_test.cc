@@ -205,6 +205,15 @@ TEST(ExploreTest, AnExceptionAndAnExpectedBugCheckAreFailures) {
   EXPECT_THAT(lab::explore({}, [](lab::Machine& m) { return test::words_of(expects_a_bug_check, m); }).failure, HasSubstr("are for KDPC_TEST"));
 }
 
+TEST(ExploreTest, WhatCannotBeWrittenOrReadIsSaid) {
+  {
+    const Environment folder("KDPC_SCHEDULES", "/none/such");
+    EXPECT_NONFATAL_FAILURE(a_test_that_finds_something(), "/none/such/Lives.Counting.schedule cannot be written; it would be\nkdpc schedule 1\n");
+  }
+  const Environment schedule("KDPC_SCHEDULE", "/none/such.schedule");
+  EXPECT_NONFATAL_FAILURE(a_test_that_finds_something(), "The schedule /none/such.schedule cannot be read");
+}
+
 TEST(ExploreTest, AFailureLeavesAFileThatShowsItAgain) {
   const Environment folder("KDPC_SCHEDULES", testing::TempDir());
   const std::string file = testing::TempDir() + "/Lives.Counting.schedule";
