@@ -79,7 +79,8 @@ std::string ExploredWorkload::use_line(lab::Machine& machine, const Scenario& sc
     if (terminal_.ready && !begun) cards.line->send(files_.to_receive);
     begun = terminal_.ready;
   });
-  if (!wrong.empty() || machine.outcome().over()) return wrong;
+  // What comes while the system sleeps nobody hears.
+  if (!wrong.empty() || machine.outcome().over() || !machine.deeds_of_hand().empty()) return wrong;
   std::vector<std::size_t> overrun;
   for (const cards::SerialPort::Overrun& one : cards.line->overruns()) overrun.push_back(one.number);
   std::sort(overrun.begin(), overrun.end());
