@@ -116,6 +116,7 @@ TEST(Hand, OnlyThoseThatAreNamedArePulledOut) {
 }
 
 TEST(Hand, WithoutADeviationTheRunIsTheSame) {
+  RULE("K.BUS-5");
   const std::uint64_t without = Orders({}).run({}).hash;
   Orders with({.removal = true});
   EXPECT_EQ(with.run({}).hash, without);
@@ -155,6 +156,7 @@ TEST(Hand, PnpHearsOfItAndTellsTheDriverInItsOrder) {
 
 // What is said to be exhaustive is so without it.
 TEST(Hand, TheSearchForEveryOrderDoesNotKnowIt) {
+  RULE("K.BUS-5");
   Orders orders({.removal = true});
   explore::Dpor dpor;
   explore::Trail trail;

@@ -3,6 +3,7 @@
 //   K.BUS-1  No board is ahead of a running processor; a board that cannot look ahead lags behind by at most Costs::board_poll.
 //   K.BUS-2  What a board does on its way takes effect at the time it has reached.
 //   K.BUS-4  A board's time never goes back, also where orders are explored and processors come to it that are behind others.
+//   K.BUS-5  What a board may do at any time (Board::kWhenever) it does only where an oracle wants it.
 #pragma once
 #include <cstdint>
 
