@@ -61,7 +61,7 @@ TEST(RaceDma, TheInterruptAloneOrdersNothing) {
 }
 
 TEST(RaceDma, ARegisterThatIsReadOrdersWhatTheDeviceHasWrittenBeforeAndNotWhatItWritesLater) {
-  RULE("K.RACE-10");
+  RULE("K.RACE-11");
   Told told;
   On cpu{told};
   cpu.connect();

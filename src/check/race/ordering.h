@@ -9,7 +9,7 @@
 //
 //   K.RACE-7  Whoever comes to hold a level of a processor comes after everything that was accessed there by those who held it before.
 //   K.RACE-8  An activity begins with what was handed to it, and `hard` knows nothing of what its processor or thread has done before.
-//   K.RACE-10 What a device has done by itself comes before what is done behind the read of a register, and what it does later does not.
+//   K.RACE-11  What a device has done by itself comes before what is done behind the read of a register, and what it does later does not.
 #pragma once
 #include <map>
 #include <vector>
