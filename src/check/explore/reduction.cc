@@ -1,15 +1,21 @@
 #include "check/explore/reduction.h"
 
+#include <algorithm>
+
 namespace kdpc::explore {
 
 std::optional<Attempt> Reduction::next() {
-  goes_on_ = goes_on_ && dpor_.tried() < kMost;
-  if (!goes_on_) return {};
+  if (!goes_on_ || dpor_.tried() >= kMost) return {};
   auto schedule = dpor_.next();
-  if (schedule) return Attempt{std::move(*schedule), false, Attempt::Source::Reduction};
-  goes_on_ = false;
-  complete_ = !dpor_.lost_its_way();
-  return {};
+  if (!schedule) {
+    goes_on_ = false;
+    complete_ = !dpor_.lost_its_way();
+    return {};
+  }
+  const auto is_clock = [](const Deviation& one) { return one.kind == Deviation::Kind::Clock; };
+  goes_on_ = std::count_if(schedule->begin(), schedule->end(), is_clock) <= kMostClocks;
+  if (!goes_on_) return {};
+  return Attempt{std::move(*schedule), false, Attempt::Source::Reduction};
 }
 
 void Reduction::learned(const Trail& trail) {
