@@ -11,6 +11,7 @@
 #include "kernel/pageable.h"
 #include "kernel/spinlock.h"
 #include "kernel/system.h"
+#include "kernel/workitem.h"
 #include "wdk/cast.h"
 
 namespace kdpc::io {
@@ -24,6 +25,9 @@ struct AbsentRange;
 struct MessageTable;
 struct SystemProcess;
 struct DmaWaiter;
+namespace pnp {
+struct Errand;
+}
 
 inline constexpr std::uint32_t kTag = pool_tag("Io  ");
 
@@ -32,6 +36,9 @@ struct Manager {
   SpinLock cancel_lock;
   SpinLock dma_lock;                        //    before `lock`: who gets map registers next
   FastMutex pnp_turn;                       //    pnp::Turn
+  pnp::Errand* pnp_errands;                 // R  oldest first
+  WorkItem pnp_worker;                      // R  that does them, …
+  bool pnp_works;                           // R  … and is queued or running
   Driver* drivers;                          // R  newest first
   NameEntry* names;                         // R
   RegistryKey* registry_keys;               // R

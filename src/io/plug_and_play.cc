@@ -1,7 +1,5 @@
-// What drivers tell the PnP manager: that a device has changed, or that they want to know when the system goes down. It asks in its own time, in a
-// worker at Passive.
+// What drivers tell the PnP manager: that a device has changed, or that they want to know when the system goes down. It asks in its own time.
 #include "io/pnp.h"
-#include "kernel/workitem.h"
 #include "wdk/routine.h"
 
 using namespace kdpc;
@@ -9,9 +7,9 @@ using namespace kdpc::io;
 
 namespace {
 
-// A question that a worker asks later.
+// A question that is asked later.
 struct Question {
-  WorkItem item;
+  pnp::Errand errand;
   DEVICE_OBJECT* device;  // referenced
   DEVICE_RELATION_TYPE relations;
 };
@@ -44,8 +42,7 @@ void ask_later(DEVICE_OBJECT* device, DEVICE_RELATION_TYPE relations, WorkRoutin
   device::reference(device);
   question->device = device;
   question->relations = relations;
-  work::initialize(question->item, routine, question);
-  work::queue(question->item, static_cast<std::uint32_t>(WorkQueue::Delayed));
+  pnp::do_later(question->errand, routine, question);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "io/pnp.h"
 
+#include <utility>
+
 #include "io/registers.h"
 #include "io/requests.h"
 #include "io/resources.h"
@@ -91,6 +93,35 @@ Step ask_and_take_back(PhysicalDevice& device, UCHAR asks, UCHAR takes_back) {
 }
 
 }  // namespace
+
+namespace {
+
+pnp::Errand* next_errand() {
+  Guard guard;
+  Errand* const next = manager().pnp_errands;
+  if (next != nullptr) manager().pnp_errands = next->next;
+  manager().pnp_works = next != nullptr;
+  return next;
+}
+
+void KDPC_NTAPI do_errands(void*) {
+  while (const Errand* const next = next_errand()) next->routine(next->context);
+}
+
+}  // namespace
+
+void do_later(Errand& errand, WorkRoutine* routine, void* context) {
+  errand = {nullptr, routine, context};
+  {
+    Guard guard;
+    Errand** last = &manager().pnp_errands;
+    while (*last != nullptr) last = &(*last)->next;
+    *last = &errand;
+    if (std::exchange(manager().pnp_works, true)) return;
+  }
+  work::initialize(manager().pnp_worker, do_errands, nullptr);
+  work::queue(manager().pnp_worker, static_cast<std::uint32_t>(WorkQueue::Delayed));
+}
 
 Step announce(const DeviceFacts& facts) {
   const Turn turn;
@@ -258,8 +289,7 @@ void file_closed(PhysicalDevice& device) {
     if (device.state != PnpState::Gone || device.function_driver == nullptr || device.closed || is_open(device)) return;
     device.closed = true;
   }
-  work::initialize(device.last_act, remove_closed, &device);
-  work::queue(device.last_act, static_cast<std::uint32_t>(WorkQueue::Delayed));
+  do_later(device.last_act, remove_closed, &device);
 }
 
 void lose(PhysicalDevice& device) {

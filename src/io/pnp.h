@@ -34,6 +34,15 @@ struct DeviceFacts {
 
 enum class PnpState : std::uint8_t { Announced, Started, Stopped, Gone };
 
+namespace pnp {
+// What PnP does in its own time, in a worker at Passive: one after the other, so that however many wait for their turn, one worker is kept by them.
+struct Errand {
+  Errand* next;
+  WorkRoutine* routine;
+  void* context;
+};
+}  // namespace pnp
+
 struct PhysicalDevice {
   static constexpr unsigned kMostRanges = 8;
   PhysicalDevice* next;               // R
@@ -51,8 +60,8 @@ struct PhysicalDevice {
   Driver* function_driver;            // T
   PnpState state;                     // T
   bool removing;                      // R  nobody has it open, and nobody can open it: IRP_MN_REMOVE_DEVICE is on its way
-  bool closed;                        // R  `last_act` is queued
-  WorkItem last_act;                  // R
+  bool closed;                        // R  `last_act` is to be done
+  pnp::Errand last_act;               // R
   CM_RESOURCE_LIST* raw;              // I
   CM_RESOURCE_LIST* translated;       // I
 };
@@ -74,6 +83,9 @@ class Turn {
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 };
+
+// At most Dispatch. `errand` is nobody's any more when its routine is called.
+void do_later(Errand& errand, WorkRoutine* routine, void* context);
 
 // All in a thread at Passive.
 Step announce(const DeviceFacts& facts);

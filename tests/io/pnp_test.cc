@@ -26,6 +26,7 @@ PDEVICE_OBJECT physical = nullptr, functional = nullptr, below = nullptr;
 UCHAR refused = 0xFF;  // the minor function that the driver fails
 bool failed = false;   // what it answers to IRP_MN_QUERY_PNP_DEVICE_STATE
 PIRP stuck = nullptr;
+int questions = 0;  // so often it says when it is asked to stop that its device has changed, and waits for a work item of its own
 
 const char* name_of(UCHAR minor) {
   switch (minor) {
@@ -41,8 +42,21 @@ const char* name_of(UCHAR minor) {
   }
 }
 
+VOID NTAPI set(PVOID event) { KeSetEvent(static_cast<PKEVENT>(event), 0, FALSE); }
+
+void ask_and_wait() {
+  for (int number = 0; number < questions; ++number) IoInvalidateDeviceState(physical);
+  KEVENT done;
+  KeInitializeEvent(&done, NotificationEvent, FALSE);
+  WORK_QUEUE_ITEM item;
+  ExInitializeWorkItem(&item, set, &done);
+  ExQueueWorkItem(&item, DelayedWorkQueue);
+  KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, nullptr);
+}
+
 NTSTATUS NTAPI on_pnp(PDEVICE_OBJECT, PIRP irp) {
   const UCHAR minor = IoGetCurrentIrpStackLocation(irp)->MinorFunction;
+  if (minor == IRP_MN_QUERY_STOP_DEVICE && questions != 0) ask_and_wait();
   if (const char* name = name_of(minor)) tell(name);
   if (minor == refused) return finish(irp, STATUS_DEVICE_BUSY);
   if (minor == IRP_MN_QUERY_PNP_DEVICE_STATE && failed) return finish(irp, STATUS_SUCCESS, PNP_DEVICE_FAILED);
@@ -210,6 +224,15 @@ KDPC_TEST(Pnp, ADeviceThatSaysItHasFailedIsRemoved) {
   m.on(0, DISPATCH_LEVEL, [] { IoInvalidateDeviceState(physical); });
   test::let_rest(m);
   EXPECT_EQ(told, "surprise remove ");
+}
+
+KDPC_TEST(Pnp, HoweverManyQuestionsWaitForTheirTurnADriversOwnWorkIsDone) {
+  RULE("K.PNP-1");
+  Started s(m);
+  questions = 20;
+  EXPECT_TRUE(m.stop_device("pulse", s.why)) << s.why;
+  questions = 0;
+  EXPECT_TRUE(m.start_device("pulse", "tested", s.why)) << s.why;
 }
 
 KDPC_TEST(Pnp, PropertiesOfADevice) {
