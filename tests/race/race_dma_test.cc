@@ -30,6 +30,21 @@ TEST(RaceDma, WhoLooksAtTheDoneBitFirstIsBehindAllThatWasWrittenBeforeIt) {
   EXPECT_TRUE(told.is_clean());
 }
 
+// A phase bit in the last two bytes, a done bit in the upper half of what is read at once, an owner byte.
+TEST(RaceDma, ItIsTheSameWhicheverPartOfAWordIsLookedAt) {
+  Told told;
+  On driver{told, 1, 11};
+  dma(told, kExtension, 16, true);
+  driver.access(kExtension + 14, 0x301, 2, false, false, true).read(kExtension, 0x302);
+  dma(told, kData + 8, 8, true);
+  dma(told, kData + 4, 4, true);
+  driver.access(kData, 0x303, 8, false, false, true).read(kData + 8, 0x304);
+  driver.write(kData + 32, 0x305).access(kDone + 3, 0x306, 1, true, false, true);
+  dma(told, kDone, 4, false);
+  dma(told, kData + 32, 8, false);
+  EXPECT_TRUE(told.is_clean());
+}
+
 TEST(RaceDma, WhoReadsTheLengthBeforeTheDoneBitRaces) {
   Told told;
   On driver{told, 1, 11};

@@ -36,6 +36,15 @@ bool is_change(const Access& load, const Access& store) {
   return load.is_volatile() && store.is_volatile() && !load.is_write() && store.is_write() && load.at == store.at && load.size() == store.size();
 }
 
+// What drivers and devices hand each other over by: words, whichever part of one is looked at. Of much that is moved at once nobody waits for one.
+constexpr std::uintptr_t kByDevice = std::uintptr_t{1} << 62, kForDevice = std::uintptr_t{1} << 63;
+template <class Do>
+void for_words(std::uintptr_t at, std::size_t size, const Do& each) {
+  constexpr std::uintptr_t kWord = 4, kMostWords = 16;
+  if (size > kMostWords * kWord) return;
+  for (std::uintptr_t word = at & ~(kWord - 1); word < at + size; word += kWord) each(word);
+}
+
 }  // namespace
 
 // -- accesses -------------------------------------------------------------------------------------------------------------------------------
@@ -97,10 +106,16 @@ void Detector::accesses(const Stamp& stamp, std::span<const Access> batch) {
     if (is_torn && access.is_write()) now.manner |= kTorn;
     // An interlocked operation takes over and hands over; of Microsoft's volatile accesses a load does the one and a store the other.
     const bool takes_over = access.is_atomic() || !access.is_write();
-    if (takes_over && !((is_torn || access.is_write()) && is_counter(now, its))) state_.ordering.acquire(index, access.at, EdgeKind::Interlocked);
+    if (takes_over && !((is_torn || access.is_write()) && is_counter(now, its))) {
+      state_.ordering.acquire(index, access.at, EdgeKind::Interlocked);
+      if (state_.devices)
+        for_words(access.at, access.size(), [&](std::uintptr_t word) { state_.ordering.acquire(index, word | kByDevice, EdgeKind::Interlocked); });
+    }
     record(now, its);
     if (!access.is_write()) continue;
     state_.ordering.release(index, access.at, EdgeKind::Interlocked);
+    if (state_.devices)
+      for_words(access.at, access.size(), [&](std::uintptr_t word) { state_.ordering.release(index, word | kForDevice, EdgeKind::Interlocked); });
     its = visitor(index);
   }
 }
@@ -141,22 +156,20 @@ void Detector::on(const Stamp& stamp, const KernelAccess& fact) {
   if (fact.interlocked) state_.ordering.release(index, now.at, EdgeKind::Interlocked);
 }
 
-// A word that is written by itself publishes what was written before it. Of much that is moved at once nobody waits for one.
+// A word that is written by itself publishes what was written before it.
 void Detector::on(const Stamp&, const DmaAccessed& fact) {
-  constexpr std::uintptr_t kWord = 4, kMostWords = 16;
   if (!state_.devices) {
     state_.devices = activities().begin_apart();
     activity(*state_.devices).acting = Acting::Device;
     state_.ordering.begin_behind_all(*state_.devices, {false, kUnknown, 0, 0});
   }
   const Index index = *state_.devices;
-  const std::uintptr_t end = fact.at.value + fact.size;
-  const bool has_words = fact.size <= kMostWords * kWord;
-  for (std::uintptr_t at = fact.at.value; has_words && at < end; at += kWord) state_.ordering.acquire(index, at, EdgeKind::Interlocked);
+  for_words(fact.at.value, fact.size, [&](std::uintptr_t word) { state_.ordering.acquire(index, word | kForDevice, EdgeKind::Interlocked); });
   name_context(index);
   const auto manner = static_cast<std::uint8_t>(kAtomic | kDevice | (fact.write ? kWrite : 0));
   record({index, fact.at.value, fact.size, 0, 0, manner, false}, visitor(index));
-  for (std::uintptr_t at = fact.at.value; has_words && fact.write && at < end; at += kWord) state_.ordering.release(index, at, EdgeKind::Interlocked);
+  if (!fact.write) return;
+  for_words(fact.at.value, fact.size, [&](std::uintptr_t word) { state_.ordering.release(index, word | kByDevice, EdgeKind::Interlocked); });
 }
 
 // -- memory ---------------------------------------------------------------------------------------------------------------------------------
