@@ -18,6 +18,9 @@ TEST(Line, AllOfItMustArriveTheEndToo) {
 TEST(Line, ALossThatNobodyHasCountedIsWrong) {
   EXPECT_TRUE(begins_with(judge_line("abcdef", "abdef", {}, 0), "Bytes were lost or changed on the way"));
   EXPECT_TRUE(begins_with(judge_line("abcdef", "abXdef", {}, 0), "Bytes were lost or changed on the way"));
+  EXPECT_EQ(judge_line("abcdef", "bdf", {}, ~0ull), "") << "whatever is lost";
+  EXPECT_NE(judge_line("abcdef", "bfd", {}, ~0ull), "");
+  EXPECT_NE(judge_line("abcdef", "abb", {}, ~0ull), "");
   EXPECT_TRUE(begins_with(judge_line("abcdef", "adef", {}, 1), "Bytes were lost or changed on the way"));
 }
 
