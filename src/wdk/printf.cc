@@ -1,6 +1,8 @@
 // The formatting routines NT's kernel exports under their C names; ntstrsafe.h is built on them.
+#include <algorithm>
 #include <cstddef>
 
+#include "this_machine.h"
 #include "wdk/cast.h"
 #include "wdk/format.h"
 #include "wdk/routine.h"
@@ -14,6 +16,7 @@ template <class Character, class Format>
 int print(Character* to, std::size_t room, Format&& format) {
   if (room == 0) return -1;
   const wdk::Formatted formatted = format(to, room);
+  Machine::observe(KernelAccess{to, static_cast<std::uint32_t>((std::min(formatted.length, room - 1) + 1) * sizeof(Character))});
   return formatted.truncated ? -1 : static_cast<int>(formatted.length);
 }
 

@@ -41,7 +41,7 @@ constexpr RoutineRow kRows[] = {
 };
 
 // What they do is nothing to anybody else, nor is what others do to them, but for the memory that the driver gives them, of which they tell; and clocks go on
-// by themselves.
+// by themselves. Where memory comes from makes no difference.
 constexpr RoutineId kApart[] = {
     RoutineId::KeGetCurrentIrql,
     RoutineId::KeGetCurrentThread,
@@ -70,6 +70,14 @@ constexpr RoutineId kApart[] = {
     RoutineId::ExGetPreviousMode,
     RoutineId::ExIsProcessorFeaturePresent,
     RoutineId::PsGetCurrentThreadId,
+    RoutineId::ExAllocatePool,
+    RoutineId::ExAllocatePool2,
+    RoutineId::ExAllocatePoolWithTag,
+    RoutineId::ExFreePool,
+    RoutineId::ExFreePoolWithTag,
+    RoutineId::IoAllocateIrp,
+    RoutineId::IoAllocateMdl,
+    RoutineId::IoAllocateWorkItem,
     RoutineId::DbgPrint,
     RoutineId::DbgPrintEx,
     RoutineId::vDbgPrintEx,

@@ -43,8 +43,16 @@ TEST(Trail, ACallThatTellsNothingMayHaveTouchedAnyObjectOfTheKernels) {
   EXPECT_TRUE(conflict({call()}, {call(), signalled}));
   EXPECT_TRUE(conflict({call()}, {call()}));
   EXPECT_FALSE(conflict({call(true)}, {call(), signalled})) << "that it touches none is known";
+  const PoolAllocated allocated{Address::at(kShared), 64, 0, false};
+  EXPECT_TRUE(conflict({call(), allocated}, {call(), allocated})) << "what else it did it has not told";
   EXPECT_FALSE(conflict({call(), ObjectSignalled{Address::at(kEvent + 64), 0, 0}}, {call(), signalled}));
   EXPECT_TRUE(conflict({call(), signalled}, {call(), signalled}));
+}
+
+TEST(Trail, ARunThatNeverEndsIsHeardToSomePoint) {
+  Told told;
+  for (std::size_t time = 0; time < Trail::kMost + 100; ++time) told.by(0, {call()});
+  EXPECT_LE(told.trail.transitions().size(), Trail::kMost + 2);
 }
 
 TEST(Trail, WhatTheKernelReadsConflictsWithWhatIsWrittenAndNotWithWhatIsRead) {

@@ -102,6 +102,7 @@ void Trail::goes_on(std::uint32_t context) {
 }
 
 void Trail::asked(std::span<const Candidate> candidates, std::size_t by_itself, std::size_t chosen) {
+  if (transitions_.size() > kMost) ended_ = true;
   if (ended_) return;
   Transition next;
   next.actor = actor_of(candidates[chosen]);
@@ -285,10 +286,8 @@ void Trail::of_objects(std::uint32_t context, const Event& event) {
   }
   if (const auto* fact = std::get_if<DmaAccessed>(&event)) touch_memory(context, fact->at.value, fact->size, fact->write);
   if (const auto* fact = std::get_if<PoolFreed>(&event)) touch_memory(context, fact->block.value, fact->size, true);
-  // Where memory comes from, what is printed, the level, and how long it takes: what one does there is nothing to the others.
-  if (std::holds_alternative<PoolAllocated>(event) || std::holds_alternative<PoolFreed>(event) || std::holds_alternative<DebugPrinted>(event) ||
-      std::holds_alternative<IrqlChanged>(event) || std::holds_alternative<Stalled>(event))
-    tells(context);
+  // The level, and how long it takes: what one does there is nothing to the others.
+  if (std::holds_alternative<IrqlChanged>(event) || std::holds_alternative<Stalled>(event)) tells(context);
 }
 
 // Which processors are idle. Whoever gives a thread to one of them, or has asked and gives it to none, writes: the next one finds something else. Whoever makes

@@ -56,6 +56,7 @@ struct Transition {
 
 class Trail final : public EventSink, public Watcher {
  public:
+  static constexpr std::size_t kMost = 100'000;  // transitions; what follows, of a run that may never end, is not looked at
   void begin();                  // of a run
   void end() { ended_ = true; }  // what follows is not looked at: nothing in it will be otherwise
   const std::vector<Transition>& transitions() const { return transitions_; }

@@ -1,6 +1,8 @@
 /* Small scenarios, in which every order can be tried. */
 #include "orders.h"
 
+#include <ntstrsafe.h>
+
 static ORDERS_RESULT Result;
 static KSPIN_LOCK Lock;
 static KEVENT Event;
@@ -90,6 +92,10 @@ static VOID NTAPI SetAndCancel(VOID) {
   Result.X = 3;
   Result.Seen[0] = KeCancelTimer(&Timer);
 }
+
+/* What is printed into memory, and looked at. */
+static VOID NTAPI PrintIt(VOID) { RtlStringCbPrintfA((char*)&Result.Y, sizeof(Result.Y), "%d", 77); }
+static VOID NTAPI LookAtPrinted(VOID) { Result.Seen[1] = Result.Y; }
 
 /* A wake-up that is lost. */
 static VOID NTAPI WaitIfNotSet(VOID) {
@@ -206,6 +212,7 @@ static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"passed_over", SetOtherAndWait, SetEvent, NULL, 0, FALSE, 2},
     {"who_is_idle", LetWork, WaitForOther, NULL, 0, FALSE, 2, StartWorker},
     {"who_becomes_idle", LetWork, WaitForOther, WaitForEvent, 0, FALSE, 3, StartWorker},
+    {"printed", PrintIt, LookAtPrinted, NULL, 0, FALSE, 2},
     {"dma_beside_thread", LookAtBoth, NULL, NULL, ORDERS_DMA, FALSE, 3},
 };
 
