@@ -228,6 +228,10 @@ class Explore(command.Case):
         done, said = self.kdpc("explore", self.scenario("fifo_count_fixed"), "--seconds", "0", "--bound", "1", "--drivers", folder)
         self.assertEqual(done.returncode, 0, said)
         self.assertIn("museum_fifo_count_fixed has no check variant: ", done.stdout)
+        shutil.copy(os.path.join(command.DRIVERS, "museum_lost_wakeup.drv"), folder)
+        done, said = self.kdpc("explore", self.scenario("lost_wakeup"), "--seconds", "0", "--schedules", "3000", "--drivers", folder)
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("\nmuseum_lost_wakeup has no check variant: ", done.stdout)
 
     def test_another_driver_is_another_run_and_that_is_said(self):
         found = self.explored("fifo_count", "--no-races")

@@ -107,8 +107,15 @@ std::string how_likely(const Stage& stage, const explore::Schedule& schedule, co
                                             : fmt::format("From {} on it was bound to come.\n\n", where(stations[decided])));
 }
 
+void tell_unheard(const std::vector<std::string>& unheard) {
+  for (const std::string& driver : unheard)
+    fmt::print("{} has no check variant: it was explored at its calls only, and its data races cannot be seen. kdpc_add_driver builds one.\n",
+               driver);
+}
+
 // `json`: what is told of the campaign.
-ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Failure& failure, double took, nlohmann::ordered_json& json) {
+ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Failure& failure, const std::vector<std::string>& unheard, double took,
+                      nlohmann::ordered_json& json) {
   if (const auto refusal = set(stage)) return refuse(*refusal);
   const lab::Execution first = stage.explorer->run(failure.schedule);
   if (first.failure.empty())
@@ -135,6 +142,7 @@ ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Fai
   if (failure.directed) fmt::print("It was directed at two accesses that only chance had ordered in the first one.\n");
   fmt::print("\n{}\n", lab::order_of_failure(stage.line, schedule, execution, stage.life.machine()));
   if (is_cut_short) fmt::print("{}", kCutShort);
+  tell_unheard(unheard);
   fmt::print("To see it again: kdpc replay {}\n", file);
   return or_interrupted(ExitCode::Finding);
 }
@@ -157,9 +165,7 @@ ExitCode tell_no_failure(const ExploreArguments& arguments, const Explored& expl
     fmt::print(
         "Exhaustive within this scenario: any order of accesses, calls and arrivals ends like one of {}, but for what docs/explore.md lists.\n",
         lab::counted(explored.coverage.reduced, "schedule"));
-  for (const std::string& driver : unheard)
-    fmt::print("{} has no check variant: it was explored at its calls only, and its data races cannot be seen. kdpc_add_driver builds one.\n",
-               driver);
+  tell_unheard(unheard);
   return or_interrupted(ExitCode::AsExpected);
 }
 
@@ -197,7 +203,7 @@ ExitCode explore(const ExploreArguments& arguments) {
   const std::vector<std::string> unheard = stage.life.unheard();
   if (!unheard.empty()) json["unheard"] = unheard;
   if (!explored.failure) return tell_no_failure(arguments, explored, unheard, took, json);
-  return tell_failure(arguments, stage, *explored.failure, took, json);
+  return tell_failure(arguments, stage, *explored.failure, unheard, took, json);
 }
 
 ExitCode replay(const ReplayArguments& arguments) {
