@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -233,6 +234,28 @@ class Explore(command.Case):
         self.assertEqual(done.returncode, 1, said)
         self.assertIn("\nmuseum_lost_wakeup has no check variant: ", done.stdout)
 
+    def to_see_it_again(self, said):
+        """The words of the command that is said to do so."""
+        return shlex.split(re.search(r"To see it again: (.*)", said)[1])
+
+    def test_what_shows_a_failure_again_names_the_folders_of_the_drivers(self):
+        os.mkdir(os.path.join(self.root, "it's here"))
+        shutil.copy(os.path.join(command.DRIVERS, "check", "museum_two_locks_one_index.drv"), os.path.join(self.root, "it's here"))
+        shutil.copy(self.scenario("two_locks_one_index"), os.path.join(self.root, "a scenario.toml"))
+        done, said = self.kdpc("explore", "a scenario.toml", "--drivers", "it's here", "--drivers", "none")
+        self.assertEqual(done.returncode, 1, said)
+        again = self.to_see_it_again(done.stdout)
+        self.assertEqual(again, ["kdpc", "replay", "a scenario.schedule", "--drivers", "it's here", "--drivers", "none"])
+        done, said = self.kdpc(*again[1:])
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("The same run, ", done.stdout)
+
+    def test_who_misses_a_driver_is_told_of_the_option(self):
+        pathlib.Path(self.root, "a.toml").write_text("[[drivers]]\nname = 'nowhere'\n", encoding="utf-8")
+        done, said = self.kdpc("explore", "a.toml")
+        self.assertEqual(done.returncode, 2, said)
+        self.assertRegex(done.stderr, r"there is no driver nowhere\.drv in .*; --drivers DIR names another folder")
+
     def test_another_driver_is_another_run_and_that_is_said(self):
         found = self.explored("fifo_count", "--no-races")
         path = pathlib.Path(self.root, found["file"])
@@ -277,7 +300,7 @@ class Explore(command.Case):
 
         out = self.interrupted(has_searched, "explore", "long.toml", *drivers, "--no-races", "--seconds", "0", "--jobs", "1")
         self.assertRegex(out, r"^Failure: no progress: ")
-        self.assertIn("\nInterrupted: there may be deviations left that it does not need.\nTo see it again: kdpc replay long.schedule\n", out)
+        self.assertIn("\nInterrupted: there may be deviations left that it does not need.\nTo see it again: kdpc replay long.schedule --drivers " + command.DRIVERS + "\n", out)
         done, said = self.kdpc(*again)
         self.assertEqual(done.returncode, 1, said)
         self.assertIn("The same run, ", done.stdout)
@@ -299,9 +322,10 @@ class Explore(command.Case):
             done, said = self.explored_down(1, "--jobs", jobs)
             self.assertEqual(done.returncode, 70, said)
             self.assertIn("an exploring process has died (exit 3): ", done.stderr)
-            self.assertIn("To see it again: kdpc replay down.crash.schedule", done.stderr)
             self.assertRegex("\n".join(self.deviations("down.crash.schedule")), r"cpu0@\d+ clock 0")
-            done, said = self.kdpc("replay", "down.crash.schedule", "--drivers", command.DRIVERS)
+            again = self.to_see_it_again(done.stderr)
+            self.assertEqual(again, ["kdpc", "replay", "down.crash.schedule", "--drivers", command.DRIVERS])
+            done, said = self.kdpc(*again[1:])
             self.assertEqual(done.returncode, 3, said)
 
     def test_an_endless_loop_ends_by_itself_and_is_a_failure(self):

@@ -38,7 +38,7 @@ std::optional<Refusal> find_driver_files(Scenario& scenario, const std::vector<s
       }
       if (wanted.file.empty()) {
         const std::string_view near = nearest(wanted.name, found);
-        return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver {}.drv in {}{}", wanted.position.text(), wanted.name,
+        return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver {}.drv in {}; --drivers DIR names another folder{}", wanted.position.text(), wanted.name,
                                                        enumerated(searched), near.empty() ? "" : fmt::format("; did you mean '{}'?", near))};
       }
     } else if (!fs::is_regular_file(wanted.file, failed)) {

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -78,6 +80,21 @@ std::string name_for_schedule(const ExploreArguments& arguments) {
   return arguments.out.empty() ? fs::path(arguments.scenario).stem().string() + ".schedule" : arguments.out;
 }
 
+// As a shell reads it.
+std::string word(const std::string& text) {
+  const auto is_plain = [](char one) { return std::isalnum(static_cast<unsigned char>(one)) != 0 || std::strchr("/._-+,:=@%", one) != nullptr; };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return text;
+  std::string quoted = "'";
+  for (const char one : text) quoted += one == '\'' ? std::string("'\\''") : std::string(1, one);
+  return quoted + "'";
+}
+
+std::string to_see_it_again(const ExploreArguments& arguments, const std::string& file) {
+  std::string line = "To see it again: kdpc replay " + word(file);
+  for (const std::string& folder : arguments.driver_folders) line += " --drivers " + word(folder);
+  return line;
+}
+
 // Of what an exploring process has died of. There is no hash: nobody has seen the end of the run.
 Refusal leave_crash(const ExploreArguments& arguments, const Scenario& scenario, const Crash& crash) {
   const std::string file = fs::path(name_for_schedule(arguments)).replace_extension(".crash.schedule").string();
@@ -86,7 +103,7 @@ Refusal leave_crash(const ExploreArguments& arguments, const Scenario& scenario,
   const auto written = write_schedule(file, file_for(scenario, arguments.races, execution, crash.schedule));
   return {ExitCode::SimulatorBug,
           fmt::format("an exploring process has died ({}): a bug of kdpc's, or a driver that has brought the process down. {}", crash.how,
-                      written ? fmt::format("To see it again: kdpc replay {}", file) : written.error().what)};
+                      written ? to_see_it_again(arguments, file) : written.error().what)};
 }
 
 // Other orders, from places along the run.
@@ -143,7 +160,7 @@ ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Fai
   fmt::print("\n{}\n", lab::order_of_failure(stage.line, schedule, execution, stage.life.machine()));
   if (is_cut_short) fmt::print("{}", kCutShort);
   tell_unheard(unheard);
-  fmt::print("To see it again: kdpc replay {}\n", file);
+  fmt::print("{}\n", to_see_it_again(arguments, file));
   return or_interrupted(ExitCode::Finding);
 }
 
