@@ -250,6 +250,26 @@ class Explore(command.Case):
         self.assertEqual(done.returncode, 1, said)
         self.assertIn("The same run, ", done.stdout)
 
+    def test_only_a_schedule_is_written_over(self):
+        scenario = shutil.copy(self.scenario("two_locks_one_index"), self.root)
+        text = pathlib.Path(scenario).read_text(encoding="utf-8")
+        drivers = ("--drivers", command.DRIVERS)
+        for out, notes in ((scenario, "a.txt"), ("notes.schedule", "notes.schedule"), ("notes", "notes.crash.schedule")):
+            pathlib.Path(self.root, notes).write_text("notes\n", encoding="utf-8")
+            done, said = self.kdpc("explore", scenario, *drivers, "--out", out)
+            self.assertEqual(done.returncode, 2, said)
+            self.assertIn(" is there, and is no schedule: it would be written over; name another file with --out", done.stderr)
+            self.assertEqual(pathlib.Path(self.root, notes).read_text(encoding="utf-8"), "notes\n")
+        self.assertEqual(pathlib.Path(scenario).read_text(encoding="utf-8"), text)
+        done, said = self.kdpc("explore", scenario, *drivers, "--out", ".")
+        self.assertEqual(done.returncode, 2, said)
+        self.assertIn(". is a folder", done.stderr)
+        pathlib.Path(self.root, "empty").touch()
+        for out in ("empty", "empty", "new"):  # the second time it is a schedule
+            done, said = self.kdpc("explore", scenario, *drivers, "--out", out)
+            self.assertEqual(done.returncode, 1, said)
+            self.assertEqual(pathlib.Path(self.root, out).read_text(encoding="utf-8").splitlines()[0], "kdpc schedule 1")
+
     def test_who_misses_a_driver_is_told_of_the_option(self):
         pathlib.Path(self.root, "a.toml").write_text("[[drivers]]\nname = 'nowhere'\n", encoding="utf-8")
         done, said = self.kdpc("explore", "a.toml")

@@ -38,8 +38,9 @@ std::optional<Refusal> find_driver_files(Scenario& scenario, const std::vector<s
       }
       if (wanted.file.empty()) {
         const std::string_view near = nearest(wanted.name, found);
-        return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver {}.drv in {}; --drivers DIR names another folder{}", wanted.position.text(), wanted.name,
-                                                       enumerated(searched), near.empty() ? "" : fmt::format("; did you mean '{}'?", near))};
+        return Refusal{ExitCode::BadInput,
+                       fmt::format("{}: there is no driver {}.drv in {}; --drivers DIR names another folder{}", wanted.position.text(), wanted.name,
+                                   enumerated(searched), near.empty() ? "" : fmt::format("; did you mean '{}'?", near))};
       }
     } else if (!fs::is_regular_file(wanted.file, failed)) {
       return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver file {}", wanted.position.text(), wanted.file.string())};

@@ -80,6 +80,10 @@ std::string name_for_schedule(const ExploreArguments& arguments) {
   return arguments.out.empty() ? fs::path(arguments.scenario).stem().string() + ".schedule" : arguments.out;
 }
 
+std::string name_for_crash(const ExploreArguments& arguments) {
+  return fs::path(name_for_schedule(arguments)).replace_extension(".crash.schedule").string();
+}
+
 // As a shell reads it.
 std::string word(const std::string& text) {
   const auto is_plain = [](char one) { return std::isalnum(static_cast<unsigned char>(one)) != 0 || std::strchr("/._-+,:=@%", one) != nullptr; };
@@ -97,7 +101,7 @@ std::string to_see_it_again(const ExploreArguments& arguments, const std::string
 
 // Of what an exploring process has died of. There is no hash: nobody has seen the end of the run.
 Refusal leave_crash(const ExploreArguments& arguments, const Scenario& scenario, const Crash& crash) {
-  const std::string file = fs::path(name_for_schedule(arguments)).replace_extension(".crash.schedule").string();
+  const std::string file = name_for_crash(arguments);
   lab::Execution execution;
   execution.key = fmt::format("the exploring process died ({})", crash.how);
   const auto written = write_schedule(file, file_for(scenario, arguments.races, execution, crash.schedule));
@@ -192,6 +196,8 @@ ExitCode explore(const ExploreArguments& arguments) {
   heed_interrupts();
   Stage stage;
   if (const auto refusal = stage.life.read(arguments.scenario, arguments.driver_folders, arguments.races)) return refuse(*refusal);
+  for (const std::string& file : {name_for_schedule(arguments), name_for_crash(arguments)})
+    if (const auto may = may_be_schedule(file); !may) return refuse({ExitCode::BadInput, may.error().what});
   ExploreWish wish;
   wish.seconds = arguments.seconds;
   wish.schedules = arguments.schedules;

@@ -9,6 +9,12 @@ namespace kdpc::tool {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+constexpr std::string_view kFirstLine = "kdpc schedule 1";
+
+}
+
 Result<explore::Record> read_schedule(const fs::path& file) {
   std::ifstream in(file);
   std::error_code failed;
@@ -20,6 +26,16 @@ Result<explore::Record> read_schedule(const fs::path& file) {
                              read->test, fs::absolute(file).string())};
   read->scenario = (file.parent_path() / read->scenario).lexically_normal();
   return read;
+}
+
+Result<void> may_be_schedule(const fs::path& file) {
+  std::error_code failed;
+  if (fs::is_directory(file, failed)) return Error{fmt::format("{} is a folder: --out names the file of a schedule", file.string())};
+  if (!fs::is_regular_file(file, failed) || fs::is_empty(file, failed)) return {};
+  std::ifstream in(file);
+  std::string line;
+  if (std::getline(in, line) && line == kFirstLine) return {};
+  return Error{fmt::format("{} is there, and is no schedule: it would be written over; name another file with --out", file.string())};
 }
 
 Result<void> write_schedule(const fs::path& file, const explore::Record& schedule) {

@@ -9,6 +9,8 @@ namespace kdpc::tool {
 
 // Its scenario is as it can be opened from here, not from the file's folder.
 Result<explore::Record> read_schedule(const std::filesystem::path& file);
+// Nobody's work is lost if it is written over: it is not there, or empty, or a schedule already.
+Result<void> may_be_schedule(const std::filesystem::path& file);
 Result<void> write_schedule(const std::filesystem::path& file, const explore::Record& schedule);
 
 }  // namespace kdpc::tool
