@@ -76,6 +76,12 @@ class Explore(command.Case):
             out, error = running.communicate(timeout=20)
             self.assertEqual(running.returncode, 130, out + error)
             self.assertRegex(out, r"^Interrupted. No failure in [1-9]\d* schedules, ")
+        running = subprocess.Popen([command.KDPC, "explore", self.scenario("fifo_count_fixed"), "--seconds", "100", "--json"], cwd=self.root, text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+        time.sleep(1)
+        os.killpg(running.pid, signal.SIGINT)
+        self.assertTrue(json.loads(running.communicate(timeout=20)[0])["interrupted"])
+        self.assertNotIn("interrupted", self.explored("fifo_count", "--no-races"))
 
     def test_the_fixed_twin_is_silent_and_it_is_said_what_was_tried(self):
         done, said = self.kdpc("explore", self.scenario("dpc_not_ready_fixed"), "--seconds", "0", "--bound", "1")

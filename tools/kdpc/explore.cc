@@ -128,6 +128,11 @@ std::string how_likely(const Stage& stage, const explore::Schedule& schedule, co
                                             : fmt::format("From {} on it was bound to come.\n\n", where(stations[decided])));
 }
 
+void print(nlohmann::ordered_json& json) {
+  if (interrupted()) json["interrupted"] = true;
+  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
 void tell_unheard(const std::vector<std::string>& unheard) {
   for (const std::string& driver : unheard)
     fmt::print("{} has no check variant: it was explored at its calls only, and its data races cannot be seen. kdpc_add_driver builds one.\n",
@@ -155,7 +160,7 @@ ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Fai
     json["schedule"] = nlohmann::json::array();
     for (const explore::Deviation& deviation : schedule) json["schedule"].push_back(text_of(deviation));
     json["file"] = file;
-    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print(json);
     return or_interrupted(ExitCode::Finding);
   }
   fmt::print("Failure: {}\n", execution.failure);
@@ -175,7 +180,7 @@ ExitCode tell_no_failure(const ExploreArguments& arguments, const Explored& expl
   if (arguments.json) {
     json["exhaustive"] = is_exhaustive;
     json["reduced"] = explored.coverage.reduced;
-    fmt::print("{}\n", json.dump(2));
+    print(json);
     return or_interrupted(ExitCode::AsExpected);
   }
   fmt::print("{}No failure in {}, {:.1f} s: {}.\n", interrupted() ? "Interrupted. " : "", lab::counted(explored.schedules, "schedule"), took,
