@@ -177,7 +177,7 @@ Execution Explorer::execute(const explore::Schedule& schedule, bool learn, explo
   if (trail != nullptr) machine_.remove_sink(*trail);
   execution.outcome = machine_.outcome();
   execution.hash = machine_.trace_hash();
-  execution.missed = plan_.missed();
+  execution.missed = schedule.size() - plan_.followed();
   for (const explore::Plan::Fault& fault : plan_.faults())
     execution.deeds.push_back(fmt::format("Made to fail: {}, called by {}", wdk::row_of(static_cast<wdk::RoutineId>(fault.routine)).name,
                                           machine_.place_of(fault.caller - 1).text()));

@@ -28,7 +28,7 @@ struct Execution {
   std::vector<Finding> findings;
   std::uint64_t hash = 0;          // of everything that happened
   std::vector<std::string> deeds;  // sentences: what has been made to fail, what has come from outside
-  std::size_t missed = 0;          // of the schedule's deviations: not possible where they were to happen
+  std::size_t missed = 0;          // of the schedule's deviations: not possible, or their place was never come to
 };
 
 class Explorer {

@@ -42,7 +42,7 @@ std::string how_it_differs(const explore::Record& was, const explore::Record& is
   } else if (was.build != is.build) {
     why += "it was found with another build of kdpc; ";
   }
-  if (missed != 0) why += fmt::format("{} of its {} deviations were not possible where they were to happen; ", missed, was.schedule.size());
+  if (missed != 0) why += fmt::format("{} of its {} deviations were not possible, or their place was never come to; ", missed, was.schedule.size());
   return fmt::format("{}the run's hash is {:016x} and was {:016x}", why, is.hash, was.hash);
 }
 

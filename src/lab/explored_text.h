@@ -12,7 +12,7 @@ namespace kdpc::lab {
 // Of a run by this kdpc, as it stands in a file; whose life it was and of which drivers says who writes it.
 explore::Record record_of(const explore::Schedule& schedule, const Execution& execution, bool races);
 // Why the run of `is` is not the one that was recorded, as the beginning of a sentence: what it depends on that has changed, if anything has, and the hashes.
-// Empty: it is the same run. Of the schedule's deviations `missed` were not possible.
+// Empty: it is the same run. Of the schedule's deviations `missed` were not possible, or never come to.
 std::string how_it_differs(const explore::Record& was, const explore::Record& is, std::size_t missed);
 
 std::string indented(const std::string& text);
