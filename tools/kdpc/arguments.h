@@ -100,7 +100,7 @@ inline CLI::App& add_explore(CLI::App& app, ExploreArguments& explore) {
       *app.add_subcommand("explore", "Runs a scenario in many orders, until one fails: interrupts, DPCs and threads meet wherever they can");
   verb.add_option("scenario", explore.scenario, "A scenario file (TOML)")->required()->type_name("SCENARIO.toml");
   verb.add_option("--seconds", explore.seconds, "For so long; 0: until nothing is left to try")->capture_default_str()->check(CLI::NonNegativeNumber);
-  verb.add_option("--schedules", explore.schedules, "At most so many; with --seconds 0 the same campaign tries the same ones");
+  verb.add_option("--schedules", explore.schedules, "At most so many; 0: no bound; with --seconds 0 the same campaign tries the same ones");
   verb.add_option("--seed", explore.seed, "Of what is drawn at random")->capture_default_str();
   verb.add_option("--bound", explore.bound, "Try every order with so many moves: docs/explore.md")->capture_default_str()->check(CLI::Range(1, 2));
   verb.add_option("--jobs", explore.jobs, "So many processes; without it, one for each processor")->check(CLI::Range(1, 256));
