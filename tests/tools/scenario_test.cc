@@ -121,6 +121,10 @@ line = 2
             "a.toml:3:13: messages are sent twice, and this card has none: give it some, messages = 1");
   EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\ntorn = 1\n"),
             "a.toml:3:8: records are torn, and this card writes none: give it a ring of some, records = 8");
+  EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\nrecords = 8\nearly = 'done'\n"),
+            "a.toml:4:9: 'early' is of records that are torn, and none is: say how many, torn = 1");
+  EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\nrecords = 8\ntorn = 0\npiece_us = 2\n"),
+            "a.toml:5:12: 'piece_us' is of records that are torn, and none is: say how many, torn = 1");
   EXPECT_NE(complaint("[devices.card]\nmodel = 'pulse'\nearly = 'bird'\n").find("'devices.card.early'"), std::string::npos);
   EXPECT_NE(complaint("[devices.card]\nmodel = 'pulse'\nstorm = -1\n").find("'devices.card.storm'"), std::string::npos);
   EXPECT_NE(complaint("[devices.card]\nmodel = 'adc'\nlate_us = 1\n").find("there is no key 'late_us'"), std::string::npos);

@@ -35,6 +35,9 @@ void read_pulse(TomlTable& table, DeviceWanted& device) {
                                          : cards::PulseWish::Early::Nothing;
   if (device.torn != 0 && device.records == 0)
     table.wrong("torn", "records are torn, and this card writes none: give it a ring of some, records = 8");
+  for (const char* const key : {"early", "piece_us"})
+    if (table.raw()->contains(key) && device.torn == 0)
+      table.wrong(key, fmt::format("'{}' is of records that are torn, and none is: say how many, torn = 1", key));
   if (device.duplicate != 0 && device.messages == 0)
     table.wrong("duplicate", "messages are sent twice, and this card has none: give it some, messages = 1");
 }
