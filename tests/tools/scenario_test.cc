@@ -270,8 +270,9 @@ TEST_F(ScenarioFile, SaysWhichRacesAreLookedForAndWhatVolatileMeansToThem) {
 
 TEST_F(ScenarioFile, SaysWhatMayBePulledOutIsAllOrSomeOfItsDevices) {
   constexpr const char* kTwo = "[devices.one]\nmodel = 'pulse'\n[devices.two]\nmodel = 'pulse'\n";
+  const std::string driven = kTwo + std::string("[[drivers]]\nname = 'a'\ndevice = 'two'\n");
   const auto pulled = [&](const std::string& removal) {
-    const lab::FromOutside outside = read(kTwo + ("[explore]\nremoval = " + removal + '\n'))->config.from_outside;
+    const lab::FromOutside outside = read(driven + "[explore]\nremoval = " + removal + '\n')->config.from_outside;
     return std::pair(outside.may_pull_out("one"), outside.may_pull_out("two"));
   };
   EXPECT_FALSE(read(kTwo)->config.from_outside.may_pull_out("one"));
@@ -283,6 +284,8 @@ TEST_F(ScenarioFile, SaysWhatMayBePulledOutIsAllOrSomeOfItsDevices) {
   EXPECT_EQ(pulled("[]"), std::pair(false, false));
   EXPECT_NE(complaint(kTwo + std::string("[explore]\nremoval = ['too']\n")).find("there is no device 'too'; did you mean 'two'?"), std::string::npos)
       << complaint(kTwo + std::string("[explore]\nremoval = ['too']\n"));
+  EXPECT_EQ(complaint(driven + "[explore]\nremoval = ['one', 'two']\n"),
+            "a.toml:9:11: no driver is given the device 'one', so it is never pulled out");
   EXPECT_NE(complaint("[explore]\nremoval = 1\n").find("'explore.removal' must be true, false or a list of devices"), std::string::npos);
   const auto scenario = read("[checks]\nraces = \"suspected\"\nmemory_model = \"arm64\"\nbenign_races = true\n");
   ASSERT_TRUE(scenario) << scenario.error().what;

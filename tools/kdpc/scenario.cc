@@ -167,8 +167,14 @@ void read_explore(const toml::table* raw, Scenario& scenario, Problems& problems
       outside.removable = *devices;
       std::vector<std::string> names;
       for (const DeviceWanted& device : scenario.devices) names.push_back(device.name);
-      for (const std::string& device : *devices)
-        if (scenario.device(device) == nullptr) table.wrong("removal", fmt::format("there is no device '{}'{}", device, suggestion(device, names)));
+      for (const std::string& device : *devices) {
+        const auto has_it = [&](const DriverWanted& driver) { return driver.device == device; };
+        if (scenario.device(device) == nullptr) {
+          table.wrong("removal", fmt::format("there is no device '{}'{}", device, suggestion(device, names)));
+        } else if (std::none_of(scenario.drivers.begin(), scenario.drivers.end(), has_it)) {
+          table.wrong("removal", fmt::format("no driver is given the device '{}', so it is never pulled out", device));
+        }
+      }
     } else if (removal->is_boolean()) {
       outside.removal = removal->as_boolean()->get();
     } else {
@@ -388,8 +394,8 @@ Result<Scenario> read_scenario(const std::filesystem::path& file) {
   read_settings(root, scenario, problems);
   read_checks(root.table("checks"), scenario, problems);
   read_devices(root.table("devices"), scenario, problems);
-  read_explore(root.table("explore"), scenario, problems);
   read_drivers(root.array_of_tables("drivers"), scenario, problems);
+  read_explore(root.table("explore"), scenario, problems);
   read_workload(root.table("workload"), scenario, problems);
   read_expectations(root.table("expect"), scenario, problems);
   if (scenario.duration_ns == kNotGiven) {
