@@ -149,6 +149,8 @@ std::optional<explore::Schedule> search(const ExploreSettings& settings, Stage& 
 }  // namespace
 
 ExploreResult explore(const ExploreSettings& settings, const Life& life) {
+  if (!settings.removal && !settings.removable.empty())
+    return broken(".removable says which devices are pulled out, and none is: say .removal = true, too");
   ExploreResult result;
   std::optional<explore::Schedule> found;
   forget_goals();

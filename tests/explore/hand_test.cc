@@ -115,6 +115,10 @@ TEST(Hand, OnlyThoseThatAreNamedArePulledOut) {
     EXPECT_EQ(lab::explore({.schedules = 0, .bound = 1, .removal = true, .removable = {name}}, life("quiet_loop")).failed(), found) << name;
 }
 
+TEST(Hand, WhoNamesDevicesAndDoesNotAskForTheirRemovalIsTold) {
+  EXPECT_THAT(lab::explore({.removable = {"card"}}, life("quiet_loop")).broken, HasSubstr("say .removal = true"));
+}
+
 TEST(Hand, WithoutADeviationTheRunIsTheSame) {
   RULE("K.BUS-5");
   const std::uint64_t without = Orders({}).run({}).hash;
