@@ -90,6 +90,7 @@ void Lifetimes::on(Scene& scene, const ObjectInitialized& fact) {
   object = {};
   object.kind = kind;
   object.initialized = scene.brief("initialised here");
+  look_for_stack(scene, fact.object.value, object);
   if (const Party* allocated = allocated_paged(fact.object.value))
     scene.report(RuleId::ObjectInPagedPool, fmt::format("The {} {:#x} is made in paged pool.", name_of(kind), fact.object.value),
                  {scene.here("initialised here"), *allocated});
@@ -101,9 +102,14 @@ Lifetimes::Object& Lifetimes::give(Scene& scene, std::uintptr_t address, Kind ki
   object.kind = kind;
   object.busy = true;
   object.given = scene.here(role);
-  object.on_stack = scene.stack_word(address) != StackWord::None;
-  if (object.on_stack && std::find(on_stacks_.begin(), on_stacks_.end(), address) == on_stacks_.end()) on_stacks_.push_back(address);
+  look_for_stack(scene, address, object);
   return object;
+}
+
+void Lifetimes::look_for_stack(Scene& scene, std::uintptr_t address, Object& object) {
+  object.on_stack = scene.stack_word(address) != StackWord::None;
+  object.gone = false;
+  if (object.on_stack && std::find(on_stacks_.begin(), on_stacks_.end(), address) == on_stacks_.end()) on_stacks_.push_back(address);
 }
 
 void Lifetimes::on(Scene& scene, const DpcQueued& fact) { give(scene, fact.dpc.value, Kind::Dpc, "queued here").routine = fact.routine.value; }
@@ -150,8 +156,10 @@ void Lifetimes::on(Scene&, const WaitEnded& fact) {
 }
 
 void Lifetimes::on(Scene& scene, const ObjectSignalled& fact) {
-  if (!objects_.contains(fact.object.value) || scene.stack_word(fact.object.value) != StackWord::Dead) return;
-  const Object& object = objects_[fact.object.value];
+  const auto found = objects_.find(fact.object.value);
+  if (found == objects_.end()) return;
+  const Object& object = found->second;
+  if (!object.gone && scene.stack_word(fact.object.value) != StackWord::Dead) return;
   std::vector<Party> parties = {scene.here("signalled here"), object.initialized};
   if (object.waited) parties.push_back(object.waited);
   scene.report(
@@ -177,14 +185,13 @@ void Lifetimes::on(Scene&, const InterruptConnected& fact) {
 }
 
 void Lifetimes::on(Scene& scene, const RoutineEntered& fact) {
-  if (!on_stacks_.empty()) {
-    std::erase_if(on_stacks_, [&](std::uintptr_t address) { return !objects_[address].busy; });
-    for (const std::uintptr_t address : on_stacks_)
-      if (scene.stack_word(address) == StackWord::Dead) {
-        check_stack(scene, address, "The kernel still holds on to it");
-        break;
-      }
-  }
+  // Soon something else lies there, and it cannot be seen any more.
+  std::erase_if(on_stacks_, [&](std::uintptr_t address) {
+    Object& object = objects_[address];
+    if (scene.stack_word(address) != StackWord::Dead) return false;
+    if (object.busy) check_stack(scene, address, "The kernel still holds on to it");
+    return object.gone = true;
+  });
   if (fact.object.value == 0 || disconnected_.empty()) return;
   const auto gone = disconnected_.find(fact.object.value);
   if (gone == disconnected_.end()) return;

@@ -37,6 +37,7 @@ class Lifetimes {
     Kind kind = Kind::Unknown;
     bool busy = false;  // queued, or set: the kernel holds on to it
     bool on_stack = false;
+    bool gone = false;           // its function has returned, whatever lies there now
     std::uint32_t period = 0;    // Timer
     std::uintptr_t dpc = 0;      // Timer
     std::uintptr_t timer = 0;    // Dpc: the one it was given to last
@@ -68,6 +69,7 @@ class Lifetimes {
     Party by;
   };
   Object& give(Scene& scene, std::uintptr_t address, Kind kind, const char* role);
+  void look_for_stack(Scene& scene, std::uintptr_t address, Object& object);
   void check_stack(Scene& scene, std::uintptr_t address, const char* what);
 
   std::map<std::uintptr_t, Object> objects_;
@@ -75,7 +77,7 @@ class Lifetimes {
   std::map<std::uintptr_t, Block> paged_;  // allocated from paged pool
   std::map<std::uint32_t, Started> threads_;
   std::map<std::uintptr_t, Party> disconnected_;  // interrupt objects
-  std::vector<std::uintptr_t> on_stacks_;         // busy objects that lie on a kernel stack
+  std::vector<std::uintptr_t> on_stacks_;         // objects that lie on a kernel stack and are not gone
 };
 
 }  // namespace kdpc::rules
