@@ -133,6 +133,8 @@ bool made_to_fail() { return exploring != nullptr && exploring->made_to_fail(); 
 
 Execution Explorer::run(const explore::Schedule& schedule, bool learn) { return execute(schedule, learn, nullptr); }
 
+Execution Explorer::run_alone(const explore::Schedule& schedule) { return execute(schedule, false, nullptr, From::CleanStart); }
+
 Execution Explorer::run(const explore::Schedule& schedule, explore::Trail& trail) { return execute(schedule, false, &trail); }
 
 Execution Explorer::carry_out(const explore::Attempt& attempt, explore::Campaign& campaign) {
@@ -144,11 +146,12 @@ Execution Explorer::carry_out(const explore::Attempt& attempt, explore::Campaign
 }
 
 // A late order begins at the start, and no place is taken on its way; so a trail never misses a part, nor is it a part of a mark.
-Execution Explorer::execute(const explore::Schedule& schedule, bool learn, explore::Trail* trail) {
-  const auto [parts, place] = furthest(schedule, learn);
+Execution Explorer::execute(const explore::Schedule& schedule, bool learn, explore::Trail* trail, From from) {
+  const auto [parts, place] = from == From::Anywhere ? furthest(schedule, learn) : std::pair<std::size_t, const Place*>();
   // What a machine remembers of its events is a row, in which a later place means nothing once another way is taken.
   if (machine_.config().remember_events != 0) by_default_.erase(by_default_.upper_bound(parts), by_default_.end());
   machine_.rewind(place != nullptr ? *place->mark : *start_);
+  if (from == From::CleanStart) host::wipe_stacks();
   if (trail != nullptr) {
     trail->begin();
     machine_.add_sink(*trail);

@@ -5,7 +5,9 @@
 //
 // What a run needs lies in the machine: the life itself must leave nothing behind on the host, as it is begun anew each time.
 //
-//   K.EXPLORE-5  A run is the same whether it begins at the start or goes on where another, with the same deviations so far, came to the end of a part.
+//   K.EXPLORE-5  A run is the same whether it begins at the start or goes on where another, with the same deviations so far, came to the end of a part; but for
+//                who reads what nobody has written, such as a local variable that is not initialised: there stands what runs before it have left.
+//   K.EXPLORE-10  A run that is alone is the same whatever has been run before, also for him.
 #pragma once
 #include <functional>
 #include <map>
@@ -54,10 +56,12 @@ class Explorer {
   void must_hold(std::string name, std::function<bool()> holds);
   // `learn`: lesson() is about this run afterwards, once.
   Execution run(const explore::Schedule& schedule, bool learn = false);
+  // Begins at the start, with stacks on which nothing was left (K.EXPLORE-10), which takes longer: what is told of, and to be replayed.
+  Execution run_alone(const explore::Schedule& schedule);
   // `trail`: of this run, whose schedule begins with `late`.
   Execution run(const explore::Schedule& schedule, explore::Trail& trail);
   explore::Lesson lesson();
-  // The next attempt of a campaign, which learns from it what it wants to know.
+  // The next attempt of a campaign, which learns from it what it wants to know. What fails may do so because of what has been run before: run_alone() says.
   Execution carry_out(const explore::Attempt& attempt, explore::Campaign& campaign);
 
  private:
@@ -81,7 +85,8 @@ class Explorer {
   std::pair<std::size_t, const Place*> furthest(const explore::Schedule& schedule, bool learn) const;
   void take_place(std::size_t parts, const explore::Schedule& schedule, bool learn);
   std::string live(std::size_t parts_done, const explore::Schedule& schedule, bool learn);
-  Execution execute(const explore::Schedule& schedule, bool learn, explore::Trail* trail);
+  enum class From : std::uint8_t { Anywhere, CleanStart };
+  Execution execute(const explore::Schedule& schedule, bool learn, explore::Trail* trail, From from = From::Anywhere);
 
   Machine& machine_;
   Life life_;

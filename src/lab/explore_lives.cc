@@ -110,8 +110,8 @@ void tell(const Stage& stage, const explore::Record& record, const Execution& ex
 
 // Is the life the same when it is lived again?
 bool repeats(const Stage& stage) {
-  const std::uint64_t first = stage.explorer()->run({}).hash;
-  return stage.explorer()->run({}).hash == first;
+  const std::uint64_t first = stage.explorer()->run_alone({}).hash;
+  return stage.explorer()->run_alone({}).hash == first;
 }
 
 ExploreResult broken(std::string why) {
@@ -125,18 +125,24 @@ std::optional<explore::Schedule> search(const ExploreSettings& settings, Stage& 
   // What a test's own code touches is not heard, so no order could be left out.
   explore::Campaign campaign({.seed = settings.seed, .bound = settings.bound, .wanders = settings.schedules != 0, .reduces = false});
   std::optional<explore::Schedule> found;
+  std::uint64_t not_alone = 0;
   while (!found && (settings.schedules == 0 || result.schedules < settings.schedules)) {
     const auto attempt = campaign.next();
     result.exhausted = !attempt;
     if (!attempt) break;
-    const Execution execution = stage.explorer()->carry_out(*attempt, campaign);
+    Execution execution = stage.explorer()->carry_out(*attempt, campaign);
     ++result.schedules;
-    if (!execution.failure.empty()) {
-      result.number = result.schedules;
-      found = shortest(*stage.explorer(), attempt->schedule, execution, [] { return false; }).schedule;
+    if (execution.failure.empty()) continue;
+    execution = stage.explorer()->run_alone(attempt->schedule);
+    if (execution.failure.empty()) {
+      ++not_alone;
+      continue;
     }
+    result.number = result.schedules;
+    found = shortest(*stage.explorer(), attempt->schedule, execution, [] { return false; }).schedule;
   }
   result.coverage = covered(campaign.coverage());
+  if (not_alone != 0) result.coverage += fmt::format("; {}", not_alone_text(not_alone));
   const std::map<std::string, bool> told = goals();
   for (const auto& [goal, reached] : told)
     if (!reached) result.unmet.insert(goal);
@@ -170,7 +176,7 @@ ExploreResult explore(const ExploreSettings& settings, const Life& life) {
   if (!found) return result;
   Stage stage(settings, life, kEventsRemembered, true, result.rules);
   if (stage.explorer() == nullptr) return broken(stage.why());
-  const Execution execution = stage.explorer()->run(*found);
+  const Execution execution = stage.explorer()->run_alone(*found);
   if (execution.failure.empty())
     return broken(fmt::format("schedule {} failed, and does not fail when it is run again: the life leaves something behind on the host:\n{}",
                               result.number, indented(text_of(*found))));
@@ -186,7 +192,7 @@ ExploreResult replay(const ExploreSettings& settings, const Life& life, std::str
   Stage stage(settings, life, kEventsRemembered, true, result.rules);
   if (stage.explorer() == nullptr) return broken(stage.why());
   result.schedules = 1;
-  const Execution execution = stage.explorer()->run(record->schedule);
+  const Execution execution = stage.explorer()->run_alone(record->schedule);
   const explore::Record now = record_of(settings, record->schedule, execution);
   if (execution.failure.empty()) {
     result.report = "This schedule does not fail.\n";

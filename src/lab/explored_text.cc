@@ -69,6 +69,12 @@ std::string order_of_failure(const explore::TimeLine& line, const explore::Sched
                      indented(text_of(schedule)), how_it_ended(execution), how_it_came(line, schedule, machine));
 }
 
+std::string not_alone_text(std::uint64_t orders) {
+  return fmt::format(
+      "{} order{} failed, but not when run alone: something reads what nobody has written, such as a local variable that is not initialised", orders,
+      orders == 1 ? "" : "s");
+}
+
 std::string covered(const explore::Coverage& coverage) {
   std::string text = coverage.attempts[0] != 0 ? "the default order" : "nothing";
   const auto add = [&](const std::string& part) { text += ", " + part; };

@@ -23,5 +23,6 @@ std::string how_it_came(const explore::TimeLine& line, const explore::Schedule& 
 // The schedule, and both.
 std::string order_of_failure(const explore::TimeLine& line, const explore::Schedule& schedule, const Execution& execution, const Machine& machine);
 std::string covered(const explore::Coverage& coverage);  // what was tried, as a part of a sentence
+std::string not_alone_text(std::uint64_t orders);  // so many failed because of what had been run before (K.EXPLORE-10): the beginning of a sentence
 
 }  // namespace kdpc::lab

@@ -21,7 +21,7 @@ Shortest shortest(Explorer& explorer, explore::Schedule schedule, const Executio
   const auto fails = [&](const explore::Schedule& other) {
     if (!may_run()) return false;
     ++found.runs;
-    return explorer.run(other).key == failed.key;
+    return explorer.run_alone(other).key == failed.key;
   };
   found.schedule = explore::shrink(std::move(found.schedule), fails);
   explore::Campaign campaign({.bound = 1, .reduces = false});
@@ -29,7 +29,7 @@ Shortest shortest(Explorer& explorer, explore::Schedule schedule, const Executio
     const auto attempt = campaign.next();
     if (!attempt) break;
     ++found.runs;
-    if (explorer.carry_out(*attempt, campaign).key != failed.key) continue;
+    if (explorer.carry_out(*attempt, campaign).key != failed.key || !fails(attempt->schedule)) continue;
     explore::Schedule other = explore::shrink(attempt->schedule, fails);
     if (other.size() < found.schedule.size()) found.schedule = std::move(other);
   }

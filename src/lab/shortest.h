@@ -11,7 +11,7 @@ struct Shortest {
   unsigned runs = 0;  // that it took to find it
 };
 
-// `schedule` without the deviations that it does not need; and if many are left, another one that fails like it with fewer. `failed`: what came of it. Depends on
+// `schedule` without the deviations that it does not need; and if many are left, another one that fails like it with fewer. `failed`: what came of it, alone. Depends on
 // no clock, unless `enough` does: true of it ends the search with what there is.
 Shortest shortest(Explorer& explorer, explore::Schedule schedule, const Execution& failed, const std::function<bool()>& enough);
 

@@ -121,6 +121,8 @@ void unlock_section(const void* address);
 struct Checkpoint;
 Result<Checkpoint*> checkpoint();
 void restore(const Checkpoint& checkpoint);
+// Below what is in use on any stack stands nothing any more: calls that have returned have left their remains there, which no checkpoint has.
+void wipe_stacks();
 void discard(Checkpoint* checkpoint);
 std::size_t size_of(const Checkpoint& checkpoint);  // bytes copied
 

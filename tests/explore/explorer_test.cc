@@ -12,6 +12,7 @@
 #include "kdpc/cards.h"
 #include "kdpc/test.h"
 #include "lab/shortest.h"
+#include "machine/sanitizer.h"
 
 using namespace std::chrono_literals;
 using namespace kdpc;
@@ -211,6 +212,35 @@ KDPC_TEST(Explorer, AnOrderOfManyDeviationsGivesWayToAShorterOneThatFailsAlike, 
   }
   EXPECT_TRUE(any_was_long) << "otherwise nothing was to be done here";
   EXPECT_EQ(explorer->run({}).failure, "");
+}
+
+// What a call has left behind on a stack is found by one that reads a variable which it has not initialised.
+KDPC_NO_ASAN __attribute__((noinline)) int on_the_stack(int left) {
+  volatile int there[512];
+  if (left != 0)
+    for (volatile int& one : there) one = left;
+  return there[256];
+}
+
+KDPC_TEST(Explorer, WhatIsRunAloneFindsNothingOfOthersOnItsStacks, .processors = 1) {
+  RULE("K.EXPLORE-10");
+  int left = 0, found = 0;
+  std::string why;
+  const auto explorer = lab::Explorer::create(m, {[&](lab::Machine& machine) {
+                                                machine.on(0, lab::Level(0), [&] { found = on_the_stack(left); });
+                                                return std::string();
+                                              }},
+                                              why);
+  ASSERT_NE(explorer, nullptr) << why;
+  for (const int mark : {0x1234, 0x5678}) {
+    left = mark;
+    explorer->run({});
+    left = 0;
+    explorer->run({});
+    EXPECT_EQ(found, mark) << "it is not taken back";
+    explorer->run_alone({});
+    EXPECT_EQ(found, 0);
+  }
 }
 
 KDPC_TEST(Explorer, ATwinThatIsRightStaysSilent, .processors = 1) {

@@ -69,7 +69,7 @@ struct Shortened {
 // An interruption ends it with what it has so far.
 Shortened shorten(Stage& stage, const explore::Schedule& schedule, const lab::Execution& failed) {
   auto [shortest, runs] = lab::shortest(*stage.explorer, schedule, failed, interrupted);
-  return {shortest, stage.explorer->run(shortest), runs};
+  return {shortest, stage.explorer->run_alone(shortest), runs};
 }
 
 constexpr const char* kCutShort = "Interrupted: there may be deviations left that it does not need.\n";
@@ -143,7 +143,7 @@ void tell_unheard(const std::vector<std::string>& unheard) {
 ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Failure& failure, const std::vector<std::string>& unheard, double took,
                       nlohmann::ordered_json& json) {
   if (const auto refusal = set(stage)) return refuse(*refusal);
-  const lab::Execution first = stage.explorer->run(failure.schedule);
+  const lab::Execution first = stage.explorer->run_alone(failure.schedule);
   if (first.failure.empty())
     return refuse({ExitCode::SimulatorBug, "the schedule that failed in an exploring process does not fail here; this is a bug of kdpc's"});
   const auto [schedule, execution, runs] = shorten(stage, failure.schedule, first);
@@ -180,6 +180,7 @@ ExitCode tell_no_failure(const ExploreArguments& arguments, const Explored& expl
   if (arguments.json) {
     json["exhaustive"] = is_exhaustive;
     json["reduced"] = explored.coverage.reduced;
+    json["not_alone"] = explored.not_alone;
     print(json);
     return or_interrupted(ExitCode::AsExpected);
   }
@@ -187,6 +188,7 @@ ExitCode tell_no_failure(const ExploreArguments& arguments, const Explored& expl
              lab::covered(explored.coverage));
   if (explored.exhausted)
     fmt::print("Every order with at most {} at a call, a wake-up or a shared access has been tried.\n", lab::counted(arguments.bound, "move"));
+  if (explored.not_alone != 0) fmt::print("{}.\n", lab::not_alone_text(explored.not_alone));
   if (is_exhaustive)
     fmt::print(
         "Exhaustive within this scenario: any order of accesses, calls and arrivals ends like one of {}, but for what docs/explore.md lists.\n",
@@ -241,7 +243,7 @@ ExitCode replay(const ReplayArguments& arguments) {
   Stage stage;
   if (const auto refusal = stage.life.read(file->scenario, arguments.driver_folders, file->races)) return refuse(*refusal);
   if (const auto refusal = set(stage)) return refuse(*refusal);
-  const lab::Execution execution = stage.explorer->run(file->schedule);
+  const lab::Execution execution = stage.explorer->run_alone(file->schedule);
   if (arguments.trace)
     for (const std::string& line : stage.life.machine().last_events(kEventsRemembered)) fmt::print(stderr, "{}\n", line);
   if (!execution.failure.empty())
@@ -266,7 +268,7 @@ ExitCode shrink(const ReplayArguments& arguments) {
   Stage stage;
   if (const auto refusal = stage.life.read(file->scenario, arguments.driver_folders, file->races)) return refuse(*refusal);
   if (const auto refusal = set(stage)) return refuse(*refusal);
-  const lab::Execution execution = stage.explorer->run(file->schedule);
+  const lab::Execution execution = stage.explorer->run_alone(file->schedule);
   if (execution.failure.empty()) return refuse({ExitCode::Diverged, fmt::format("{}: this schedule does not fail", arguments.file)});
   if (execution.key != file->failure)
     return refuse({ExitCode::Diverged,

@@ -30,6 +30,7 @@ struct Word {
   bool directed = false;                 // of a failure: Failure::directed
   std::size_t more = 0;                  // bytes that follow: a failure's schedule, a refusal's text
   std::uint64_t schedules = 0;
+  std::uint64_t not_alone = 0;
   explore::Coverage coverage;
 };
 
@@ -59,8 +60,11 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
   explorer->explore_faults(wish.faults);
   explore::Campaign campaign(settings);
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wish.seconds));
+  std::uint64_t not_alone = 0;
   for (std::uint64_t tried = 0;;) {
-    const auto word = [&](Word::Kind kind) { return Word{.kind = kind, .schedules = tried, .coverage = campaign.coverage()}; };
+    const auto word = [&](Word::Kind kind) {
+      return Word{.kind = kind, .schedules = tried, .not_alone = not_alone, .coverage = campaign.coverage()};
+    };
     if ((wish.schedules != 0 && tried * settings.of + settings.which >= wish.schedules) || (wish.seconds > 0 && Clock::now() >= end))
       return say(pipe, word(Word::Kind::Enough));
     const auto attempt = campaign.next();
@@ -68,7 +72,10 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
     last.show(attempt->schedule);
     const lab::Execution execution = explorer->carry_out(*attempt, campaign);
     ++tried;
-    if (!execution.failure.empty()) {
+    const bool has_failed = !execution.failure.empty();
+    const bool fails_alone = has_failed && !explorer->run_alone(attempt->schedule).failure.empty();
+    not_alone += has_failed && !fails_alone;
+    if (fails_alone) {
       Word failed = word(Word::Kind::Failed);
       failed.directed = attempt->source == explore::Attempt::Source::Directed;
       const std::span<const explore::Deviation> schedule = attempt->schedule;
@@ -168,6 +175,7 @@ class Workers {
     Explored explored{.schedules = schedules(), .coverage = {.complete = ~0u}, .exhausted = true, .broken = why_not_};
     if (finder_ != nullptr) explored.failure = Failure{number_of(*finder_), finder_->schedule(), finder_->last.directed};
     for (const Worker& worker : all_) {
+      explored.not_alone += worker.last.not_alone;
       add(explored.coverage, worker.last.coverage);
       explored.exhausted = explored.exhausted && worker.last.kind == Word::Kind::Exhausted;
       if (!explored.crash) explored.crash = worker.died;

@@ -37,6 +37,7 @@ struct Explored {
   std::optional<Failure> failure;
   std::optional<Crash> crash;  // the first one; the others have gone on
   std::uint64_t schedules = 0;
+  std::uint64_t not_alone = 0;    // of them: failed, but not when run alone (lab/explore.h)
   explore::Coverage coverage;     // of all together
   bool exhausted = false;         // nothing was left to try within the bound
   std::optional<Refusal> broken;  // why this is not all that was to be: an explorer could not begin, or has not ended in order

@@ -193,6 +193,7 @@ Result<Checkpoint*> checkpoint() {
   return Error{"the live machine cannot be checkpointed: real time has passed and does not come back; use the simulated machine"};
 }
 void restore(const Checkpoint&) { KDPC_INVARIANT("K.LIVE-19", !"there are no checkpoints of the live machine"); }
+void wipe_stacks() {}
 void discard(Checkpoint* checkpoint) { delete checkpoint; }
 std::size_t size_of(const Checkpoint&) { return 0; }
 

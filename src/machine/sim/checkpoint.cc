@@ -189,6 +189,24 @@ void restore(const Checkpoint& checkpoint) {
   run::forget_end();
 }
 
+void wipe_stacks() {
+  KDPC_INVARIANT("K.CHECK-1", !fixed().inside);
+  std::vector<Checkpoint::Piece> in_use;
+  checkpoint::list_stacks(in_use);
+  const auto wipe = [&](world::Bounds stack) {
+    const auto is_its = [&](const Checkpoint::Piece& piece) { return reinterpret_cast<std::uintptr_t>(piece.base) + piece.size == stack.high; };
+    const auto its = std::find_if(in_use.begin(), in_use.end(), is_its);
+    const std::uintptr_t end = its == in_use.end() ? stack.high : reinterpret_cast<std::uintptr_t>(its->base);
+    sanitizer::unpoison(reinterpret_cast<void*>(stack.low), end - stack.low);
+    std::memset(reinterpret_cast<void*>(stack.low), 0, end - stack.low);
+  };
+  for (unsigned number = 0; number < state().processors; ++number) {
+    wipe(world::isr_stack(number));
+    wipe(world::dpc_stack(number));
+  }
+  for (unsigned index = 0; index < world::thread_stacks_opened(); ++index) wipe(world::thread_stack(index));
+}
+
 void discard(Checkpoint* checkpoint) {
   const std::vector<EventSink*>& sinks = all_sinks();
   for (std::size_t index = 0; index < checkpoint->marks.size() && index < sinks.size(); ++index) sinks[index]->forget_mark(checkpoint->marks[index]);

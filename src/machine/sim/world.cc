@@ -89,6 +89,8 @@ bool is_mapped() { return mapped; }
 std::size_t memory_size() { return mapped_memory; }
 PagedPool paged_pool() { return {reinterpret_cast<std::byte*>(kMemory + mapped_memory), mapped_paged, static_cast<std::ptrdiff_t>(mapped_paged)}; }
 
+unsigned thread_stacks_opened() { return opened_stacks; }
+
 bool take_stack(Thread& thread) {
   State& all = state();
   unsigned index = 0;

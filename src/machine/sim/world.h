@@ -42,6 +42,7 @@ constexpr Bounds bounds_at(std::uintptr_t stacks, unsigned index) {
 constexpr Bounds isr_stack(unsigned processor) { return bounds_at(kIsrStacks, processor); }
 constexpr Bounds dpc_stack(unsigned processor) { return bounds_at(kDpcStacks, processor); }
 constexpr Bounds thread_stack(unsigned index) { return bounds_at(kThreadStacks, index); }
+unsigned thread_stacks_opened();  // so many can be read, in use or not
 
 // Maps the arena, all zero, with ISR and DPC stacks for so many processors, `memory` bytes for the kernel and a quarter of that as paged pool.
 Result<void> map(unsigned processors, std::size_t memory);
