@@ -22,6 +22,13 @@ struct PulseBench {
   CardBench host;
 };
 
+// One that is enabled from the beginning.
+struct EnabledPulse : PulseBench {
+  explicit EnabledPulse(const PulseWish& wish, unsigned granted = 0, std::uint64_t control = kEnabled) : PulseBench(wish, granted) {
+    write(kControl, control);
+  }
+};
+
 inline PulseWish every_ten(std::uint64_t count = kNever) { return {.first = 5 * kMicrosecond, .period = 10 * kMicrosecond, .count = count}; }
 
 }  // namespace kdpc::cards

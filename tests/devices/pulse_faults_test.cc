@@ -4,11 +4,21 @@
 namespace kdpc::cards {
 namespace {
 
+// The same card twice: with its line, and with the messages that it wishes for.
+struct Both {
+  explicit Both(const PulseWish& wish, std::uint64_t control = kEnabled) : line(wish, 0, control), message(wish, wish.messages, control) {}
+  template <class Use>
+  void each(const Use& use) {
+    use(line);
+    use(message);
+  }
+  EnabledPulse line, message;
+};
+
 TEST(PulseFaults, ASpuriousInterruptHasNothingAndItsLineHasFallenAgain) {
   PulseWish wish = every_ten(2);
   wish.spurious = 1;
-  PulseBench bench(wish);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish);
   EXPECT_EQ(bench.board.advance_to(4 * kMicrosecond), 2500u) << "it says when";
   EXPECT_EQ(bench.host.rises[0], 1u);
   EXPECT_FALSE(bench.host.level[0]);
@@ -26,8 +36,7 @@ TEST(PulseFaults, ASpuriousMessageIsTheFirstOneAndHasNothing) {
   PulseWish wish = every_ten(2);
   wish.messages = 2;
   wish.spurious = 2;
-  PulseBench bench(wish, 2);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish, 2);
   bench.host.run_to(4 * kMicrosecond);
   EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0}));
   EXPECT_EQ(bench.read(kStatus), 0u);
@@ -41,29 +50,27 @@ TEST(PulseFaults, WhatIsSpuriousWhileMaskedIsLostOnTheLineAndKeptAsAMessage) {
   PulseWish wish = every_ten(2);
   wish.spurious = 1;
   wish.messages = 2;
-  PulseBench line(wish, 0), message(wish, 2);
-  for (PulseBench* bench : {&line, &message}) {
-    bench->write(kControl, kEnabled | kMasked);
-    bench->host.run_to(4 * kMicrosecond);
-    EXPECT_EQ(bench->host.rises[0], 0u);
-    EXPECT_TRUE(bench->host.messages.empty());
-    bench->write(kControl, kEnabled);
-  }
-  EXPECT_EQ(line.host.rises[0], 0u);
-  EXPECT_EQ(message.host.messages, (std::vector<unsigned>{0}));
-  line.host.run_to(5 * kMicrosecond);
-  EXPECT_EQ(line.host.rises[0], 1u);
-  line.clear();
-  line.host.run_for(kMillisecond);
-  EXPECT_EQ(line.host.rises[0], 2u) << "of the two pulses: what was lost is not made up for";
+  Both both(wish, kEnabled | kMasked);
+  both.each([](EnabledPulse& bench) {
+    bench.host.run_to(4 * kMicrosecond);
+    EXPECT_EQ(bench.host.rises[0], 0u);
+    EXPECT_TRUE(bench.host.messages.empty());
+    bench.write(kControl, kEnabled);
+  });
+  EXPECT_EQ(both.line.host.rises[0], 0u);
+  EXPECT_EQ(both.message.host.messages, (std::vector<unsigned>{0}));
+  both.line.host.run_to(5 * kMicrosecond);
+  EXPECT_EQ(both.line.host.rises[0], 1u);
+  both.line.clear();
+  both.line.host.run_for(kMillisecond);
+  EXPECT_EQ(both.line.host.rises[0], 2u) << "of the two pulses: what was lost is not made up for";
 }
 
 TEST(PulseFaults, ADuplicateMessageComesAMicrosecondLater) {
   PulseWish wish = every_ten(3);
   wish.messages = 2;
   wish.duplicate = 2;
-  PulseBench bench(wish, 2);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish, 2);
   bench.host.run_to(5 * kMicrosecond);
   EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0}));
   EXPECT_EQ(bench.board.next_event(), 6 * kMicrosecond);
@@ -75,8 +82,7 @@ TEST(PulseFaults, ADuplicateMessageComesAMicrosecondLater) {
 TEST(PulseFaults, ADeadCardInterruptsALastTimeAndReadsAsAllOnes) {
   PulseWish wish = every_ten();
   wish.dead_after = 2;
-  PulseBench bench(wish);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish);
   ASSERT_TRUE(bench.host.run_until_line(0, kMillisecond));
   EXPECT_EQ(bench.read(kStatus), 1u);
   bench.clear();
@@ -94,8 +100,7 @@ TEST(PulseFaults, TheMessagesOfADeadCardEndWithItsLastPulse) {
   PulseWish wish = every_ten();
   wish.messages = 2;
   wish.dead_after = 3;
-  PulseBench bench(wish, 2);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish, 2);
   bench.host.run_for(kMillisecond);
   EXPECT_EQ(bench.host.messages, (std::vector<unsigned>{0, 1, 0}));
   for (PulseRegister at : {kStatus, kControl, kCount, kData}) EXPECT_EQ(bench.read(at), kAllOnes);
@@ -108,8 +113,7 @@ TEST(PulseFaults, TheMessagesOfADeadCardEndWithItsLastPulse) {
 TEST(PulseFaults, TheStatusOfAStuckCardCannotBeClearedFromTheNextPulseOn) {
   PulseWish wish = every_ten(3);
   wish.stuck_after = 2;
-  PulseBench bench(wish);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish);
   for (Nanoseconds pulse : {5 * kMicrosecond, 15 * kMicrosecond}) {
     bench.host.run_to(pulse);
     bench.clear();
@@ -125,8 +129,7 @@ TEST(PulseFaults, TheStatusOfAStuckCardCannotBeClearedFromTheNextPulseOn) {
 TEST(PulseFaults, AStuckCardIsQuietWhileItIsMaskedOrDisabled) {
   PulseWish wish = every_ten(1);
   wish.stuck_after = 0;
-  PulseBench bench(wish);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish);
   bench.host.run_to(5 * kMicrosecond);
   bench.clear();
   EXPECT_TRUE(bench.host.level[0]) << "of none the first one is one more";
@@ -142,33 +145,31 @@ TEST(PulseFaults, ALateInterruptComesBehindItsPulse) {
   PulseWish wish = every_ten(2);
   wish.late = 3 * kMicrosecond;
   wish.messages = 2;
-  PulseBench line(wish, 0), message(wish, 2);
-  for (PulseBench* bench : {&line, &message}) {
-    bench->write(kControl, kEnabled);
-    bench->host.run_to(7 * kMicrosecond);
-    EXPECT_EQ(bench->read(kStatus), 1u) << "who looks sees it";
-    EXPECT_FALSE(bench->host.level[0]);
-    EXPECT_TRUE(bench->host.messages.empty());
-    EXPECT_EQ(bench->board.next_event(), 8 * kMicrosecond);
-    bench->host.run_to(8 * kMicrosecond);
-  }
-  EXPECT_TRUE(line.host.level[0]);
-  EXPECT_EQ(message.host.messages, (std::vector<unsigned>{0}));
+  Both both(wish);
+  both.each([](EnabledPulse& bench) {
+    bench.host.run_to(7 * kMicrosecond);
+    EXPECT_EQ(bench.read(kStatus), 1u) << "who looks sees it";
+    EXPECT_FALSE(bench.host.level[0]);
+    EXPECT_TRUE(bench.host.messages.empty());
+    EXPECT_EQ(bench.board.next_event(), 8 * kMicrosecond);
+    bench.host.run_to(8 * kMicrosecond);
+  });
+  EXPECT_TRUE(both.line.host.level[0]);
+  EXPECT_EQ(both.message.host.messages, (std::vector<unsigned>{0}));
 }
 
 TEST(PulseFaults, ALateInterruptOfAPulseThatWasClearedIsNoneOnTheLineAndAMessageAllTheSame) {
   PulseWish wish = every_ten(1);
   wish.late = 3 * kMicrosecond;
   wish.messages = 1;
-  PulseBench line(wish, 0), message(wish, 1);
-  for (PulseBench* bench : {&line, &message}) {
-    bench->write(kControl, kEnabled);
-    bench->host.run_to(5 * kMicrosecond);
-    bench->clear();
-    bench->host.run_for(kMillisecond);
-  }
-  EXPECT_EQ(line.host.rises[0], 0u);
-  EXPECT_EQ(message.host.messages, (std::vector<unsigned>{0}));
+  Both both(wish);
+  both.each([](EnabledPulse& bench) {
+    bench.host.run_to(5 * kMicrosecond);
+    bench.clear();
+    bench.host.run_for(kMillisecond);
+  });
+  EXPECT_EQ(both.line.host.rises[0], 0u);
+  EXPECT_EQ(both.message.host.messages, (std::vector<unsigned>{0}));
 }
 
 TEST(PulseFaults, OfNineLateInterruptsTheLastIsLostAndNoneComesOnceItIsDisabled) {
@@ -176,12 +177,10 @@ TEST(PulseFaults, OfNineLateInterruptsTheLastIsLostAndNoneComesOnceItIsDisabled)
   wish.period = kMicrosecond;
   wish.late = 20 * kMicrosecond;
   wish.messages = 1;
-  PulseBench all(wish, 1), disabled(wish, 1);
-  all.write(kControl, kEnabled);
+  EnabledPulse all(wish, 1), disabled(wish, 1);
   all.host.run_for(kMillisecond);
   EXPECT_EQ(all.pulse.pulses(), 9u);
   EXPECT_EQ(all.host.messages.size(), 8u);
-  disabled.write(kControl, kEnabled);
   disabled.host.run_to(15 * kMicrosecond);
   disabled.write(kControl, 0);
   disabled.host.run_for(kMillisecond);
@@ -193,8 +192,7 @@ TEST(PulseFaults, TheLastInterruptOfADeadCardIsNotLate) {
   wish.late = 3 * kMicrosecond;
   wish.messages = 1;
   wish.dead_after = 1;
-  PulseBench bench(wish, 1);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish, 1);
   bench.host.run_for(kMillisecond);
   EXPECT_EQ(bench.host.messages.size(), 1u);
 }
@@ -203,26 +201,24 @@ TEST(PulseFaults, ALostInterruptIsMadeUpForByTheNextOne) {
   PulseWish wish = every_ten(3);
   wish.lost = 1;
   wish.messages = 2;
-  PulseBench line(wish, 0), message(wish, 2);
-  for (PulseBench* bench : {&line, &message}) {
-    bench->write(kControl, kEnabled);
-    bench->host.run_to(14 * kMicrosecond);
-    EXPECT_EQ(bench->read(kStatus), 1u);
-    EXPECT_EQ(bench->host.rises[0], 0u);
-    EXPECT_TRUE(bench->host.messages.empty());
-    bench->host.run_to(15 * kMicrosecond);
-    EXPECT_EQ(bench->read(kCount), 2u);
-    bench->host.run_for(kMillisecond);
-  }
-  EXPECT_TRUE(line.host.level[0]);
-  EXPECT_EQ(message.host.messages, (std::vector<unsigned>{1, 0}));
+  Both both(wish);
+  both.each([](EnabledPulse& bench) {
+    bench.host.run_to(14 * kMicrosecond);
+    EXPECT_EQ(bench.read(kStatus), 1u);
+    EXPECT_EQ(bench.host.rises[0], 0u);
+    EXPECT_TRUE(bench.host.messages.empty());
+    bench.host.run_to(15 * kMicrosecond);
+    EXPECT_EQ(bench.read(kCount), 2u);
+    bench.host.run_for(kMillisecond);
+  });
+  EXPECT_TRUE(both.line.host.level[0]);
+  EXPECT_EQ(both.message.host.messages, (std::vector<unsigned>{1, 0}));
 }
 
 TEST(PulseFaults, EnabledAnewTheLineIsUpForAPulseThatHadLostItsInterrupt) {
   PulseWish wish = every_ten(1);
   wish.lost = 1;
-  PulseBench bench(wish);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish);
   bench.host.run_for(kMillisecond);
   EXPECT_FALSE(bench.host.level[0]);
   bench.write(kControl, 0);
@@ -233,8 +229,7 @@ TEST(PulseFaults, EnabledAnewTheLineIsUpForAPulseThatHadLostItsInterrupt) {
 TEST(PulseFaults, InAStormTheNextPulseIsThereAsSoonAsOneIsClearedAndTheLineStaysUp) {
   PulseWish wish = every_ten(1);
   wish.storm = 3;
-  PulseBench bench(wish);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish);
   bench.host.run_to(5 * kMicrosecond);
   for (std::uint32_t pulse = 0; pulse < 4; ++pulse) {
     EXPECT_TRUE(bench.host.level[0]);
@@ -251,23 +246,22 @@ TEST(PulseFaults, AStormIsOfMessagesTooAndRestsWhileItIsMaskedOrDisabled) {
   PulseWish wish = every_ten(1);
   wish.storm = 5;
   wish.messages = 2;
-  PulseBench message(wish, 2), line(wish, 0);
-  for (PulseBench* bench : {&message, &line}) {
-    bench->write(kControl, kEnabled);
-    bench->host.run_to(5 * kMicrosecond);
-    bench->clear();
-  }
-  EXPECT_EQ(message.host.messages, (std::vector<unsigned>{0, 1}));
-  line.write(kControl, kEnabled | kMasked);
-  EXPECT_FALSE(line.host.level[0]);
-  line.clear();
-  EXPECT_EQ(line.read(kStatus), 1u) << "the next one is there, and asks for nothing";
-  EXPECT_FALSE(line.host.level[0]);
-  line.write(kControl, kEnabled);
-  EXPECT_TRUE(line.host.level[0]);
-  line.write(kControl, 0);
-  line.clear();
-  EXPECT_EQ(line.read(kStatus), 0u);
+  Both both(wish);
+  both.each([](EnabledPulse& bench) {
+    bench.host.run_to(5 * kMicrosecond);
+    bench.clear();
+  });
+  EXPECT_EQ(both.message.host.messages, (std::vector<unsigned>{0, 1}));
+  both.line.write(kControl, kEnabled | kMasked);
+  EXPECT_FALSE(both.line.host.level[0]);
+  both.line.clear();
+  EXPECT_EQ(both.line.read(kStatus), 1u) << "the next one is there, and asks for nothing";
+  EXPECT_FALSE(both.line.host.level[0]);
+  both.line.write(kControl, kEnabled);
+  EXPECT_TRUE(both.line.host.level[0]);
+  both.line.write(kControl, 0);
+  both.line.clear();
+  EXPECT_EQ(both.line.read(kStatus), 0u);
 }
 
 }  // namespace

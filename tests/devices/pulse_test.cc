@@ -14,8 +14,7 @@ TEST(PulseCard, NothingHappensBeforeItIsEnabled) {
 }
 
 TEST(PulseCard, PulsesComeToTheNanosecondAndEachLeavesItsValue) {
-  PulseBench bench(every_ten(3));
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(every_ten(3));
   for (std::uint64_t pulse = 0; pulse < 3; ++pulse) {
     ASSERT_TRUE(bench.host.run_until_line(0, kMillisecond));
     EXPECT_EQ(bench.host.now(), (5 + 10 * pulse) * kMicrosecond);
@@ -31,8 +30,7 @@ TEST(PulseCard, PulsesComeToTheNanosecondAndEachLeavesItsValue) {
 }
 
 TEST(PulseCard, EnabledAnewItBeginsAnew) {
-  PulseBench bench(every_ten(2));
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(every_ten(2));
   bench.host.run_for(kMillisecond);
   bench.write(kControl, 0);
   EXPECT_FALSE(bench.host.level[0]);
@@ -43,8 +41,7 @@ TEST(PulseCard, EnabledAnewItBeginsAnew) {
 }
 
 TEST(PulseCard, AMaskKeepsTheLineDownAndThePulse) {
-  PulseBench bench(every_ten(1));
-  bench.write(kControl, kEnabled | kMasked);
+  EnabledPulse bench(every_ten(1), 0, kEnabled | kMasked);
   bench.host.run_for(kMillisecond);
   EXPECT_FALSE(bench.host.level[0]);
   EXPECT_EQ(bench.read(kStatus), 1u);
@@ -54,8 +51,7 @@ TEST(PulseCard, AMaskKeepsTheLineDownAndThePulse) {
 }
 
 TEST(PulseCard, ADoorbellRingsAfterItsTimeAndAtOnceForZero) {
-  PulseBench bench(every_ten(0));
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(every_ten(0));
   bench.write(kDoorbell, 30);
   bench.write(kDoorbell, 20);
   EXPECT_EQ(bench.board.next_event(), 20 * kMicrosecond);
@@ -74,8 +70,7 @@ TEST(PulseCard, ADoorbellRingsAfterItsTimeAndAtOnceForZero) {
 }
 
 TEST(PulseCard, OfNineDoorbellsAtATimeTheLastIsLost) {
-  PulseBench bench(every_ten(0));
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(every_ten(0));
   for (std::uint64_t bell = 1; bell <= 9; ++bell) bench.write(kDoorbell, 10 * bell);
   bench.host.run_for(kMillisecond);
   EXPECT_EQ(bench.read(kCount), 8u);
@@ -99,11 +94,8 @@ TEST(PulseCard, MessagesAreSentInTurnAndItsLineRests) {
 TEST(PulseCard, WithoutAGrantItHasItsLineAndWithOneMessageItSendsThat) {
   PulseWish wish = every_ten(2);
   wish.messages = 4;
-  PulseBench line(wish, 0), one(wish, 1);
-  for (PulseBench* bench : {&line, &one}) {
-    bench->write(kControl, kEnabled);
-    bench->host.run_for(kMillisecond);
-  }
+  EnabledPulse line(wish), one(wish, 1);
+  for (EnabledPulse* bench : {&line, &one}) bench->host.run_for(kMillisecond);
   EXPECT_TRUE(line.host.level[0]);
   EXPECT_TRUE(line.host.messages.empty());
   EXPECT_EQ(one.host.messages, (std::vector<unsigned>{0, 0}));
@@ -112,8 +104,7 @@ TEST(PulseCard, WithoutAGrantItHasItsLineAndWithOneMessageItSendsThat) {
 TEST(PulseCard, MessagesThatAreMaskedAreSentOnceAfterwards) {
   PulseWish wish = every_ten(5);
   wish.messages = 2;
-  PulseBench bench(wish, 2);
-  bench.write(kControl, kEnabled | kMasked);
+  EnabledPulse bench(wish, 2, kEnabled | kMasked);
   bench.host.run_for(kMillisecond);
   EXPECT_TRUE(bench.host.messages.empty());
   bench.write(kControl, kEnabled);
@@ -123,8 +114,7 @@ TEST(PulseCard, MessagesThatAreMaskedAreSentOnceAfterwards) {
 TEST(PulseCard, WhatIsOwedWhenItIsDisabledIsNeverSent) {
   PulseWish wish = every_ten(2);
   wish.messages = 2;
-  PulseBench masked(wish, 2);
-  masked.write(kControl, kEnabled | kMasked);
+  EnabledPulse masked(wish, 2, kEnabled | kMasked);
   masked.host.run_for(kMillisecond);
   masked.write(kControl, kMasked);
   masked.write(kControl, kEnabled);
@@ -133,8 +123,7 @@ TEST(PulseCard, WhatIsOwedWhenItIsDisabledIsNeverSent) {
   EXPECT_EQ(masked.host.messages, (std::vector<unsigned>{0})) << "of a new pulse";
 
   wish.duplicate = 1;
-  PulseBench twice(wish, 2);
-  twice.write(kControl, kEnabled);
+  EnabledPulse twice(wish, 2);
   twice.host.run_to(5 * kMicrosecond);
   twice.write(kControl, 0);
   twice.write(kControl, kEnabled);
@@ -145,8 +134,7 @@ TEST(PulseCard, WhatIsOwedWhenItIsDisabledIsNeverSent) {
 TEST(PulseCard, ACardThatWasPulledOutSendsNoMessageAnyMore) {
   PulseWish wish = every_ten();
   wish.messages = 1;
-  PulseBench bench(wish, 1);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish, 1);
   bench.host.run_to(5 * kMicrosecond);
   EXPECT_TRUE(bench.board.pull_out(*bench.board.devices()[0]));
   bench.host.run_for(kMillisecond);
@@ -178,8 +166,7 @@ TEST(PulseCard, AllOfItIsInTheBoardsState) {
   wish.late = 4 * kMicrosecond;
   wish.lost = 1;
   wish.storm = 1;
-  PulseBench bench(wish, 2);
-  bench.write(kControl, kEnabled);
+  EnabledPulse bench(wish, 2);
   bench.write(kDoorbell, 17);
   bench.host.run_to(7 * kMicrosecond);
   const std::vector<std::byte> saved(bench.board.state().begin(), bench.board.state().end());
