@@ -99,23 +99,30 @@ line = 2
 )");
   ASSERT_TRUE(scenario) << scenario.error().what;
   const DeviceWanted& card = scenario->devices[0];
-  EXPECT_FALSE(card.is_qemus());
-  EXPECT_EQ(card.first_ns, 2500U);
-  EXPECT_EQ(card.period_ns, 7000U);
-  EXPECT_EQ(card.count, 30U);
-  EXPECT_EQ(card.messages, 4U);
-  EXPECT_EQ(card.spurious, 1U);
-  EXPECT_EQ(card.duplicate, 2U);
-  EXPECT_EQ(card.late_ns, 1500U);
-  EXPECT_EQ(card.lost, 5U);
-  EXPECT_EQ(card.storm, 6U);
-  EXPECT_EQ(card.records, 7U);
-  EXPECT_EQ(card.torn, 8U);
-  EXPECT_EQ(card.piece_ns, 500U);
+  const struct {
+    const char* key;
+    std::uint64_t read, expected;
+  } numbers[] = {{"first_us", card.first_ns, 2500},
+                 {"period_us", card.period_ns, 7000},
+                 {"count", card.count, 30},
+                 {"messages", card.messages, 4},
+                 {"spurious", card.spurious, 1},
+                 {"duplicate", card.duplicate, 2},
+                 {"late_us", card.late_ns, 1500},
+                 {"lost", card.lost, 5},
+                 {"storm", card.storm, 6},
+                 {"records", card.records, 7},
+                 {"torn", card.torn, 8},
+                 {"piece_us", card.piece_ns, 500},
+                 {"dead_after", card.dead_after, 3},
+                 {"stuck_after", card.stuck_after, ~std::uint64_t{0}},
+                 {"line", card.line, 2}};
+  for (const auto& [key, read, expected] : numbers) EXPECT_EQ(read, expected) << key;
   EXPECT_EQ(card.early, cards::PulseWish::Early::Done);
-  EXPECT_EQ(card.dead_after, 3U);
-  EXPECT_EQ(card.stuck_after, ~std::uint64_t{0});
-  EXPECT_EQ(card.line, 2U);
+  EXPECT_FALSE(card.is_qemus());
+}
+
+TEST_F(ScenarioFile, SaysWhatSuchACardCannotBe) {
   EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\nmessages = 3\n"), "a.toml:3:12: 'devices.card.messages' must be 0, 1, 2, 4, 8 or 16, not 3");
   EXPECT_EQ(complaint("[devices.card]\nmodel = 'pulse'\nduplicate = 1\n"),
             "a.toml:3:13: messages are sent twice, and this card has none: give it some, messages = 1");
