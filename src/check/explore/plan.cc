@@ -43,7 +43,6 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
   faulted_.clear();
   held_.clear();
   lowered_ = 0;
-  followed_ = missed_ = of_no_processor_ = 0;
   left_open_.clear();
   last_ = 0;
   worked_ = 0;
@@ -52,16 +51,13 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
   late_ = !schedule.empty() && schedule.front().kind == Deviation::Kind::Late;
   followed_ = late_ ? 1 : 0;
   for (const Deviation& deviation : schedule) {
-    if (deviation.kind == Deviation::Kind::Late) {
-      missed_ += late_ && &deviation == &schedule.front() ? 0 : 1;
-    } else if (deviation.kind == Deviation::Kind::Pick) {
+    if (deviation.kind == Deviation::Kind::Late) continue;  // at the beginning, or never
+    if (deviation.kind == Deviation::Kind::Pick) {
       picks_.push_back(deviation);
     } else if (deviation.kind == Deviation::Kind::Fail) {
       fails_.push_back(deviation);
     } else if (deviation.processor < processors_.size()) {
       processors_[deviation.processor].deviations.push_back(deviation);
-    } else {
-      ++of_no_processor_;
     }
   }
   const auto earlier = [](const Deviation& a, const Deviation& b) { return a.step < b.step; };
@@ -75,7 +71,6 @@ void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<
   for (std::size_t number = 0; number < processors_.size(); ++number) then.processors_[number].deviations = std::move(processors_[number].deviations);
   then.picks_ = std::move(picks_);
   then.fails_ = std::move(fails_);
-  then.of_no_processor_ = of_no_processor_;
   then.endurance_ = endurance_;
   then.notes_ = notes_;
   then.watcher_ = watcher_;
@@ -96,8 +91,9 @@ std::uint64_t Plan::number(std::uint64_t bound) {
   std::uint64_t number = 0;
   for (const Deviation& pick : picks_)
     if (pick.step == which) {
-      ++(pick.number < bound ? followed_ : missed_);
-      number = pick.number < bound ? pick.number : 0;
+      if (pick.number >= bound) break;
+      number = pick.number;
+      ++followed_;
       break;
     }
   if (watcher_ != nullptr) watcher_->picked(bound, number);
@@ -147,8 +143,9 @@ std::size_t Plan::choose_late(std::span<const Candidate> candidates) {
       const Deviation& deviation = line.deviations[line.next++];
       const auto meant = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_meant(deviation, one); });
       followed = meant != candidates.end();
-      ++(followed ? followed_ : missed_);
-      if (followed) chosen = static_cast<std::size_t>(meant - candidates.begin());
+      if (!followed) continue;
+      ++followed_;
+      chosen = static_cast<std::size_t>(meant - candidates.begin());
     }
   }
   if (watcher_ != nullptr) watcher_->asked(candidates, by_itself, chosen);
@@ -178,8 +175,8 @@ bool Plan::follow_one(std::span<const Candidate> candidates, std::size_t& chosen
         continue;
       }
       const auto event = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_meant(deviation, one); });
-      ++(event != candidates.end() ? followed_ : missed_);
       if (event == candidates.end()) continue;
+      ++followed_;
       chosen = static_cast<std::size_t>(event - candidates.begin());
       return true;
     }

@@ -60,9 +60,8 @@ class Plan final : public sim::Oracle {
   void follow(const Schedule& schedule, std::vector<Options>* notes = nullptr, Watcher* watcher = nullptr);
   // The same for one that goes on where another stood, whose schedule has the same deviations up to there.
   void follow_from(const Plan& there, const Schedule& schedule, std::vector<Options>* notes = nullptr);
-  // Of the deviations so far: how many were possible where they were to happen, and how many were not.
+  // How many deviations have happened so far. Who asks behind the end knows how many of the schedule's never did.
   std::size_t followed() const { return followed_; }
-  std::size_t missed() const { return missed_ + of_no_processor_; }
   // What the order has left open so far, for picks: of how many, one after the other.
   const std::vector<std::uint64_t>& left_open() const { return left_open_; }
 
@@ -111,8 +110,7 @@ class Plan final : public sim::Oracle {
   bool learns_faults_ = false;
   std::uint32_t lowered_ = 0;
   std::vector<std::uint16_t> held_;  // the one that waits longest first
-  std::size_t followed_ = 0, missed_ = 0;
-  std::size_t of_no_processor_ = 0;  // deviations: they are missed wherever that is
+  std::size_t followed_ = 0;
   std::vector<std::uint64_t> left_open_;
   std::uint16_t last_ = 0;  // who went on last
   std::vector<Options>* notes_ = nullptr;
