@@ -88,6 +88,19 @@ class Museum(unittest.TestCase):
                 self.assertEqual(code, 1, said)
                 self.assertTrue(any(finding["id"].startswith("data-race") for finding in report["findings"]), said)
 
+    def test_a_replay_that_is_another_run_is_named(self):
+        with tempfile.TemporaryDirectory(prefix="kdpc-museum-") as build:
+            command = pathlib.Path(build, "bin", "kdpc")
+            command.parent.mkdir()
+            command.write_text('#!/bin/sh\n[ "$1" = replay ] && echo "Not the same run: chance." && exit 4\n'
+                               'echo \'{"found": true, "hash": "12", "schedule": []}\'\n', encoding="utf-8")
+            command.chmod(0o755)
+            done = subprocess.run([sys.executable, "-B", HERE.parent.parent / "tools" / "museum", build, "lost_wakeup", "--replays", "1"],
+                                  capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(done.stdout, "lost_wakeup with seed 1, which was hash 12: exit 4\nNot the same run: chance.\n\n"
+                                      "0 of 1 replays are the same run, of 1 different schedules\n")
+
 
 class Explored(unittest.TestCase):
     """What docs/explore.md promises of the museum, in schedules, so that it is the same on every host."""
