@@ -120,7 +120,7 @@ class Explore(exploring.Case):
     def test_what_cannot_be_explored_is_refused_with_the_reason(self):
         hog = "[[drivers]]\nname = 'hog'\n"
         for text, expected in (("[machine]\nkind = 'live'\n" + hog, "only the simulated machine can be explored"),
-                               ("[devices.sound]\nmodel = 'intel-hda'\n" + hog, "a card of QEMU's keeps its state in another process"),
+                               ("[devices.sound]\nmodel = 'intel-hda'\n" + hog, "kdpc: a.toml:1:1: a card of QEMU's keeps its state in another process"),
                                ("[machine]\nprocessors = 2\n", "there is no driver to explore")):
             path = pathlib.Path(self.root, "a.toml")
             path.write_text(text, encoding="utf-8")

@@ -221,6 +221,10 @@ TEST_F(ScenarioFile, MayChooseAProfileAndOverrideItsOptions) {
 TEST_F(ScenarioFile, NamesFileLineAndColumnOfAnUnknownKey) {
   EXPECT_EQ(complaint("[machine]\nprocesors = 2\n"), "a.toml:2:1: there is no key 'procesors' in [machine]; did you mean 'processors'?");
   EXPECT_EQ(complaint("[machnie]\n"), "a.toml:1:2: there is no key 'machnie'; did you mean 'machine'?");
+  EXPECT_EQ(
+      complaint("xyzzy = 1\n"),
+      "a.toml:1:1: there is no key 'xyzzy'; there are title, time_limit_ms, duration_ms, machine, options, costs, checks, devices, drivers, explore, "
+      "workload and expect");
   EXPECT_EQ(complaint("[expect]\n  xyzzy = 1\n"),
             "a.toml:2:3: there is no key 'xyzzy' in [expect]; there are dropouts, total_ms, lost_bytes, culprit, finding and bugcheck");
 }

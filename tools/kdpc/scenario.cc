@@ -94,17 +94,18 @@ void read_settings(TomlTable& root, Scenario& scenario, Problems& problems) {
         return read ? std::string() : read.error().what;
       });
   scenario.config.options.merge(wanted);
-  if (const toml::table* const raw = root.table("costs"); raw != nullptr && scenario.machine == "live") {
+  const toml::table* const raw = root.table("costs");
+  if (raw != nullptr && scenario.machine == "live") {
     problems.add(*raw, "the live machine runs in real time: nothing has a cost that could be set; leave [costs] out, or take kind = \"sim\"");
     return;
   }
-  scenario.config.costs = settings_from(TomlTable(root.table("costs"), "costs", problems), costs, problems,
-                                        [](const std::string& name, const std::string& text) -> std::string {
-                                          const auto read = lab::costs_from({{name, text}});
-                                          if (!read) return read.error().what;
-                                          const auto all = sim::costs_with(*read);
-                                          return all ? std::string() : all.error().what;
-                                        });
+  scenario.config.costs =
+      settings_from(TomlTable(raw, "costs", problems), costs, problems, [](const std::string& name, const std::string& text) -> std::string {
+        const auto read = lab::costs_from({{name, text}});
+        if (!read) return read.error().what;
+        const auto all = sim::costs_with(*read);
+        return all ? std::string() : all.error().what;
+      });
 }
 
 // [checks]: what the rule checks do. Everything in it is judged by the lab, one thing at a time.

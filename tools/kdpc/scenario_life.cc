@@ -18,7 +18,7 @@ std::optional<Refusal> ScenarioLife::read(const std::string& file, const std::ve
     if (device.model == kAc97Model) device.own = true;  // the same card, and one that can go back
     if (device.is_qemus())
       return Refusal{ExitCode::BadInput,
-                     fmt::format("{}: {}: a card of QEMU's keeps its state in another process and cannot go back; of our own there is an AC97", file,
+                     fmt::format("{}: a card of QEMU's keeps its state in another process and cannot go back; of our own there is an AC97",
                                  device.position.text())};
   }
   if (scenario_.drivers.empty()) return Refusal{ExitCode::BadInput, fmt::format("{}: there is no driver to explore: write [[drivers]]", file)};
