@@ -36,6 +36,13 @@ class Checks(command.Case):
         self.assertEqual(missed.code, FINDING)
         self.assertIn("finding is none, expected lock-order", missed.stdout)
 
+    def test_an_expected_race_is_as_expected(self):
+        racing = ("[checks]\nraces = 'certain'\n[devices.card]\nmodel = 'pulse'\ncount = 6\n" +
+                  alone("museum_two_locks_one_index").replace("duration_ms = 100\n", "") + "device = 'card'\n[expect]\nfinding = ")
+        for expected, code in (("'data-race'", AS_EXPECTED), ("'data-race-freed'", FINDING)):
+            run = self.run_scenario(racing + expected)
+            self.assertEqual(run.code, code, run.said)
+
     def test_advice_fails_nothing(self):
         run = self.run_scenario(alone("dpc_budget_bad"))
         self.assertEqual((run.code, run.report["verdict"]), (AS_EXPECTED, "clean"), run.said)

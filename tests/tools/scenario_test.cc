@@ -218,6 +218,13 @@ TEST_F(ScenarioFile, MayChooseAProfileAndOverrideItsOptions) {
   EXPECT_EQ(complaint("[machine]\nprofile = \"win8\"\n"), "a.toml:2:11: 'win8' is no value of 'machine.profile'; did you mean 'win7'?");
 }
 
+TEST_F(ScenarioFile, MayExpectEveryIdThatAFindingHas) {
+  for (const char* const id : {"lock-order", "dpc-budget", "data-race", "data-race-benign", "data-race-freed", "armed-object-written", "none"})
+    EXPECT_EQ(complaint(std::string("[expect]\nfinding = '") + id + "'\n"), "nothing is wrong");
+  EXPECT_EQ(complaint("[expect]\nfinding = 'data-rase'\n"),
+            "a.toml:2:11: there is no check named 'data-rase'; docs/checks.md has all, and docs/races.md the data races");
+}
+
 TEST_F(ScenarioFile, NamesFileLineAndColumnOfAnUnknownKey) {
   EXPECT_EQ(complaint("[machine]\nprocesors = 2\n"), "a.toml:2:1: there is no key 'procesors' in [machine]; did you mean 'processors'?");
   EXPECT_EQ(complaint("[machnie]\n"), "a.toml:1:2: there is no key 'machnie'; did you mean 'machine'?");

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <limits>
 
+#include "check/race/report.h"
 #include "lab/checks.h"
 #include "tools/kdpc/near_name.h"
 #include "tools/kdpc/stop_text.h"
@@ -52,8 +53,9 @@ void read_expectations(const toml::table* raw, Scenario& scenario, Problems& pro
   if (expect.culprit && std::find(drivers.begin(), drivers.end(), *expect.culprit) == drivers.end())
     table.wrong("culprit", fmt::format("'{}' is no driver of this scenario{}", *expect.culprit, suggestion(*expect.culprit, drivers)));
   expect.finding = table.text("finding");
-  if (expect.finding && *expect.finding != "none")
-    if (const auto known = lab::limits_from({.off = {*expect.finding}}); !known) table.wrong("finding", known.error().what);
+  if (expect.finding && *expect.finding != "none" && !race::is_id(*expect.finding))
+    if (const auto known = lab::limits_from({.off = {*expect.finding}}); !known)
+      table.wrong("finding", known.error().what + ", and docs/races.md the data races");
   if (const toml::node* const node = table.any("bugcheck")) {
     if (const auto* const number = node->as_integer()) {
       expect.bugcheck = fmt::format("{:#x}", number->get());

@@ -90,6 +90,12 @@ const char* id_of(Kind kind) {
   return "?";
 }
 
+bool is_id(std::string_view id) {
+  for (const Kind kind : {Kind::Data, Kind::BenignLooking, Kind::Freed, Kind::ArmedObject})
+    if (id == id_of(kind)) return true;
+  return false;
+}
+
 std::string role_of(const Side& side) {
   return fmt::format("{}{} {} byte{} at {:#x}", side.kernel ? "the kernel, in a call of this code, " : "", access_of(side), side.size,
                      side.size == 1 ? "" : "s", side.at);
