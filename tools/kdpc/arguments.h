@@ -1,7 +1,9 @@
 // The command line, in one place for both programs that read it: bin/kdpc, which only finds out who is to do it, and libexec/kdpc-<machine>.
 #pragma once
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,6 +64,20 @@ struct Arguments {
 
 namespace detail {
 
+// CLI11 reads -1 as the largest number there is, and writes that one with 300 digits where it says what is allowed.
+template <class Number>
+CLI::Validator up_to(Number most, std::string what) {
+  return CLI::Validator(
+      [most, what](const std::string& text) {
+        Number value{};
+        const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool is_one = failed == std::errc{} && end == text.data() + text.size() && value >= 0 && value <= most;
+        return is_one ? std::string() : "'" + text + "' is no " + what;
+      },
+      "");
+}
+inline CLI::Validator whole_number() { return up_to(std::numeric_limits<std::uint64_t>::max(), "whole number from 0 on"); }
+
 inline CLI::App& add_run(CLI::App& app, RunArguments& run) {
   CLI::App& verb = *app.add_subcommand("run", "Runs a scenario and says what happened: verdict first, then the culprit, then the evidence");
   verb.add_option("scenario", run.scenario, "A scenario file (TOML)")->required()->type_name("SCENARIO.toml");
@@ -99,9 +115,12 @@ inline CLI::App& add_explore(CLI::App& app, ExploreArguments& explore) {
   CLI::App& verb =
       *app.add_subcommand("explore", "Runs a scenario in many orders, until one fails: interrupts, DPCs and threads meet wherever they can");
   verb.add_option("scenario", explore.scenario, "A scenario file (TOML)")->required()->type_name("SCENARIO.toml");
-  verb.add_option("--seconds", explore.seconds, "For so long; 0: until nothing is left to try")->capture_default_str()->check(CLI::NonNegativeNumber);
-  verb.add_option("--schedules", explore.schedules, "At most so many; 0: no bound; with --seconds 0 the same campaign tries the same ones");
-  verb.add_option("--seed", explore.seed, "Of what is drawn at random")->capture_default_str();
+  verb.add_option("--seconds", explore.seconds, "For so long; 0: until nothing is left to try")
+      ->capture_default_str()
+      ->check(up_to(1e9, "number of seconds"));
+  verb.add_option("--schedules", explore.schedules, "At most so many; 0: no bound; with --seconds 0 the same campaign tries the same ones")
+      ->check(whole_number());
+  verb.add_option("--seed", explore.seed, "Of what is drawn at random")->capture_default_str()->check(whole_number());
   verb.add_option("--bound", explore.bound, "Try every order with so many moves: docs/explore.md")->capture_default_str()->check(CLI::Range(1, 2));
   verb.add_option("--jobs", explore.jobs, "So many processes; without it, one for each processor")->check(CLI::Range(1, 256));
   verb.add_option("--out", explore.out, "Where the schedule of a failure goes; without it, <scenario>.schedule in this folder")->type_name("FILE");
