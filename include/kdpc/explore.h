@@ -38,7 +38,7 @@ struct ExploreSettings {
   std::size_t memory = std::size_t{256} << 20;
 
   std::uint64_t schedules = 1000;  // at most so many; 0: until every order with at most `bound` moves has been tried
-  unsigned bound = 2;
+  unsigned bound = 2;              // moves, 1 or 2
   // Let what drivers call fail where it may, as if there were no memory: each routine of docs/explore.md's list once for each stack that calls it. The words of
   // such a life count only if something in it did not end, see did_not_end(); made_to_fail() tells it that it is one.
   bool faults = false;

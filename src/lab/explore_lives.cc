@@ -152,11 +152,16 @@ std::optional<explore::Schedule> search(const ExploreSettings& settings, Stage& 
   return found;
 }
 
+std::string wrong_in(const ExploreSettings& settings) {
+  if (!settings.removal && !settings.removable.empty()) return ".removable says which devices are pulled out, and none is: say .removal = true, too";
+  const std::string why = why_no_bound(settings.bound);
+  return why.empty() ? why : ".bound: " + why;
+}
+
 }  // namespace
 
 ExploreResult explore(const ExploreSettings& settings, const Life& life) {
-  if (!settings.removal && !settings.removable.empty())
-    return broken(".removable says which devices are pulled out, and none is: say .removal = true, too");
+  if (const std::string wrong = wrong_in(settings); !wrong.empty()) return broken(wrong);
   ExploreResult result;
   std::optional<explore::Schedule> found;
   forget_goals();
@@ -185,6 +190,7 @@ ExploreResult explore(const ExploreSettings& settings, const Life& life) {
 }
 
 ExploreResult replay(const ExploreSettings& settings, const Life& life, std::string_view schedule) {
+  if (const std::string wrong = wrong_in(settings); !wrong.empty()) return broken(wrong);
   const auto record = explore::record_from(schedule, "the schedule");
   if (!record) return broken(record.error().what);
   if (record->test != settings.name) return broken(fmt::format("this schedule is of '{}', and this is '{}'", record->test, settings.name));

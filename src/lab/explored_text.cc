@@ -17,6 +17,11 @@ constexpr std::size_t kLastEvents = 20;
 
 std::string counted(std::uint64_t number, std::string_view what) { return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s"); }
 
+std::string why_no_bound(unsigned bound) {
+  if (bound == 1 || bound == 2) return {};
+  return fmt::format("every order with 1 move can be tried, or with 2, and not with {}", bound);
+}
+
 std::string indented(const std::string& text) {
   std::string lines;
   for (std::size_t begin = 0; begin < text.size();) {

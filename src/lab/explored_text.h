@@ -15,6 +15,8 @@ explore::Record record_of(const explore::Schedule& schedule, const Execution& ex
 // Empty: it is the same run. Of the schedule's deviations `missed` were not possible, or never come to.
 std::string how_it_differs(const explore::Record& was, const explore::Record& is, std::size_t missed);
 
+std::string why_no_bound(unsigned bound);  // of moves, as words that follow the name of what says it; empty: it is one
+
 std::string indented(const std::string& text);
 std::string counted(std::uint64_t number, std::string_view what);  // "1 schedule", "2 schedules"
 std::string how_it_ended(const Execution& execution);              // several lines

@@ -187,6 +187,12 @@ TEST(Lives, UntilNothingIsLeftToTry) {
   EXPECT_THAT(result.coverage, HasSubstr("the default order, all "));
 }
 
+TEST(Lives, ABoundThatNoSearchKeepsIsRefused) {
+  for (const unsigned bound : {0u, 9u})
+    EXPECT_EQ(lab::explore({.bound = bound}, counting).broken,
+              ".bound: every order with 1 move can be tried, or with 2, and not with " + std::to_string(bound));
+}
+
 TEST(Lives, WhatIsNoMachineIsSaid) {
   EXPECT_THAT(lab::explore({.options = {{"no_such", "option"}}}, counting).broken, HasSubstr("no option named 'no_such'"));
 }

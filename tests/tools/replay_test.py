@@ -146,7 +146,8 @@ class Replay(exploring.Case):
                 self.assertEqual(done.returncode, 2, said)
                 self.assertIn(expected, done.stderr)
         for arguments, expected in ((["explore"], "'kdpc explore' needs a scenario"), (["replay"], "'kdpc replay' needs a schedule"),
-                                    (["explore", "a.toml", "--bound", "9"], "bound"), (["replay", "none.schedule"], "none.schedule cannot be read"),
+                                    (["explore", "a.toml", "--bound", "9"], "kdpc: --bound: every order with 1 move can be tried, or with 2, and not with 9\n"),
+                                     (["replay", "none.schedule"], "none.schedule cannot be read"),
                                      (["explore", "a.toml", "--schedules", "-5"], "kdpc: --schedules: '-5' is no whole number from 0 on\n"),
                                      (["explore", "a.toml", "--schedules", "1" * 30], f"'{'1' * 30}' is no whole number from 0 on\n"),
                                      (["explore", "a.toml", "--seed", "-1"], "kdpc: --seed: '-1' is no whole number from 0 on\n"),
