@@ -75,9 +75,8 @@ std::string order_of_failure(const explore::TimeLine& line, const explore::Sched
 }
 
 std::string not_alone_text(std::uint64_t orders) {
-  return fmt::format(
-      "{} order{} failed, but not when run alone: something reads what nobody has written, such as a local variable that is not initialised", orders,
-      orders == 1 ? "" : "s");
+  return counted(orders, "order") +
+         " failed, but not when run alone: something reads what nobody has written, such as a local variable that is not initialised";
 }
 
 std::string covered(const explore::Coverage& coverage) {
