@@ -169,6 +169,7 @@ class SoundCard {
 // All its cards on one bus. Cards are added before it is attached.
 class CardBoard : public Board {
  public:
+  static constexpr unsigned kMostCards = 16;
   explicit CardBoard(bool level = true);
   ~CardBoard() override;
   SerialPort& add(const SerialPortWish& wish);

@@ -9,8 +9,7 @@ namespace kdpc::cards {
 
 namespace {
 
-constexpr unsigned kMostCards = 16;
-constexpr unsigned kMostLines = 16;
+constexpr unsigned kMostCards = CardBoard::kMostCards, kMostLines = 16;
 
 // In one piece, and nothing in it points anywhere. Cards that there are not stand at its end.
 struct BoardState {

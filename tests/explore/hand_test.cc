@@ -85,6 +85,18 @@ constexpr std::uint32_t kHand = 1;  // the board behind the card's
 
 }  // namespace
 
+TEST(Hand, EachOfAsManyCardsAsABoardHasMayBePulledOut) {
+  std::string why;
+  const auto machine = lab::Machine::create({.from_outside = {.removal = true, .power = true}, .simulated_only = "explores orders"}, why);
+  ASSERT_NE(machine, nullptr) << why;
+  cards::CardBoard board;
+  for (unsigned number = 0; number < cards::CardBoard::kMostCards; ++number)
+    board.add(cards::PulseWish{.name = "card" + std::to_string(number), .base = 0xFE80'0000 + 0x1000 * number});
+  machine->attach(board);
+  EXPECT_EQ(machine->hand_comes(0), "the system sleeps and wakes");
+  EXPECT_EQ(machine->hand_comes(1 + cards::CardBoard::kMostCards), "card15 is pulled out");
+}
+
 TEST(Hand, ADriverThatLooksForACardThatIsThereIsFound) {
   EXPECT_EQ(lab::explore(kOneMove, life("quiet_loop")).failure, "");
   const lab::ExploreResult found = lab::explore(kPulled, life("quiet_loop"));

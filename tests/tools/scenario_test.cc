@@ -138,6 +138,17 @@ TEST_F(ScenarioFile, SaysWhatSuchACardCannotBe) {
   EXPECT_NE(complaint("[devices.card]\nmodel = 'pulse'\nconversion_us = 1\n").find("there is no key 'conversion_us'"), std::string::npos);
 }
 
+TEST_F(ScenarioFile, HasRoomForSixteenDevicesAndFourOfThemSerialLines) {
+  const auto devices = [](int count, const std::string& model) {
+    std::string text;
+    for (int number = 10; number < 10 + count; ++number) text += "[devices.a" + model + std::to_string(number) + "]\nmodel = '" + model + "'\n";
+    return text;
+  };
+  EXPECT_EQ(complaint(devices(4, "16550") + devices(12, "pulse")), "nothing is wrong");
+  EXPECT_EQ(complaint(devices(16, "pulse") + "[devices.sound]\nmodel = 'AC97'\n"), "a.toml:34:9: there is room for 16 devices: leave one out");
+  EXPECT_EQ(complaint(devices(5, "16550")), "a.toml:10:9: there is room for 4 serial lines: leave one out");
+}
+
 TEST_F(ScenarioFile, HasALineWhoseFarEndIsATerminalInRealTime) {
   const std::string device = "[devices.com1]\nmodel = '16550'\nfar_end = 'pty'\n";
   const std::string live = "[machine]\nkind = 'live'\n", workload = "[workload]\nreceive = 'a.txt'\nhandshake = 'rts'\n";

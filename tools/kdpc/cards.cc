@@ -5,7 +5,7 @@ namespace kdpc::tool {
 namespace {
 
 // Where PCs have their serial ports, in the order of COM1, COM2, …
-constexpr std::uint64_t kPorts[] = {0x3F8, 0x2F8, 0x3E8, 0x2E8};
+constexpr std::uint64_t kPorts[kMostSerialLines] = {0x3F8, 0x2F8, 0x3E8, 0x2E8};
 constexpr std::uint64_t kFirstConverter = 0xFE00'0000, kFirstPulse = 0xFE80'0000, kFirstSound = 0xD000, kStep = 0x1000;
 
 }  // namespace

@@ -9,6 +9,8 @@
 
 namespace kdpc::tool {
 
+inline constexpr unsigned kMostSerialLines = 4;  // as many as PCs have a place for
+
 struct Cards {
   std::unique_ptr<cards::CardBoard> board;  // null: there are none
   cards::SerialPort* line = nullptr;        // of the first UART

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "tools/kdpc/cards.h"
+
 namespace kdpc::tool {
 
 namespace {
@@ -86,6 +88,15 @@ void read_card(TomlTable& table, DeviceWanted& device, const Scenario& scenario)
   table.done();
 }
 
+void check_room(TomlTable& table, const DeviceWanted& device, const Scenario& scenario) {
+  const auto is_line = [](const DeviceWanted& one) { return one.model == kUartModel; };
+  if (is_line(device) && std::count_if(scenario.devices.begin(), scenario.devices.end(), is_line) == kMostSerialLines)
+    table.wrong("model", fmt::format("there is room for {} serial lines: leave one out", kMostSerialLines));
+  // Some are QEMU's, and cards of our own when they are explored.
+  if (scenario.devices.size() == cards::CardBoard::kMostCards)
+    table.wrong("model", fmt::format("there is room for {} devices: leave one out", cards::CardBoard::kMostCards));
+}
+
 }  // namespace
 
 void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems) {
@@ -103,6 +114,7 @@ void read_devices(const toml::table* raw, Scenario& scenario, Problems& problems
     table.need("model", "a sound card, model = \"AC97\", or another card, model = \"16550\"");
     if (const auto model = table.choice("model", {kAc97Model, kHdaModel, kUartModel, kConverterModel, kPulseModel})) device.model = *model;
     device.model.empty() || device.plays() ? read_sound_card(table, device) : read_card(table, device, scenario);
+    check_room(table, device, scenario);
     scenario.devices.push_back(std::move(device));
   }
 }
