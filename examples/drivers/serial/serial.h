@@ -126,9 +126,23 @@ KDEFERRED_ROUTINE SerialWriteTimeout;
 BOOLEAN SerialFeedRead(PSERIAL_PORT Port, PIRP Irp);
 BOOLEAN SerialFeedWrite(PSERIAL_PORT Port, PIRP Irp);
 BOOLEAN SerialFeedWait(PSERIAL_PORT Port, PIRP Irp);
+NTSTATUS SerialChangeWaitMask(PSERIAL_PORT Port, ULONG Mask);
 SERIAL_LEAVES SerialReadLeaves;
 SERIAL_LEAVES SerialWriteLeaves;
 ULONGLONG SerialArm(PKTIMER Timer, PKDPC Dpc, ULONGLONG Milliseconds);
+
+/* settings.c */
+typedef struct _SERIAL_SETTING {
+  PSERIAL_PORT Port;
+  PVOID Buffer; /* the request's */
+  NTSTATUS Status;
+  ULONG Value;
+} SERIAL_SETTING, *PSERIAL_SETTING;
+/* The routine gets the setting as its context, to change it or to look at it, and at the chip if it can be touched: with the interrupt lock held as long as
+ * there is an interrupt, and that of Reads, or of another queue. */
+VOID SerialChange(PSERIAL_PORT Port, PKSYNCHRONIZE_ROUTINE Routine, PSERIAL_SETTING Setting);
+VOID SerialChangeWith(PSERIAL_QUEUE Queue, PKSYNCHRONIZE_ROUTINE Routine, PSERIAL_SETTING Setting);
+NTSTATUS SerialControlSetting(PSERIAL_PORT Port, ULONG Code, PVOID Buffer);
 
 /* ioctl.c */
 DRIVER_DISPATCH SerialDeviceControl;
