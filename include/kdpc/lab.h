@@ -280,7 +280,8 @@ class Machine {
   // Of what may come from outside (Config::from_outside). What it would do as this board, "sound is pulled out"; empty: it is no hand's. And what it has done.
   std::string hand_comes(unsigned board) const;
   std::vector<std::string> deeds_of_hand() const;
-  bool hand_has_taken() const;  // a device: who uses it may be refused
+  bool hand_has_taken() const;                            // a device: who uses it may be refused
+  bool can_be_pulled_out(std::string_view device) const;  // it is of an attached board, and to be
 
   // -- going back ---------------------------------------------------------------------------------------------------------------------------
   // Simulated machine only, and not from inside.

@@ -26,7 +26,7 @@ struct Machine::Devices {
   io::VectorsInUse in_use;
   std::map<std::string, std::vector<std::string>, std::less<>> settings;  // names, by driver
   std::map<unsigned, std::shared_ptr<Hand>> hands;                        // by their numbers as boards
-  std::map<const Device*, unsigned> pulled_by;                            // which of them
+  std::map<std::string, std::shared_ptr<Hand>, std::less<>> pulled_by;    // those of devices, by name: of equal ones the first, which find() finds
 
   struct Found {
     const Attached* of = nullptr;
@@ -56,11 +56,7 @@ struct Machine::Devices {
     found.device->grant_messages(static_cast<unsigned>(vectors_of_device.size()));
     return vectors_of_device;
   }
-  unsigned keep(std::shared_ptr<Hand> hand) {
-    const unsigned number = host::attach(*hand).number;
-    hands[number] = std::move(hand);
-    return number;
-  }
+  void keep(const std::shared_ptr<Hand>& hand) { hands[host::attach(*hand).number] = hand; }
   // What is not there cannot interrupt (PNP-1). A line that others are wired to goes on for them.
   static void pull_out(const Found& found) {
     if (found.of->board->pull_out(*found.device) || found.line() < 0 || found.shares_its_line()) return;
@@ -95,7 +91,9 @@ unsigned Machine::attach(Board& board) {
   for (Device* const device : board.devices()) {
     if (!is_simulated() || !config().from_outside.may_pull_out(device->name())) continue;
     const Devices::Attached its{&board, at};
-    devices_->pulled_by[device] = devices_->keep(std::make_shared<Hand>(device->name(), [its, device] { Devices::pull_out({&its, device}); }));
+    const auto hand = std::make_shared<Hand>(device->name(), [its, device] { Devices::pull_out({&its, device}); });
+    devices_->keep(hand);
+    devices_->pulled_by.emplace(device->name(), hand);
   }
   return at.first_line;
 }
@@ -110,6 +108,8 @@ std::string Machine::hand_comes(unsigned board) const {
   const auto found = devices_->hands.find(board);
   return found == devices_->hands.end() ? "" : found->second->deed();
 }
+
+bool Machine::can_be_pulled_out(std::string_view device) const { return devices_ != nullptr && devices_->pulled_by.contains(device); }
 
 bool Machine::hand_has_taken() const {
   return devices_ != nullptr && std::any_of(devices_->hands.begin(), devices_->hands.end(),
@@ -226,9 +226,8 @@ bool Machine::start_device(std::string_view device, std::string_view driver, std
                                  messages,
                                  found.device->messages().kind == MessageOffer::Kind::MsiX,
                                  found.of->board->dma()};
-  const auto hand = devices_->pulled_by.find(found.device);
-  const auto start = [work, facts, driver_name = std::string(driver),
-                      hand = hand == devices_->pulled_by.end() ? nullptr : devices_->hands[hand->second]] {
+  const auto hand = devices_->pulled_by.find(device);
+  const auto start = [work, facts, driver_name = std::string(driver), hand = hand == devices_->pulled_by.end() ? nullptr : hand->second] {
     io::Driver* its = io::driver::find(io::Name(std::string_view(driver_name)).view());
     if (its == nullptr) {
       work->wrong = not_loaded(driver_name);

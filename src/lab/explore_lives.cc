@@ -108,12 +108,6 @@ void tell(const Stage& stage, const explore::Record& record, const Execution& ex
   result.report += '\n' + order_of_failure(stage.line(), record.schedule, execution, stage.machine());
 }
 
-// Is the life the same when it is lived again?
-bool repeats(const Stage& stage) {
-  const std::uint64_t first = stage.explorer()->run_alone({}).hash;
-  return stage.explorer()->run_alone({}).hash == first;
-}
-
 ExploreResult broken(std::string why) {
   ExploreResult result;
   result.broken = result.report = std::move(why);
@@ -168,10 +162,14 @@ ExploreResult explore(const ExploreSettings& settings, const Life& life) {
   {
     const Stage stage(settings, life, 0, true, result.rules);
     if (stage.explorer() == nullptr) return broken(stage.why());
-    if (!repeats(stage))
+    const Execution first = stage.explorer()->run_alone({});
+    if (stage.explorer()->run_alone({}).hash != first.hash)
       return broken(
           "the same schedule is another run when the life is lived again: it leaves something behind on the host, a static variable or a file, or it "
           "depends on the time or on chance");
+    for (const std::string& device : settings.removable)  // a life that failed may not have come so far
+      if (first.failure.empty() && !stage.machine().can_be_pulled_out(device))
+        return broken(fmt::format(".removable names '{}', and no board that the life attaches has a device of this name", device));
   }
   {
     Stage stage(settings, life, 0, false, result.rules);

@@ -123,8 +123,21 @@ TEST(Hand, WhoMindsIsNotFound) {
 }
 
 TEST(Hand, OnlyThoseThatAreNamedArePulledOut) {
+  const auto beside_another = [its = life("quiet_loop")](lab::Machine& m) {
+    cards::CardBoard board;
+    board.add(cards::PulseWish{.name = "another", .base = 0xFE81'0000});
+    m.attach(board);
+    return its(m);
+  };
   for (const auto& [name, found] : {std::pair("card", true), std::pair("another", false)})
-    EXPECT_EQ(lab::explore({.schedules = 0, .bound = 1, .removal = true, .removable = {name}}, life("quiet_loop")).failed(), found) << name;
+    EXPECT_EQ(lab::explore({.schedules = 0, .bound = 1, .removal = true, .removable = {name}}, beside_another).failed(), found) << name;
+}
+
+TEST(Hand, WhoNamesADeviceThatNoBoardHasIsTold) {
+  EXPECT_EQ(lab::explore({.schedules = 10, .removal = true, .removable = {"card", "crad"}}, life("quiet_loop_fixed")).broken,
+            ".removable names 'crad', and no board that the life attaches has a device of this name");
+  EXPECT_EQ(lab::explore({.schedules = 10, .removal = true, .removable = {"card"}}, [](lab::Machine&) { return "it has not begun"; }).failure,
+            "it has not begun");
 }
 
 TEST(Hand, WhoNamesDevicesAndDoesNotAskForTheirRemovalIsTold) {
