@@ -4,43 +4,29 @@
 
 struct _DEVICE {
   CARD Card;
-  ULONG Taken, Wrong; /* the DPC's, which is on one processor only */
+  ULONG Taken, Wrong; /* the DPC's */
 };
 
-static VOID Take(PDEVICE Device, PRECORD Record) {
-  const ULONG Words = Record->Length / sizeof(ULONG);
-  ULONG Word;
-  ++Device->Taken;
-  if (Words != 1 + (Device->Taken - 1) % 6) ++Device->Wrong;
-  for (Word = 0; Word < Words; ++Word)
-    if (Record->Data[Word] != DATA_OF(Device->Taken) + Word) ++Device->Wrong;
-  Record->Done = 0;
+static VOID TakeNext(PDEVICE Device) {
+  const PRECORD Record = &Device->Card.Ring[Device->Taken % RECORDS];
+  Device->Wrong += TakeRecord(Record, Record->Length / sizeof(ULONG), ++Device->Taken);
 }
 
 static VOID TakeRecords(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   const PDEVICE Device = Context;
 #ifdef FIXED
-  for (;;) {
-    const PRECORD Record = &Device->Card.Ring[Device->Taken % RECORDS];
-    if (Record->Done != Device->Taken + 1) return; /* it interrupts once more when it is */
-    Take(Device, Record);
-  }
+  /* The card interrupts once more when the next one is done. */
+  while (Device->Card.Ring[Device->Taken % RECORDS].Done == Device->Taken + 1) TakeNext(Device);
 #else
   const ULONG Pulses = READ_REGISTER_ULONG(Device->Card.Registers + CARD_COUNT);
-  while (Device->Taken != Pulses) Take(Device, &Device->Card.Ring[Device->Taken % RECORDS]);
+  while (Device->Taken != Pulses) TakeNext(Device);
 #endif
 }
 
-static NTSTATUS Start(PDEVICE Device) {
-  const NTSTATUS Status = MakeRecords(Device);
-  if (!NT_SUCCESS(Status)) return Status;
-  InitializeDpc(&Device->Card.Dpc, TakeRecords, Device, 0);
-  return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
-}
+static NTSTATUS Start(PDEVICE Device) { return StartRecords(Device, TakeRecords); }
 
 static VOID Stop(PDEVICE Device) {
-  StopAll(Device);
-  FreeRecords(Device);
+  StopRecords(Device);
   INVARIANT(Device->Wrong == 0, Device->Wrong, 0);
 }
 

@@ -4,12 +4,12 @@
 
 struct _DEVICE {
   CARD Card;
-  ULONG Taken, Wrong; /* the DPC's, which is on one processor only */
+  ULONG Taken, Wrong; /* the DPC's */
 };
 
 static BOOLEAN TakeNext(PDEVICE Device) {
   const PRECORD Record = &Device->Card.Ring[Device->Taken % RECORDS];
-  ULONG Words, Word;
+  ULONG Words;
 #ifdef FIXED
   if (Record->Done != Device->Taken + 1) return FALSE;
   Words = Record->Length / sizeof(ULONG);
@@ -17,11 +17,7 @@ static BOOLEAN TakeNext(PDEVICE Device) {
   Words = Record->Length / sizeof(ULONG);
   if (Record->Done != Device->Taken + 1) return FALSE;
 #endif
-  ++Device->Taken;
-  if (Words != 1 + (Device->Taken - 1) % 6) ++Device->Wrong;
-  for (Word = 0; Word < Words; ++Word)
-    if (Record->Data[Word] != DATA_OF(Device->Taken) + Word) ++Device->Wrong;
-  Record->Done = 0;
+  Device->Wrong += TakeRecord(Record, Words, ++Device->Taken);
   return TRUE;
 }
 
@@ -29,16 +25,10 @@ static VOID TakeRecords(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argumen
   while (TakeNext(Context)) continue;
 }
 
-static NTSTATUS Start(PDEVICE Device) {
-  const NTSTATUS Status = MakeRecords(Device);
-  if (!NT_SUCCESS(Status)) return Status;
-  InitializeDpc(&Device->Card.Dpc, TakeRecords, Device, 0);
-  return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
-}
+static NTSTATUS Start(PDEVICE Device) { return StartRecords(Device, TakeRecords); }
 
 static VOID Stop(PDEVICE Device) {
-  StopAll(Device);
-  FreeRecords(Device);
+  StopRecords(Device);
   INVARIANT(Device->Wrong == 0, Device->Wrong, 0);
 }
 

@@ -30,39 +30,20 @@ BOOLEAN TakePulse(PDEVICE Device, PULONG Value) {
   return TRUE;
 }
 
-NTSTATUS MakeRecords(PDEVICE Device) {
-  const PCARD Card = CardOf(Device);
-  DEVICE_DESCRIPTION Description;
-  ULONG MapRegisters;
-  RtlZeroMemory(&Description, sizeof(Description));
-  Description.Version = DEVICE_DESCRIPTION_VERSION;
-  Description.Master = TRUE;
-  Description.ScatterGather = TRUE;
-  Description.Dma32BitAddresses = TRUE;
-  Description.InterfaceType = PCIBus;
-  Description.MaximumLength = RECORDS * sizeof(RECORD);
-  Card->Adapter = IoGetDmaAdapter(Card->Pdo, &Description, &MapRegisters);
-  if (Card->Adapter == NULL) return STATUS_INSUFFICIENT_RESOURCES;
-  Card->Ring = Card->Adapter->DmaOperations->AllocateCommonBuffer(Card->Adapter, RECORDS * sizeof(RECORD), &Card->RingAddress, FALSE);
-  if (Card->Ring == NULL) {
-    FreeRecords(Device);
-    return STATUS_INSUFFICIENT_RESOURCES;
-  }
-  RtlZeroMemory(Card->Ring, RECORDS * sizeof(RECORD));
-  WRITE_REGISTER_ULONG(Card->Registers + CARD_RING, Card->RingAddress.LowPart);
-  return STATUS_SUCCESS;
+VOID MaskCard(PDEVICE Device) { WRITE_REGISTER_ULONG(CardOf(Device)->Registers + CARD_CONTROL, CARD_ENABLED | CARD_MASKED); }
+
+VOID UnmaskCard(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+  const PDEVICE Device = Context;
+  const KIRQL OldIrql = KeAcquireInterruptSpinLock(Interrupt(Device));
+  if (!CardOf(Device)->Stopped) EnableCard(Device);
+  KeReleaseInterruptSpinLock(Interrupt(Device), OldIrql);
 }
 
-VOID FreeRecords(PDEVICE Device) {
-  const PCARD Card = CardOf(Device);
-  if (Card->Ring != NULL) {
-    WRITE_REGISTER_ULONG(Card->Registers + CARD_RING, 0);
-    READ_REGISTER_ULONG(Card->Registers + CARD_RING); /* comes back behind the last that it has written */
-    Card->Adapter->DmaOperations->FreeCommonBuffer(Card->Adapter, RECORDS * sizeof(RECORD), Card->RingAddress, Card->Ring, FALSE);
-  }
-  if (Card->Adapter != NULL) Card->Adapter->DmaOperations->PutDmaAdapter(Card->Adapter);
-  Card->Ring = NULL;
-  Card->Adapter = NULL;
+VOID QuietForGood(PDEVICE Device) {
+  const KIRQL OldIrql = KeAcquireInterruptSpinLock(Interrupt(Device));
+  CardOf(Device)->Stopped = TRUE;
+  KeReleaseInterruptSpinLock(Interrupt(Device), OldIrql);
+  QuietCard(Device);
 }
 
 /* -- the interrupt -------------------------------------------------------------------------------------------------------------------------- */
@@ -195,6 +176,66 @@ VOID StopAll(PDEVICE Device) {
   QuietCard(Device);
   Disconnect(Device);
   KeFlushQueuedDpcs();
+}
+
+/* -- records -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Of a card that is quiet. */
+static VOID FreeRecords(PDEVICE Device) {
+  const PCARD Card = CardOf(Device);
+  if (Card->Ring != NULL) {
+    WRITE_REGISTER_ULONG(Card->Registers + CARD_RING, 0);
+    READ_REGISTER_ULONG(Card->Registers + CARD_RING); /* comes back behind the last that it has written */
+    Card->Adapter->DmaOperations->FreeCommonBuffer(Card->Adapter, RECORDS * sizeof(RECORD), Card->RingAddress, Card->Ring, FALSE);
+  }
+  if (Card->Adapter != NULL) Card->Adapter->DmaOperations->PutDmaAdapter(Card->Adapter);
+  Card->Ring = NULL;
+  Card->Adapter = NULL;
+}
+
+/* The card is told of it. */
+static NTSTATUS MakeRecords(PDEVICE Device) {
+  const PCARD Card = CardOf(Device);
+  DEVICE_DESCRIPTION Description;
+  ULONG MapRegisters;
+  RtlZeroMemory(&Description, sizeof(Description));
+  Description.Version = DEVICE_DESCRIPTION_VERSION;
+  Description.Master = TRUE;
+  Description.ScatterGather = TRUE;
+  Description.Dma32BitAddresses = TRUE;
+  Description.InterfaceType = PCIBus;
+  Description.MaximumLength = RECORDS * sizeof(RECORD);
+  Card->Adapter = IoGetDmaAdapter(Card->Pdo, &Description, &MapRegisters);
+  if (Card->Adapter == NULL) return STATUS_INSUFFICIENT_RESOURCES;
+  Card->Ring = Card->Adapter->DmaOperations->AllocateCommonBuffer(Card->Adapter, RECORDS * sizeof(RECORD), &Card->RingAddress, FALSE);
+  if (Card->Ring == NULL) {
+    FreeRecords(Device);
+    return STATUS_INSUFFICIENT_RESOURCES;
+  }
+  RtlZeroMemory(Card->Ring, RECORDS * sizeof(RECORD));
+  WRITE_REGISTER_ULONG(Card->Registers + CARD_RING, Card->RingAddress.LowPart);
+  return STATUS_SUCCESS;
+}
+
+NTSTATUS StartRecords(PDEVICE Device, PKDEFERRED_ROUTINE Routine) {
+  const NTSTATUS Status = MakeRecords(Device);
+  if (!NT_SUCCESS(Status)) return Status;
+  InitializeDpc(&CardOf(Device)->Dpc, Routine, Device, 0);
+  return ConnectAndEnable(Device, QueueDpcForPulse, NULL);
+}
+
+VOID StopRecords(PDEVICE Device) {
+  StopAll(Device);
+  FreeRecords(Device);
+}
+
+ULONG TakeRecord(PRECORD Record, ULONG Words, ULONG Pulse) {
+  ULONG Word, Wrong = 0;
+  if (Words != 1 + (Pulse - 1) % 6) ++Wrong;
+  for (Word = 0; Word < Words; ++Word)
+    if (Record->Data[Word] != DATA_OF(Pulse) + Word) ++Wrong;
+  Record->Done = 0;
+  return Wrong;
 }
 
 /* -- work items --------------------------------------------------------------------------------------------------------------------------- */

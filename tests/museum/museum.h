@@ -45,12 +45,13 @@ typedef struct _THREAD {
   PKTHREAD Object; /* NULL: none */
 } THREAD, *PTHREAD;
 
-/* The first member of every device extension. But for Dpc it is written before the interrupt is connected, or by one who has it disconnected. */
+/* The first member of every device extension. But for Dpc and Stopped it is written before the interrupt is connected, or by one who has it disconnected. */
 typedef struct _CARD {
   PDEVICE_OBJECT Self, Pdo, Lower;
   PULONG Registers;
   ULONG RegisterBytes;
   BOOLEAN Started;
+  BOOLEAN Stopped; /* with the interrupt's lock: UnmaskCard is to leave it quiet */
   ULONG Connected; /* CONNECT_LINE_BASED or CONNECT_MESSAGE_BASED; 0: not */
   union {
     PVOID Generic;
@@ -93,10 +94,11 @@ VOID EnableCard(PDEVICE Device);
 /* No more pulses; a service routine finds none from then on, and if one was running it has queued its DPC when this returns. */
 VOID QuietCard(PDEVICE Device);
 VOID RingDoorbell(PDEVICE Device, ULONG Microseconds);
-/* A ring for the card's records, which it is told of. Not for who has one. */
-NTSTATUS MakeRecords(PDEVICE Device);
-/* Of a card that is quiet. */
-VOID FreeRecords(PDEVICE Device);
+/* For service routines: no more interrupts until UnmaskCard, a DPC routine whose context is the device. */
+VOID MaskCard(PDEVICE Device);
+KDEFERRED_ROUTINE UnmaskCard;
+/* QuietCard, and UnmaskCard leaves it so. That DPC may still be queued when it returns, and uses the interrupt object. */
+VOID QuietForGood(PDEVICE Device);
 /* For service routines: TRUE if there was a pulse, which is cleared, and its value. */
 BOOLEAN TakePulse(PDEVICE Device, PULONG Value);
 /* A service routine that does just that: takes the pulse and queues the card's DPC. */
@@ -115,6 +117,12 @@ BOOLEAN WaitFor(PVOID Object, ULONG Milliseconds); /* FALSE: so long it was not 
 NTSTATUS ConnectAndEnable(PDEVICE Device, PKSERVICE_ROUTINE Routine, THREAD_ROUTINE* Thread);
 /* The usual end: threads, card, interrupt, and the DPCs that it has left. Nothing of the driver's runs when it returns. */
 VOID StopAll(PDEVICE Device);
+
+/* The usual start and end of a driver whose card has a ring, and whose DPC, on processor 0 only, takes its records. */
+NTSTATUS StartRecords(PDEVICE Device, PKDEFERRED_ROUTINE Routine);
+VOID StopRecords(PDEVICE Device);
+/* The record is the card's again: how many of so many words were not as that pulse, from 1, leaves them. */
+ULONG TakeRecord(PRECORD Record, ULONG Words, ULONG Pulse);
 
 /* A work item whose end can be waited for. The entry queues it, and counts that, and frees it. */
 typedef struct _WORK {

@@ -8,8 +8,7 @@ struct _DEVICE {
   CARD Card;
   KTIMER Timer;
   KDPC TimerDpc;
-  ULONG Sum;       /* with the interrupt's lock, as the next */
-  BOOLEAN Stopped; /* the card is to stay quiet */
+  ULONG Sum; /* with the interrupt's lock */
 };
 
 static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
@@ -20,7 +19,7 @@ static BOOLEAN Isr(PKINTERRUPT InterruptObject, PVOID Context) {
     ++Count;
 #ifdef FIXED
     if (Count == MOST_AT_ONCE) {
-      WRITE_REGISTER_ULONG(Device->Card.Registers + CARD_CONTROL, CARD_ENABLED | CARD_MASKED);
+      MaskCard(Device);
       KeInsertQueueDpc(&Device->Card.Dpc, NULL, NULL);
       break;
     }
@@ -34,25 +33,15 @@ static VOID Wait(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   KeSetTimer(&Device->Timer, After(1), &Device->TimerDpc);
 }
 
-static VOID Unmask(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
-  const PDEVICE Device = Context;
-  const KIRQL OldIrql = KeAcquireInterruptSpinLock(Interrupt(Device));
-  if (!Device->Stopped) EnableCard(Device);
-  KeReleaseInterruptSpinLock(Interrupt(Device), OldIrql);
-}
-
 static NTSTATUS Start(PDEVICE Device) {
   KeInitializeTimer(&Device->Timer);
-  KeInitializeDpc(&Device->TimerDpc, Unmask, Device);
+  KeInitializeDpc(&Device->TimerDpc, UnmaskCard, Device);
   KeInitializeDpc(&Device->Card.Dpc, Wait, Device);
   return ConnectAndEnable(Device, Isr, NULL);
 }
 
 static VOID Stop(PDEVICE Device) {
-  const KIRQL OldIrql = KeAcquireInterruptSpinLock(Interrupt(Device));
-  Device->Stopped = TRUE;
-  KeReleaseInterruptSpinLock(Interrupt(Device), OldIrql);
-  QuietCard(Device);
+  QuietForGood(Device);
   KeFlushQueuedDpcs(); /* who sets the timer has set it */
   KeCancelTimer(&Device->Timer);
   KeFlushQueuedDpcs(); /* and its DPC, which uses the interrupt object, has run */
