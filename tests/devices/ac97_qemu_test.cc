@@ -1,10 +1,10 @@
 // Our sound card and QEMU's are given the same: what drivers read, the interrupt, and what is heard must be the same.
 //
 // They are compared when both have come to rest: QEMU reads up to 21 ms ahead of what is heard, our card does not. Left out is where the two are known to
-// differ. With QEMU a reset that is written to 2Ch is not kept there; 28h offers other rates than 48 kHz, which 2Ah has switched on; BDBAR has a bit 2; all bits of a mixer register that
-// nobody has can be written, and so can those of a status; a byte of a register can be read alone only in a few; setting or clearing an interrupt enable later
-// does not move the line, and clearing one request of two does not look at the other; "run" written once more goes on to the next buffer, and so does going on
-// after a pause.
+// differ. With QEMU a reset that is written to 2Ch is not kept there; 28h offers other rates than 48 kHz, which 2Ah has switched on; BDBAR has a bit 2; all bits
+// of a mixer register that nobody has can be written, and so can those of a status; a byte of a register can be read alone only in a few; setting or clearing
+// an interrupt enable later does not move the line, and clearing one request of two does not look at the other; "run" written once more goes on to the next
+// buffer, and so does going on after a pause.
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
