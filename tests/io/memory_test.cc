@@ -144,6 +144,7 @@ KDPC_TEST(Dma, CommonBuffersComeFromTheMemoryOfTheBoard) {
     operations.FreeCommonBuffer(adapter, 4096, second, two, TRUE);
     operations.PutDmaAdapter(adapter);
   });
+  EXPECT_EQ(m.count("pool-allocated", {{"tag", 0x4D616D44}}), 3u) << "by which the race detector knows the memory of devices";
 }
 
 KDPC_TEST(Names, LinksAndDosDevicesLeadToTheDevice) {

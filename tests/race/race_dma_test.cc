@@ -102,6 +102,24 @@ TEST(RaceDma, WhatIsPreparedBeforeARegisterIsWrittenIsTheDevicesAndNotWhatIsChan
   EXPECT_EQ(role_of(told.certain()[0].first), "reads 8 bytes at 0x400000010008");
 }
 
+// Also behind the first one of all, and whatever else has been ordered since. What was done before there was memory for devices is none of theirs.
+TEST(RaceDma, WhatIsChangedBehindADoorbellRacesBeforeAnyDeviceHasAccessedAnything) {
+  RULE("K.RACE-12");
+  Told told;
+  On driver{told, 1, 11};
+  driver.write(kExtension + 512, 0x300).set_event(kEvent);
+  driver.say(PoolAllocated{Address::at(kExtension), 256, 0x4D616D44, false});
+  give_back(driver.write(kData, 0x301), 0x302).say(RegisterAccessed{kStatus, 1, 4, true});
+  driver.write(kData + 64, 0x303).set_event(kEvent);
+  dma(told, kDone, 4, false);
+  dma(told, kData, 4, false);
+  dma(told, kExtension + 512, 4, false);
+  EXPECT_TRUE(told.is_clean());
+  dma(told, kData + 64, 4, false);
+  ASSERT_EQ(told.certain().size(), 1u);
+  EXPECT_EQ(told.certain()[0].first.pc, 0x303u);
+}
+
 TEST(RaceDma, WhatWasBeforeTheFirstAccessOfADeviceIsBehindIt) {
   Told told;
   On{told, 1, 11}.write(kData, 0x301).say(RegisterAccessed{kStatus, 1, 4, true});

@@ -36,6 +36,8 @@ bool is_change(const Access& load, const Access& store) {
   return load.is_volatile() && store.is_volatile() && !load.is_write() && store.is_write() && load.at == store.at && load.size() == store.size();
 }
 
+constexpr std::uint32_t kMemoryOfDevices = 0x4D616D44;  // the tag of what drivers get of a board's memory: DmaM
+
 // What drivers and devices hand each other over by: words, whichever part of one is looked at. Of much that is moved at once nobody waits for one.
 constexpr std::uintptr_t kByDevice = std::uintptr_t{1} << 62, kForDevice = std::uintptr_t{1} << 63;
 template <class Do>
@@ -156,14 +158,19 @@ void Detector::on(const Stamp& stamp, const KernelAccess& fact) {
   if (fact.interlocked) state_.ordering.release(index, now.at, EdgeKind::Interlocked);
 }
 
-// A word that is written by itself publishes what was written before it.
-void Detector::on(const Stamp&, const DmaAccessed& fact) {
+// From when there is memory that devices reach; nothing that was done before is a device's.
+Detector::Index Detector::devices() {
   if (!state_.devices) {
     state_.devices = activities().begin_apart();
     activity(*state_.devices).acting = Acting::Device;
     state_.ordering.begin_behind_all(*state_.devices, {false, kUnknown, 0, 0});
   }
-  const Index index = *state_.devices;
+  return *state_.devices;
+}
+
+// A word that is written by itself publishes what was written before it.
+void Detector::on(const Stamp&, const DmaAccessed& fact) {
+  const Index index = devices();
   for_words(fact.at.value, fact.size, [&](std::uintptr_t word) { state_.ordering.acquire(index, word | kForDevice, EdgeKind::Interlocked); });
   name_context(index);
   const auto manner = static_cast<std::uint8_t>(kAtomic | kDevice | (fact.write ? kWrite : 0));
@@ -193,6 +200,7 @@ void Detector::on(const Stamp&, const PoolAllocated& fact) {
   if (before != state_.blocks.begin() && std::prev(before)->first + std::prev(before)->second.size > low) --before;
   while (before != state_.blocks.end() && before->first < high) before = state_.blocks.erase(before);
   state_.blocks[low] = {low, fact.size, fact.tag};
+  if (fact.tag == kMemoryOfDevices) devices();
 }
 Block Detector::block_of(std::uintptr_t address) const {
   const auto behind = state_.blocks.upper_bound(address);

@@ -9,6 +9,7 @@
 //
 //   K.RACE-9  A volatile variable that is changed in two steps, x++, races with everybody else who changes it, although each of the steps orders.
 //   K.RACE-10  What the kernel writes into a driver's memory is as good as interlocked; it hands something over only where it is an interlocked operation.
+//   K.RACE-12  Devices are looked at from when a driver gets memory that they reach: what it changes behind its first doorbell races with what they do then.
 #pragma once
 #include <map>
 #include <set>
@@ -93,7 +94,7 @@ class Detector : public EventSink {
     std::set<std::uintptr_t> counters;  // variables that several change, and not all of them at once
     std::vector<std::uint32_t> ending_threads;
     std::vector<std::uint32_t> hosts_threads;
-    std::optional<Index> devices;  // what they do by themselves, once one has
+    std::optional<Index> devices;  // what they do by themselves
     std::vector<Race> races;
     std::map<std::tuple<Kind, std::uintptr_t, std::uintptr_t>, std::size_t> numbers;  // of races, by their places
   };
@@ -149,6 +150,7 @@ class Detector : public EventSink {
   Activities& activities() { return state_.ordering.activities; }
   Activity& activity(Index index) { return state_.ordering.activities[index]; }
   Index acting(const Stamp& stamp);
+  Index devices();
   void settle(const Stamp& stamp);
   void set_level(Index index, std::uint8_t irql);
   void begin(const Stamp& stamp, Acting acting, const ActivityBegan& fact);
