@@ -123,6 +123,7 @@ void check_mutex_limit(const Thread& self, DispatcherHeader& object) {
 
 // That these were not signalled has decided what becomes of a wait that does not sleep.
 void observe_passed_over(const Request& request, std::uint32_t count) {
+  if (!Machine::observes()) return;
   for (std::uint32_t index = 0; index < count; ++index) Machine::observe(KernelRead{request.objects[index]});
 }
 
