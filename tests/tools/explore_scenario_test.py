@@ -98,6 +98,19 @@ class Asked(exploring.Case):
         self.assertEqual(done.returncode, 1, said)
         self.assertRegex(done.stdout, r"^Failure: data-race: ")
 
+    def test_a_device_that_no_driver_is_given_is_told_and_no_failure(self):
+        text = pathlib.Path(self.scenario("fifo_count_fixed")).read_text(encoding="utf-8")
+        pathlib.Path(self.root, "a.toml").write_text(text + "[devices.spare]\nmodel = 'pulse'\n", encoding="utf-8")
+        place = len(text.splitlines()) + 1
+        warning = f"a.toml:{place}:1: no driver is given the device 'spare'"
+        folder = os.path.join(command.BUILD, "drivers")
+        for verb in (["run"], ["explore", "--seconds", "0", "--schedules", "5"]):
+            done, said = self.kdpc(*verb, "a.toml", "--drivers", folder)
+            self.assertEqual(done.returncode, 0, said)
+            self.assertIn(f"Warning: {warning}\n", done.stdout, said)
+            done, said = self.kdpc(*verb, "a.toml", "--drivers", folder, "--json")
+            self.assertEqual(json.loads(done.stdout)["warnings"], [warning], said)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -233,6 +233,10 @@ ExitCode explore(const ExploreArguments& arguments) {
       {"schedules", explored.schedules}, {"seconds", took}, {"found", explored.failure.has_value()}, {"exhausted", explored.exhausted}};
   const std::vector<std::string> unheard = stage.life.unheard();
   if (!unheard.empty()) json["unheard"] = unheard;
+  const std::vector<std::string> warnings = stage.life.scenario().warnings();
+  if (!warnings.empty()) json["warnings"] = warnings;
+  if (!arguments.json)
+    for (const std::string& warning : warnings) fmt::print("Warning: {}\n", warning);
   if (!explored.failure) return tell_no_failure(arguments, explored, unheard, took, json);
   return tell_failure(arguments, stage, *explored.failure, unheard, took, json);
 }

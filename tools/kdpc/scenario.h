@@ -127,6 +127,7 @@ struct Scenario {
   std::uint64_t duration_ns = 0;  // how long to run where there is no workload
 
   const DeviceWanted* device(std::string_view name) const;
+  std::vector<std::string> warnings() const;  // of what it has in vain: a device that no driver is given
   // The one that plays, or the line that is used; null: there is none.
   const DeviceWanted* sound_card() const;
   const DeviceWanted* serial_line() const;

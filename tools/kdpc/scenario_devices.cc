@@ -125,6 +125,14 @@ const DeviceWanted* Scenario::device(std::string_view name) const {
   return nullptr;
 }
 
+std::vector<std::string> Scenario::warnings() const {
+  std::vector<std::string> warnings;
+  for (const DeviceWanted& each : devices)
+    if (std::none_of(drivers.begin(), drivers.end(), [&](const DriverWanted& driver) { return driver.device == each.name; }))
+      warnings.push_back(fmt::format("{}: no driver is given the device '{}'", each.position.text(), each.name));
+  return warnings;
+}
+
 const DeviceWanted* Scenario::sound_card() const {
   for (const DeviceWanted& device : devices)
     if (device.plays()) return &device;

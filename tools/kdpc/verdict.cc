@@ -229,7 +229,8 @@ Report Session::finish() {
   report.options = machine_->options();
   report.drivers = loaded_;
   report.debug_lines = debug_lines_.take();
-  report.warnings = unread_settings();
+  report.warnings = scenario_.warnings();
+  for (std::string& warning : unread_settings()) report.warnings.push_back(std::move(warning));
   if (const std::uint64_t lost = machine_->events_lost(); lost != 0)
     report.warnings.push_back(fmt::format("{} events came too fast and are missing in every number of this report", lost));
   report.explanation = explanation_;
