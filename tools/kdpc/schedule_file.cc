@@ -9,12 +9,6 @@ namespace kdpc::tool {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-constexpr std::string_view kFirstLine = "kdpc schedule 1";
-
-}
-
 Result<explore::Record> read_schedule(const fs::path& file) {
   std::ifstream in(file);
   std::error_code failed;
@@ -34,7 +28,7 @@ Result<void> may_be_schedule(const fs::path& file) {
   if (!fs::is_regular_file(file, failed) || fs::is_empty(file, failed)) return {};
   std::ifstream in(file);
   std::string line;
-  if (std::getline(in, line) && line == kFirstLine) return {};
+  if (std::getline(in, line) && line == explore::kFirstLine) return {};
   return Error{fmt::format("{} is there, and is no schedule: it would be written over; name another file with --out", file.string())};
 }
 

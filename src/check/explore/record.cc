@@ -8,8 +8,6 @@ namespace kdpc::explore {
 
 namespace {
 
-constexpr std::string_view kFirstLine = "kdpc schedule 1";
-
 // What stands behind the first word, if that is it.
 bool take(std::string_view line, std::string_view word, std::string_view& rest) {
   if (!line.starts_with(word) || line.size() <= word.size() || line[word.size()] != ' ') return false;

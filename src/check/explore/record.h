@@ -31,6 +31,8 @@ struct Record {
   Schedule schedule;
 };
 
+inline constexpr std::string_view kFirstLine = "kdpc schedule 1";
+
 std::string text_of(const Record& record);
 // `name`: of the file, for errors: "a.schedule:3: 'cpu0@x hold' is no deviation; …".
 Result<Record> record_from(std::string_view text, std::string_view name);
