@@ -127,6 +127,17 @@ TEST(RaceDma, WhatWasBeforeTheFirstAccessOfADeviceIsBehindIt) {
   EXPECT_TRUE(told.is_clean());
 }
 
+// A thread that writes a register, and another that reads one later, have met by chance: that there is a device that moves memory makes no difference.
+TEST(RaceDma, ThatADeviceCameBetweenTwoOfTheDriversIsChance) {
+  RULE("K.RACE-13");
+  Told told;
+  On one{told, 0, 10}, other{told, 1, 11};
+  fill(told);
+  one.write(kExtension + 512, 0x301).say(RegisterAccessed{kStatus, 1, 4, true});
+  other.say(RegisterAccessed{kStatus, 1, 4, false}).read(kLength, 0x302).read(kExtension + 512, 0x303);
+  EXPECT_TRUE(told.is_suspicion());
+}
+
 TEST(RaceDma, MemoryThatIsFreedWhileADeviceUsesItIsToldOf) {
   Told told;
   On driver{told, 1, 11};

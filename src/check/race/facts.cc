@@ -274,12 +274,13 @@ void Detector::on(const Stamp& stamp, const RegisterAccessed& fact) {
   if (!state_.devices) return;
   const bool comes_back = !fact.write || fact.at < kPorts;
   if (fact.write) state_.ordering.go_on(index, *state_.devices);
-  if (comes_back) state_.ordering.go_on(*state_.devices, index);
+  if (comes_back) state_.ordering.come_behind(index, *state_.devices);
 }
 
 void Detector::on(const Stamp& stamp, const IrpSent& fact) {
   const Index index = acting(stamp);
-  if (state_.devices && fact.major == kPnp && fact.minor == kSurpriseRemoval) state_.ordering.go_on(*state_.devices, index);  // one is there no more
+  if (state_.devices && fact.major == kPnp && fact.minor == kSurpriseRemoval)
+    state_.ordering.come_behind(index, *state_.devices);  // one is there no more
   state_.ordering.release(index, fact.irp.value);
   push_call(stamp, activity(index).acting, fact.driver.value);
 }

@@ -44,6 +44,13 @@ void Ordering::hand_over(Index index, Clock& to, const Edge& edge) {
 }
 
 void Ordering::go_on(Index from, Index as) { hand_over(from, activities[as].order); }
+
+void Ordering::come_behind(Index index, Index device) {
+  Order& order = activities[index].order;
+  order.full.join(activities[device].order.full);
+  order.raise(activities[device].lane, next_epoch(device, {}));
+}
+
 void Ordering::release(Index index, std::uintptr_t object, EdgeKind kind) { hand_over(index, objects_[object], {kind, object}); }
 
 void Ordering::acquire(Index index, std::uintptr_t object, EdgeKind kind) {

@@ -10,6 +10,7 @@
 //   K.RACE-7  Whoever comes to hold a level of a processor comes after everything that was accessed there by those who held it before.
 //   K.RACE-8  An activity begins with what was handed to it, and `hard` knows nothing of what its processor or thread has done before.
 //   K.RACE-11  What a device has done by itself comes before what is done behind the read of a register, and what it does later does not.
+//   K.RACE-13  What others had handed to the device comes before it in this run, and not in every one.
 #pragma once
 #include <map>
 #include <vector>
@@ -31,6 +32,8 @@ class Ordering {
   void begin_behind_all(Index index, const Lanes::Key& lane);
   // One goes on as the other: what a routine was called by, or returns to.
   void go_on(Index from, Index as);
+  // What the device has done comes before it; what that has come behind does by chance.
+  void come_behind(Index index, Index device);
 
   void release(Index index, std::uintptr_t object, EdgeKind kind = EdgeKind::Object);
   void acquire(Index index, std::uintptr_t object, EdgeKind kind = EdgeKind::Object);
