@@ -191,6 +191,7 @@ TEST(Lives, ABoundThatNoSearchKeepsIsRefused) {
   for (const unsigned bound : {0u, 9u})
     EXPECT_EQ(lab::explore({.bound = bound}, counting).broken,
               ".bound: every order with 1 move can be tried, or with 2, and not with " + std::to_string(bound));
+  EXPECT_THAT(lab::replay({.bound = 9}, counting, "kdpc schedule 1\n").broken, HasSubstr(".bound: every order with 1 move"));
 }
 
 TEST(Lives, WhatIsNoMachineIsSaid) {
