@@ -121,7 +121,9 @@ inline CLI::App& add_explore(CLI::App& app, ExploreArguments& explore) {
   verb.add_option("--schedules", explore.schedules, "At most so many; 0: no bound; with --seconds 0 the same campaign tries the same ones")
       ->check(whole_number());
   verb.add_option("--seed", explore.seed, "Of what is drawn at random")->capture_default_str()->check(whole_number());
-  verb.add_option("--bound", explore.bound, "Try every order with so many moves: docs/explore.md")->capture_default_str()->check(whole_number());
+  verb.add_option("--bound", explore.bound, "Try every order with so many moves, 1 or 2: docs/explore.md")
+      ->capture_default_str()
+      ->check(whole_number());
   verb.add_option("--jobs", explore.jobs, "So many processes; without it, one for each processor")->check(CLI::Range(1, 256));
   verb.add_option("--out", explore.out, "Where the schedule of a failure goes; without it, <scenario>.schedule in this folder")->type_name("FILE");
   verb.add_flag("!--no-races", explore.races, "Look for what goes wrong only, and not for data races that have done no harm");
