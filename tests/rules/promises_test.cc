@@ -231,4 +231,30 @@ KDPC_TEST(Checks, WhatTheyRememberGoesBackToTheCheckpoint) {
   kdpc::host::discard(*before);
 }
 
+// A call that was made since has its own variables where the event lay.
+KEVENT* left_behind;
+__attribute__((noinline)) void waits_in_vain() {
+  KEVENT answered;
+  LARGE_INTEGER at_once = {.QuadPart = 0};
+  KeInitializeEvent(&answered, NotificationEvent, FALSE);
+  left_behind = &answered;
+  KeWaitForSingleObject(&answered, Executive, KernelMode, FALSE, &at_once);
+}
+__attribute__((noinline)) void signals_what_lies_below() {
+  volatile char its_own[4096];
+  its_own[0] = 0;
+  KeSetEvent(left_behind, IO_NO_INCREMENT, FALSE);
+  its_own[4095] = 0;
+}
+
+KDPC_TEST(Lifetimes, WhatLayInAFunctionThatHasReturnedStaysGoneWhateverLiesThereNow) {
+  RULE("INI-3");
+  m.on(0, PASSIVE_LEVEL, [] {
+    waits_in_vain();
+    KeStallExecutionProcessor(1);
+    signals_what_lies_below();
+  });
+  EXPECT_FINDING("object-on-dead-stack");
+}
+
 }  // namespace
