@@ -30,8 +30,8 @@ Nanoseconds Hand::next_event() const { return may_come() ? kWhenever : kNever; }
 
 Nanoseconds Hand::advance_to(Nanoseconds until) {
   // Without room for the thread nothing happens, and may later.
-  ThreadRoutine* const deed = pull_out_ ? lose_device : sleep_and_wake;
-  if (!may_come() || !job::post(deed_.c_str(), deed, state_.device, active_processors(), kPriority)) return until;
+  ThreadRoutine* const routine = pull_out_ ? lose_device : sleep_and_wake;
+  if (!may_come() || !job::post(deed_.c_str(), routine, state_.device, active_processors(), kPriority)) return until;
   state_.has_come = true;
   if (pull_out_) pull_out_();
   host::job_posted(0);
