@@ -46,4 +46,11 @@ static NTSTATUS Start(PDEVICE Device) {
   return ConnectAndEnable(Device, Isr, Look);
 }
 
-const PARTS Parts = {sizeof(DEVICE), Start, StopAll};
+static VOID Stop(PDEVICE Device) {
+  JoinThreads(Device);
+  QuietCard(Device);
+  KeFlushQueuedDpcs(); /* they use the interrupt object */
+  Disconnect(Device);
+}
+
+const PARTS Parts = {sizeof(DEVICE), Start, Stop};
