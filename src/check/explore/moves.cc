@@ -31,23 +31,24 @@ void add_picks(const std::vector<std::uint64_t>& left_open, std::uint64_t begin,
     for (std::uint32_t number = 1; number < left_open[which]; ++number) moves.push_back({{Kind::Pick, 0, which, number}});
 }
 
-// The options at each step, to be found by it.
+// The options at each step, to be found by it. Those of a processor are noted in the order of its steps.
 class AtSteps {
  public:
   explicit AtSteps(const std::vector<Options>& options) {
-    all_.reserve(options.size());
-    for (const Options& one : options) all_.push_back(&one);
-    std::stable_sort(all_.begin(), all_.end(), [](const Options* one, const Options* other) { return key(*one) < key(*other); });
+    for (const Options& one : options) {
+      if (one.processor >= of_.size()) of_.resize(one.processor + 1u);
+      of_[one.processor].push_back(&one);
+    }
   }
   const Options* find(std::uint16_t processor, std::uint64_t step) const {  // the last that was noted there; null: none
-    const auto behind =
-        std::upper_bound(all_.begin(), all_.end(), std::pair(processor, step), [](const auto& its, const Options* one) { return its < key(*one); });
-    return behind != all_.begin() && key(**(behind - 1)) == std::pair(processor, step) ? *(behind - 1) : nullptr;
+    if (processor >= of_.size()) return nullptr;
+    const std::vector<const Options*>& its = of_[processor];
+    const auto behind = std::partition_point(its.begin(), its.end(), [step](const Options* one) { return one->step <= step; });
+    return behind != its.begin() && (*(behind - 1))->step == step ? *(behind - 1) : nullptr;
   }
 
  private:
-  static std::pair<std::uint16_t, std::uint64_t> key(const Options& options) { return {options.processor, options.step}; }
-  std::vector<const Options*> all_;
+  std::vector<std::vector<const Options*>> of_;  // by processor
 };
 
 }  // namespace

@@ -246,7 +246,6 @@ void Plan::take_note(std::span<const Candidate> candidates) {
   if (running == candidates.end()) return;
   if (!notes_->empty() && notes_->back().processor == last_ && notes_->back().step == running->step) return;
   Options options{last_, running->step, false, {}, left_open_.size()};
-  options.events.reserve(candidates.size());
   for (const Candidate& candidate : candidates) {
     if (!is_processor(candidate)) {
       options.events.push_back({kind_of(candidate), last_, running->step, candidate.number});

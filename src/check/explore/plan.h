@@ -16,6 +16,7 @@
 //                kLongestHold.
 //   K.EXPLORE-8  Who is lowered goes on only while nobody else can, but for those who were lowered later, or are held; or when it is left behind, likewise.
 #pragma once
+#include <boost/container/small_vector.hpp>
 #include <functional>
 #include <vector>
 
@@ -28,10 +29,10 @@ namespace kdpc::explore {
 struct Options {
   std::uint16_t processor = 0;
   std::uint64_t step = 0;
-  bool others_can_go_on = false;  // to hold it changes something
-  std::vector<Deviation> events;  // each of which could have come first
-  std::uint64_t left_open = 0;    // picks so far
-  std::uint64_t may_fail = 0;     // a routine was called with this step that may fail: equal for calls from the same stack; 0: none
+  bool others_can_go_on = false;                        // to hold it changes something
+  boost::container::small_vector<Deviation, 3> events;  // each of which could have come first
+  std::uint64_t left_open = 0;                          // picks so far
+  std::uint64_t may_fail = 0;  // a routine was called with this step that may fail: equal for calls from the same stack; 0: none
 };
 
 // Is told of each question.

@@ -1,5 +1,6 @@
 #include "check/explore/touches.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "check/explore/lane.h"
@@ -68,21 +69,30 @@ std::vector<Point> Touches::points() const {
     bool shared = false, written = false;
   };
   std::unordered_map<std::uintptr_t, Use> uses;
+  std::vector<const Use*> use_of;  // each touch
+  use_of.reserve(touches_.size());
   for (const Touch& touch : touches_) {
-    if (touch.granule == 0) continue;
+    if (touch.granule == 0) {
+      use_of.push_back(nullptr);
+      continue;
+    }
     Use& use = uses.try_emplace(touch.granule, Use{touch.lane}).first->second;
     use.shared = use.shared || use.lane != touch.lane;
     use.written = use.written || touch.write;
+    use_of.push_back(&use);
   }
   std::vector<Point> points;
-  std::set<std::pair<std::uint16_t, std::uint64_t>> steps;
-  for (const Touch& touch : touches_) {
+  std::vector<std::vector<bool>> taken;  // by processor: which of its steps
+  for (std::size_t index = 0; index < touches_.size(); ++index) {
+    const Touch& touch = touches_[index];
     if (touch.lane == kLaneOfDevices) continue;  // no processor takes a step there
-    if (touch.granule != 0) {
-      const Use& use = uses.find(touch.granule)->second;
-      if (!use.shared || !use.written) continue;
-    }
-    if (steps.insert({touch.point.processor, touch.point.step}).second) points.push_back(touch.point);
+    if (const Use* const use = use_of[index]; use != nullptr && (!use->shared || !use->written)) continue;
+    const auto [processor, step] = std::pair(touch.point.processor, touch.point.step);
+    if (processor >= taken.size()) taken.resize(processor + 1u);
+    if (step >= taken[processor].size()) taken[processor].resize(std::max(step + 1, 2 * taken[processor].size()));
+    if (taken[processor][step]) continue;
+    taken[processor][step] = true;
+    points.push_back(touch.point);
   }
   return points;
 }
