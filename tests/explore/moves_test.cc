@@ -21,7 +21,7 @@ std::vector<std::string> moves(const Lesson& lesson, const Schedule& schedule = 
 constexpr bool kTimers = true;
 
 // One point of processor 0, at step 7.
-Lesson at_seven(bool timers, bool others, std::vector<Deviation> events) {
+Lesson at_seven(bool timers, bool others, Events events) {
   return {{{0, 7, 0x1000, timers}}, {{0, 7, others, std::move(events)}}, {}};
 }
 
@@ -43,7 +43,7 @@ TEST(Moves, AnEventComesAloneAndWithAHoldUnlessItComesToTheSameProcessor) {
 
 TEST(Moves, TimePassesOnlyWhereSomebodyWaitsForItAndBehindAllElseThatIsNew) {
   RULE("K.EXPLORE-1");
-  const std::vector<Deviation> events = {{Kind::Clock, 0, 7, 1}, {Kind::Board, 0, 7, 0}};
+  const Events events = {{Kind::Clock, 0, 7, 1}, {Kind::Board, 0, 7, 0}};
   EXPECT_THAT(moves(at_seven(false, true, events)), ElementsAre("cpu0@7 hold\n", "cpu0@7 board 0\n", "cpu0@7 board 0\ncpu0@7 hold\n"));
   // Behind later points and behind picks, but before instructions that were met before.
   Lesson lesson = at_seven(kTimers, true, {{Kind::Clock, 0, 7, 1}});

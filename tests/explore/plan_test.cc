@@ -56,6 +56,26 @@ TEST(Plan, NotesAreTakenOfTheBeginningOfARunThatNeverEnds) {
   EXPECT_EQ(notes.size(), Plan::kMostNotes);
 }
 
+// With an access nothing becomes possible; but where it goes on behind others it may be the first step.
+TEST(Plan, NotesAreTakenBeforeAnAccessOnlyWhereSomethingElseHasHappened) {
+  Plan plan(2);
+  std::vector<Options> notes;
+  plan.follow({}, &notes);
+  EXPECT_EQ(plan.next_question_at_access(0, 1), 2u);
+  asked(plan, {processor(0, 2, 10), board(400)});
+  EXPECT_EQ(plan.next_question_at_access(0, 2), ~std::uint64_t{0});
+  EXPECT_EQ(plan.next_question(0, 2), 3u);
+  EXPECT_EQ(asked(plan, {board(10), processor(0, 5, 20)}), 0u);
+  EXPECT_EQ(plan.next_question_at_access(0, 5), 6u) << "a card has done something";
+  asked(plan, {processor(0, 6, 20), processor(1, 1, 500)});
+  EXPECT_EQ(plan.next_question_at_access(0, 6), ~std::uint64_t{0});
+  plan.not_asked(processor(1, 1, 500));
+  EXPECT_EQ(plan.next_question_at_access(1, 1), 2u) << "another goes on";
+  plan.follow({{Kind::Hold, 0, 7, 0}}, &notes);
+  asked(plan, {processor(0, 2, 10), board(400)});
+  EXPECT_EQ(plan.next_question_at_access(0, 2), 7u) << "that is wanted";
+}
+
 TEST(Plan, WhoIsHeldWaitsUntilNobodyElseCanGoOn) {
   Plan plan(3);
   plan.follow({{Kind::Hold, 0, 5, 0}});

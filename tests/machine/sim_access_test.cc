@@ -203,6 +203,48 @@ TEST(SimAccess, AnAccessIsToldWithItsStep) {
   }
 }
 
+// Accesses are many, and make nothing possible: an oracle may want to be asked before the others only.
+class AsksAtWindows final : public AsksEvery {
+ public:
+  AsksAtWindows() : AsksEvery(1) {}
+  std::size_t choose(std::span<const sim::Candidate>) override {
+    ++asked;
+    return 0;
+  }
+  std::uint64_t next_question_at_access(unsigned, std::uint64_t step) override { return step < wanted ? wanted : ~std::uint64_t{0}; }
+  std::uint64_t asked = 0, wanted = ~std::uint64_t{0};
+};
+
+TEST(SimAccess, AnOracleNeedNotBeAskedBeforeEachAccess) {
+  World world({.processors = 2});
+  Heard heard;
+  AsksAtWindows oracle;
+  host::run_until({}, kMillisecond);
+  host::set_oracle(&oracle);
+  std::uint64_t between[3] = {};
+  on(0, Irql::Dispatch, [&] {
+    const auto asked_in = [&](auto&& what) {
+      const std::uint64_t before = oracle.asked;
+      what();
+      return oracle.asked - before;
+    };
+    const auto accesses = [] {
+      for (std::uintptr_t turn = 0; turn < 40; ++turn) hook(turn);
+    };
+    between[0] = asked_in(accesses);
+    between[1] = asked_in([] {
+      for (int turn = 0; turn < 40; ++turn) Machine::window();
+    });
+    oracle.wanted = sim::steps_of(sim::current()) + 20;
+    Machine::window();  // the wish is heard
+    between[2] = asked_in(accesses);
+  });
+  host::set_oracle(nullptr);
+  EXPECT_EQ(between[0], 0u);
+  EXPECT_EQ(between[1], 40u);
+  EXPECT_EQ(between[2], 1u);
+}
+
 TEST(SimAccess, OnTheHostTheLogIsEmpty) {
   RULE("K.ACCESS-1");
   World world({.processors = 2});

@@ -1,15 +1,15 @@
 #include "check/explore/directed.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
+
+#include "check/explore/at_steps.h"
 
 namespace kdpc::explore {
 
 namespace {
 
 using Kind = Deviation::Kind;
-using Step = std::pair<std::uint16_t, std::uint64_t>;
 
 // The other comes before this step, on whichever processor.
 void add_arrivals(const Lesson& lesson, const Options& here, std::vector<Schedule>& schedules) {
@@ -25,7 +25,7 @@ void add_arrivals(const Lesson& lesson, const Options& here, std::vector<Schedul
   }
 }
 
-std::vector<Schedule> directed_at(const Suspicion& suspicion, const Lesson& lesson, const std::map<Step, const Options*>& at) {
+std::vector<Schedule> directed_at(const Suspicion& suspicion, const Lesson& lesson, const AtSteps& at) {
   std::vector<std::uint64_t> before, behind{suspicion.step};
   for (const Point& point : lesson.points)
     if (point.processor == suspicion.processor && point.step != suspicion.step) (point.step < suspicion.step ? before : behind).push_back(point.step);
@@ -36,8 +36,7 @@ std::vector<Schedule> directed_at(const Suspicion& suspicion, const Lesson& less
   }
   std::vector<Schedule> schedules;
   for (const std::uint64_t step : steps) {
-    const auto found = at.find({suspicion.processor, step});
-    if (found != at.end()) add_arrivals(lesson, *found->second, schedules);
+    if (const auto here = at.find(suspicion.processor, step)) add_arrivals(lesson, at.options(*here), schedules);
     if (schedules.size() >= kMostFor) break;
   }
   return schedules;
@@ -46,8 +45,7 @@ std::vector<Schedule> directed_at(const Suspicion& suspicion, const Lesson& less
 }  // namespace
 
 std::vector<Schedule> directed_at_suspicions(const Lesson& lesson) {
-  std::map<Step, const Options*> at;
-  for (const Options& one : lesson.options) at[{one.processor, one.step}] = &one;
+  const AtSteps at(lesson.options);
   std::vector<std::vector<Schedule>> of_each;
   for (const Suspicion& suspicion : lesson.suspicions) of_each.push_back(directed_at(suspicion, lesson, at));
   std::vector<Schedule> all;

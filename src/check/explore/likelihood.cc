@@ -1,9 +1,10 @@
 #include "check/explore/likelihood.h"
 
 #include <algorithm>
-#include <map>
 #include <random>
 #include <set>
+
+#include "check/explore/at_steps.h"
 
 namespace kdpc::explore {
 
@@ -12,30 +13,23 @@ namespace {
 constexpr std::size_t kBefore = 4, kBehind = 6;  // stations
 constexpr unsigned kMostMoves = 3;
 
+using Place = AtSteps::Place;
+
 // The run as a row of steps.
 class Way {
  public:
-  explicit Way(const Lesson& lesson) {
-    for (std::size_t index = 0; index < lesson.options.size(); ++index) at_[{lesson.options[index].processor, lesson.options[index].step}] = index;
-    left_open_.reserve(lesson.options.size());
-    for (const Options& options : lesson.options) left_open_.push_back(options.left_open);
-  }
-  std::size_t of(std::uint16_t processor, std::uint64_t step) const {
-    const auto found = at_.find({processor, step});
-    return found == at_.end() ? left_open_.size() : found->second;
-  }
-  std::size_t of(const Point& point) const { return of(point.processor, point.step); }
-  bool has(const Point& point) const { return of(point) != left_open_.size(); }  // nobody may have been asked there
-  std::size_t of(const Deviation& deviation) const {
-    if (deviation.kind == Deviation::Kind::Late) return 0;
-    if (deviation.kind != Deviation::Kind::Pick) return of(deviation.processor, deviation.step);
-    const auto behind = std::upper_bound(left_open_.begin(), left_open_.end(), deviation.step);
-    return behind == left_open_.begin() ? 0 : static_cast<std::size_t>(behind - left_open_.begin()) - 1;
+  explicit Way(const Lesson& lesson) : at_(lesson.options) {}
+  Place of(const Point& point) const { return of(point.processor, point.step); }
+  bool has(const Point& point) const { return of(point) != at_.end(); }  // nobody may have been asked there
+  Place of(const Deviation& deviation) const {
+    if (deviation.kind == Deviation::Kind::Late) return {};
+    return deviation.kind == Deviation::Kind::Pick ? at_.of_pick(deviation.step) : of(deviation.processor, deviation.step);
   }
 
  private:
-  std::map<std::pair<std::uint16_t, std::uint64_t>, std::size_t> at_;
-  std::vector<std::uint64_t> left_open_;
+  Place of(std::uint16_t processor, std::uint64_t step) const { return at_.find(processor, step).value_or(at_.end()); }
+
+  AtSteps at_;
 };
 
 // `count` of the points from `begin` to `end`, evenly.
@@ -46,7 +40,7 @@ void add_some(std::size_t begin, std::size_t end, std::size_t count, std::set<st
 // Of `moves`, which belong to places in the order of the run, those from `place` on.
 struct Moves {
   std::vector<Move> all;
-  std::vector<std::size_t> places;
+  std::vector<Place> places;
 };
 
 Moves moves_of(const Lesson& lesson, const Way& way) {
@@ -63,7 +57,7 @@ std::vector<Station> likelihood(const Schedule& schedule, const Lesson& lesson, 
   std::vector<Point> points;
   std::copy_if(lesson.points.begin(), lesson.points.end(), std::back_inserter(points), [&](const Point& point) { return way.has(point); });
   std::stable_sort(points.begin(), points.end(), [&](const Point& one, const Point& other) { return way.of(one) < way.of(other); });
-  const auto index_of = [&](std::size_t place) {  // of the first point there or behind
+  const auto index_of = [&](const Place& place) {  // of the first point there or behind
     return static_cast<std::size_t>(std::find_if(points.begin(), points.end(), [&](const Point& point) { return way.of(point) >= place; }) -
                                     points.begin());
   };
@@ -83,7 +77,7 @@ std::vector<Station> likelihood(const Schedule& schedule, const Lesson& lesson, 
   std::mt19937_64 random(1);
   std::vector<Station> stations;
   for (const std::size_t index : chosen) {
-    const std::size_t place = way.of(points[index]);
+    const Place place = way.of(points[index]);
     Schedule so_far;
     for (const Deviation& deviation : schedule)
       if (way.of(deviation) < place) so_far.push_back(deviation);

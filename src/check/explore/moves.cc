@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "check/explore/at_steps.h"
+
 namespace kdpc::explore {
 
 namespace {
@@ -31,26 +33,6 @@ void add_picks(const std::vector<std::uint64_t>& left_open, std::uint64_t begin,
     for (std::uint32_t number = 1; number < left_open[which]; ++number) moves.push_back({{Kind::Pick, 0, which, number}});
 }
 
-// The options at each step, to be found by it. Those of a processor are noted in the order of its steps.
-class AtSteps {
- public:
-  explicit AtSteps(const std::vector<Options>& options) {
-    for (const Options& one : options) {
-      if (one.processor >= of_.size()) of_.resize(one.processor + 1u);
-      of_[one.processor].push_back(&one);
-    }
-  }
-  const Options* find(std::uint16_t processor, std::uint64_t step) const {  // the last that was noted there; null: none
-    if (processor >= of_.size()) return nullptr;
-    const std::vector<const Options*>& its = of_[processor];
-    const auto behind = std::partition_point(its.begin(), its.end(), [step](const Options* one) { return one->step <= step; });
-    return behind != its.begin() && (*(behind - 1))->step == step ? *(behind - 1) : nullptr;
-  }
-
- private:
-  std::vector<std::vector<const Options*>> of_;  // by processor
-};
-
 }  // namespace
 
 Schedule with(const Schedule& schedule, const Move& move) {
@@ -64,33 +46,32 @@ Schedule with(const Schedule& schedule, const Move& move) {
 
 std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
   const AtSteps at(lesson.options);
-  auto begin = lesson.points.begin();
   std::uint64_t first_pick = 0;
   for (const Deviation& deviation : schedule)
     if (deviation.kind == Kind::Pick) first_pick = std::max(first_pick, deviation.step + 1);
   const Deviation* const last = schedule.empty() ? nullptr : &schedule.back();
-  const Options* const there = last != nullptr ? at.find(last->processor, last->step) : nullptr;
-  const auto is_behind = [&](const Options& here) {
-    if (last == nullptr) return true;
-    return last->kind == Kind::Pick ? here.left_open > last->step : there != nullptr && &here > there;
+  const bool is_behind_pick = last != nullptr && last->kind == Kind::Pick;
+  const auto there = last == nullptr || is_behind_pick ? std::optional<AtSteps::Place>() : at.find(last->processor, last->step);
+  const auto is_behind = [&](const AtSteps::Place& here) {
+    return last == nullptr || (is_behind_pick ? lesson.options[here.note].left_open > last->step : there && here > *there);
   };
-  if (last != nullptr) {
+  auto begin = lesson.points.begin();
+  if (last != nullptr)
     begin = std::find_if(begin, lesson.points.end(), [&](const Point& point) {
-      const Options* const here = at.find(point.processor, point.step);
-      return here != nullptr && is_behind(*here);
+      const auto here = at.find(point.processor, point.step);
+      return here && is_behind(*here);
     });
-    if (last->kind != Kind::Pick && there != nullptr) first_pick = std::max(first_pick, there->left_open);
-  }
+  if (there) first_pick = std::max(first_pick, lesson.options[there->note].left_open);
   std::set<std::pair<std::uint16_t, std::uintptr_t>> seen;
   std::set<std::uint64_t> stacks;
   std::vector<Move> moves, of_time, later;
-  for (const Options& step : lesson.options)
-    if (is_behind(step)) add_faults(step, stacks, moves);
+  for (std::size_t note = 0; note < lesson.options.size(); ++note)
+    if (is_behind({note, lesson.options[note].step})) add_faults(lesson.options[note], stacks, moves);
   for (auto point = begin; point != lesson.points.end(); ++point) {
-    const Options* const options = at.find(point->processor, point->step);
-    if (options == nullptr) continue;
+    const auto here = at.find(point->processor, point->step);
+    if (!here) continue;
     const bool is_first = seen.insert({point->processor, point->pc}).second;
-    add_moves(*point, *options, is_first ? moves : later, is_first ? of_time : later);
+    add_moves(*point, at.options(*here), is_first ? moves : later, is_first ? of_time : later);
   }
   add_picks(lesson.left_open, first_pick, moves);
   moves.insert(moves.end(), of_time.begin(), of_time.end());

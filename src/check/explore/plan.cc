@@ -45,6 +45,7 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
   lowered_ = 0;
   left_open_.clear();
   last_ = 0;
+  is_new_ = true;
   worked_ = 0;
   notes_ = notes;
   watcher_ = watcher;
@@ -79,7 +80,11 @@ void Plan::follow_from(const Plan& there, const Schedule& schedule, std::vector<
 }
 
 std::uint64_t Plan::next_question(unsigned processor, std::uint64_t step) {
-  if (takes_notes() || watcher_ != nullptr || look_) return step + 1;
+  return takes_notes() ? step + 1 : next_question_at_access(processor, step);
+}
+
+std::uint64_t Plan::next_question_at_access(unsigned processor, std::uint64_t step) {
+  if (watcher_ != nullptr || look_ || (is_new_ && takes_notes())) return step + 1;
   const Line& line = processors_[processor];
   if (line.held || line.low != 0) return step + 1;  // what it does now ends when others can go on
   return line.next < line.deviations.size() ? line.deviations[line.next].step : ~std::uint64_t{0};
@@ -129,8 +134,19 @@ std::size_t Plan::choose(std::span<const Candidate> candidates) {
   if (late_) return choose_late(candidates);
   std::size_t chosen = 0;
   if (!follow_one(candidates, chosen)) chosen = by_default(candidates);
-  if (is_processor(candidates[chosen])) last_ = candidates[chosen].number;
+  goes_on(candidates[chosen]);
   return chosen;
+}
+
+void Plan::goes_on(const Candidate& chosen) {
+  if (is_processor(chosen) && chosen.number == last_) return;
+  is_new_ = true;
+  if (is_processor(chosen)) last_ = chosen.number;
+}
+
+void Plan::not_asked(const Candidate& only) {
+  if (takes_notes()) take_note({&only, 1});
+  goes_on(only);
 }
 
 std::size_t Plan::choose_late(std::span<const Candidate> candidates) {
@@ -149,7 +165,7 @@ std::size_t Plan::choose_late(std::span<const Candidate> candidates) {
     }
   }
   if (watcher_ != nullptr) watcher_->asked(candidates, by_itself, chosen);
-  if (is_processor(candidates[chosen])) last_ = candidates[chosen].number;
+  goes_on(candidates[chosen]);
   return chosen;
 }
 
@@ -254,6 +270,7 @@ void Plan::take_note(std::span<const Candidate> candidates) {
     }
   }
   notes_->push_back(std::move(options));
+  is_new_ = false;
 }
 
 }  // namespace kdpc::explore

@@ -25,14 +25,16 @@
 
 namespace kdpc::explore {
 
-// What else could have happened before a step.
+using Events = boost::container::small_vector<Deviation, 3>;
+
+// What else could have happened before a step, and before the accesses that follow it on its processor (AtSteps).
 struct Options {
   std::uint16_t processor = 0;
   std::uint64_t step = 0;
-  bool others_can_go_on = false;                        // to hold it changes something
-  boost::container::small_vector<Deviation, 3> events;  // each of which could have come first
-  std::uint64_t left_open = 0;                          // picks so far
-  std::uint64_t may_fail = 0;  // a routine was called with this step that may fail: equal for calls from the same stack; 0: none
+  bool others_can_go_on = false;  // to hold it changes something
+  Events events;                  // each of which could have come first
+  std::uint64_t left_open = 0;    // picks so far
+  std::uint64_t may_fail = 0;     // a routine was called with this step that may fail: equal for calls from the same stack; 0: none
 };
 
 // Is told of each question.
@@ -56,7 +58,7 @@ class Plan final : public sim::Oracle {
   void look_at_each_step(std::function<void()> look) { look_ = std::move(look); }
   void endure(std::uint64_t work) { endurance_ = work; }  // in each execution (machine/sim/choice.h)
 
-  // For the next execution. `notes`: where to leave the options at each of the first kMostNotes steps, which makes the run slow; null: nobody wants to know.
+  // For the next execution. `notes`: where to leave the options at the first kMostNotes steps at which there are new ones; null: nobody wants to know.
   // `watcher`: of a schedule that begins with `late`, likewise.
   void follow(const Schedule& schedule, std::vector<Options>* notes = nullptr, Watcher* watcher = nullptr);
   // The same for one that goes on where another stood, whose schedule has the same deviations up to there.
@@ -81,6 +83,8 @@ class Plan final : public sim::Oracle {
   }
   std::uint64_t number(std::uint64_t bound) override;
   std::uint64_t next_question(unsigned processor, std::uint64_t step) override;
+  std::uint64_t next_question_at_access(unsigned processor, std::uint64_t step) override;
+  void not_asked(const sim::Candidate& only) override;
   std::uint64_t edges_between_choices() const override { return 0; }
   std::uint64_t patience() const override { return late_ ? kLatePatience : kPatience; }
   bool fails(const sim::FallibleCall& call) override;
@@ -95,6 +99,7 @@ class Plan final : public sim::Oracle {
     std::uint8_t level = 0;  // of what is held,
     std::uint32_t thread = 0;
   };
+  void goes_on(const sim::Candidate& chosen);
   std::size_t choose_late(std::span<const sim::Candidate> candidates);
   bool follow_one(std::span<const sim::Candidate> candidates, std::size_t& chosen);
   std::size_t by_default(std::span<const sim::Candidate> candidates);
@@ -117,6 +122,7 @@ class Plan final : public sim::Oracle {
   std::vector<Options>* notes_ = nullptr;
   Watcher* watcher_ = nullptr;
   bool late_ = false;
+  bool is_new_ = true;  // what is possible, since the last note: an event came, or another processor went on
   std::function<void()> look_;
 };
 

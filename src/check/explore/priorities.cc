@@ -1,20 +1,20 @@
 #include "check/explore/priorities.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
+
+#include "check/explore/at_steps.h"
 
 namespace kdpc::explore {
 
 using Kind = Deviation::Kind;
 
 void Priorities::learned(const Lesson& default_order) {
-  std::map<std::pair<std::uint16_t, std::uint64_t>, const Options*> at;
-  for (const Options& one : default_order.options) at[{one.processor, one.step}] = &one;
+  const AtSteps at(default_order.options);
   for (const Point& point : default_order.points) {
-    const auto found = at.find({point.processor, point.step});
-    if (found == at.end()) continue;
-    const Options& options = *found->second;
+    const auto here = at.find(point.processor, point.step);
+    if (!here) continue;
+    const Options options = at.options(*here);
     Change change;
     if (options.others_can_go_on) {
       change.push_back({Kind::Low, point.processor, point.step, 0});

@@ -29,7 +29,7 @@ inline void give(Slot& slot) {
   std::int64_t more = kRoom - 1 - static_cast<std::int64_t>(slot.accesses % kRoom);
   if (fixed().exploring) {
     const std::uint64_t step = steps_of(slot);
-    const std::uint64_t until_asked = slot.question > step ? slot.question - step - 1 : 0;
+    const std::uint64_t until_asked = slot.question_at_access > step ? slot.question_at_access - step - 1 : 0;
     if (until_asked < static_cast<std::uint64_t>(more)) more = static_cast<std::int64_t>(until_asked);
   }
   slot.accesses_given = fixed().access_budget = more;

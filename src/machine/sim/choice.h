@@ -55,6 +55,10 @@ class Oracle {
   virtual std::uint64_t number(std::uint64_t bound) = 0;
   // The step of this processor, behind the one it has come to, at which choose() is called at the latest.
   virtual std::uint64_t next_question(unsigned /*processor*/, std::uint64_t step) { return step + 1; }
+  // The same for steps that are accesses, of which there are many: with one nothing else becomes possible. Not before next_question().
+  virtual std::uint64_t next_question_at_access(unsigned processor, std::uint64_t step) { return next_question(processor, step); }
+  // This happens, as nothing else is possible.
+  virtual void not_asked(const Candidate& /*only*/) {}
   // After how many edges of driver code a step is taken although no routine was called; 0: edges are no steps.
   virtual std::uint64_t edges_between_choices() const { return 1; }
   // By how many nanoseconds a processor may be ahead of others before it has to wait for them.

@@ -125,7 +125,10 @@ void list_candidates(const Next& first, std::vector<Candidate>& candidates) {
 Next ask_oracle(const Next& first) {
   static std::vector<Candidate> candidates;
   list_candidates(first, candidates);
-  if (candidates.size() < 2) return first;
+  if (candidates.size() < 2) {
+    if (!candidates.empty()) the_oracle->not_asked(candidates.front());
+    return first;
+  }
   const Candidate& chosen = candidates[std::min(the_oracle->choose(candidates), candidates.size() - 1)];
   const std::uint64_t now = state().time;
   return {static_cast<Next::Kind>(chosen.kind), chosen.time == Candidate::kNeverByItself ? now : chosen.time, chosen.number};
@@ -160,6 +163,11 @@ void tell_work(const Slot& slot, std::uint64_t time, std::uint64_t steps) {
           {}});
 }
 
+void ask_when_oracle_wants(Slot& slot) {
+  slot.question = the_oracle->next_question(slot.number, steps_of(slot));
+  slot.question_at_access = the_oracle->next_question_at_access(slot.number, steps_of(slot));
+}
+
 // A question that changes nothing must leave nothing behind: who goes on as if it had not been asked keeps its limit, spinners are not looked at, nor is the
 // host's condition.
 void go_on(Slot& slot) {
@@ -169,7 +177,7 @@ void go_on(Slot& slot) {
   }
   if (slot.doing == Doing::Spinning) wake(slot, slot.wake);
   if (fixed().only_asked) {
-    slot.question = the_oracle->next_question(slot.number, steps_of(slot));
+    ask_when_oracle_wants(slot);
   } else {
     set_limit(slot);
   }
@@ -278,7 +286,7 @@ void set_limit(Slot& slot) {
   std::uint64_t slack = all.costs.slack;
   if (the_oracle != nullptr) {
     slack = std::max(slack, the_oracle->patience());
-    slot.question = the_oracle->next_question(slot.number, steps_of(slot));
+    ask_when_oracle_wants(slot);
   }
   std::uint64_t first = saturating_sum(run_limit, 1);  // the first moment at which this processor must not act
   if (the_oracle != nullptr) first = std::min(first, slot.time + kMostWork);

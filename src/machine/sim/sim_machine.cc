@@ -99,7 +99,7 @@ void Machine::access(std::uintptr_t at, std::uint64_t how) {
   settle(slot);
   ++fixed().access_budget;  // it has left no record yet
   accesses::count(slot);
-  const bool is_asked = fixed().exploring && steps_of(slot) + 1 >= slot.question;
+  const bool is_asked = fixed().exploring && steps_of(slot) + 1 >= slot.question_at_access;
   const bool is_window = (slot.accesses + 1) % accesses::kRoom == 0;
   const bool is_disturbed = is_asked || has_deliverable(slot) || (is_window && slot.time > slot.limit);
   if (!is_disturbed) {

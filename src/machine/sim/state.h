@@ -81,10 +81,11 @@ struct alignas(64) Slot {
   std::uint64_t wake;
   SpinWord spin_word;
   std::uintptr_t spin_expected;
-  std::uint64_t clock;     // when the clock interrupts here
-  std::uint64_t ipi;       // when an IPI arrives here
-  std::uint64_t windows;   // steps (choice.h) that were no accesses; counted with an oracle only
-  std::uint64_t question;  // the step at which the oracle wants to be asked
+  std::uint64_t clock;               // when the clock interrupts here
+  std::uint64_t ipi;                 // when an IPI arrives here
+  std::uint64_t windows;             // steps (choice.h) that were no accesses; counted with an oracle only
+  std::uint64_t question;            // the step at which the oracle wants to be asked
+  std::uint64_t question_at_access;  // the same for one that is an access
   VectorSet pending;
   VectorSet in_service;  // taken and not yet ended at the controller
 
