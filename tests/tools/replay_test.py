@@ -101,7 +101,7 @@ class Replay(exploring.Case):
         self.assertGreater(len(likely), 8, said)
         self.assertLess(int(likely[0][0]), 100, said)
         self.assertEqual(likely[-1][0], "100", said)
-        self.assertRegex(done.stdout, r"From cpu\d+@\d+  \w+, two_locks_one_index\.c:\d+ on it was bound to come\.")
+        self.assertRegex(done.stdout, r"From cpu\d+@\d+  \w+, \w+\.c:\d+ on it was bound to come\.")
         self.assertEqual(self.kdpc("replay", found["file"], "--likelihood")[0].stdout, done.stdout)
 
     def test_shrink_leaves_what_is_needed(self):
