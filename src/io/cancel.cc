@@ -1,5 +1,5 @@
 // Cancelling: who takes the cancel routine out of the IRP, by an exchange with null, owns the IRP (IRP-3).
-#include "io/irp.h"
+#include "io/requests.h"
 #include "this_machine.h"
 #include "wdk/routine.h"
 
@@ -31,7 +31,7 @@ bool is_cancelled(const IRP* irp) {
   return irp->Cancel != FALSE;
 }
 
-bool cancel(IRP* irp) {
+bool cancel(IRP* irp, Request* held) {
   const Irql previous = acquire();
   irp->Cancel = TRUE;
   Machine::observe(KernelAccess{&irp->Cancel, sizeof irp->Cancel});
@@ -39,11 +39,13 @@ bool cancel(IRP* irp) {
   Machine::observe(IrpCancelled{irp, routine != nullptr});
   if (routine == nullptr) {
     release(previous);
+    if (held != nullptr) requests::let_go(*held);
     return false;
   }
   if (irp->CurrentLocation > irp->StackCount + 1)
     bug_check(stop::CancelStateInCompletedIrp, {as_parameter(irp), 0, 0, 0}, "A completed IRP has a cancel routine.", "IRP-2");
   irp->CancelIrql = static_cast<KIRQL>(previous);
+  if (held != nullptr) requests::let_go(*held);
   routine(irp->Tail.Overlay.CurrentStackLocation->DeviceObject, irp);
   if (const Irql now = Machine::irql(); now != previous)
     bug_check(stop::IrqlUnexpectedValue, {as_parameter(now) << 16 | as_parameter(previous) << 8 | 2, as_parameter(routine), as_parameter(irp), 0},

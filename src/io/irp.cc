@@ -12,8 +12,6 @@ namespace kdpc::io::irp {
 
 namespace {
 
-constexpr std::uint32_t kIrpTag = pool_tag("Irp ");
-
 std::size_t size_of(CCHAR stack_size) { return sizeof(IRP) + static_cast<std::size_t>(stack_size) * sizeof(IO_STACK_LOCATION); }
 
 bool is_strict() { return sys().options.irql_checks == Options::IrqlChecks::Strict; }

@@ -92,6 +92,7 @@ Request* create(DEVICE_OBJECT* device, File* file, UCHAR major, UCHAR minor) {
     return nullptr;
   }
   request->file = file;
+  request->unsettled = 1;
   wait::initialize_event(request->done, ObjectType::NotificationEvent, false);
   IRP& irp = *request->irp;
   irp::state_of(&irp)->request = request;
@@ -108,18 +109,49 @@ Request* create(DEVICE_OBJECT* device, File* file, UCHAR major, UCHAR minor) {
 }
 
 void dispatch(Request& request) {
+  if (request.file != nullptr) __atomic_add_fetch(&manager().requests_pending, 1, __ATOMIC_SEQ_CST);
   request.returned = irp::call(IoGetNextIrpStackLocation(request.irp)->DeviceObject, request.irp);
   check_pending(request);
 }
 
 void completed(Request& request, CCHAR boost) {
   request.completed = true;
+  if (request.file != nullptr) __atomic_sub_fetch(&manager().requests_pending, 1, __ATOMIC_SEQ_CST);
+  let_go(request, boost);
+}
+
+void let_go(Request& request, CCHAR boost) {
+  if (request.held) Machine::observe(OrderReleased{&request});
+  if (__atomic_sub_fetch(&request.unsettled, 1, __ATOMIC_SEQ_CST) != 0) return;
+  if (request.held) Machine::observe(OrderAcquired{&request});
   wait::set_event(request.done, boost);
 }
 
 bool wait_for(Request& request, const std::int64_t* timeout) { return wait::for_object(request.done.header, timeout) == status::Success; }
 
 bool cancel(Request& request) { return !request.completed && irp::cancel(request.irp); }
+
+bool any_pending() { return sys().io_manager != nullptr && manager().requests_pending != 0; }
+
+void cancel_all() {
+  LIST_ENTRY held;
+  held.Flink = held.Blink = &held;
+  const auto irp_of = [](LIST_ENTRY* entry) { return CONTAINING_RECORD(entry, IRP, ThreadListEntry); };
+  const auto age_of = [](const IRP* irp) { return sys().pool.block_at(irp)->sequence; };
+  irp::for_each_sent([&](IRP& irp) {
+    Request* const request = irp::state_of(&irp)->request;
+    if (request == nullptr || request->file == nullptr) return;
+    request->held = true;
+    __atomic_add_fetch(&request->unsettled, 1, __ATOMIC_SEQ_CST);
+    LIST_ENTRY* younger = held.Flink;
+    while (younger != &held && age_of(irp_of(younger)) < age_of(&irp)) younger = younger->Flink;
+    InsertTailList(younger, &irp.ThreadListEntry);
+  });
+  while (!IsListEmpty(&held)) {
+    IRP* const irp = irp_of(RemoveHeadList(&held));
+    irp::cancel(irp, irp::state_of(irp)->request);
+  }
+}
 
 IoResult finish(Request* request) {
   wait_for(*request);

@@ -26,9 +26,11 @@ struct Request {
   IRP* irp;
   File* file;  // null: sent by the system
   EventObject done;
-  volatile bool completed;  // X  the final stage was reached
-  NTSTATUS returned;        // T  by the dispatch routine
-  void* memory;             // the pool block in place of the application's memory; output first
+  volatile bool completed;          // X  the final stage was reached
+  volatile std::uint8_t unsettled;  // X  who must let go before its sender goes on: the final stage, and who cancels it
+  volatile bool held;               // X  by who cancels it, once
+  NTSTATUS returned;                // T  by the dispatch routine
+  void* memory;                     // the pool block in place of the application's memory; output first
   std::size_t output_size;
   void* output;  // T  where finish() copies to: the application's own
 };
@@ -53,12 +55,19 @@ bool wait_for(Request& request, const std::int64_t* timeout = nullptr);
 bool cancel(Request& request);
 IoResult finish(Request* request);
 
+// What applications have asked for is cancelled, the oldest first: every request of a file that is not completed, as by CancelIoEx. At Passive, in a thread of
+// its own; simulated machine only.
+void cancel_all();
+bool any_pending();  // anywhere: is there one that it would cancel?
+
 // Of the system, without a file: an IRP to the top of the device's stack. `fill` completes the first stack location.
 template <class Fill>
 IoResult send(DEVICE_OBJECT* device, UCHAR major, UCHAR minor, NTSTATUS initial, Fill fill);
 
 // From the final stage, in whatever context.
 void completed(Request& request, CCHAR boost);
+// With the last one the sender goes on, and may free it.
+void let_go(Request& request, CCHAR boost = IO_NO_INCREMENT);
 
 // The two halves of send().
 Request* create(DEVICE_OBJECT* device, File* file, UCHAR major, UCHAR minor);

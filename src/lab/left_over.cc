@@ -40,10 +40,7 @@ const Thread* thread_at_work() {
 
 const IRP* pending_request() {
   const IRP* pending = nullptr;
-  sys().pool.for_each_live([&](const PoolBlock& block, const std::byte* memory) {
-    const auto* irp = reinterpret_cast<const IRP*>(memory);
-    if (pending == nullptr && block.tag == pool_tag("Irp ") && irp->CurrentLocation <= irp->StackCount) pending = irp;
-  });
+  io::irp::for_each_sent([&](const IRP& irp) { pending = pending == nullptr ? &irp : pending; });
   return pending;
 }
 
