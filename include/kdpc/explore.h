@@ -46,7 +46,9 @@ struct ExploreSettings {
   // IRP_MN_REMOVE_DEVICE from a thread of its own. `removable`: these devices only. The words of a life count then as with faults.
   bool removal = false;
   std::vector<std::string> removable = {};
-  bool power = false;                       // the system may be put to sleep at any time, once, and wakes at once
+  bool power = false;  // the system may be put to sleep at any time, once, and wakes at once
+  // Applications may cancel at any time, once, all that they have asked for and not got, as by CancelIoEx. What the life says counts: see requests_cancelled().
+  bool cancel = false;
   Duration work = std::chrono::seconds(1);  // of the simulated clock's: when the processors have worked for so long, the run ends as an endless loop
   std::uint64_t seed = 1;                   // of what is drawn at random; the same settings try the same schedules
   std::vector<std::string> goals = {};      // of EXPECT_SOMETIMES (kdpc/test.h): to be reached in one run at least; else `unmet` names them
@@ -87,6 +89,10 @@ void invariant(std::string name, std::function<bool()> holds);
 // Called in a life: something has been made to fail in this one, or has been pulled out, and a driver that gives up makes no mistake:
 //   if (!m.load_driver(file, why)) return made_to_fail() ? "" : why;
 bool made_to_fail();
+
+// Called in a life: what had been asked for has been cancelled in this one (ExploreSettings::cancel), so that it may end as STATUS_CANCELLED, or with less:
+//   KDPC_EXPECT(read.ok() || (read.status == STATUS_CANCELLED && kdpc::lab::requests_cancelled()));
+bool requests_cancelled();
 
 // Called in a life that gives up waiting: its words are those of a failure, also where something has been made to fail. on() and whatever is done with drivers and
 // devices say so by themselves, left_over() too.

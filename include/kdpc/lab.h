@@ -85,6 +85,7 @@ struct FromOutside {
   bool removal = false;                     // devices of attached boards are pulled out:
   std::vector<std::string> removable = {};  // these; none: all
   bool power = false;                       // the system sleeps, S3, and wakes
+  bool cancel = false;                      // applications cancel all that they have asked for
   bool may_pull_out(std::string_view device) const {
     return removal && (removable.empty() || std::find(removable.begin(), removable.end(), device) != removable.end());
   }
@@ -281,6 +282,7 @@ class Machine {
   std::string hand_comes(unsigned board) const;
   std::vector<std::string> deeds_of_hand() const;
   bool hand_has_taken() const;                            // a device: who uses it may be refused
+  bool hand_has_cancelled() const;                        // what applications had asked for
   bool can_be_pulled_out(std::string_view device) const;  // it is of an attached board, and to be
 
   // -- going back ---------------------------------------------------------------------------------------------------------------------------
@@ -336,7 +338,7 @@ class Machine {
   struct Devices;  // boards and vectors (lab/drivers.cc)
   std::shared_ptr<Devices> devices_;
   static std::shared_ptr<Devices> copy_of(const std::shared_ptr<Devices>& devices);
-  void attach_power();
+  void attach_hands();
 };
 
 // -- inside ---------------------------------------------------------------------------------------------------------------------------------

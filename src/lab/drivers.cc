@@ -57,6 +57,9 @@ struct Machine::Devices {
     return vectors_of_device;
   }
   void keep(const std::shared_ptr<Hand>& hand) { hands[host::attach(*hand).number] = hand; }
+  bool has_come(Hand::Deed deed) const {
+    return std::any_of(hands.begin(), hands.end(), [deed](const auto& one) { return one.second->deed() == deed && one.second->has_come(); });
+  }
   // What is not there cannot interrupt (PNP-1). A line that others are wired to goes on for them.
   static void pull_out(const Found& found) {
     if (found.of->board->pull_out(*found.device) || found.line() < 0 || found.shares_its_line()) return;
@@ -98,29 +101,29 @@ unsigned Machine::attach(Board& board) {
   return at.first_line;
 }
 
-void Machine::attach_power() {
+void Machine::attach_hands() {
   devices_ = std::make_shared<Devices>();
-  devices_->keep(std::make_shared<Hand>());
+  if (config().from_outside.power) devices_->keep(std::make_shared<Hand>(Hand::Deed::SleepsAndWakes));
+  if (config().from_outside.cancel) devices_->keep(std::make_shared<Hand>(Hand::Deed::Cancels));
 }
 
 std::string Machine::hand_comes(unsigned board) const {
   if (devices_ == nullptr) return {};
   const auto found = devices_->hands.find(board);
-  return found == devices_->hands.end() ? "" : found->second->deed();
+  return found == devices_->hands.end() ? "" : found->second->text();
 }
 
 bool Machine::can_be_pulled_out(std::string_view device) const { return devices_ != nullptr && devices_->pulled_by.contains(device); }
 
-bool Machine::hand_has_taken() const {
-  return devices_ != nullptr && std::any_of(devices_->hands.begin(), devices_->hands.end(),
-                                            [](const auto& one) { return one.second->takes_away() && one.second->has_come(); });
-}
+bool Machine::hand_has_taken() const { return devices_ != nullptr && devices_->has_come(Hand::Deed::PullsOut); }
+
+bool Machine::hand_has_cancelled() const { return devices_ != nullptr && devices_->has_come(Hand::Deed::Cancels); }
 
 std::vector<std::string> Machine::deeds_of_hand() const {
   std::vector<std::string> deeds;
   if (devices_ == nullptr) return deeds;
   for (const auto& [number, hand] : devices_->hands)
-    if (hand->has_come()) deeds.push_back(hand->deed());
+    if (hand->has_come()) deeds.push_back(hand->text());
   return deeds;
 }
 

@@ -131,6 +131,8 @@ void did_not_end() {
 
 bool made_to_fail() { return exploring != nullptr && exploring->made_to_fail(); }
 
+bool requests_cancelled() { return exploring != nullptr && exploring->requests_cancelled(); }
+
 Execution Explorer::run(const explore::Schedule& schedule, bool learn) { return execute(schedule, learn, nullptr); }
 
 Execution Explorer::run_alone(const explore::Schedule& schedule) { return execute(schedule, false, nullptr, From::CleanStart); }

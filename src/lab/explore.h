@@ -50,6 +50,8 @@ class Explorer {
   void explore_faults(bool wanted) { plan_.learn_faults(wanted); }
   // In a life: has something been made to fail, or been pulled out? The system's sleep is nobody's excuse.
   bool made_to_fail() const { return !plan_.faults().empty() || machine_.hand_has_taken(); }
+  // In a life: is what applications had asked for cancelled?
+  bool requests_cancelled() const { return machine_.hand_has_cancelled(); }
   // In a life: it has waited for something in vain.
   void give_up() { has_given_up_ = true; }
   // In a life: what must be true after every step from here on.

@@ -55,7 +55,7 @@ class Stage {
                                   .remember_events = remember_events,
                                   .hash = hash,
                                   .checks = ending_the_run(settings.checks),
-                                  .from_outside = {settings.removal, settings.removable, settings.power},
+                                  .from_outside = {settings.removal, settings.removable, settings.power, settings.cancel},
                                   .simulated_only = "explores orders"},
                                  why_)) {
     life_ = {[&life, &rules](Machine& machine) {

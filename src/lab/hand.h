@@ -15,16 +15,19 @@ namespace lab {
 // Does one thing, once in a run: a thread of the system's sees to it.
 class Hand final : public Board {
  public:
-  // Pulls one device out. At that moment the card no longer answers, and interrupts no more: `pull_out`, on the host context.
+  enum class Deed : std::uint8_t {
+    PullsOut,        // one device. At that moment the card no longer answers, and interrupts no more: `pull_out`, on the host context
+    SleepsAndWakes,  // the system
+    Cancels,         // whatever applications have asked for; while they wait for something
+  };
+  explicit Hand(Deed deed);
   Hand(std::string_view device, std::function<void()> pull_out);
-  // Puts the system to sleep, and wakes it.
-  Hand();
 
   // PnP knows the device from now on: it can be pulled out. Inside, by the thread that has announced it.
   void may_reach(io::PhysicalDevice& device) { state_.device = &device; }
   bool has_come() const { return state_.has_come; }
-  bool takes_away() const { return pull_out_ != nullptr; }
-  const std::string& deed() const { return deed_; }  // "sound is pulled out"
+  Deed deed() const { return deed_; }
+  const std::string& text() const { return text_; }  // "sound is pulled out"
 
   void attach(BoardHost&) override {}
   std::span<Device* const> devices() override { return {}; }
@@ -41,8 +44,9 @@ class Hand final : public Board {
   };
   bool may_come() const;
 
-  const std::string deed_;
-  const std::function<void()> pull_out_;  // none: of the system's power
+  const Deed deed_;
+  const std::string text_;
+  const std::function<void()> pull_out_;
   State state_;
 };
 

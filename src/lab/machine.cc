@@ -158,7 +158,7 @@ std::unique_ptr<Machine> Machine::create(const Config& config, std::string& why)
     host::add_sink(*parts->races);
   }
   std::unique_ptr<Machine> machine(new Machine(std::move(parts)));
-  if (config.from_outside.power && is_simulated()) machine->attach_power();
+  if (is_simulated()) machine->attach_hands();
   return machine;
 }
 

@@ -99,12 +99,14 @@ void measure(std::size_t count, bool cancels) {
   file.close();
 }
 
-EXPLORE_TEST(ExploredAdc, TwoMeasureAndOneCancels, .processors = 2, .schedules = schedules(300)) {
+void try_converter(lab::Machine& m, std::size_t count, bool cancels) {
   cards::CardBoard board;
   board.add(cards::ConverterWish{});
   m.attach(board);
-  Loaded(m, "adc", "adc").use([] { measure(3, true); }, [] { measure(2, false); });
+  Loaded(m, "adc", "adc").use([=] { measure(count, cancels); }, [] { measure(2, false); });
 }
+
+EXPLORE_TEST(ExploredAdc, TwoMeasureAndOneCancels, .processors = 2, .schedules = schedules(300)) { try_converter(m, 3, true); }
 
 EXPLORE_TEST(ExploredAdc, PulledOutWhileItMeasures, .processors = 2, .schedules = schedules(300)) {
   cards::CardBoard board;
@@ -122,12 +124,8 @@ EXPLORE_TEST(ExploredAdc, StoppedAndStartedWhileItMeasures, .processors = 2, .sc
   loaded.use([] { measure(4, true); }, [] { measure(2, false); }, 120us, loaded.stop_and_start());
 }
 
-EXPLORE_TEST(ExploredAdc, PulledOutAtAnyTime, .processors = 2, .schedules = schedules(400), .removal = true) {
-  cards::CardBoard board;
-  board.add(cards::ConverterWish{});
-  m.attach(board);
-  Loaded(m, "adc", "adc").use([] { measure(4, true); }, [] { measure(2, false); });
-}
+EXPLORE_TEST(ExploredAdc, CancelledAtAnyTime, .processors = 2, .schedules = schedules(400), .cancel = true) { try_converter(m, 4, false); }
+EXPLORE_TEST(ExploredAdc, PulledOutAtAnyTime, .processors = 2, .schedules = schedules(400), .removal = true) { try_converter(m, 4, true); }
 
 // -- mailbox -------------------------------------------------------------------------------------------------------------------------------------
 
@@ -259,6 +257,10 @@ EXPLORE_TEST(ExploredSerial, StoppedAndStartedWhileItIsUsed, .processors = 2, .s
 EXPLORE_TEST(ExploredSerial, SleepsWhileItIsUsed, .processors = 2, .schedules = schedules(200)) { try_port(m, false, Meanwhile::Sleeps); }
 
 EXPLORE_TEST(ExploredSerial, SleepsAtAnyTime, .processors = 2, .schedules = schedules(600), .power = true) { try_port(m, false); }
+EXPLORE_TEST(ExploredSerial, CancelledAtAnyTime, .processors = 2, .schedules = schedules(600), .cancel = true) {
+  RULE("K.IRP-2");
+  try_port(m, true);
+}
 EXPLORE_TEST(ExploredSerial, PulledOutAtAnyTime, .processors = 2, .schedules = schedules(600), .removal = true) { try_port(m, true); }
 
 // -- ac97 ----------------------------------------------------------------------------------------------------------------------------------------
@@ -300,6 +302,7 @@ EXPLORE_TEST(ExploredAc97, PlaysAndDrains, .processors = 2, .schedules = schedul
 EXPLORE_TEST(ExploredAc97, Cancels, .processors = 2, .schedules = schedules(200)) { try_sound(m, true); }
 EXPLORE_TEST(ExploredAc97, PulledOutWhileItPlays, .processors = 2, .schedules = schedules(800)) { try_sound(m, false, Meanwhile::PulledOut); }
 EXPLORE_TEST(ExploredAc97, SleepsAtAnyTime, .processors = 2, .schedules = schedules(400), .power = true) { try_sound(m, true); }
+EXPLORE_TEST(ExploredAc97, CancelledAtAnyTime, .processors = 2, .schedules = schedules(600), .cancel = true) { try_sound(m, false); }
 EXPLORE_TEST(ExploredAc97, PulledOutAtAnyTime, .processors = 2, .schedules = schedules(600), .removal = true) { try_sound(m, true); }
 EXPLORE_TEST(ExploredAc97, StoppedAndStartedWhileItPlays, .processors = 2, .schedules = schedules(200)) {
   try_sound(m, false, Meanwhile::StoppedAndStarted);

@@ -1,5 +1,7 @@
-// What comes from outside at any time, where an order wants it: a card is pulled out, the system sleeps and wakes.
+// What comes from outside at any time, where an order wants it: a card is pulled out, the system sleeps and wakes, an application cancels its requests.
 #include <gmock/gmock.h>
+
+#include <set>
 
 #include "check/explore/dpor.h"
 #include "kdpc/cards.h"
@@ -238,4 +240,93 @@ TEST(Hand, TheButtonIsTheFirstBoardAndDriversHearOfItWhenTheyAreStarted) {
   }
   EXPECT_GT(heard, 50u);
   EXPECT_LT(heard, possible);
+}
+
+namespace {
+
+// An application reads twice from a driver that keeps requests: one after the other, so that it has one or none on its way.
+lab::Life reading(std::uint64_t how, std::function<void(std::size_t, lab::IoResult)> got) {
+  return [how, got](lab::Machine& m) -> std::string {
+    std::string why;
+    if (!m.load_driver(KDPC_TEST_DRIVERS "/check/keeper.drv", why, {.settings = {{"How", how}}})) return why;
+    bool is_done = false;
+    const lab::Task application = m.start(0, PASSIVE_LEVEL, [&] {
+      lab::DeviceFile file;
+      KDPC_EXPECT_EQ(file.open("\\\\.\\Keeper"), STATUS_SUCCESS);
+      char text[4];
+      for (std::size_t round = 0; round < 2; ++round) got(round, file.read(text, sizeof text));
+      file.close();
+      is_done = true;
+    });
+    if (!m.run_until([&] { return is_done; }, 1s) && !m.outcome().over()) return lab::did_not_end(), "the application waits for ever";
+    if (!m.unload_driver("keeper", why)) return why;
+    return lab::left_over(m);
+  };
+}
+void may_be_cancelled(std::size_t, lab::IoResult read) {
+  KDPC_EXPECT(read.ok() || (read.status == STATUS_CANCELLED && lab::requests_cancelled()), read.status);
+}
+
+const lab::ExploreSettings kCancelled = {.schedules = 0, .bound = 1, .cancel = true};
+
+}  // namespace
+
+TEST(Hand, ACancelRoutineThatRacesWithCompletionIsFound) {
+  EXPECT_EQ(lab::explore(kOneMove, reading(1, may_be_cancelled)).failure, "");
+  const lab::ExploreSettings settings = {.schedules = 5000, .cancel = true};
+  const lab::ExploreResult found = lab::explore(settings, reading(1, may_be_cancelled));
+  EXPECT_THAT(found.failure, HasSubstr("MULTIPLE_IRP_COMPLETE_REQUESTS")) << found.broken << found.coverage;
+  EXPECT_THAT(found.report, HasSubstr("From outside: the application cancels its requests\n"));
+  EXPECT_THAT(found.report, HasSubstr("> the application cancels its requests"));
+  const lab::ExploreResult again = lab::replay(settings, reading(1, may_be_cancelled), found.schedule);
+  EXPECT_EQ(again.failure, found.failure);
+  EXPECT_EQ(again.differs, "");
+}
+
+TEST(Hand, ARequestThatIsCancelledAndNeverCompletedIsFound) {
+  EXPECT_EQ(lab::explore(kOneMove, reading(2, may_be_cancelled)).failure, "");
+  EXPECT_EQ(lab::explore(kCancelled, reading(2, may_be_cancelled)).failure, "the application waits for ever");
+}
+
+TEST(Hand, WhoCompletesEachRequestOnceIsNotFound) {
+  const lab::ExploreResult result = lab::explore({.processors = 2, .schedules = 3000, .cancel = true}, reading(0, may_be_cancelled));
+  EXPECT_EQ(result.failure + result.broken, "") << result.report;
+}
+
+TEST(Hand, RequestsAreCancelledOnceAndOnlyWhatTheyReturnIsExcused) {
+  bool first_is_cancelled = false;
+  std::set<std::size_t> cancelled;
+  const auto once = [&](std::size_t round, lab::IoResult read) {
+    may_be_cancelled(round, read);
+    KDPC_EXPECT(round == 0 || read.ok() || !first_is_cancelled);
+    if (round == 0) first_is_cancelled = !read.ok();
+    if (!read.ok()) cancelled.insert(round);
+  };
+  EXPECT_EQ(lab::explore(kCancelled, reading(0, once)).failure, "");
+  EXPECT_THAT(cancelled, ElementsAre(0u, 1u));
+  const auto strict = [](std::size_t, lab::IoResult read) { KDPC_EXPECT(read.ok()); };
+  EXPECT_THAT(lab::explore(kCancelled, reading(0, strict)).failure, HasSubstr("read.ok()"));
+}
+
+// It would be a move that changes nothing.
+TEST(Hand, NothingIsCancelledWhereNothingIsAskedFor) {
+  std::string why;
+  const auto machine = lab::Machine::create({.from_outside = {.cancel = true}, .simulated_only = "explores orders"}, why);
+  ASSERT_NE(machine, nullptr) << why;
+  const auto explorer = lab::Explorer::create(*machine, {reading(0, may_be_cancelled)}, why);
+  ASSERT_NE(explorer, nullptr) << why;
+  explorer->run({}, true);
+  const std::vector<explore::Options> options = explorer->lesson().options;
+  std::size_t possible = 0;
+  for (const explore::Options& step : options) {
+    const Deviation cancels{Deviation::Kind::Board, step.processor, step.step, 0};
+    if (std::find(step.events.begin(), step.events.end(), cancels) == step.events.end()) continue;
+    ++possible;
+    const lab::Execution execution = explorer->run({cancels});
+    EXPECT_EQ(execution.failure, "") << text_of(cancels);
+    EXPECT_THAT(execution.deeds, ElementsAre("From outside: the application cancels its requests"));
+    EXPECT_GE(machine->count("irp-sent", {{"major", IRP_MJ_READ}}), 1u) << text_of(cancels);
+  }
+  EXPECT_GT(possible, 20u);
+  EXPECT_LT(possible, options.size() / 2);
 }
