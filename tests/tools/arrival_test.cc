@@ -63,6 +63,13 @@ TEST(Sound, AllOfItMustBeHeardOnlyIfTheDriverSaysSo) {
   EXPECT_TRUE(begins_with(judge_sound(kSource, beginning, true), "Not all sound was heard"));
 }
 
+TEST(Sound, WhereSomeMayBeMissingWhatIsHeardWasGivenInThisOrder) {
+  for (const Sound& heard : {Sound{}, Sound{{5, 6}}, Sound{{1, 2}, {5, 6}}, Sound{{3, 4}} + kSilence + Sound{{5, 6}}})
+    EXPECT_EQ(judge_sound(kSource, heard, false), "");
+  for (const Sound& heard : {Sound{{1, 2}, {1, 2}}, Sound{{5, 6}, {3, 4}}, Sound{{7, 8}}})
+    EXPECT_TRUE(begins_with(judge_sound(kSource, heard, false), "Other sound was heard than was given"));
+}
+
 TEST(Sound, WhatIsHeardTwiceOrInAnotherOrderOrNotAtAllIsWrong) {
   for (const Sound& heard :
        {Sound{{1, 2}, {1, 2}, {3, 4}, {5, 6}}, Sound{{3, 4}, {1, 2}, {5, 6}}, Sound{{1, 2}, {5, 6}}, Sound{{1, 2}, {3, 4}, {5, 6}, {5, 6}}})

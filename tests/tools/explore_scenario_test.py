@@ -56,6 +56,26 @@ class Asked(exploring.Case):
         self.assertIn("From outside: card is pulled out\n", done.stdout)
         self.assertRegex(done.stdout, r"> card is pulled out +\[cpu0@\d+ board 1\]")
 
+    def test_an_application_cancels_its_requests_if_it_is_asked_for(self):
+        cancels = ("[expect]", "[explore]\ncancel = true\n[expect]")
+        limits = ("--seconds", "0", "--schedules", "400", "--jobs", "1")
+        for path, direction in (("demo/serial.toml", "receive ="), ("demo/serial.toml", "send ="), ("demo/on-time.toml", None)):
+            change = ("receive =", direction) if direction else ("processors = 1", "processors = 2")
+            done, said = self.kdpc("explore", self.example(path, cancels, change), *limits)
+            self.assertEqual(done.returncode, 0, said)
+        stubborn = ('name = "serial"', 'name = "stubborn_serial"')
+        done, said = self.kdpc("explore", self.example("demo/serial.toml", stubborn), *limits)
+        self.assertEqual(done.returncode, 0, said)
+        done, said = self.kdpc("explore", self.example("demo/serial.toml", stubborn, cancels), *limits)
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("Failure: Stuck: the application waits, and nothing will ever happen again.\n", done.stdout)
+        self.assertIn("From outside: the application cancels its requests\n", done.stdout)
+        self.assertRegex(done.stdout, r"> the application cancels its requests +\[cpu0@\d+ board 0\]")
+        self.assertRegex("\n".join(self.deviations("serial.schedule")), r"^cpu0@\d+ board 0$")
+        done, said = self.kdpc("replay", "serial.schedule")
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("The same run, ", done.stdout)
+
     def test_what_may_fail_fails_if_it_is_asked_for(self):
         scenario = pathlib.Path(self.root, "careless.toml")
         text = "duration_ms = 1\n[[drivers]]\nname = 'careless'\nparameters = { How = %d }\n"

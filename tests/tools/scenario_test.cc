@@ -307,6 +307,10 @@ TEST_F(ScenarioFile, SaysWhatMayBePulledOutIsAllOrSomeOfItsDevices) {
   EXPECT_FALSE(read(kTwo)->config.from_outside.may_pull_out("one"));
   EXPECT_FALSE(read(kTwo)->config.from_outside.power);
   EXPECT_TRUE(read("[explore]\npower = true\n")->config.from_outside.power);
+  EXPECT_FALSE(read(kTwo)->config.from_outside.cancel);
+  EXPECT_TRUE(read("[explore]\ncancel = true\n")->config.from_outside.cancel);
+  EXPECT_EQ(complaint("[explore]\ncancel = 1\n"), "a.toml:2:10: 'explore.cancel' must be true or false, but this is a whole number");
+  EXPECT_NE(complaint("[explore]\ncancels = true\n").find("did you mean 'cancel'?"), std::string::npos);
   EXPECT_EQ(pulled("true"), std::pair(true, true));
   EXPECT_EQ(pulled("false"), std::pair(false, false));
   EXPECT_EQ(pulled("['two']"), std::pair(false, true));

@@ -13,6 +13,8 @@ bool Application::refuse(const char* what, std::int32_t its_status) {
   return false;
 }
 
+bool Application::is_cancelled() const { return status == STATUS_CANCELLED; }
+
 void Application::run() {
   thread = thread::current().id;
   io::Name name{std::string_view(opens)};

@@ -16,6 +16,7 @@ struct Application {
   std::uint32_t thread = 0;
   std::int32_t status = 0;          // the first that was not success
   const char* failed_at = nullptr;  // what was refused
+  bool is_cancelled() const;        // by that status
 
   // In a thread at Passive. It may be left for ever at any wait, so nothing in here owns anything of the host's.
   void run();

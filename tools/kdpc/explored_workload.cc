@@ -60,7 +60,7 @@ std::string ExploredWorkload::run(lab::Machine& machine, const Scenario& scenari
                ? "Stuck: the application waits, and nothing will ever happen again.\n" + machine.outcome().text
                : "The application is not done within the time limit of the scenario.";
   }
-  if (application.failed_at == nullptr) return {};
+  if (application.failed_at == nullptr || (application.is_cancelled() && machine.hand_has_cancelled())) return {};
   return fmt::format("The application's device {} refused {}: {}", application.opens, application.failed_at, lab::status_text(application.status));
 }
 
@@ -68,7 +68,7 @@ std::string ExploredWorkload::play(lab::Machine& machine, const Scenario& scenar
   player_ = player_for(*scenario.workload, files_);
   const std::string wrong = run(machine, scenario, player_, [] {});
   if (!wrong.empty() || machine.outcome().over()) return wrong;
-  return judge_sound(player_.frames, frames_of(*cards.sound), true);
+  return judge_sound(player_.frames, frames_of(*cards.sound), !machine.hand_has_cancelled());
 }
 
 // The far end begins when the port is open.
@@ -84,7 +84,7 @@ std::string ExploredWorkload::use_line(lab::Machine& machine, const Scenario& sc
   for (const cards::SerialPort::Overrun& one : cards.line->overruns()) overrun.push_back(one.number);
   std::sort(overrun.begin(), overrun.end());
   const std::string_view received(terminal_.room.data(), terminal_.received);
-  // What comes while the system sleeps, or to a card that is gone, nobody hears; but what is heard was sent, in this order.
+  // What comes while the system sleeps, or to a card that is gone, nobody hears, nor what was cancelled; but what is heard was sent, in this order.
   const std::uint64_t excused = machine.deeds_of_hand().empty() ? 0 : ~std::uint64_t{0};
   const std::string in = judge_line(files_.to_receive, received, overrun, std::max<std::uint64_t>(terminal_.ring_overruns, excused));
   return in.empty() ? judge_line(files_.to_send, heard_at_the_end(machine, scenario, cards), {}, excused) : in;

@@ -147,6 +147,7 @@ void read_explore(const toml::table* raw, Scenario& scenario, Problems& problems
   scenario.faults = table.flag("faults").value_or(false);
   lab::FromOutside& outside = scenario.config.from_outside;
   outside.power = table.flag("power").value_or(false);
+  outside.cancel = table.flag("cancel").value_or(false);
   if (const toml::node* const removal = table.any("removal")) {
     if (const auto devices = texts_of(*removal)) {
       outside.removal = !devices->empty();

@@ -48,8 +48,8 @@ void Terminal::use(io::File& file) {
       break;
     }
     const io::IoResult result = io::requests::finish(read);
-    received += result.information;
-    if (result.status == STATUS_TIMEOUT) break;  // the line is quiet
+    if (!NT_ERROR(result.status)) received += result.information;  // of what has failed nothing is handed over
+    if (result.status == STATUS_TIMEOUT) break;                    // the line is quiet
     if (!result.ok()) well = refuse("a read", result.status);
   }
   if (write != nullptr) {
