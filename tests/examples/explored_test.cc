@@ -303,6 +303,24 @@ EXPLORE_TEST(ExploredAc97, Cancels, .processors = 2, .schedules = schedules(200)
 EXPLORE_TEST(ExploredAc97, PulledOutWhileItPlays, .processors = 2, .schedules = schedules(800)) { try_sound(m, false, Meanwhile::PulledOut); }
 EXPLORE_TEST(ExploredAc97, SleepsAtAnyTime, .processors = 2, .schedules = schedules(400), .power = true) { try_sound(m, true); }
 EXPLORE_TEST(ExploredAc97, CancelledAtAnyTime, .processors = 2, .schedules = schedules(600), .cancel = true) { try_sound(m, false); }
+// The last write is being cancelled when all that was written is to be heard.
+EXPLORE_TEST(ExploredAc97, ADrainWaitsForNoWriteThatIsCancelled, .processors = 2, .schedules = schedules(6000), .cancel = true) {
+  cards::CardBoard board;
+  board.add(cards::SoundCardWish{});
+  m.attach(board);
+  Loaded loaded(m, "ac97", "sound", {{"PeriodFrames", std::uint64_t{kPeriod}}, {"PeriodsAhead", std::uint64_t{2}}});
+  loaded.use(
+      [] {
+        lab::DeviceFile file;
+        if (!opened(file, "\\\\.\\Ac97_0")) return;
+        const std::uint32_t frames[kPeriod] = {};
+        lab::PendingIo write = file.begin_write(frames, sizeof frames);
+        expect_one_of(file.control(IOCTL_AC97_DRAIN));
+        expect_one_of(write.finish());
+        file.close();
+      },
+      [] {});
+}
 EXPLORE_TEST(ExploredAc97, PulledOutAtAnyTime, .processors = 2, .schedules = schedules(600), .removal = true) { try_sound(m, true); }
 EXPLORE_TEST(ExploredAc97, StoppedAndStartedWhileItPlays, .processors = 2, .schedules = schedules(200)) {
   try_sound(m, false, Meanwhile::StoppedAndStarted);

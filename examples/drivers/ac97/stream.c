@@ -177,13 +177,16 @@ NTSTATUS Ac97Drain(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
 /* Called with the cancel lock held: give it back before anything else, all drivers share it. */
 static VOID Ac97CancelWrite(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
   PAC97_CARD Card = Ac97Card(DeviceObject);
+  LIST_ENTRY Finished;
   KIRQL OldIrql;
   IoReleaseCancelSpinLock(Irp->CancelIrql);
+  InitializeListHead(&Finished);
   KeAcquireSpinLock(&Card->Lock, &OldIrql);
   RemoveEntryList(&Irp->Tail.Overlay.ListEntry);
+  Ac97Finish(Irp, STATUS_CANCELLED, &Finished);
+  Ac97Serve(Card, &Finished); /* a drain may have waited for this one only */
   KeReleaseSpinLock(&Card->Lock, OldIrql);
-  Ac97Complete(Irp, STATUS_CANCELLED, Irp->IoStatus.Information);
-  IoReleaseRemoveLock(&Card->RemoveLock, Irp);
+  Ac97CompleteFinished(Card, &Finished);
 }
 
 static VOID Ac97CancelDrain(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
