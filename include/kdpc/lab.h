@@ -273,6 +273,8 @@ class Machine {
   bool unload_driver(std::string_view driver, std::string& why);
   // The names of a loaded driver's device objects: what DeviceFile::open() takes. Also those of interfaces it has enabled.
   std::vector<std::string> device_names(std::string_view driver) const;
+  // A driver is loaded and has a dispatch routine of its own for IRP_MJ_…
+  bool serves(std::string_view driver, unsigned major) const;
   // Of a driver that is, or was, loaded.
   SettingsUse settings_use(std::string_view driver) const;
   // The vector that interrupts for an attached device, for one of its messages if it was granted any; 0: it has none, or has not been started.

@@ -67,6 +67,14 @@ Driver* find(std::u16string_view name) {
   return nullptr;
 }
 
+bool serves(std::string_view name, UCHAR major) {
+  const Name wanted(name);
+  const auto* root = static_cast<const Manager*>(sys().io_manager);
+  for (const Driver* driver = root != nullptr ? root->drivers : nullptr; driver != nullptr; driver = driver->next)
+    if (equal(view(driver->extension.ServiceKeyName), wanted.view())) return driver->object.MajorFunction[major] != refuse;
+  return false;
+}
+
 bool is_loaded(const Driver& driver) {
   Guard guard;
   const Driver* known = manager().drivers;

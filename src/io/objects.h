@@ -61,6 +61,8 @@ Driver* create(std::u16string_view name, DRIVER_INITIALIZE* entry, void* image, 
 void destroy(Driver& driver);
 // \Driver\<name>; null: not loaded.
 Driver* find(std::u16string_view name);
+// Has the driver of this name a routine of its own for IRP_MJ_…? No: it is not loaded, or NT's answers. On the host context.
+bool serves(std::string_view name, UCHAR major);
 // Of an address that may be any: is it a loaded driver's?
 bool is_loaded(const Driver& driver);
 

@@ -299,6 +299,8 @@ bool Machine::unload_driver(std::string_view driver, std::string& why) {
 
 std::vector<std::string> Machine::device_names(std::string_view driver) const { return io::names::of_driver(driver); }
 
+bool Machine::serves(std::string_view driver, unsigned major) const { return io::driver::serves(driver, static_cast<UCHAR>(major)); }
+
 SettingsUse Machine::settings_use(std::string_view driver) const {
   if (devices_ == nullptr || !devices_->settings.contains(driver)) return {};
   io::registry::SettingsUse use = io::registry::use_of(driver, devices_->settings.find(driver)->second);

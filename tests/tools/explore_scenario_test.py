@@ -131,6 +131,20 @@ class Asked(exploring.Case):
             done, said = self.kdpc(*verb, "a.toml", "--drivers", folder, "--json")
             self.assertEqual(json.loads(done.stdout)["warnings"], [warning], said)
 
+    def test_a_driver_that_does_not_hear_of_sleep_is_told_if_sleep_is_asked_for(self):
+        sleeps = ("[expect]", "[explore]\npower = true\n[expect]")
+        sleepless = ('name = "serial"', 'name = "sleepless_serial"')
+        for changes, expected in (((sleeps,), False), ((sleepless,), False), ((sleeps, sleepless), True)):
+            scenario = self.example("demo/serial.toml", *changes)
+            place = 1 + pathlib.Path(self.root, scenario).read_text(encoding="utf-8").splitlines().index("[[drivers]]")
+            warning = f"serial.toml:{place}:1: the driver 'sleepless_serial' has no routine for IRP_MJ_POWER, and does not hear that the system sleeps"
+            arguments = ("explore", scenario, "--seconds", "0", "--schedules", "5", "--jobs", "1")
+            done, said = self.kdpc(*arguments)
+            self.assertEqual(done.returncode, 0, said)
+            self.assertEqual(f"Warning: {warning}\n" in done.stdout, expected, said)
+            done, said = self.kdpc(*arguments, "--json")
+            self.assertEqual(json.loads(done.stdout).get("warnings", []), [warning] if expected else [], said)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -139,10 +139,9 @@ void tell_unheard(const std::vector<std::string>& unheard) {
                driver);
 }
 
-// `json`: what is told of the campaign.
+// On a stage that is set. `json`: what is told of the campaign.
 ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Failure& failure, const std::vector<std::string>& unheard, double took,
                       nlohmann::ordered_json& json) {
-  if (const auto refusal = set(stage)) return refuse(*refusal);
   const lab::Execution first = stage.explorer->run_alone(failure.schedule);
   if (first.failure.empty())
     return refuse({ExitCode::SimulatorBug, "the schedule that failed in an exploring process does not fail here; this is a bug of kdpc's"});
@@ -233,7 +232,12 @@ ExitCode explore(const ExploreArguments& arguments) {
       {"schedules", explored.schedules}, {"seconds", took}, {"found", explored.failure.has_value()}, {"exhausted", explored.exhausted}};
   const std::vector<std::string> unheard = stage.life.unheard();
   if (!unheard.empty()) json["unheard"] = unheard;
-  const std::vector<std::string> warnings = stage.life.scenario().warnings();
+  // Who hears of power is seen where the drivers are loaded; the exploring was done in other processes.
+  const bool asks_for_power = stage.life.scenario().config.from_outside.power;
+  if (explored.failure || asks_for_power)
+    if (const auto refusal = set(stage)) return refuse(*refusal);
+  if (asks_for_power) stage.explorer->run_alone({});
+  const std::vector<std::string> warnings = stage.life.warnings();
   if (!warnings.empty()) json["warnings"] = warnings;
   if (!arguments.json)
     for (const std::string& warning : warnings) fmt::print("Warning: {}\n", warning);

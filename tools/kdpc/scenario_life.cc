@@ -1,6 +1,7 @@
 #include "tools/kdpc/scenario_life.h"
 
 #include <fmt/format.h>
+#include <wdm.h>
 
 #include "kdpc/explore.h"
 #include "wdk/driver_image.h"
@@ -56,6 +57,15 @@ std::vector<std::string> ScenarioLife::unheard() const {
   return names;
 }
 
+std::vector<std::string> ScenarioLife::warnings() const {
+  std::vector<std::string> warnings = scenario_.warnings();
+  for (const DriverWanted& driver : scenario_.drivers)
+    if (scenario_.config.from_outside.power && !driver.device.empty() && never_asleep_.contains(driver.name))
+      warnings.push_back(fmt::format("{}: the driver '{}' has no routine for IRP_MJ_POWER, and does not hear that the system sleeps",
+                                     driver.position.text(), driver.name));
+  return warnings;
+}
+
 std::string ScenarioLife::work(lab::Machine& machine) {
   if (scenario_.workload) return workload_(machine, scenario_, cards_);
   machine.run_until([] { return false; }, scenario_.duration_ns);  // or until nothing will ever happen
@@ -65,9 +75,9 @@ std::string ScenarioLife::work(lab::Machine& machine) {
 std::unique_ptr<lab::Explorer> ScenarioLife::explorer(std::string& why) {
   lab::Explorer::Life life;
   for (const DriverWanted& wanted : scenario_.drivers) {
-    life.push_back([&wanted](lab::Machine& machine) {
+    life.push_back([this, &wanted](lab::Machine& machine) {
       std::string refused;
-      load(machine, wanted, refused);
+      if (load(machine, wanted, refused) && !machine.serves(wanted.name, IRP_MJ_POWER)) never_asleep_.insert(wanted.name);
       return refused;
     });
     if (wanted.device.empty()) continue;

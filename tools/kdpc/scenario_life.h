@@ -2,6 +2,7 @@
 // they are unloaded.
 #pragma once
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class ScenarioLife {
   lab::Duration endurance() const;
 
   const Scenario& scenario() const { return scenario_; }
+  // Of what the scenario has in vain: its own, and what has been seen in a life of it.
+  std::vector<std::string> warnings() const;
   // The drivers that do not tell of their accesses to memory.
   std::vector<std::string> unheard() const;
   lab::Machine& machine() const { return *machine_; }
@@ -36,6 +39,7 @@ class ScenarioLife {
   std::string work(lab::Machine& machine);
 
   Scenario scenario_;
+  std::set<std::string> never_asleep_;  // drivers that do not hear of the system's sleep
   bool races_ = true;
   ExploredWorkload workload_;
   Cards cards_;
