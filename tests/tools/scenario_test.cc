@@ -241,8 +241,8 @@ TEST_F(ScenarioFile, NamesFileLineAndColumnOfAnUnknownKey) {
   EXPECT_EQ(complaint("[machnie]\n"), "a.toml:1:2: there is no key 'machnie'; did you mean 'machine'?");
   EXPECT_EQ(
       complaint("xyzzy = 1\n"),
-      "a.toml:1:1: there is no key 'xyzzy'; there are title, time_limit_ms, duration_ms, machine, options, costs, checks, devices, drivers, explore, "
-      "workload and expect");
+      "a.toml:1:1: there is no key 'xyzzy'; there are title, time_limit_ms, duration_ms, machine, options, costs, checks, devices, drivers, workload, "
+      "explore and expect");
   EXPECT_EQ(complaint("[expect]\n  xyzzy = 1\n"),
             "a.toml:2:3: there is no key 'xyzzy' in [expect]; there are dropouts, total_ms, lost_bytes, culprit, finding and bugcheck");
 }
@@ -308,7 +308,8 @@ TEST_F(ScenarioFile, SaysWhatMayBePulledOutIsAllOrSomeOfItsDevices) {
   EXPECT_FALSE(read(kTwo)->config.from_outside.power);
   EXPECT_TRUE(read("[explore]\npower = true\n")->config.from_outside.power);
   EXPECT_FALSE(read(kTwo)->config.from_outside.cancel);
-  EXPECT_TRUE(read("[explore]\ncancel = true\n")->config.from_outside.cancel);
+  EXPECT_TRUE(read("[devices.com1]\nmodel = \"16550\"\n[workload]\nreceive = \"a\"\n[explore]\ncancel = true\n")->config.from_outside.cancel);
+  EXPECT_EQ(complaint("[explore]\ncancel = true\n"), "a.toml:2:10: there is no [workload], so there is no application to cancel its requests");
   EXPECT_EQ(complaint("[explore]\ncancel = 1\n"), "a.toml:2:10: 'explore.cancel' must be true or false, but this is a whole number");
   EXPECT_NE(complaint("[explore]\ncancels = true\n").find("did you mean 'cancel'?"), std::string::npos);
   EXPECT_EQ(pulled("true"), std::pair(true, true));

@@ -148,6 +148,7 @@ void read_explore(const toml::table* raw, Scenario& scenario, Problems& problems
   lab::FromOutside& outside = scenario.config.from_outside;
   outside.power = table.flag("power").value_or(false);
   outside.cancel = table.flag("cancel").value_or(false);
+  if (outside.cancel && !scenario.workload) table.wrong("cancel", "there is no [workload], so there is no application to cancel its requests");
   if (const toml::node* const removal = table.any("removal")) {
     if (const auto devices = texts_of(*removal)) {
       outside.removal = !devices->empty();
@@ -303,8 +304,8 @@ Result<Scenario> read_scenario(const std::filesystem::path& file) {
   read_checks(root.table("checks"), scenario, problems);
   read_devices(root.table("devices"), scenario, problems);
   read_drivers(root.array_of_tables("drivers"), scenario, problems);
-  read_explore(root.table("explore"), scenario, problems);
   read_workload(root.table("workload"), scenario, problems);
+  read_explore(root.table("explore"), scenario, problems);
   read_expectations(root.table("expect"), scenario, problems);
   if (scenario.duration_ns == kNotGiven) {
     scenario.duration_ns = 1'000'000'000;
