@@ -146,6 +146,7 @@ TEST(RaceDma, MemoryThatIsFreedWhileADeviceUsesItIsToldOf) {
   driver.say(PoolFreed{Address::at(kExtension), 64, 0});
   ASSERT_FALSE(told.certain().empty());
   EXPECT_EQ(told.certain()[0].kind, Kind::Freed);
+  EXPECT_NE(std::string(fix_of(told.certain()[0])).find("stop the device by a register"), std::string::npos);
 }
 
 // Who has told it to stop by a port, has waited for it; by a register in memory, not; and one that was pulled out has stopped.

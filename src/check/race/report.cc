@@ -160,20 +160,22 @@ std::string why_of(const Race& race) {
 const char* fix_of(const Race& race) {
   const Side& one = race.first;
   const Side& other = race.second;
+  const bool has_device = is_of_device(one) || is_of_device(other);
   switch (race.kind) {
     case Kind::ArmedObject:
       return "Take it back first (KeRemoveQueueDpc, KeCancelTimer) and let what has begun end (KeFlushQueuedDpcs); then change or initialise it.";
     case Kind::Freed:
+      if (has_device)
+        return "Before memory that a device uses is freed, stop the device by a register, and read one to know that it has stopped: neither a write "
+               "that is only on its way nor IoDisconnectInterrupt keeps it from its memory.";
       return "Before memory is freed, stop everything that uses it: disconnect the interrupt, cancel the timer, remove the DPC, and wait for what "
-             "has begun "
-             "(KeFlushQueuedDpcs; for a work item an event).";
+             "has begun (KeFlushQueuedDpcs; for a work item an event).";
     case Kind::BenignLooking: return "Read it with an interlocked operation, or ReadAcquire and the like, as it is written.";
     case Kind::Data: break;
   }
-  if (is_of_device(one) || is_of_device(other))
+  if (has_device)
     return "Read first what the device writes last, the descriptor's done bit as a volatile, or else a register of the device, and only then the "
-           "rest; give "
-           "memory to the device by a volatile write of the descriptor's owner bit, or by writing a register, when it is complete.";
+           "rest; give memory to the device by a volatile write of the descriptor's owner bit, or by writing a register, when it is complete.";
   if (one.kernel || other.kernel)
     return "What a routine of the kernel's changes, change by such routines everywhere (ExInterlocked…, IoSetCancelRoutine), or hold one lock around "
            "both.";
@@ -183,8 +185,7 @@ const char* fix_of(const Race& race) {
   if (isr && (is_interrupt(one) || is_interrupt(other))) {
     if (both_isr) return "Connect both interrupts with one spin lock of the driver's, and the higher of their levels as SynchronizeIrql.";
     return "Outside of the ISR, access it between KeAcquireInterruptSpinLock and KeReleaseInterruptSpinLock, or in a routine for "
-           "KeSynchronizeExecution. An "
-           "ordinary spin lock does not keep an ISR out.";
+           "KeSynchronizeExecution. An ordinary spin lock does not keep an ISR out.";
   }
   if (isr) return "Access it in a routine for KeSynchronizeExecution, which also keeps out a passive-level ISR.";
   const auto is_dpc = [](const Side& side) {
