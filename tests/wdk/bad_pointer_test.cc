@@ -47,6 +47,21 @@ KDPC_TEST(BadPointer, OfNullIsNoExceptionToThat) {
   EXPECT_THAT(m.outcome().bugcheck->sentence, StartsWith("KeInitializeTimer"));
 }
 
+// The checks listen on the simulated machine only.
+KDPC_TEST(BadPointer, OfNullIsExplainedAsSuch, .simulated_only = "asks what the checks have found") {
+  m.on(0, DISPATCH_LEVEL, [] { KeSetEvent(nullptr, 0, FALSE); });
+  EXPECT_BUGCHECK(0x0A);
+  ASSERT_TRUE(m.outcome().finding);
+  EXPECT_EQ(m.outcome().finding->id, "stop-null-pointer");
+}
+
+KDPC_TEST(BadPointer, ToNowhereIsNotNull, .simulated_only = "asks what the checks have found") {
+  m.on(0, DISPATCH_LEVEL, [] { KeSetEvent(nowhere<KEVENT>(), 0, FALSE); });
+  EXPECT_BUGCHECK(0x0A);
+  ASSERT_TRUE(m.outcome().finding);
+  EXPECT_EQ(m.outcome().finding->id, "stop-bad-memory");
+}
+
 KDPC_TEST(BadPointer, ThatIsNotCanonicalIsAnAccessViolation) {
   m.on(0, PASSIVE_LEVEL, [] { KeClearEvent(reinterpret_cast<PRKEVENT>(0xDEADBEEF00000000)); });
   EXPECT_BUGCHECK(0x1E, 0xC0000005, any, 0, ~std::uint64_t{0});

@@ -134,6 +134,15 @@ Party touched_by_driver(const Scene& scene, const Bugchecked& stop) {
   return {};
 }
 
+// Nothing ever lies there; a field of a structure whose pointer is NULL would.
+constexpr std::uint64_t kFirstAddress = 0x10000;
+
+// The kernel's own verdicts about objects have these codes too, but 0x0A then names no instruction.
+bool is_null_pointer(const Bugchecked& stop, const Irps& irps) {
+  if (stop.p1 >= kFirstAddress) return false;
+  return stop.code == 0xD1 || stop.code == 0x50 || (stop.code == 0x0A && stop.p4 >= kFirstAddress && irps.find(stop.p4) == nullptr);
+}
+
 }  // namespace
 
 void explain_stop(Scene& scene, const Bugchecked& stop, const Locks& locks, const Lifetimes& lifetimes, const Irps& irps) {
@@ -148,6 +157,7 @@ void explain_stop(Scene& scene, const Bugchecked& stop, const Locks& locks, cons
   if (stop.code == 0xC4 && scene.actor().call == Call::KdpcPagedCode && stop.p1 == 0xE5) rule = RuleId::StopPagedCode;
   // The kernel's own verdict about an object: a touch of bad memory names the instruction.
   if (stop.code == 0x0A && stop.p1 != 0 && stop.p3 == 1 && stop.p4 == 0) rule = RuleId::StopObjectUninitialized;
+  if (is_null_pointer(stop, irps)) rule = RuleId::StopNullPointer;
   if (stop.pageable) {
     rule = stop.p1 == stop.p4 ? RuleId::StopPagedCode : RuleId::StopPagedMemory;
     // The kernel's own touch is for somebody who called it.
