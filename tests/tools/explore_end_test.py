@@ -77,6 +77,18 @@ class Ends(exploring.Case):
         self.assertEqual(done.returncode, 1, said)
         self.assertIn("The same run, ", done.stdout)
 
+    def test_a_run_that_goes_on_long_after_the_time_is_over_is_given_up_and_no_failure(self):
+        scenario = pathlib.Path(self.root, "long.toml")  # hours
+        scenario.write_text("duration_ms = 1e8\n[[drivers]]\nname = 'brings_down'\nparameters = { How = 2 }\n", encoding="utf-8")
+        arguments = ("explore", "long.toml", "--drivers", command.DRIVERS, "--seconds", "0.1", "--jobs", "2", "--no-races")
+        done, said = self.kdpc(*arguments)
+        self.assertEqual(done.returncode, 0, said)
+        self.assertRegex(done.stdout, r"^No failure in 0 schedules, .*\nA run that was still under way was given up, as the time was over\.\n$")
+        done, said = self.kdpc(*arguments, "--json")
+        self.assertTrue(json.loads(done.stdout)["given_up"], said)
+        done, said = self.kdpc("explore", self.scenario("fifo_count_fixed"), "--seconds", "0.1", "--json")
+        self.assertNotIn("given_up", json.loads(done.stdout))
+
     def explored_down(self, how, *arguments):
         pathlib.Path(self.root, "down.toml").write_text(f"[[drivers]]\nname = 'brings_down'\nparameters = {{ How = {how} }}\n", encoding="utf-8")
         return self.kdpc("explore", "down.toml", "--drivers", command.DRIVERS, "--no-races", "--seconds", "0", *arguments)

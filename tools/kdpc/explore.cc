@@ -180,11 +180,13 @@ ExitCode tell_no_failure(const ExploreArguments& arguments, const Explored& expl
     json["exhaustive"] = is_exhaustive;
     json["reduced"] = explored.coverage.reduced;
     json["not_alone"] = explored.not_alone;
+    if (explored.given_up) json["given_up"] = true;
     print(json);
     return or_interrupted(ExitCode::AsExpected);
   }
-  fmt::print("{}No failure in {}, {:.1f} s: {}.\n", interrupted() ? "Interrupted. " : "", lab::counted(explored.schedules, "schedule"), took,
-             lab::covered(explored.coverage));
+  if (interrupted()) fmt::print("Interrupted. ");
+  fmt::print("No failure in {}, {:.1f} s: {}.\n", lab::counted(explored.schedules, "schedule"), took, lab::covered(explored.coverage));
+  if (explored.given_up) fmt::print("A run that was still under way was given up, as the time was over.\n");
   if (explored.exhausted)
     fmt::print("Every order with at most {} at a call, a wake-up or a shared access has been tried.\n", lab::counted(arguments.bound, "move"));
   if (explored.not_alone != 0) fmt::print("{}.\n", lab::not_alone_text(explored.not_alone));
@@ -233,7 +235,7 @@ ExitCode explore(const ExploreArguments& arguments) {
   const std::vector<std::string> unheard = stage.life.unheard();
   if (!unheard.empty()) json["unheard"] = unheard;
   // Who hears of power is seen where the drivers are loaded; the exploring was done in other processes.
-  const bool asks_for_power = stage.life.scenario().config.from_outside.power;
+  const bool asks_for_power = stage.life.scenario().config.from_outside.power && !explored.given_up;
   if (explored.failure || asks_for_power)
     if (const auto refusal = set(stage)) return refuse(*refusal);
   if (asks_for_power) stage.explorer->run_alone({});

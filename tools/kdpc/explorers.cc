@@ -34,8 +34,11 @@ struct Word {
   explore::Coverage coverage;
 };
 
-constexpr std::uint64_t kWordEvery = 64;
+constexpr std::uint64_t kWordEvery = 64;  // schedules, or
+constexpr Clock::duration kWordAfter = std::chrono::milliseconds(100);
 constexpr int kTick = 50;  // ms
+
+Clock::time_point after(double seconds) { return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)); }
 
 void say(int pipe, const Word& word, std::span<const char> more = {}) {
   std::string bytes(reinterpret_cast<const char*>(&word), sizeof word);
@@ -59,7 +62,8 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
   explorer->endure(life.endurance());
   explorer->explore_faults(wish.faults);
   explore::Campaign campaign(settings);
-  const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wish.seconds));
+  const auto end = after(wish.seconds);
+  auto said = Clock::now();
   std::uint64_t not_alone = 0;
   for (std::uint64_t tried = 0;;) {
     const auto word = [&](Word::Kind kind) {
@@ -82,7 +86,10 @@ void explore_alone(ScenarioLife& life, const ExploreWish& wish, const explore::C
       failed.more = schedule.size_bytes();
       return say(pipe, failed, {reinterpret_cast<const char*>(schedule.data()), schedule.size_bytes()});
     }
-    if (tried % kWordEvery == 0) say(pipe, word(Word::Kind::Progress));
+    if (tried % kWordEvery == 0 || (wish.seconds > 0 && Clock::now() >= said + kWordAfter)) {
+      say(pipe, word(Word::Kind::Progress));
+      said = Clock::now();
+    }
   }
 }
 
@@ -134,6 +141,7 @@ void add(explore::Coverage& all, const explore::Coverage& one) {
 class Workers {
  public:
   Workers(ScenarioLife& life, const ExploreWish& wish) : all_(wish.jobs) {
+    if (wish.seconds > 0) patience_ends_ = after(wish.seconds + std::max(wish.seconds, kLeastPatience));
     for (unsigned which = 0; which < all_.size() && !why_not_; ++which) begin(which, life, wish);
   }
   ~Workers() {
@@ -159,7 +167,9 @@ class Workers {
       if (worker.last.kind == Word::Kind::Failed && (finder_ == nullptr || number_of(worker) < number_of(*finder_))) finder_ = &worker;
       // Who is past the number of a failure could only find a later one.
       const bool is_useless = finder_ != nullptr && finder_ != &worker && number_of(worker) + all_.size() > number_of(*finder_);
-      if (!worker.ended && (is_useless || interrupted() || why_not_)) end(worker);
+      const bool is_too_late = !worker.ended && Clock::now() >= patience_ends_;
+      given_up_ = given_up_ || is_too_late;
+      if (!worker.ended && (is_useless || is_too_late || interrupted() || why_not_)) end(worker);
       any = any || !worker.ended;
     }
     return any;
@@ -172,7 +182,7 @@ class Workers {
   }
 
   Explored result() const {
-    Explored explored{.schedules = schedules(), .coverage = {.complete = ~0u}, .exhausted = true, .broken = why_not_};
+    Explored explored{.schedules = schedules(), .coverage = {.complete = ~0u}, .exhausted = true, .given_up = given_up_, .broken = why_not_};
     if (finder_ != nullptr) explored.failure = Failure{number_of(*finder_), finder_->schedule(), finder_->last.directed};
     for (const Worker& worker : all_) {
       explored.not_alone += worker.last.not_alone;
@@ -231,6 +241,8 @@ class Workers {
   std::vector<Worker> all_;
   const Worker* finder_ = nullptr;  // of the failure with the lowest number so far
   std::optional<Refusal> why_not_;  // the host could not do it
+  Clock::time_point patience_ends_ = Clock::time_point::max();
+  bool given_up_ = false;
 };
 
 }  // namespace

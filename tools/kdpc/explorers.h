@@ -14,12 +14,14 @@
 namespace kdpc::tool {
 
 struct ExploreWish {
-  double seconds = 10;          // of the host's; 0: until nothing is left to try
+  double seconds = 10;          // of the host's; 0: until nothing is left to try. A run that is under way may take as long again, and kLeastPatience
   std::uint64_t schedules = 0;  // 0: no limit
   unsigned jobs = 1;
   bool faults = false;
   explore::CampaignSettings campaign;
 };
+
+constexpr double kLeastPatience = 10;  // s: there are short campaigns of long runs on busy hosts
 
 struct Failure {
   std::uint64_t number = 0;  // of its schedule, from 1
@@ -40,6 +42,7 @@ struct Explored {
   std::uint64_t not_alone = 0;    // of them: failed, but not when run alone (lab/explore.h)
   explore::Coverage coverage;     // of all together
   bool exhausted = false;         // nothing was left to try within the bound
+  bool given_up = false;          // somebody was still in the middle of a run when all patience was over
   std::optional<Refusal> broken;  // why this is not all that was to be: an explorer could not begin, or has not ended in order
 };
 
