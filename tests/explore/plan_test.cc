@@ -163,6 +163,18 @@ TEST(Plan, WhoIsHeldGoesOnWhenItIsLeftFarBehind) {
   EXPECT_EQ(asked(plan, {processor(0, 6, 20), processor(1, 3, 11 + Plan::kLongestHold)}), 0u) << "and is held no more";
 }
 
+TEST(Plan, WhoIsHeldTooLongGoesOnThoughTheClockInterruptsIt) {
+  RULE("K.EXPLORE-6");
+  const auto at = [](std::uint64_t step, std::uint64_t time, bool interrupted) {
+    return Candidate{Candidate::Kind::Processor, 0, step, time, 0, interrupted, 7};
+  };
+  Plan plan(2);
+  plan.follow({{Kind::Hold, 0, 5, 0}});
+  EXPECT_EQ(asked(plan, {at(5, 10, false), processor(1, 1, 10)}), 1u);
+  EXPECT_EQ(asked(plan, {at(5, 10, true), processor(1, 2, 11 + Plan::kLongestHold)}), 0u);
+  EXPECT_EQ(asked(plan, {at(6, 30'000'000, false), processor(1, 2, 11 + Plan::kLongestHold)}), 0u) << "and is held no more";
+}
+
 TEST(Plan, AnEventHappensWhenItWasChosenFor) {
   Plan plan(1);
   plan.follow({{Kind::Board, 0, 5, 0}, {Kind::Clock, 0, 7, 0}, {Kind::Ipi, 0, 9, 0}});

@@ -215,8 +215,9 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
   if (running == candidates.size() || candidates[behind].time + patience() < candidates[running].time) running = behind;
   const std::size_t low = next_of_low(candidates);
   if (low != candidates.size() && (running == candidates.size() || candidates[low].time + kLongestHold < candidates[running].time)) running = low;
-  if (running == candidates.size() || is_far_behind(candidates, candidates[running].time))
-    if (const std::size_t held = next_of_held(candidates); held != candidates.size()) running = held;
+  const bool too_long = running != candidates.size() && is_far_behind(candidates, candidates[running].time);
+  if (running == candidates.size() || too_long)
+    if (const std::size_t held = next_of_held(candidates, too_long); held != candidates.size()) running = held;
   if (running == candidates.size()) return 0;
   const std::uint64_t late = late_ ? kLatePatience + 1 : 0;
   return event != candidates.size() && candidates[event].time + late <= candidates[running].time ? event : running;
@@ -239,15 +240,16 @@ bool Plan::is_far_behind(std::span<const Candidate> candidates, std::uint64_t ti
   });
 }
 
-// Nobody but those who are held can go on, or nobody at all; or the first of those who are held has been left far behind.
-std::size_t Plan::next_of_held(std::span<const Candidate> candidates) {
+// Nobody but those who are held can go on, or nobody at all; or the first of those who are held has been left far behind, `too_long`. Then it is held no more,
+// though something interrupts it: the clock always does.
+std::size_t Plan::next_of_held(std::span<const Candidate> candidates, bool too_long) {
   for (auto held = held_.begin(); held != held_.end(); ++held) {
     const auto found =
         std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_processor(one) && one.number == *held; });
     if (found == candidates.end()) continue;
     Line& line = processors_[*held];
     const bool is_what_is_held = !found->interrupted && found->irql <= line.level && found->thread == line.thread;
-    if (is_what_is_held) {
+    if (is_what_is_held || too_long) {
       line.held = false;
       held_.erase(held);
     }
