@@ -138,6 +138,7 @@ TEST(Plan, WhoIsLoweredGoesOnOnlyWhileNobodyElseCanAndTheOneThatWasLoweredLastIs
   EXPECT_EQ(asked(plan, {clock(1, 500), processor(2, 7, 10)}), 1u);
   EXPECT_EQ(asked(plan, {processor(0, 6, 10), processor(2, 8, 10)}), 1u) << "no more";
   EXPECT_EQ(asked(plan, {processor(0, 6, 10), processor(2, 9, 11 + Plan::kLongestHold)}), 0u) << "who is not waited for would wait for ever";
+  EXPECT_EQ(asked(plan, {processor(0, 7, 40), processor(2, 9, 41 + Plan::kLongestHold)}), 0u) << "also if the clock interrupts it: it is lowered no more";
   EXPECT_EQ(plan.followed(), 3u);
 }
 

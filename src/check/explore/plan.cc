@@ -214,7 +214,11 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
   }
   if (running == candidates.size() || candidates[behind].time + patience() < candidates[running].time) running = behind;
   const std::size_t low = next_of_low(candidates);
-  if (low != candidates.size() && (running == candidates.size() || candidates[low].time + kLongestHold < candidates[running].time)) running = low;
+  if (low != candidates.size()) {
+    const bool too_low = running != candidates.size() && candidates[low].time + kLongestHold < candidates[running].time;
+    if (too_low) processors_[candidates[low].number].low = 0;
+    if (too_low || running == candidates.size()) running = low;
+  }
   const bool too_long = running != candidates.size() && is_far_behind(candidates, candidates[running].time);
   if (running == candidates.size() || too_long)
     if (const std::size_t held = next_of_held(candidates, too_long); held != candidates.size()) running = held;

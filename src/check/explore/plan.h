@@ -14,7 +14,7 @@
 //   K.EXPLORE-3  Of those who are held, the one that has waited longest goes on first.
 //   K.EXPLORE-6  Code that is held goes on only when nobody else can, and nothing that comes to its processor can either; or when it is left behind by
 //                kLongestHold.
-//   K.EXPLORE-8  Who is lowered goes on only while nobody else can, but for those who were lowered later, or are held; or when it is left behind, likewise.
+//   K.EXPLORE-8  Who is lowered goes on only while nobody else can, but for those who were lowered later, or are held; or until it is left behind, likewise.
 #pragma once
 #include <boost/container/small_vector.hpp>
 #include <functional>
