@@ -58,6 +58,8 @@ std::string text_of(const Place& place) {
 }
 
 std::string what_comes(const Deviation& deviation, const Machine& machine) {
+  if (deviation.delays)
+    return fmt::format("{} {} is late", deviation.kind == Deviation::Kind::Board ? "board" : "the IPI to processor", deviation.number);
   switch (deviation.kind) {
     case Deviation::Kind::Hold: return "waits here";
     case Deviation::Kind::Board: {

@@ -96,6 +96,7 @@ std::string words_of(const lab::Execution& execution, const std::optional<explor
   for (const explore::Options& options : lesson->options) {
     words += fmt::format(" | {}@{} {} {}:", options.processor, options.step, options.others_can_go_on, options.left_open);
     for (const explore::Deviation& event : options.events) words += " " + text_of(event);
+    for (const explore::Deviation& delay : options.delays) words += " " + text_of(delay);
   }
   return words + fmt::format(" | {}", fmt::join(lesson->left_open, " "));
 }

@@ -64,6 +64,21 @@ TEST(Moves, InstructionsThatAreMetForTheFirstTimeOnTheirProcessorComeFirst) {
   EXPECT_THAT(moves(lesson), ElementsAre("cpu0@1 hold\n", "cpu1@1 hold\n", "cpu0@3 hold\n", "cpu0@2 hold\n"));
 }
 
+// Also before a step that is worth nothing else.
+TEST(Moves, WhatComesByItselfIsDelayedBehindAllElse) {
+  RULE("K.EXPLORE-11");
+  Lesson lesson = at_seven(kTimers, true, {{Kind::Clock, 0, 7, 1}});
+  lesson.options[0].delays = {{Kind::Ipi, 0, 7, 1, true}};
+  lesson.points.push_back({0, 9, 0x1000, false});
+  lesson.options.insert(lesson.options.end(), {{0, 8, true, {}}, {0, 9, true, {}}});
+  lesson.options[1].delays = {{Kind::Board, 0, 8, 0, true}, {Kind::Ipi, 0, 8, 0, true}};
+  EXPECT_THAT(moves(lesson), ElementsAre("cpu0@7 hold\n", "cpu0@7 clock 1\n", "cpu0@7 clock 1\ncpu0@7 hold\n", "cpu0@9 hold\n",
+                                         "cpu0@7 delay ipi 1\n", "cpu0@8 delay board 0\n", "cpu0@8 delay ipi 0\n"));
+  EXPECT_THAT(
+      moves(lesson, {{Kind::Ipi, 0, 7, 1, true}}),
+      ElementsAre("cpu0@7 delay ipi 1\ncpu0@9 hold\n", "cpu0@7 delay ipi 1\ncpu0@8 delay board 0\n", "cpu0@7 delay ipi 1\ncpu0@8 delay ipi 0\n"));
+}
+
 TEST(Moves, OnlyWhatIsBehindTheLastDeviationIsAdded) {
   Lesson lesson;
   for (const auto& [processor, step] : {std::pair<std::uint16_t, std::uint64_t>{0, 1}, {1, 1}, {0, 2}, {1, 2}}) {

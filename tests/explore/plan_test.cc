@@ -12,6 +12,7 @@ using Kind = Deviation::Kind;
 
 Candidate processor(std::uint16_t number, std::uint64_t step, std::uint64_t time) { return {Candidate::Kind::Processor, number, step, time}; }
 Candidate board(std::uint64_t time) { return {Candidate::Kind::Board, 0, 0, time}; }
+Candidate ipi(std::uint16_t number, std::uint64_t time) { return {Candidate::Kind::Ipi, number, 0, time}; }
 Candidate clock(std::uint16_t number, std::uint64_t time) { return {Candidate::Kind::Clock, number, 0, time}; }
 
 std::size_t asked(Plan& plan, std::vector<Candidate> candidates) { return plan.choose(candidates); }
@@ -184,6 +185,82 @@ TEST(Plan, AnEventHappensWhenItWasChosenFor) {
   EXPECT_EQ(asked(plan, {processor(0, 7, 20), clock(0, 1000)}), 1u);
   EXPECT_EQ(asked(plan, {processor(0, 9, 30)}), 0u);  // no IPI is under way
   EXPECT_EQ(plan.followed(), 2u);
+}
+
+TEST(Plan, WhatIsDelayedComesWhenNobodyCanGoOnOrWhenItIsAMillisecondLate) {
+  RULE("K.EXPLORE-11");
+  Plan plan(2);
+  const Schedule schedule = {{Kind::Ipi, 0, 5, 1, true}, {Kind::Hold, 1, 8, 0}};
+  plan.follow(schedule);
+  EXPECT_EQ(plan.next_question(0, 1), 5u);
+  EXPECT_EQ(asked(plan, {ipi(1, 40), processor(0, 5, 50)}), 1u);
+  EXPECT_EQ(plan.followed(), 1u);
+  EXPECT_EQ(asked(plan, {ipi(1, 40), processor(0, 6, 40 + Plan::kLatePatience), clock(0, 2'000'000)}), 1u);
+  EXPECT_EQ(asked(plan, {ipi(1, 40), processor(0, 7, 41 + Plan::kLatePatience)}), 0u);
+  EXPECT_EQ(asked(plan, {ipi(1, 900), processor(0, 8, 900)}), 0u) << "the next one is on time";
+  plan.follow(schedule);
+  EXPECT_EQ(asked(plan, {ipi(1, 40), processor(0, 5, 50)}), 1u);
+  EXPECT_EQ(asked(plan, {ipi(1, 40), processor(1, 8, 50)}), 1u) << "who is held can go on";
+  EXPECT_EQ(asked(plan, {ipi(1, 40), clock(0, 2'000'000)}), 0u);
+  plan.follow(schedule);
+  EXPECT_EQ(asked(plan, {ipi(1, 40), processor(0, 5, 50)}), 1u);
+  EXPECT_EQ(asked(plan, {ipi(1, 900), processor(0, 6, 900)}), 0u) << "also where nobody was asked when the first one came";
+}
+
+TEST(Plan, WhatIsDelayedComesWhereAnotherDeviationWantsIt) {
+  RULE("K.EXPLORE-11");
+  Plan there(2), plan(2);
+  const Schedule schedule = {{Kind::Board, 0, 5, 0, true}, {Kind::Board, 0, 7, 0}, {Kind::Board, 0, 7, 0, true}};
+  there.follow(schedule);
+  EXPECT_EQ(asked(there, {board(60), processor(0, 5, 50)}), 1u);
+  plan.follow_from(there, schedule);  // which knows what is late
+  EXPECT_EQ(asked(plan, {board(60), processor(0, 6, 90)}), 1u);
+  EXPECT_EQ(asked(plan, {board(60), processor(0, 7, 95)}), 0u);
+  EXPECT_EQ(asked(plan, {board(90), processor(0, 7, 95)}), 1u) << "and the next one is late in its turn";
+  EXPECT_EQ(asked(plan, {board(90), processor(0, 8, 120)}), 1u);
+  EXPECT_EQ(plan.followed(), 3u);
+}
+
+TEST(Plan, WhatIsNotUnderWayOrIsLateAsItIsCannotBeDelayed) {
+  RULE("K.EXPLORE-11");
+  Plan plan(1);
+  plan.follow({{Kind::Ipi, 0, 5, 0, true}, {Kind::Board, 0, 5, 0, true}, {Kind::Board, 0, 6, 0, true}});
+  EXPECT_EQ(asked(plan, {board(60), processor(0, 5, 90)}), 1u);
+  EXPECT_EQ(asked(plan, {board(60), processor(0, 6, 95)}), 1u);
+  EXPECT_EQ(plan.followed(), 1u);
+  plan.follow({{Kind::Board, 0, 5, 0, true}});
+  EXPECT_EQ(asked(plan, {processor(0, 5, 90), board(Candidate::kNeverByItself)}), 0u);
+  EXPECT_EQ(plan.followed(), 0u);
+  plan.follow({{Kind::Late, 0, 0, 0}, {Kind::Board, 0, 5, 0, true}});
+  EXPECT_EQ(asked(plan, {board(60), processor(0, 5, 90)}), 1u);
+  EXPECT_EQ(plan.followed(), 1u) << "in such an order everything is";
+}
+
+TEST(Plan, NotesSayWhatCouldHaveBeenDelayedBeforeItCameByItself) {
+  RULE("K.EXPLORE-11");
+  Plan plan(2);
+  std::vector<Options> notes;
+  plan.follow({{Kind::Board, 0, 9, 0, true}}, &notes);
+  const auto delays = [&] {
+    std::string all;
+    for (const Options& options : notes)
+      for (const Deviation& delay : options.delays) all += text_of(delay) + "; ";
+    return all;
+  };
+  asked(plan, {ipi(1, 40), clock(0, 45), processor(0, 5, 10)});
+  EXPECT_EQ(delays(), "") << "it does not come yet";
+  asked(plan, {ipi(1, 40), clock(0, 45), processor(0, 6, 50)});
+  EXPECT_EQ(delays(), "cpu0@6 delay ipi 1; ");
+  asked(plan, {clock(0, 45), processor(0, 6, 50)});
+  asked(plan, {board(60), processor(0, 7, 50)});
+  asked(plan, {board(60)});
+  asked(plan, {board(60), processor(1, 1, 60 + Plan::kLatePatience + 1)});
+  EXPECT_EQ(delays(), "cpu0@6 delay ipi 1; ") << "nobody can go on, or not so soon";
+  asked(plan, {board(60), processor(1, 1, 61)});
+  EXPECT_EQ(delays(), "cpu0@6 delay ipi 1; cpu0@7 delay board 0; ") << "who ran last cannot, but another one";
+  asked(plan, {board(70), processor(0, 9, 70)});
+  asked(plan, {board(70), processor(0, 10, 71 + Plan::kLatePatience)});
+  EXPECT_EQ(delays(), "cpu0@6 delay ipi 1; cpu0@7 delay board 0; ") << "it was late already";
 }
 
 TEST(Plan, DeviationsOfOneProcessorAreFollowedWhereverTheOthersAre) {

@@ -13,9 +13,9 @@ namespace {
 
 using Kind = Deviation::Kind;
 
-const Schedule kEveryKind = {{Kind::Hold, 0, 17, 0}, {Kind::Board, 1, 18, 2}, {Kind::Clock, 2, 19, 1}, {Kind::Ipi, 63, 4'000'000'000'000, 0},
-                             {Kind::Pick, 0, 3, 1},  {Kind::Switch, 0, 5, 1}, {Kind::Late, 0, 0, 0},   {Kind::Fail, 3, 6, 0},
-                             {Kind::Low, 1, 8, 0}};
+const Schedule kEveryKind = {{Kind::Hold, 0, 17, 0}, {Kind::Board, 1, 18, 2},    {Kind::Clock, 2, 19, 1},      {Kind::Ipi, 63, 4'000'000'000'000, 0},
+                             {Kind::Pick, 0, 3, 1},  {Kind::Switch, 0, 5, 1},    {Kind::Late, 0, 0, 0},        {Kind::Fail, 3, 6, 0},
+                             {Kind::Low, 1, 8, 0},   {Kind::Ipi, 0, 9, 1, true}, {Kind::Board, 0, 10, 0, true}};
 
 }  // namespace
 
@@ -25,9 +25,9 @@ TEST(Schedule, WhatIsWrittenIsReadAgain) {
     ASSERT_TRUE(read) << read.error().what;
     EXPECT_EQ(*read, deviation);
   }
-  EXPECT_EQ(
-      text_of(kEveryKind),
-      "cpu0@17 hold\ncpu1@18 board 2\ncpu2@19 clock 1\ncpu63@4000000000000 ipi 0\npick 3 = 1\ncpu0@5 switch 1\nlate\ncpu3@6 fail\ncpu1@8 low\n");
+  EXPECT_EQ(text_of(kEveryKind),
+            "cpu0@17 hold\ncpu1@18 board 2\ncpu2@19 clock 1\ncpu63@4000000000000 ipi 0\npick 3 = 1\ncpu0@5 switch 1\nlate\ncpu3@6 fail\ncpu1@8 low\n"
+            "cpu0@9 delay ipi 1\ncpu0@10 delay board 0\n");
   EXPECT_EQ(text_of(Schedule{}), "the default order\n");
 }
 
@@ -38,6 +38,11 @@ TEST(Schedule, WhatIsNoDeviationIsSaidWithWhatIs) {
     ASSERT_FALSE(read) << line;
     EXPECT_NE(read.error().what.find("is no deviation; they look like 'cpu0@17 hold'"), std::string::npos);
   }
+}
+
+TEST(Schedule, OnlyBoardsAndIpisAreDelayed) {
+  for (const char* line : {"cpu0@5 delay", "cpu0@5 delay ipi", "cpu0@5 delay clock 1", "cpu0@5 delay switch 1", "cpu0@5 delay hold"})
+    EXPECT_FALSE(deviation_from(line)) << line;
 }
 
 TEST(Shrink, LeavesExactlyWhatIsNeeded) {

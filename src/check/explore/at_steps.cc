@@ -30,6 +30,7 @@ Options AtSteps::options(const Place& place) const {
   if (options.step == place.step) return options;
   options.step = place.step;
   options.may_fail = 0;  // that was the call
+  options.delays.clear();
   for (Deviation& event : options.events) event.step = place.step;
   return options;
 }

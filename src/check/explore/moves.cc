@@ -64,9 +64,13 @@ std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
   if (there) first_pick = std::max(first_pick, lesson.options[there->note].left_open);
   std::set<std::pair<std::uint16_t, std::uintptr_t>> seen;
   std::set<std::uint64_t> stacks;
-  std::vector<Move> moves, of_time, later;
-  for (std::size_t note = 0; note < lesson.options.size(); ++note)
-    if (is_behind({note, lesson.options[note].step})) add_faults(lesson.options[note], stacks, moves);
+  std::vector<Move> moves, of_time, later, delays;
+  for (std::size_t note = 0; note < lesson.options.size(); ++note) {
+    const Options& step = lesson.options[note];
+    if (!is_behind({note, step.step})) continue;
+    add_faults(step, stacks, moves);
+    for (const Deviation& delay : step.delays) delays.push_back({delay});
+  }
   for (auto point = begin; point != lesson.points.end(); ++point) {
     const auto here = at.find(point->processor, point->step);
     if (!here) continue;
@@ -76,6 +80,7 @@ std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
   add_picks(lesson.left_open, first_pick, moves);
   moves.insert(moves.end(), of_time.begin(), of_time.end());
   moves.insert(moves.end(), later.begin(), later.end());
+  moves.insert(moves.end(), delays.begin(), delays.end());
   return moves;
 }
 

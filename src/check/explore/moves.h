@@ -1,6 +1,6 @@
 // One step further from a schedule: all that can be added to it behind its last deviation, in time, so that there is one way to each order. A move is a hold,
-// an event that happens now, or both, before a step that is worth it (touches.h); or another pick. While somebody is held, the others can be held too: he who
-// has waited longest goes on then, and what they had begun is not done.
+// an event that happens now, or both, before a step that is worth it (touches.h); another pick; or that an event which comes by itself is late. While somebody is
+// held, the others can be held too: he who has waited longest goes on then, and what they had begun is not done.
 //
 //   K.EXPLORE-1  Time passes only where somebody may wait for it, and behind all else that is new.
 //   K.FAULT-1  A routine fails once for each stack that calls it, and before anything else is tried.
@@ -47,7 +47,7 @@ struct Move {
 Schedule with(const Schedule& schedule, const Move& move);
 
 // First those where an instruction is met for the first time on its processor: most bugs are there, and a long loop does not hide the short path. Of them those
-// last in which time has to pass.
+// last in which time has to pass. Delays come behind all others, one for each event.
 std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson);
 
 }  // namespace kdpc::explore

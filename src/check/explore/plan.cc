@@ -42,6 +42,7 @@ void Plan::follow(const Schedule& schedule, std::vector<Options>* notes, Watcher
   fails_.clear();
   faulted_.clear();
   held_.clear();
+  delayed_.clear();
   lowered_ = 0;
   left_open_.clear();
   last_ = 0;
@@ -133,15 +134,22 @@ std::size_t Plan::choose(std::span<const Candidate> candidates) {
   if (takes_notes()) take_note(candidates);
   if (late_) return choose_late(candidates);
   std::size_t chosen = 0;
-  if (!follow_one(candidates, chosen)) chosen = by_default(candidates);
+  if (!follow_one(candidates, chosen)) {
+    chosen = by_default(candidates);
+    if (takes_notes() && !is_processor(candidates[chosen])) note_delay(candidates, candidates[chosen]);
+  }
   goes_on(candidates[chosen]);
   return chosen;
 }
 
 void Plan::goes_on(const Candidate& chosen) {
-  if (is_processor(chosen) && chosen.number == last_) return;
-  is_new_ = true;
-  if (is_processor(chosen)) last_ = chosen.number;
+  if (is_processor(chosen)) {
+    is_new_ = is_new_ || chosen.number != last_;
+    last_ = chosen.number;
+  } else {
+    is_new_ = true;
+    std::erase_if(delayed_, [&](const Candidate& one) { return one.kind == chosen.kind && one.number == chosen.number; });
+  }
 }
 
 void Plan::not_asked(const Candidate& only) {
@@ -157,6 +165,7 @@ std::size_t Plan::choose_late(std::span<const Candidate> candidates) {
     Line& line = processors_[next.number];
     for (bool followed = false; !followed && line.next < line.deviations.size() && line.deviations[line.next].step <= next.step;) {
       const Deviation& deviation = line.deviations[line.next++];
+      if (deviation.delays) continue;  // as all events are here
       const auto meant = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_meant(deviation, one); });
       followed = meant != candidates.end();
       if (!followed) continue;
@@ -192,7 +201,12 @@ bool Plan::follow_one(std::span<const Candidate> candidates, std::size_t& chosen
       }
       const auto event = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_meant(deviation, one); });
       if (event == candidates.end()) continue;
+      if (deviation.delays && (event->time == Candidate::kNeverByItself || is_delayed(*event))) continue;
       ++followed_;
+      if (deviation.delays) {
+        delayed_.push_back(*event);
+        continue;
+      }
       chosen = static_cast<std::size_t>(event - candidates.begin());
       return true;
     }
@@ -200,13 +214,20 @@ bool Plan::follow_one(std::span<const Candidate> candidates, std::size_t& chosen
   return false;
 }
 
+bool Plan::is_delayed(const Candidate& event) const {
+  const auto is_it = [&](const Candidate& one) { return one.kind == event.kind && one.number == event.number && one.time == event.time; };
+  return std::any_of(delayed_.begin(), delayed_.end(), is_it);
+}
+
+std::uint64_t Plan::comes_at(const Candidate& event) const { return late_ || is_delayed(event) ? event.time + kLatePatience + 1 : event.time; }
+
 std::size_t Plan::by_default(std::span<const Candidate> candidates) {
   std::size_t running = candidates.size(), behind = candidates.size(), event = candidates.size();
   for (std::size_t index = 0; index < candidates.size(); ++index) {
     const Candidate& candidate = candidates[index];
     if (candidate.time == Candidate::kNeverByItself) continue;
     if (!is_processor(candidate)) {
-      if (event == candidates.size() || candidate.time < candidates[event].time) event = index;
+      if (event == candidates.size() || comes_at(candidate) < comes_at(candidates[event])) event = index;
     } else if (const Line& line = processors_[candidate.number]; !line.held && line.low == 0) {
       if (candidate.number == last_) running = index;
       if (behind == candidates.size() || candidate.time < candidates[behind].time) behind = index;
@@ -223,8 +244,7 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
   if (running == candidates.size() || too_long)
     if (const std::size_t held = next_of_held(candidates, too_long); held != candidates.size()) running = held;
   if (running == candidates.size()) return 0;
-  const std::uint64_t late = late_ ? kLatePatience + 1 : 0;
-  return event != candidates.size() && candidates[event].time + late <= candidates[running].time ? event : running;
+  return event != candidates.size() && comes_at(candidates[event]) <= candidates[running].time ? event : running;
 }
 
 // The one that was lowered first.
@@ -277,6 +297,18 @@ void Plan::take_note(std::span<const Candidate> candidates) {
   }
   notes_->push_back(std::move(options));
   is_new_ = false;
+}
+
+// Just before it came it could have been delayed: all that was before is as it would be without that.
+void Plan::note_delay(std::span<const Candidate> candidates, const Candidate& came) {
+  if (notes_->empty() || came.kind == Candidate::Kind::Clock || is_delayed(came)) return;
+  const auto can_go_on = [&](const Candidate& one) { return is_processor(one) && one.time <= came.time + kLatePatience; };
+  if (std::none_of(candidates.begin(), candidates.end(), can_go_on)) return;
+  Options& here = notes_->back();
+  Deviation event{kind_of(came), here.processor, here.step, came.number};
+  if (std::find(here.events.begin(), here.events.end(), event) == here.events.end()) return;
+  event.delays = true;
+  if (std::find(here.delays.begin(), here.delays.end(), event) == here.delays.end()) here.delays.push_back(event);
 }
 
 }  // namespace kdpc::explore

@@ -35,6 +35,7 @@ struct Options {
   Events events;                  // each of which could have come first
   std::uint64_t left_open = 0;    // picks so far
   std::uint64_t may_fail = 0;     // a routine was called with this step that may fail: equal for calls from the same stack; 0: none
+  std::vector<Deviation> delays;  // of those of the events that came by themselves before the next note was taken, though a processor could go on
 };
 
 // Is told of each question.
@@ -101,6 +102,8 @@ class Plan final : public sim::Oracle {
   };
   void goes_on(const sim::Candidate& chosen);
   std::size_t choose_late(std::span<const sim::Candidate> candidates);
+  bool is_delayed(const sim::Candidate& event) const;
+  std::uint64_t comes_at(const sim::Candidate& event) const;  // by itself, while a processor can go on
   bool follow_one(std::span<const sim::Candidate> candidates, std::size_t& chosen);
   std::size_t by_default(std::span<const sim::Candidate> candidates);
   bool is_far_behind(std::span<const sim::Candidate> candidates, std::uint64_t time) const;  // the first of those who are held
@@ -108,6 +111,7 @@ class Plan final : public sim::Oracle {
   std::size_t next_of_held(std::span<const sim::Candidate> candidates, bool too_long);
   bool takes_notes() const { return notes_ != nullptr && notes_->size() < kMostNotes; }
   void take_note(std::span<const sim::Candidate> candidates);
+  void note_delay(std::span<const sim::Candidate> candidates, const sim::Candidate& came);
 
   std::vector<Line> processors_;
   std::uint64_t endurance_ = ~std::uint64_t{0}, worked_ = 0;
@@ -115,7 +119,8 @@ class Plan final : public sim::Oracle {
   std::vector<Fault> faulted_;
   bool learns_faults_ = false;
   std::uint32_t lowered_ = 0;
-  std::vector<std::uint16_t> held_;  // the one that waits longest first
+  std::vector<std::uint16_t> held_;      // the one that waits longest first
+  std::vector<sim::Candidate> delayed_;  // the next one like it has another time
   std::size_t followed_ = 0;
   std::vector<std::uint64_t> left_open_;
   std::uint16_t last_ = 0;  // who went on last

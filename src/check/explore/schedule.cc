@@ -58,13 +58,14 @@ bool parse(Words words, Deviation& deviation) {
     deviation.kind = Kind::Low;
     return words.at_end();
   }
+  deviation.delays = words.take("delay");
   if (words.take("board")) {
     deviation.kind = Kind::Board;
-  } else if (words.take("clock")) {
-    deviation.kind = Kind::Clock;
   } else if (words.take("ipi")) {
     deviation.kind = Kind::Ipi;
-  } else if (words.take("switch")) {
+  } else if (!deviation.delays && words.take("clock")) {
+    deviation.kind = Kind::Clock;
+  } else if (!deviation.delays && words.take("switch")) {
     deviation.kind = Kind::Switch;
   } else {
     return false;
@@ -75,7 +76,9 @@ bool parse(Words words, Deviation& deviation) {
 }  // namespace
 
 std::string text_of(const Deviation& deviation) {
-  const auto at = [&](const char* what) { return fmt::format("cpu{}@{} {} {}", deviation.processor, deviation.step, what, deviation.number); };
+  const auto at = [&](const char* what) {
+    return fmt::format("cpu{}@{} {}{} {}", deviation.processor, deviation.step, deviation.delays ? "delay " : "", what, deviation.number);
+  };
   switch (deviation.kind) {
     case Deviation::Kind::Hold: return fmt::format("cpu{}@{} hold", deviation.processor, deviation.step);
     case Deviation::Kind::Low: return fmt::format("cpu{}@{} low", deviation.processor, deviation.step);
@@ -102,8 +105,7 @@ Result<Deviation> deviation_from(std::string_view line) {
   if (parse(Words(line), deviation)) return deviation;
   return Error{
       fmt::format("'{}' is no deviation; they look like 'cpu0@17 hold', 'cpu0@17 low', 'cpu0@17 board 0', 'cpu0@17 clock 1', 'cpu0@17 ipi 1', "
-                  "'cpu0@17 switch 1', 'cpu0@17 fail', "
-                  "'pick 3 = 1', 'late'",
+                  "'cpu0@17 delay board 0', 'cpu0@17 delay ipi 1', 'cpu0@17 switch 1', 'cpu0@17 fail', 'pick 3 = 1', 'late'",
                   line)};
 }
 

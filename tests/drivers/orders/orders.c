@@ -67,6 +67,17 @@ static VOID NTAPI AddAndLook(VOID) {
   Result.Seen[1] = Result.X;
 }
 
+/* … and comes, though the other goes on, when it likes. */
+static VOID NTAPI QueueThereAndTell(VOID) {
+  KeInsertQueueDpc(&DpcThere, NULL, NULL);
+  KeStallExecutionProcessor(10);
+  Result.Flag = 1;
+}
+static VOID NTAPI LookWhetherItHasRun(VOID) {
+  Result.Seen[0] = Result.Flag;
+  Result.Seen[1] = Result.X;
+}
+
 /* DPCs of two processors. */
 static VOID NTAPI DpcWrites(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
   Result.Y = Result.X;
@@ -194,6 +205,7 @@ static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"store_buffer", WriteXReadFlag, WriteFlagReadX, NULL, 0, FALSE, 3},
     {"lock", LockedDouble, LockedTriple, NULL, 0, FALSE, 2},
     {"dpc_above_thread", QueueThere, AddAndLook, NULL, 0, FALSE, 3},
+    {"dpc_comes_late", QueueThereAndTell, LookWhetherItHasRun, NULL, 0, FALSE, 4},
     {"dpc_at_the_tick", QueueLater, AddAndLook, NULL, 0, TRUE, 3},
     {"dpc_two_processors", QueueBoth, NULL, NULL, 0, FALSE, 4},
     {"dpc_removed", QueueAndRemove, NULL, NULL, 0, FALSE, 2},

@@ -23,7 +23,7 @@ typedef struct _ORDERS_SCENARIO {
 } ORDERS_SCENARIO;
 
 #define ORDERS_DMA 3
-#define ORDERS_SCENARIOS 25
+#define ORDERS_SCENARIOS 26
 #define ORDERS_OPERATIONS 9
 
 typedef struct _ORDERS_TABLE {
