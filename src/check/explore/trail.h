@@ -57,8 +57,8 @@ struct Transition {
 class Trail final : public EventSink, public Watcher {
  public:
   static constexpr std::size_t kMost = 100'000;  // transitions; what follows, of a run that may never end, is not looked at
-  void begin();                  // of a run
-  void end() { ended_ = true; }  // what follows is not looked at: nothing in it will be otherwise
+  void begin();                                  // of a run
+  void end() { ended_ = true; }                  // what follows is not looked at: nothing in it will be otherwise
   const std::vector<Transition>& transitions() const { return transitions_; }
   // The level at which a context begins: what is at it or above cannot be interrupted by it. Of threads and events 0.
   std::uint8_t entry_of(std::uint32_t context) const { return entries_[context]; }
