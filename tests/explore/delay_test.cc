@@ -49,3 +49,36 @@ TEST(Delay, AnIpiComesBehindWhatItsTargetDoesMeanwhile) {
   EXPECT_THAT(found.report, HasSubstr("> the IPI to processor 1 is late  [cpu"));
   EXPECT_EQ(lab::replay(settings, relies_on_a_fast_ipi, found.schedule).differs, "");
 }
+
+// Whatever is delayed, and what else is changed behind that.
+KDPC_TEST(Delay, ARunThatIsLearnedFromIsTheSameRun, .processors = 2, .remember_events = 0) {
+  RULE("K.EXPLORE-11");
+  cards::CardBoard board;
+  board.add(cards::PulseWish{.name = "card", .first = 100'000, .period = 100'000, .count = 6});
+  m.attach(board);
+  const std::string name = "museum_dpc_two_processors_fixed";
+  const lab::Explorer::Part life = [&](lab::Machine& its) {
+    std::string why;
+    if (!its.load_driver(KDPC_TEST_DRIVERS "/check/" + name + ".drv", why) || !its.start_device("card", name, why)) return why;
+    its.run_until([] { return false; }, 3ms);
+    return its.unload_driver(name, why) ? std::string() : why;
+  };
+  std::string why;
+  const auto explorer = lab::Explorer::create(m, {life}, why);
+  ASSERT_NE(explorer, nullptr) << why;
+  const auto moves_where_it_is_the_same = [&](const explore::Schedule& schedule) {
+    const lab::Execution quick = explorer->run(schedule);
+    EXPECT_EQ(quick.missed, 0u) << text_of(schedule);
+    EXPECT_EQ(explorer->run(schedule, true).hash, quick.hash) << text_of(schedule);
+    return explore::moves_behind(schedule, explorer->lesson());
+  };
+  int delays = 0;
+  for (const explore::Move& move : moves_where_it_is_the_same({})) {
+    const explore::Schedule schedule = with({}, move);
+    const std::vector<explore::Move> further = moves_where_it_is_the_same(schedule);
+    if (!move.first.delays) continue;
+    ++delays;
+    for (std::size_t index = 0; index < further.size(); index += 7) moves_where_it_is_the_same(with(schedule, further[index]));
+  }
+  EXPECT_GT(delays, 4);
+}

@@ -98,6 +98,8 @@ void list_candidates(const Next& first, std::vector<Candidate>& candidates) {
       candidate.irql = static_cast<std::uint8_t>(slot.irql);
       candidate.interrupted = has_deliverable(slot);
       candidate.thread = slot.thread_id;
+      // Nothing happens before an access because of the time: whoever is asked only there must find what all others do.
+      if (fixed().only_asked && &slot == &current()) candidate.time = std::min(candidate.time, slot.limit);
     }
     if (kind == first.kind && number == first.number) {
       candidates.insert(candidates.begin(), candidate);
