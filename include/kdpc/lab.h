@@ -286,6 +286,7 @@ class Machine {
   bool hand_has_taken() const;                            // a device: who uses it may be refused
   bool hand_has_cancelled() const;                        // what applications had asked for
   bool can_be_pulled_out(std::string_view device) const;  // it is of an attached board, and to be
+  std::string boards() const;                             // in their order: the devices of each; what a hand would do. "card, card is pulled out"
 
   // -- going back ---------------------------------------------------------------------------------------------------------------------------
   // Simulated machine only, and not from inside.

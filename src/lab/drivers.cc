@@ -21,7 +21,8 @@ struct Machine::Devices {
     host::Attached at;
   };
   std::vector<Attached> boards;
-  std::map<unsigned, std::uint8_t> vectors;                            // by line
+  std::string names_in_order;                // of the devices of each board; of a hand, what it does. Also of those that are gone
+  std::map<unsigned, std::uint8_t> vectors;  // by line
   std::map<const Device*, std::vector<std::uint8_t>> message_vectors;  // of the messages granted; one entry per device that was started
   io::VectorsInUse in_use;
   std::map<std::string, std::vector<std::string>, std::less<>> settings;  // names, by driver
@@ -56,7 +57,11 @@ struct Machine::Devices {
     found.device->grant_messages(static_cast<unsigned>(vectors_of_device.size()));
     return vectors_of_device;
   }
-  void keep(const std::shared_ptr<Hand>& hand) { hands[host::attach(*hand).number] = hand; }
+  void add_name(std::string_view name) { (names_in_order += names_in_order.empty() ? "" : ", ") += name; }
+  void keep(const std::shared_ptr<Hand>& hand) {
+    hands[host::attach(*hand).number] = hand;
+    add_name(hand->text());
+  }
   bool has_come(Hand::Deed deed) const {
     return std::any_of(hands.begin(), hands.end(), [deed](const auto& one) { return one.second->deed() == deed && one.second->has_come(); });
   }
@@ -91,6 +96,7 @@ unsigned Machine::attach(Board& board) {
   if (devices_ == nullptr) devices_ = std::make_shared<Devices>();
   const host::Attached at = host::attach(board);
   devices_->boards.push_back({&board, at});
+  for (const Device* const device : board.devices()) devices_->add_name(device->name());
   for (Device* const device : board.devices()) {
     if (!is_simulated() || !config().from_outside.may_pull_out(device->name())) continue;
     const Devices::Attached its{&board, at};
@@ -112,6 +118,8 @@ std::string Machine::hand_comes(unsigned board) const {
   const auto found = devices_->hands.find(board);
   return found == devices_->hands.end() ? "" : found->second->text();
 }
+
+std::string Machine::boards() const { return devices_ == nullptr ? "" : devices_->names_in_order; }
 
 bool Machine::can_be_pulled_out(std::string_view device) const { return devices_ != nullptr && devices_->pulled_by.contains(device); }
 

@@ -91,8 +91,9 @@ class Stage {
   std::unique_ptr<Explorer> explorer_;
 };
 
-explore::Record record_of(const ExploreSettings& settings, const explore::Schedule& schedule, const Execution& execution) {
+explore::Record record_of(const ExploreSettings& settings, const Machine& machine, const explore::Schedule& schedule, const Execution& execution) {
   explore::Record record = record_of(schedule, execution, settings.checks.races != Checks::Races::Off);
+  record.boards = machine.boards();
   record.test = settings.name;
   if (record.test.empty()) record.scenario = "-";  // a file says whose it is
   return record;
@@ -183,7 +184,7 @@ ExploreResult explore(const ExploreSettings& settings, const Life& life) {
   if (execution.failure.empty())
     return broken(fmt::format("schedule {} failed, and does not fail when it is run again: the life leaves something behind on the host:\n{}",
                               result.number, indented(text_of(*found))));
-  tell(stage, record_of(settings, *found, execution), execution, result);
+  tell(stage, record_of(settings, stage.machine(), *found, execution), execution, result);
   return result;
 }
 
@@ -197,7 +198,7 @@ ExploreResult replay(const ExploreSettings& settings, const Life& life, std::str
   if (stage.explorer() == nullptr) return broken(stage.why());
   result.schedules = 1;
   const Execution execution = stage.explorer()->run_alone(record->schedule);
-  const explore::Record now = record_of(settings, record->schedule, execution);
+  const explore::Record now = record_of(settings, stage.machine(), record->schedule, execution);
   if (execution.failure.empty()) {
     result.report = "This schedule does not fail.\n";
   } else {

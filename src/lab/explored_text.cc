@@ -36,9 +36,17 @@ explore::Record record_of(const explore::Schedule& schedule, const Execution& ex
   return {.version = KDPC_VERSION, .build = build_id(), .races = races, .failure = execution.key, .hash = execution.hash, .schedule = schedule};
 }
 
+std::string why_other_boards(const explore::Record& was, const std::string& boards) {
+  const auto is_board = [](const explore::Deviation& one) { return one.kind == explore::Deviation::Kind::Board; };
+  if (was.boards.empty() || was.boards == boards || std::none_of(was.schedule.begin(), was.schedule.end(), is_board)) return {};
+  return fmt::format("it was found with the boards '{}', and there are '{}' now, so that 'board N' does not mean the same", was.boards,
+                     boards.empty() ? "none" : boards);
+}
+
 std::string how_it_differs(const explore::Record& was, const explore::Record& is, std::size_t missed) {
   if (is.hash == was.hash) return {};
-  std::string why;
+  std::string why = why_other_boards(was, is.boards);
+  if (!why.empty()) why += "; ";
   for (const auto& [driver, id] : is.drivers)
     for (const auto& [name, its] : was.drivers)
       if (name == driver && its != id) why += fmt::format("the driver {} is not the one that it was found with; ", name);

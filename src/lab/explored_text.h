@@ -9,8 +9,10 @@
 
 namespace kdpc::lab {
 
-// Of a run by this kdpc, as it stands in a file; whose life it was and of which drivers says who writes it.
+// Of a run by this kdpc, as it stands in a file; whose life it was, of which drivers and with which boards says who writes it.
 explore::Record record_of(const explore::Schedule& schedule, const Execution& execution, bool races);
+// Why its deviations do not mean what they did, as the beginning of a sentence: `board N` is another one. Empty: they do, or there is none.
+std::string why_other_boards(const explore::Record& was, const std::string& boards);
 // Why the run of `is` is not the one that was recorded, as the beginning of a sentence: what it depends on that has changed, if anything has, and the hashes.
 // Empty: it is the same run. Of the schedule's deviations `missed` were not possible, or never come to.
 std::string how_it_differs(const explore::Record& was, const explore::Record& is, std::size_t missed);

@@ -44,3 +44,20 @@ TEST(HowItDiffers, WhatHasChangedIsNamedBeforeTheHashes) {
   is.drivers = {{"ring", "33"}, {"new", "44"}};
   EXPECT_EQ(differs(is), "the driver ring is not the one that it was found with; it was found with kdpc 1.0, and this is 2.0; " + hashes);
 }
+
+TEST(HowItDiffers, OtherBoardsAreNamedIfADeviationIsOfOne) {
+  explore::Record was = kWas;
+  was.boards = "card, card is pulled out";
+  EXPECT_EQ(lab::why_other_boards(was, "card"), "");
+  was.schedule[1].kind = explore::Deviation::Kind::Board;
+  EXPECT_EQ(lab::why_other_boards(was, was.boards), "");
+  EXPECT_EQ(lab::why_other_boards(was, "card"),
+            "it was found with the boards 'card, card is pulled out', and there are 'card' now, so that 'board N' does not mean the same");
+  EXPECT_NE(lab::why_other_boards(was, "").find("there are 'none' now"), std::string::npos);
+  explore::Record is = was;
+  is.hash = 0x5678;
+  is.boards = "card";
+  EXPECT_TRUE(lab::how_it_differs(was, is, 0).starts_with("it was found with the boards 'card, card is pulled out', and there are 'card' now"));
+  was.boards.clear();  // as it was written before they were
+  EXPECT_EQ(lab::why_other_boards(was, "card"), "");
+}

@@ -97,6 +97,13 @@ TEST(Hand, EachOfAsManyCardsAsABoardHasMayBePulledOut) {
   machine->attach(board);
   EXPECT_EQ(machine->hand_comes(0), "the system sleeps and wakes");
   EXPECT_EQ(machine->hand_comes(1 + cards::CardBoard::kMostCards), "card15 is pulled out");
+  EXPECT_TRUE(machine->boards().starts_with("the system sleeps and wakes, card0, card1, ")) << machine->boards();
+  EXPECT_TRUE(
+      machine->boards().ends_with(", card15, card0 is pulled out, card1 is pulled out, card2 is pulled out, card3 is pulled out, "
+                                  "card4 is pulled out, card5 is pulled out, card6 is pulled out, card7 is pulled out, card8 is pulled out, "
+                                  "card9 is pulled out, card10 is pulled out, card11 is pulled out, card12 is pulled out, "
+                                  "card13 is pulled out, card14 is pulled out, card15 is pulled out"))
+      << machine->boards();
 }
 
 TEST(Hand, ADriverThatLooksForACardThatIsThereIsFound) {
@@ -105,9 +112,14 @@ TEST(Hand, ADriverThatLooksForACardThatIsThereIsFound) {
   EXPECT_THAT(found.failure, HasSubstr("an endless loop?")) << found.broken;
   EXPECT_THAT(found.report, HasSubstr("From outside: card is pulled out\n"));
   EXPECT_THAT(found.report, HasSubstr("> card is pulled out"));
+  EXPECT_THAT(found.schedule, HasSubstr("\nboards card, card is pulled out\n"));
   const lab::ExploreResult again = lab::replay(kPulled, life("quiet_loop"), found.schedule);
   EXPECT_EQ(again.failure, found.failure);
   EXPECT_EQ(again.differs, "");
+  lab::ExploreSettings others = kPulled;
+  others.power = true;
+  EXPECT_THAT(lab::replay(others, life("quiet_loop"), found.schedule).differs,
+              HasSubstr("there are 'the system sleeps and wakes, card, card is pulled out' now, so that 'board N' does not mean the same; "));
 }
 
 TEST(Hand, AWayOutThatOnlyAPulledCardTakesIsFound) {

@@ -47,6 +47,30 @@ class Replay(exploring.Case):
         done, said = self.kdpc("replay", found["file"])
         self.assertEqual((done.returncode, done.stdout), (0, f"The same run, hash {now}.\n"), said)
 
+    def test_a_schedule_of_other_boards_is_refused(self):
+        scenario = pathlib.Path(self.root, "a.toml")
+        scenario.write_text(pathlib.Path(self.scenario("gone_early_out")).read_text(encoding="utf-8"), encoding="utf-8")
+        drivers = ("--drivers", command.DRIVERS)
+        done, said = self.kdpc("explore", "a.toml", *drivers, "--seconds", "0", "--schedules", "3000")
+        self.assertEqual(done.returncode, 1, said)
+        schedule = pathlib.Path(self.root, "a.schedule")
+        text = schedule.read_text(encoding="utf-8")
+        self.assertIn("\nboards card, card is pulled out\n", text)
+        self.assertRegex(text, r"(?m)^cpu0@\d+ board 1$")
+        scenario.write_text(scenario.read_text(encoding="utf-8").replace("explore.removal", "explore.power = true\nexplore.removal"), encoding="utf-8")
+        for verb in ("replay", "shrink"):
+            done, said = self.kdpc(verb, "a.schedule", *drivers)
+            self.assertEqual(done.returncode, 2, said)
+            self.assertIn("a.schedule: it was found with the boards 'card, card is pulled out', and there are 'the system sleeps and wakes, card, card is pulled "
+                          "out' now, so that 'board N' does not mean the same; the scenario's devices, or its [explore], are others\n", done.stderr)
+        schedule.write_text(re.sub(r"(?m)^boards .*\n", "", text), encoding="utf-8")  # as they were written before there was this line
+        done, said = self.kdpc("replay", "a.schedule", *drivers)
+        self.assertEqual(done.returncode, 4, said)
+        scenario.write_text(scenario.read_text(encoding="utf-8").replace("explore.power = true\n", ""), encoding="utf-8")
+        done, said = self.kdpc("replay", "a.schedule", *drivers)
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn("The same run, ", done.stdout)
+
     def test_another_driver_is_another_run_and_that_is_said(self):
         found = self.explored("fifo_count", "--no-races")
         path = pathlib.Path(self.root, found["file"])

@@ -35,10 +35,11 @@ std::string id_of(const fs::path& file) {
   return image ? image->build_id : "unknown";
 }
 
-explore::Record file_for(const Scenario& scenario, bool races, const lab::Execution& execution, const explore::Schedule& schedule) {
+explore::Record file_for(const ScenarioLife& life, bool races, const lab::Execution& execution, const explore::Schedule& schedule) {
   explore::Record file = lab::record_of(schedule, execution, races);
-  file.scenario = scenario.file.string();
-  for (const DriverWanted& driver : scenario.drivers) file.drivers.emplace_back(driver.name, id_of(driver.file));
+  file.scenario = life.scenario().file.string();
+  file.boards = life.boards();
+  for (const DriverWanted& driver : life.scenario().drivers) file.drivers.emplace_back(driver.name, id_of(driver.file));
   return file;
 }
 
@@ -57,6 +58,15 @@ std::optional<Refusal> set(Stage& stage) {
   if (stage.explorer == nullptr) return Refusal{ExitCode::BadInput, why};
   stage.explorer->endure(stage.life.endurance());
   return {};
+}
+
+// For a schedule in a file.
+std::optional<Refusal> set(Stage& stage, const explore::Record& file, const ReplayArguments& arguments) {
+  if (auto refusal = stage.life.read(file.scenario, arguments.driver_folders, file.races)) return refusal;
+  if (auto refusal = set(stage)) return refusal;
+  const std::string why = lab::why_other_boards(file, stage.life.boards());
+  if (why.empty()) return {};
+  return Refusal{ExitCode::BadInput, fmt::format("{}: {}; the scenario's devices, or its [explore], are others", arguments.file, why)};
 }
 
 // A failure, and the shortest schedule that was found to show it.
@@ -100,11 +110,11 @@ std::string to_see_it_again(const ExploreArguments& arguments, const std::string
 }
 
 // Of what an exploring process has died of. There is no hash: nobody has seen the end of the run.
-Refusal leave_crash(const ExploreArguments& arguments, const Scenario& scenario, const Crash& crash) {
+Refusal leave_crash(const ExploreArguments& arguments, const ScenarioLife& life, const Crash& crash) {
   const std::string file = name_for_crash(arguments);
   lab::Execution execution;
   execution.key = fmt::format("the exploring process died ({})", crash.how);
-  const auto written = write_schedule(file, file_for(scenario, arguments.races, execution, crash.schedule));
+  const auto written = write_schedule(file, file_for(life, arguments.races, execution, crash.schedule));
   return {ExitCode::SimulatorBug,
           fmt::format("an exploring process has died ({}): a bug of kdpc's, or a driver that has brought the process down. {}", crash.how,
                       written ? to_see_it_again(arguments, file) : written.error().what)};
@@ -148,7 +158,7 @@ ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Fai
   const auto [schedule, execution, runs] = shorten(stage, failure.schedule, first);
   const bool is_cut_short = interrupted();
   const std::string file = name_for_schedule(arguments);
-  if (const auto written = write_schedule(file, file_for(stage.life.scenario(), arguments.races, execution, schedule)); !written)
+  if (const auto written = write_schedule(file, file_for(stage.life, arguments.races, execution, schedule)); !written)
     return refuse({ExitCode::HostLacks, written.error().what});
   if (arguments.json) {
     json["number"] = failure.number;
@@ -225,7 +235,7 @@ ExitCode explore(const ExploreArguments& arguments) {
   const double took = seconds();
   if (explored.broken) return refuse(*explored.broken);
   if (explored.crash) {
-    const Refusal died = leave_crash(arguments, stage.life.scenario(), *explored.crash);
+    const Refusal died = leave_crash(arguments, stage.life, *explored.crash);
     if (!explored.failure) return refuse(died);
     fmt::print(stderr, "kdpc: {}\n", died.text);
   }
@@ -252,8 +262,7 @@ ExitCode replay(const ReplayArguments& arguments) {
   const auto file = read_schedule(arguments.file);
   if (!file) return refuse({ExitCode::BadInput, file.error().what});
   Stage stage;
-  if (const auto refusal = stage.life.read(file->scenario, arguments.driver_folders, file->races)) return refuse(*refusal);
-  if (const auto refusal = set(stage)) return refuse(*refusal);
+  if (const auto refusal = set(stage, *file, arguments)) return refuse(*refusal);
   const lab::Execution execution = stage.explorer->run_alone(file->schedule);
   if (arguments.trace)
     for (const std::string& line : stage.life.machine().last_events(kEventsRemembered)) fmt::print(stderr, "{}\n", line);
@@ -261,7 +270,7 @@ ExitCode replay(const ReplayArguments& arguments) {
     fmt::print("Failure: {}\n\n{}\n{}\n", execution.failure, lab::how_it_ended(execution),
                lab::how_it_came(stage.line, file->schedule, stage.life.machine()));
   if (!execution.failure.empty() && arguments.likelihood) fmt::print("{}", how_likely(stage, file->schedule, execution.key));
-  const std::string differs = lab::how_it_differs(*file, file_for(stage.life.scenario(), file->races, execution, file->schedule), execution.missed);
+  const std::string differs = lab::how_it_differs(*file, file_for(stage.life, file->races, execution, file->schedule), execution.missed);
   if (differs.empty()) {
     fmt::print("The same run, hash {:016x}.\n", execution.hash);
     return or_interrupted(execution.failure.empty() ? ExitCode::AsExpected : ExitCode::Finding);
@@ -277,8 +286,7 @@ ExitCode shrink(const ReplayArguments& arguments) {
   auto file = read_schedule(arguments.file);
   if (!file) return refuse({ExitCode::BadInput, file.error().what});
   Stage stage;
-  if (const auto refusal = stage.life.read(file->scenario, arguments.driver_folders, file->races)) return refuse(*refusal);
-  if (const auto refusal = set(stage)) return refuse(*refusal);
+  if (const auto refusal = set(stage, *file, arguments)) return refuse(*refusal);
   const lab::Execution execution = stage.explorer->run_alone(file->schedule);
   if (execution.failure.empty()) return refuse({ExitCode::Diverged, fmt::format("{}: this schedule does not fail", arguments.file)});
   if (execution.key != file->failure)
@@ -286,7 +294,7 @@ ExitCode shrink(const ReplayArguments& arguments) {
                    fmt::format("{}: this schedule fails in another way now, which 'kdpc replay' shows: {}", arguments.file, execution.failure)});
   const auto [schedule, shorter, runs] = shorten(stage, file->schedule, execution);
   if (interrupted()) fmt::print("{}", kCutShort);
-  if (const auto written = write_schedule(arguments.file, file_for(stage.life.scenario(), file->races, shorter, schedule)); !written)
+  if (const auto written = write_schedule(arguments.file, file_for(stage.life, file->races, shorter, schedule)); !written)
     return refuse({ExitCode::HostLacks, written.error().what});
   fmt::print("{} instead of {}, after {}:\n{}", lab::counted(schedule.size(), "deviation"), file->schedule.size(), lab::counted(runs, "run"),
              lab::indented(text_of(schedule)));

@@ -33,6 +33,7 @@ class ScenarioLife {
   // The drivers that do not tell of their accesses to memory.
   std::vector<std::string> unheard() const;
   lab::Machine& machine() const { return *machine_; }
+  std::string boards() const { return machine_ != nullptr ? machine_->boards() : ""; }
 
  private:
   // What is done between START and removal. What was refused that must not be; empty: nothing.

@@ -30,6 +30,8 @@ Result<void> read_line(std::string_view line, Record& read) {
     const std::size_t space = rest.rfind(' ');
     if (space == std::string_view::npos) return Error{"a driver has a name and a build id"};
     read.drivers.emplace_back(rest.substr(0, space), rest.substr(space + 1));
+  } else if (take(line, "boards", rest)) {
+    read.boards = rest;
   } else if (take(line, "races", rest)) {
     if (rest != "on" && rest != "off") return Error{fmt::format("races are on or off, not '{}'", rest)};
     read.races = rest == "on";
@@ -60,6 +62,7 @@ std::string text_of(const Record& record) {
   if (!record.build.empty()) text += fmt::format("build {}\n", record.build);
   text += record.test.empty() ? fmt::format("scenario {}\n", record.scenario) : fmt::format("test {}\n", record.test);
   for (const auto& [name, id] : record.drivers) text += fmt::format("driver {} {}\n", name, id);
+  if (!record.boards.empty()) text += fmt::format("boards {}\n", record.boards);
   text += fmt::format("races {}\n", record.races ? "on" : "off");
   text += fmt::format("failure {}\nhash {:016x}\n", record.failure, record.hash);
   for (const Deviation& deviation : record.schedule) text += text_of(deviation) + '\n';

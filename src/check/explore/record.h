@@ -6,6 +6,7 @@
 //   scenario ../race.toml             # of `kdpc explore`: relative to this file's folder
 //   test Ring.CountsEveryInterrupt    # or of an EXPLORE_TEST
 //   driver race 3f0a…                 # each with its file's build id
+//   boards card, card is pulled out   # in their order: the devices of each, or what comes from outside. `board N` means another one where they are others
 //   races on                          # data races were looked for
 //   failure data-race at race!Dpc+0x1c (race.c:40)
 //   hash 9c1f0e6a5b4d3c21
@@ -25,6 +26,7 @@ struct Record {
   std::string version, build;
   std::string scenario, test;                                // one of them; the other is empty
   std::vector<std::pair<std::string, std::string>> drivers;  // names and build ids
+  std::string boards;                                        // empty: there were none, or nobody knows
   bool races = true;
   std::string failure;
   std::uint64_t hash = 0;
