@@ -36,6 +36,14 @@ TEST(AtSteps, AnAccessHasWhatWasNotedLastOnItsProcessorButForTheCallThatMayFail)
   EXPECT_TRUE(at.options(*at.find(0, 5)).events.empty());
 }
 
+// A processor that waits, or goes on behind that, takes a step.
+TEST(AtSteps, BeforeAStepThatIsNeitherNotedNorAnAccessNobodyIsAsked) {
+  const AtSteps at(kNotes);
+  EXPECT_EQ(at.find(Point{0, 4, 0x1000, false, true}), (Place{0, 4}));
+  EXPECT_EQ(at.find(Point{0, 4, 0x1000, false, false}), std::nullopt);
+  EXPECT_EQ(at.find(Point{0, 5, 0x1000, false, false}), (Place{2, 5}));
+}
+
 TEST(AtSteps, PlacesAreInTheOrderOfTheRun) {
   const AtSteps at(kNotes);
   EXPECT_LT(*at.find(0, 2), *at.find(0, 4));

@@ -19,6 +19,11 @@ std::optional<AtSteps::Place> AtSteps::find(std::uint16_t processor, std::uint64
   return Place{*(behind - 1), step};
 }
 
+std::optional<AtSteps::Place> AtSteps::find(const Point& point) const {
+  const auto found = find(point.processor, point.step);
+  return found && (point.access || notes_[found->note].step == point.step) ? found : std::nullopt;
+}
+
 AtSteps::Place AtSteps::of_pick(std::uint64_t which) const {
   const auto behind = std::partition_point(notes_.begin(), notes_.end(), [which](const Options& note) { return note.left_open <= which; });
   if (behind == notes_.begin()) return {};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "check/explore/plan.h"
+#include "check/explore/touches.h"
 
 namespace kdpc::explore {
 
@@ -21,7 +22,9 @@ class AtSteps {
   // Of each processor in the order of its steps; they must outlive it.
   explicit AtSteps(const std::vector<Options>& notes);
 
-  std::optional<Place> find(std::uint16_t processor, std::uint64_t step) const;  // the last time that it stood there; none: nobody has asked before
+  // The last time that it stood there; none: nobody has asked there. A step that is neither noted nor an access is one of those before which nobody ever is.
+  std::optional<Place> find(const Point& point) const;
+  std::optional<Place> find(std::uint16_t processor, std::uint64_t step) const;  // whatever step it is
   Place of_pick(std::uint64_t which) const;                                      // the step behind which it was left open
   Place end() const { return {notes_.size(), 0}; }
   Options options(const Place& place) const;

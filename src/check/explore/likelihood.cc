@@ -19,16 +19,14 @@ using Place = AtSteps::Place;
 class Way {
  public:
   explicit Way(const Lesson& lesson) : at_(lesson.options) {}
-  Place of(const Point& point) const { return of(point.processor, point.step); }
+  Place of(const Point& point) const { return at_.find(point).value_or(at_.end()); }
   bool has(const Point& point) const { return of(point) != at_.end(); }  // nobody may have been asked there
   Place of(const Deviation& deviation) const {
     if (deviation.kind == Deviation::Kind::Late) return {};
-    return deviation.kind == Deviation::Kind::Pick ? at_.of_pick(deviation.step) : of(deviation.processor, deviation.step);
+    return deviation.kind == Deviation::Kind::Pick ? at_.of_pick(deviation.step) : at_.find(deviation.processor, deviation.step).value_or(at_.end());
   }
 
  private:
-  Place of(std::uint16_t processor, std::uint64_t step) const { return at_.find(processor, step).value_or(at_.end()); }
-
   AtSteps at_;
 };
 

@@ -58,7 +58,7 @@ std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
   auto begin = lesson.points.begin();
   if (last != nullptr)
     begin = std::find_if(begin, lesson.points.end(), [&](const Point& point) {
-      const auto here = at.find(point.processor, point.step);
+      const auto here = at.find(point);
       return here && is_behind(*here);
     });
   if (there) first_pick = std::max(first_pick, lesson.options[there->note].left_open);
@@ -72,7 +72,7 @@ std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
     for (const Deviation& delay : step.delays) delays.push_back({delay});
   }
   for (auto point = begin; point != lesson.points.end(); ++point) {
-    const auto here = at.find(point->processor, point->step);
+    const auto here = at.find(*point);
     if (!here) continue;
     const bool is_first = seen.insert({point->processor, point->pc}).second;
     add_moves(*point, at.options(*here), is_first ? moves : later, is_first ? of_time : later);

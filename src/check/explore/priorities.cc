@@ -12,7 +12,7 @@ using Kind = Deviation::Kind;
 void Priorities::learned(const Lesson& default_order) {
   const AtSteps at(default_order.options);
   for (const Point& point : default_order.points) {
-    const auto here = at.find(point.processor, point.step);
+    const auto here = at.find(point);
     if (!here) continue;
     const Options options = at.options(*here);
     Change change;

@@ -11,6 +11,24 @@ namespace {
 
 constexpr std::uintptr_t kGranule = 8;
 
+// Some of their steps.
+class StepsOfProcessors {
+ public:
+  bool has(const Point& point) const {
+    return point.processor < steps_.size() && point.step < steps_[point.processor].size() && steps_[point.processor][point.step];
+  }
+  bool add(const Point& point) {  // false: it was there
+    if (has(point)) return false;
+    if (point.processor >= steps_.size()) steps_.resize(point.processor + 1u);
+    std::vector<bool>& its = steps_[point.processor];
+    if (point.step >= its.size()) its.resize(std::max<std::size_t>(point.step + 1, 2 * its.size()));
+    return its[point.step] = true;
+  }
+
+ private:
+  std::vector<std::vector<bool>> steps_;  // by processor
+};
+
 }  // namespace
 
 void Touches::listen(bool wanted) {
@@ -54,7 +72,7 @@ void Touches::accesses(const Stamp& stamp, std::span<const Access> batch) {
   std::uint64_t step = stamp.step - batch.size();
   for (const Access& access : batch) {
     ++step;
-    touch(stamp, {stamp.processor, step, access.pc(), may_wait_for_time()}, access.at, access.size(), access.is_write());
+    touch(stamp, {stamp.processor, step, access.pc(), may_wait_for_time(), true}, access.at, access.size(), access.is_write());
   }
 }
 
@@ -70,6 +88,7 @@ std::vector<Point> Touches::points() const {
   };
   std::unordered_map<std::uintptr_t, Use> uses;
   std::vector<const Use*> use_of;  // each touch
+  StepsOfProcessors accesses;
   use_of.reserve(touches_.size());
   for (const Touch& touch : touches_) {
     if (touch.granule == 0) {
@@ -80,19 +99,17 @@ std::vector<Point> Touches::points() const {
     use.shared = use.shared || use.lane != touch.lane;
     use.written = use.written || touch.write;
     use_of.push_back(&use);
+    if (touch.point.access) accesses.add(touch.point);
   }
   std::vector<Point> points;
-  std::vector<std::vector<bool>> taken;  // by processor: which of its steps
+  StepsOfProcessors taken;
   for (std::size_t index = 0; index < touches_.size(); ++index) {
     const Touch& touch = touches_[index];
     if (touch.lane == kLaneOfDevices) continue;  // no processor takes a step there
     if (const Use* const use = use_of[index]; use != nullptr && (!use->shared || !use->written)) continue;
-    const auto [processor, step] = std::pair(touch.point.processor, touch.point.step);
-    if (processor >= taken.size()) taken.resize(processor + 1u);
-    if (step >= taken[processor].size()) taken[processor].resize(std::max(step + 1, 2 * taken[processor].size()));
-    if (taken[processor][step]) continue;
-    taken[processor][step] = true;
+    if (!taken.add(touch.point)) continue;
     points.push_back(touch.point);
+    points.back().access = accesses.has(touch.point);
   }
   return points;
 }

@@ -17,6 +17,7 @@ struct Point {
   std::uintptr_t pc;  // of the access; the caller's of a call, or the next one if it has woken somebody
   // A timer has been set and not been cancelled since, though it may have expired; or somebody waits, perhaps with a time limit.
   bool timers;
+  bool access = false;  // the step is one, before which nobody may have been asked (at_steps.h)
 };
 
 class Touches final : public EventSink {
