@@ -139,7 +139,8 @@ void cancel_all() {
   const auto irp_of = [](LIST_ENTRY* entry) { return CONTAINING_RECORD(entry, IRP, ThreadListEntry); };
   const auto age_of = [](const IRP* irp) { return sys().pool.block_at(irp)->sequence; };
   irp::for_each_sent([&](IRP& irp) {
-    Request* const request = irp::state_of(&irp)->request;
+    const IrpState* const state = irp::state_of(&irp);
+    Request* const request = state != nullptr ? state->request : nullptr;
     if (request == nullptr || request->file == nullptr) return;
     request->held = true;
     __atomic_add_fetch(&request->unsettled, 1, __ATOMIC_SEQ_CST);

@@ -73,6 +73,18 @@ KDPC_TEST(CancelAll, WhatTheSystemAsksForIsLeftAlone) {
   });
 }
 
+KDPC_TEST(CancelAll, AnIrpInMemoryOfADriversIsLeftAloneWhateverItsTag) {
+  m.on(0, PASSIVE_LEVEL, [] {
+    constexpr ULONG kTagOfIrps = 0x20707249;
+    auto* const irp = static_cast<PIRP>(ExAllocatePoolWithTag(NonPagedPool, IoSizeOfIrp(1), kTagOfIrps));
+    IoInitializeIrp(irp, IoSizeOfIrp(1), 1);
+    IoSetNextIrpStackLocation(irp);
+    io::requests::cancel_all();
+    KDPC_EXPECT_EQ(irp->Cancel, FALSE);
+    ExFreePoolWithTag(irp, kTagOfIrps);
+  });
+}
+
 // It lies with the driver, which looks at Irp->Cancel when it likes, or completes it.
 KDPC_TEST(CancelAll, WhatHasNoCancelRoutineIsToldAndEndsAsItsDriverLikes) {
   RULE("K.IRP-2");
