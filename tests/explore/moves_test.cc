@@ -91,6 +91,18 @@ TEST(Moves, OnlyWhatIsBehindTheLastDeviationIsAdded) {
               ElementsAre("cpu0@1 hold\ncpu1@1 hold\n", "cpu0@1 hold\ncpu0@2 hold\n", "cpu0@1 hold\ncpu1@2 hold\n"));
 }
 
+// Not the same once more, and in either order.
+TEST(Moves, TwoEventsComeBeforeOneStep) {
+  Lesson lesson = at_seven(false, true, {{Kind::Board, 0, 7, 0}, {Kind::Board, 0, 7, 1}, {Kind::Clock, 0, 7, 0}});
+  EXPECT_THAT(moves(lesson, {{Kind::Board, 0, 7, 0}}),
+              ElementsAre("cpu0@7 board 0\ncpu0@7 board 1\n", "cpu0@7 board 0\ncpu0@7 board 1\ncpu0@7 hold\n"));
+  EXPECT_THAT(moves(lesson, {{Kind::Board, 0, 7, 1}}),
+              ElementsAre("cpu0@7 board 1\ncpu0@7 board 0\n", "cpu0@7 board 1\ncpu0@7 board 0\ncpu0@7 hold\n"));
+  EXPECT_THAT(moves(lesson, {{Kind::Board, 0, 7, 0}, {Kind::Board, 0, 7, 1}}), ElementsAre());
+  EXPECT_THAT(moves(lesson, {{Kind::Board, 0, 7, 0}, {Kind::Hold, 0, 7, 0}}), ElementsAre()) << "who is held does not go on first";
+  EXPECT_THAT(moves(lesson, {{Kind::Board, 0, 7, 0, true}}), ElementsAre());
+}
+
 TEST(Moves, PicksAreAddedBehindTheLastPickAndBehindTheLastDeviation) {
   Lesson lesson{{{0, 5, 0x1000, false}, {0, 6, 0x2000, false}}, {{0, 5, true, {}, 1}, {0, 6, true, {}, 2}}, {2, 3, 2}};
   EXPECT_THAT(moves(lesson), ElementsAre("cpu0@5 hold\n", "cpu0@6 hold\n", "pick 0 = 1\n", "pick 1 = 1\n", "pick 1 = 2\n", "pick 2 = 1\n"));

@@ -27,6 +27,18 @@ void add_moves(const Point& point, const Options& options, std::vector<Move>& mo
   }
 }
 
+// Behind an event that comes before a step another one can come there, too: at a point there is no step in between for it to come before.
+void add_second_events(const Schedule& schedule, const Lesson& lesson, const Options& there, std::vector<Move>& moves) {
+  const Deviation& last = schedule.back();
+  const auto point = std::find_if(lesson.points.begin(), lesson.points.end(),
+                                  [&](const Point& one) { return one.processor == last.processor && one.step == last.step; });
+  if (point == lesson.points.end() || std::find(there.events.begin(), there.events.end(), last) == there.events.end()) return;
+  Options others{.processor = there.processor, .step = there.step};
+  std::copy_if(there.events.begin(), there.events.end(), std::back_inserter(others.events),
+               [&](const Deviation& event) { return std::find(schedule.begin(), schedule.end(), event) == schedule.end(); });
+  add_moves(*point, others, moves, moves);
+}
+
 // Other picks than the first one, from `begin`.
 void add_picks(const std::vector<std::uint64_t>& left_open, std::uint64_t begin, std::vector<Move>& moves) {
   for (std::uint64_t which = begin; which < left_open.size(); ++which)
@@ -80,6 +92,7 @@ std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
   add_picks(lesson.left_open, first_pick, moves);
   moves.insert(moves.end(), of_time.begin(), of_time.end());
   moves.insert(moves.end(), later.begin(), later.end());
+  if (there != nullptr) add_second_events(schedule, lesson, *there, moves);
   moves.insert(moves.end(), delays.begin(), delays.end());
   return moves;
 }

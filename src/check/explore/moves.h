@@ -47,7 +47,7 @@ struct Move {
 Schedule with(const Schedule& schedule, const Move& move);
 
 // First those where an instruction is met for the first time on its processor: most bugs are there, and a long loop does not hide the short path. Of them those
-// last in which time has to pass. Delays come behind all others, one for each event.
+// last in which time has to pass. Then what comes before the same step as the last deviation, if that is an event; and delays, one for each event.
 std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson);
 
 }  // namespace kdpc::explore
