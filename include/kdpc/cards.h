@@ -185,6 +185,10 @@ class CardBoard : public Board {
   DmaMemory dma() const override;
   Nanoseconds next_event() const override;
   Nanoseconds advance_to(Nanoseconds until) override;
+  unsigned sources() const override;  // the cards
+  unsigned source_of(const Device& device) const override;
+  Nanoseconds next_event_of(unsigned source) const override;
+  Nanoseconds advance_source(unsigned source, Nanoseconds until) override;
   bool pull_out(const Device& device) override;
   std::span<std::byte> state() override;
   bool can_rewind() const override { return true; }

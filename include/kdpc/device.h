@@ -121,6 +121,12 @@ class Board {
   virtual bool acts_by_itself() const { return false; }
   // Runs the board's own time forward to `until`, or less far if a line changed or a message was sent on the way. Returns the time reached.
   virtual Nanoseconds advance_to(Nanoseconds until) = 0;
+  // What goes on on the board independently of the rest, as its cards do: of these sources too each comes to its own time, and who explores orders lets one go on
+  // before another. Each device belongs to one, with which it goes on before it is accessed. What is said above of the board is of all of them together.
+  virtual unsigned sources() const { return 1; }
+  virtual unsigned source_of(const Device&) const { return 0; }
+  virtual Nanoseconds next_event_of(unsigned /*source*/) const { return next_event(); }
+  virtual Nanoseconds advance_source(unsigned /*source*/, Nanoseconds until) { return advance_to(until); }
   // The device is pulled out of a board that goes on without it: it asks for no interrupt any more, also where others share its line. Its registers
   // are not reached again. False: the board cannot; then what is wired to nobody else is cut off.
   virtual bool pull_out(const Device&) { return false; }

@@ -99,6 +99,30 @@ struct CardBoard::Parts final : CardHost {
     }
     return changed;
   }
+  unsigned number_of(const Device& device) const {  // devices.size(): none of them
+    return static_cast<unsigned>(std::find(devices.begin(), devices.end(), &device) - devices.begin());
+  }
+  std::span<Card* const> source(unsigned number) const {  // of a board without cards: none
+    return std::span<Card* const>(cards).subspan(number, cards.empty() ? 0 : 1);
+  }
+  static Nanoseconds next_of(std::span<Card* const> those) {
+    Nanoseconds next = kNever;
+    for (const Card* const card : those) next = std::min(next, card->next_event());
+    return next;
+  }
+  Nanoseconds advance(std::span<Card* const> those, Nanoseconds until) {
+    for (;;) {
+      const Nanoseconds next = next_of(those);
+      if (next > until) return until;
+      advancing = true;
+      advanced_to = next;
+      has_said = false;
+      for (Card* const card : those)
+        if (card->next_event() <= next) card->advance(next);
+      advancing = false;
+      if (settle_lines() || has_said) return next;
+    }
+  }
   CardState& room_for(int line) {
     KDPC_INVARIANT("K.CARD-1", host == nullptr && cards.size() < kMostCards && line < static_cast<int>(kMostLines));
     if (line >= static_cast<int>(lines)) lines = static_cast<unsigned>(line) + 1;
@@ -174,33 +198,20 @@ std::span<std::byte> CardBoard::state() {
 }
 
 bool CardBoard::pull_out(const Device& device) {
-  const auto its = std::find(parts_->devices.begin(), parts_->devices.end(), &device);
-  if (its == parts_->devices.end()) return false;
-  const auto number = static_cast<std::size_t>(its - parts_->devices.begin());
+  const unsigned number = parts_->number_of(device);
+  if (number == parts_->devices.size()) return false;
   parts_->state.pulled_out[number] = true;
   parts_->cards[number]->pulled_out();
   parts_->settle();
   return true;
 }
 
-Nanoseconds CardBoard::next_event() const {
-  Nanoseconds next = kNever;
-  for (Card* const card : parts_->cards) next = std::min(next, card->next_event());
-  return next;
-}
+Nanoseconds CardBoard::next_event() const { return Parts::next_of(parts_->cards); }
+Nanoseconds CardBoard::advance_to(Nanoseconds until) { return parts_->advance(parts_->cards, until); }
 
-Nanoseconds CardBoard::advance_to(Nanoseconds until) {
-  for (;;) {
-    const Nanoseconds next = next_event();
-    if (next > until) return until;
-    parts_->advancing = true;
-    parts_->advanced_to = next;
-    parts_->has_said = false;
-    for (Card* const card : parts_->cards)
-      if (card->next_event() <= next) card->advance(next);
-    parts_->advancing = false;
-    if (parts_->settle_lines() || parts_->has_said) return next;
-  }
-}
+unsigned CardBoard::sources() const { return std::max(static_cast<unsigned>(parts_->cards.size()), 1u); }
+unsigned CardBoard::source_of(const Device& device) const { return parts_->number_of(device); }
+Nanoseconds CardBoard::next_event_of(unsigned source) const { return Parts::next_of(parts_->source(source)); }
+Nanoseconds CardBoard::advance_source(unsigned source, Nanoseconds until) { return parts_->advance(parts_->source(source), until); }
 
 }  // namespace kdpc::cards

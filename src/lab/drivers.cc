@@ -26,7 +26,7 @@ struct Machine::Devices {
   std::map<const Device*, std::vector<std::uint8_t>> message_vectors;  // of the messages granted; one entry per device that was started
   io::VectorsInUse in_use;
   std::map<std::string, std::vector<std::string>, std::less<>> settings;  // names, by driver
-  std::map<unsigned, std::shared_ptr<Hand>> hands;                        // by their numbers as boards
+  std::map<unsigned, std::shared_ptr<Hand>> hands;                        // by their numbers as sources
   std::map<std::string, std::shared_ptr<Hand>, std::less<>> pulled_by;    // those of devices, by name: of equal ones the first, which find() finds
 
   struct Found {
@@ -59,7 +59,7 @@ struct Machine::Devices {
   }
   void add_name(std::string_view name) { (names_in_order += names_in_order.empty() ? "" : ", ") += name; }
   void keep(const std::shared_ptr<Hand>& hand) {
-    hands[host::attach(*hand).number] = hand;
+    hands[host::attach(*hand).first_source] = hand;
     add_name(hand->text());
   }
   bool has_come(Hand::Deed deed) const {

@@ -90,7 +90,7 @@ void job_posted(unsigned processor);
 
 // Boards, their lines and their messages: the machine's numbers of a board's first ones. The board must outlive the machine.
 struct Attached {
-  unsigned number = 0;  // the board's own
+  unsigned first_source = 0;  // of what happens on it by itself, as in schedules
   unsigned first_line = 0;
   unsigned first_message = 0;
 };

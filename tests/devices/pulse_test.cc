@@ -29,6 +29,25 @@ TEST(PulseCard, PulsesComeToTheNanosecondAndEachLeavesItsValue) {
   EXPECT_EQ(bench.pulse.pulses(), 3u);
 }
 
+TEST(PulseCard, GoesOnWithoutTheOtherCardsOfItsBoard) {
+  CardBoard board;
+  const Pulse& one = board.add(PulseWish{.name = "one", .first = 5 * kMicrosecond, .period = kMillisecond});
+  const Pulse& other = board.add(PulseWish{.name = "other", .base = 0xFE81'0000, .line = 1, .first = 7 * kMicrosecond, .period = kMillisecond});
+  CardBench host(board);
+  for (const unsigned device : {0u, 1u}) host.write(device, kControl, kEnabled, 4);
+  ASSERT_EQ(board.sources(), 2u);
+  EXPECT_EQ(board.source_of(*board.devices()[1]), 1u);
+  EXPECT_EQ(board.next_event_of(0), 5 * kMicrosecond);
+  EXPECT_EQ(board.next_event_of(1), 7 * kMicrosecond);
+  EXPECT_EQ(board.advance_source(1, kMillisecond), 7 * kMicrosecond) << "where its line rises";
+  EXPECT_EQ(other.pulses(), 1u);
+  EXPECT_TRUE(host.level[1]);
+  EXPECT_EQ(one.pulses(), 0u);
+  EXPECT_EQ(board.next_event(), 5 * kMicrosecond);
+  EXPECT_EQ(board.advance_source(0, kMillisecond), 5 * kMicrosecond);
+  EXPECT_TRUE(host.level[0]);
+}
+
 TEST(PulseCard, EnabledAnewItBeginsAnew) {
   EnabledPulse bench(every_ten(2));
   bench.host.run_for(kMillisecond);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,23 +25,32 @@ struct Saying {
 
 class Attachment : public BoardHost {
  public:
-  Attachment(Board& board, unsigned number) : board_(board), number_(number) {}
+  Attachment(Board& board, unsigned number, unsigned first_source) : board_(board), number_(number), first_source_(first_source) {}
 
   void attach() {
     board_.attach(*this);
+    sources_ = board_.sources();
+  }
+  // When its sources have their times.
+  void wire() {
     if (board_.acts_by_itself()) fail("a board has threads of its own, whose time is the host's: it needs the live machine");
     for (unsigned line = 0; line < board_.lines(); ++line) {
       const unsigned of_machine = controller::add_line(number_, line, board_.line_is_level(line));
       if (line == 0) at_.first_line = of_machine;
     }
-    at_.number = number_;
+    at_.first_source = first_source_;
     at_.first_message = controller::add_messages(board_.messages());
     collecting_ = false;
     say_all(controller::time_here());
   }
 
   // K.BUS-4
-  Nanoseconds now() const override { return collecting_ ? target_ : std::max(controller::time_here(), state().reached[number_]); }
+  Nanoseconds now() const override {
+    if (collecting_) return target_;
+    const Nanoseconds* const reached = state().reached;
+    const Nanoseconds latest = accessed_ ? reached[*accessed_] : *std::max_element(reached + first_source_, reached + end_of_sources());
+    return std::max(controller::time_here(), latest);
+  }
   void set_line(unsigned line, bool asserted) override { say({Saying::Kind::Line, line, asserted}); }
   void send_message(unsigned message) override { say({Saying::Kind::Message, message}); }
   void dma_accessed(const std::byte* at, std::size_t size, bool write) override {
@@ -53,19 +63,30 @@ class Attachment : public BoardHost {
     return nullptr;
   }
 
-  void advance(Nanoseconds until) {
-    Nanoseconds& reached = state().reached[number_];
+  void advance(unsigned source, Nanoseconds until) {
+    Nanoseconds& reached = state().reached[source];
     collecting_ = true;
     target_ = until;
     const HostCode host_code;
-    const Nanoseconds got = board_.advance_to(until);
+    const Nanoseconds got = board_.advance_source(source - first_source_, until);
     collecting_ = false;
     if (got > reached) reached = got;
     say_all(reached);
   }
 
+  Nanoseconds next_event_of(unsigned source) const { return board_.next_event_of(source - first_source_); }
+
   Board& board() { return board_; }
   const host::Attached& at() const { return at_; }
+  unsigned end_of_sources() const { return first_source_ + sources_; }
+  unsigned source_of(const Device& device) const { return first_source_ + board_.source_of(device); }
+  template <class Access>
+  void access(unsigned source, const Access& its) {
+    const HostCode host_code;
+    accessed_ = source;
+    its();
+    accessed_.reset();
+  }
 
  private:
   void say(Saying saying) {
@@ -88,10 +109,11 @@ class Attachment : public BoardHost {
   }
 
   Board& board_;
-  unsigned number_;
+  unsigned number_, first_source_, sources_ = 0;
   host::Attached at_;
   bool collecting_ = true;  // until it is attached its lines have no numbers
   Nanoseconds target_ = 0;
+  std::optional<unsigned> accessed_;  // the source whose registers are
   std::vector<Saying> said_;
 };
 
@@ -99,10 +121,11 @@ struct Mapping {
   RegisterRange range;
   Device* device;
   unsigned range_number;
-  unsigned board;
+  unsigned source;
 };
 
 std::vector<std::unique_ptr<Attachment>> attachments;
+std::vector<Attachment*> sources;  // by number: whose they are
 std::vector<Mapping> mappings;
 
 const Mapping* find(BusSpace space, std::uint64_t address, unsigned width) {
@@ -111,13 +134,13 @@ const Mapping* find(BusSpace space, std::uint64_t address, unsigned width) {
   return nullptr;
 }
 
-// Brings the board to the time of this access. An interrupt that it raises on the way comes first, here and on other processors.
-void bring_up(unsigned number) {
+// Brings the device to the time of this access. An interrupt that it raises on the way comes first, here and on other processors.
+void bring_up(const Mapping& mapping) {
   for (;;) {
     Machine::window();
     const std::uint64_t time = Machine::now();
-    if (state().reached[number] >= time) return;
-    attachments[number]->advance(time);
+    if (state().reached[mapping.source] >= time) return;
+    sources[mapping.source]->advance(mapping.source, time);
     if (run::ended()) return;
   }
 }
@@ -128,52 +151,58 @@ std::uint64_t cost_of(BusSpace space) { return space == BusSpace::Port ? state()
 
 host::Attached attach(Board& board) {
   const auto number = static_cast<unsigned>(attachments.size());
-  KDPC_INVARIANT("K.BUS-3", number < kMaxBoards);
-  attachments.push_back(std::make_unique<Attachment>(board, number));
+  const auto first_source = static_cast<unsigned>(sources.size());
+  attachments.push_back(std::make_unique<Attachment>(board, number, first_source));
+  Attachment& attachment = *attachments.back();
+  attachment.attach();
+  KDPC_INVARIANT("K.BUS-3", attachment.end_of_sources() <= kMaxSources);
+  sources.resize(attachment.end_of_sources(), &attachment);
   state().boards_used = number + 1;
-  state().reached[number] = state().time;
-  attachments.back()->attach();
+  state().sources_used = attachment.end_of_sources();
+  std::fill(state().reached + first_source, state().reached + attachment.end_of_sources(), state().time);
+  attachment.wire();
   for (Device* device : board.devices()) {
     unsigned range_number = 0;
-    for (const RegisterRange& range : device->registers()) mappings.push_back({range, device, range_number++, number});
+    for (const RegisterRange& range : device->registers()) mappings.push_back({range, device, range_number++, attachment.source_of(*device)});
   }
-  return attachments.back()->at();
+  return attachment.at();
 }
 
 void forget_boards() {
   attachments.clear();
+  sources.clear();
   mappings.clear();
 }
 
 void forget_boards_after(unsigned count) {
   if (attachments.size() <= count) return;
   attachments.resize(count);
-  std::erase_if(mappings, [count](const Mapping& mapping) { return mapping.board >= count; });
+  sources.resize(count == 0 ? 0 : attachments.back()->end_of_sources());
+  std::erase_if(mappings, [](const Mapping& mapping) { return mapping.source >= sources.size(); });
 }
 
 Board& board(unsigned number) { return attachments[number]->board(); }
 
-bool cannot_look_ahead(unsigned number) { return board(number).next_event() == Board::kUnknown; }
-bool waits_to_be_chosen(unsigned number) { return board(number).next_event() == Board::kWhenever; }
+Nanoseconds next_event(unsigned source) { return sources[source]->next_event_of(source); }
+bool cannot_look_ahead(unsigned source) { return next_event(source) == Board::kUnknown; }
+bool waits_to_be_chosen(unsigned source) { return next_event(source) == Board::kWhenever; }
 
-std::uint64_t due(unsigned number, bool busy) {
-  const Nanoseconds next = board(number).next_event();
+std::uint64_t due(unsigned source, bool busy) {
+  const Nanoseconds next = next_event(source);
   if (next == kNever || next == Board::kWhenever) return kForever;
   if (next != Board::kUnknown) return next;
-  return busy ? state().reached[number] + state().costs.board_poll : kForever;
+  return busy ? state().reached[source] + state().costs.board_poll : kForever;
 }
 
-void advance(unsigned number, std::uint64_t until) { attachments[number]->advance(until); }
+void advance(unsigned source, std::uint64_t until) { sources[source]->advance(source, until); }
 
 bool read(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t& value) {
   const Mapping* mapping = find(space, address, width);
   if (mapping == nullptr) return false;
   Machine::charge(cost_of(space));
-  bring_up(mapping->board);
-  {
-    const HostCode host_code;
-    value = mapping->device->read(mapping->range_number, address - mapping->range.base, width);
-  }
+  bring_up(*mapping);
+  sources[mapping->source]->access(mapping->source,
+                                   [&] { value = mapping->device->read(mapping->range_number, address - mapping->range.base, width); });
   Machine::observe(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), false});
   Machine::refresh_limit();
   Machine::window();
@@ -184,12 +213,10 @@ bool write(BusSpace space, std::uint64_t address, unsigned width, std::uint64_t 
   const Mapping* mapping = find(space, address, width);
   if (mapping == nullptr) return false;
   Machine::charge(cost_of(space));
-  bring_up(mapping->board);
+  bring_up(*mapping);
   Machine::observe(RegisterAccessed{address, value, static_cast<std::uint8_t>(width), true});
-  {
-    const HostCode host_code;
-    mapping->device->write(mapping->range_number, address - mapping->range.base, width, value);
-  }
+  sources[mapping->source]->access(mapping->source,
+                                   [&] { mapping->device->write(mapping->range_number, address - mapping->range.base, width, value); });
   Machine::refresh_limit();
   Machine::window();
   return true;

@@ -211,7 +211,7 @@ void job_posted(unsigned processor) { controller::pend(processor, kJobVector, co
 
 Attached attach(Board& board) { return bus::attach(board); }
 void set_line(unsigned line, bool asserted) { controller::set_line(line, asserted, controller::time_here(), controller::Cause::Caller); }
-unsigned add_line(bool level) { return controller::add_line(kMaxBoards, 0, level); }
+unsigned add_line(bool level) { return controller::add_line(kMaxSources, 0, level); }
 void assign_line(unsigned line, std::uint8_t vector, bool level) { controller::assign(line, vector, level, controller::time_here()); }
 void assign_message(unsigned message, std::uint8_t vector) { controller::assign_message(message, vector); }
 void raise_message(std::uint8_t vector, unsigned processor) {

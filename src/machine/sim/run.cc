@@ -61,21 +61,21 @@ bool is_busy() {
 Next find_next(std::uint64_t deadline) {
   const State& all = state();
   Next next;
-  const bool busy = all.boards_used != 0 && is_busy();
-  for (unsigned number = 0; number < all.boards_used; ++number) next.consider(Next::Kind::Board, bus::due(number, busy), number);
+  const bool busy = all.sources_used != 0 && is_busy();
+  for (unsigned number = 0; number < all.sources_used; ++number) next.consider(Next::Kind::Board, bus::due(number, busy), number);
   for (unsigned number = 0; number < all.processors; ++number) {
     next.consider(Next::Kind::Clock, all.slots[number].clock, number);
     next.consider(Next::Kind::Ipi, all.slots[number].ipi, number);
   }
   for (unsigned number = 0; number < all.processors; ++number) next.consider(Next::Kind::Processor, runnable_at(all.slots[number]), number);
-  if (all.boards_used == 0 || busy) return next;
+  if (all.sources_used == 0 || busy) return next;
   // Nobody runs: boards that cannot look ahead go straight to the next thing that is known, and stop by themselves if they interrupt before.
   std::uint64_t until = std::min(next.time, deadline);
   unsigned blind = 0;
-  for (unsigned number = 0; number < all.boards_used; ++number) blind += bus::cannot_look_ahead(number) ? 1 : 0;
-  for (unsigned number = 0; number < all.boards_used; ++number)
+  for (unsigned number = 0; number < all.sources_used; ++number) blind += bus::cannot_look_ahead(number) ? 1 : 0;
+  for (unsigned number = 0; number < all.sources_used; ++number)
     if (blind > 1 && bus::cannot_look_ahead(number)) until = std::min(until, all.reached[number] + all.costs.board_poll);
-  for (unsigned number = 0; number < all.boards_used; ++number) {
+  for (unsigned number = 0; number < all.sources_used; ++number) {
     if (!bus::cannot_look_ahead(number) || all.reached[number] >= until) continue;
     next.kind = Next::Kind::Board;
     next.time = until;
@@ -108,7 +108,7 @@ void list_candidates(const Next& first, std::vector<Candidate>& candidates) {
     }
   };
   const bool busy = is_busy();
-  for (unsigned number = 0; number < all.boards_used; ++number) {
+  for (unsigned number = 0; number < all.sources_used; ++number) {
     if (first.kind == Next::Kind::Board && first.number == number) {
       add(Next::Kind::Board, first.time, number);
     } else if (bus::waits_to_be_chosen(number)) {
@@ -199,8 +199,8 @@ bool is_quiet() {
     if (slot.ipi != kForever || slot.pending_levels != 0) return false;
     if (!scheduler::is_at_rest(*slot.processor)) return false;
   }
-  for (unsigned number = 0; number < state().boards_used; ++number)
-    if (const Nanoseconds next = bus::board(number).next_event(); next != kNever && next != Board::kWhenever) return false;
+  for (unsigned source = 0; source < state().sources_used; ++source)
+    if (const Nanoseconds next = bus::next_event(source); next != kNever && next != Board::kWhenever) return false;
   return true;
 }
 
@@ -299,7 +299,7 @@ void set_limit(Slot& slot) {
     const std::uint64_t runnable = runnable_at(other);
     if (runnable != kForever) first = std::min(first, saturating_sum(runnable, slack) + (slot.number < number ? 1 : 0));
   }
-  for (unsigned number = 0; number < all.boards_used; ++number) first = std::min(first, bus::due(number, true));
+  for (unsigned number = 0; number < all.sources_used; ++number) first = std::min(first, bus::due(number, true));
   if (fixed().inside) settle(slot);
   if (all.spinners != 0) first = std::min(first, saturating_sum(slot.time, all.costs.spin_turn));
   slot.limit = first == 0 ? 0 : first - 1;

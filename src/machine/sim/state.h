@@ -25,7 +25,7 @@ inline constexpr std::uint64_t kForever = ~std::uint64_t{0};
 inline constexpr unsigned kMaxThreads = 4096;
 inline constexpr unsigned kMaxLines = 256;
 inline constexpr unsigned kMaxMessages = 4096;  // of all boards; an MSI-X function has up to 2048
-inline constexpr unsigned kMaxBoards = 64;      // each device that may be pulled out brings one more
+inline constexpr unsigned kMaxSources = 128;    // of events on boards; each device that may be pulled out brings one more
 inline constexpr unsigned kMaxHeldLocks = 16;   // per processor, for explanations; what is deeper is not explained
 inline constexpr unsigned kOrders = 512;
 inline constexpr unsigned kMaxPageable = 64;       // ranges; what is beyond stays resident
@@ -101,7 +101,7 @@ inline const HeldLock* find_held(const Slot& slot, const void* lock) {
 }
 
 struct Line {
-  std::uint16_t board;     // kMaxBoards: of no board
+  std::uint16_t board;     // kMaxSources: of no board
   std::uint16_t of_board;  // the board's own number for it
   std::uint8_t vector;     // 0: not assigned
   bool level;
@@ -129,12 +129,12 @@ struct State {
   std::uint32_t spinners;  // how many are Spinning
   std::uint32_t lines_used;
   std::uint32_t messages_used;
-  std::uint32_t boards_used;
+  std::uint32_t boards_used, sources_used;
   std::uint32_t stacks_used;      // slots below this were used at some time
   std::uint64_t quiet_since;      // nothing but the clock has been possible since then; kForever: something is
   std::uint64_t same_time_steps;  // steps since `time` last moved
   Costs costs;
-  std::uint64_t reached[kMaxBoards];  // each board's own time
+  std::uint64_t reached[kMaxSources];  // each source's own time
   Line lines[kMaxLines];
   std::uint8_t message_vectors[kMaxMessages];  // 0: not assigned
   ProcessorSet routes[256];                    // by vector: whom it is let through to
