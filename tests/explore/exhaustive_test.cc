@@ -26,45 +26,64 @@ extern "C" VOID NTAPI TestOrdersTable(ORDERS_TABLE* Table) { table = Table; }
 
 namespace {
 
-// Pulses its line once, or writes two words by itself, if it is asked to.
+// Two cards that do something once, if they are asked to: pulse a line, write two words by itself, or change one as only this card does.
 class Once final : public Board {
  public:
   void attach(BoardHost& host) override { host_ = &host; }
   std::span<Device* const> devices() override { return {}; }
   unsigned lines() const override { return 2; }
   bool line_is_level(unsigned) const override { return false; }
-  Nanoseconds next_event() const override { return due_; }
-  Nanoseconds advance_to(Nanoseconds until) override {
-    if (due_ > until) return until;
-    const Nanoseconds reached = due_;
-    due_ = kNever;
-    if (writes_) {
-      for (LONG* const word : {&table->Result->X, &table->Result->Flag}) {
-        host_->dma_accessed(reinterpret_cast<const std::byte*>(word), sizeof *word, true);
-        *word = 1;
-      }
-    } else {
-      host_->set_line(line_, true);
-      host_->set_line(line_, false);
+  Nanoseconds next_event() const override { return std::min(due_[0], due_[1]); }
+  Nanoseconds advance_to(Nanoseconds until) override { return advance_source(due_[1] < due_[0] ? 1 : 0, until); }
+  unsigned sources() const override { return 2; }
+  Nanoseconds next_event_of(unsigned card) const override { return due_[card]; }
+  Nanoseconds advance_source(unsigned card, Nanoseconds until) override {
+    if (due_[card] > until) return until;
+    const Nanoseconds reached = due_[card];
+    due_[card] = kNever;
+    ORDERS_RESULT& result = *table->Result;
+    switch (does_) {
+      case Does::Pulse:
+        host_->set_line(line_, true);
+        host_->set_line(line_, false);
+        break;
+      case Does::Write:
+        write(result.X, 1);
+        write(result.Flag, 1);
+        break;
+      case Does::Change:
+        host_->dma_accessed(reinterpret_cast<const std::byte*>(&result.X), sizeof result.X, false);
+        write(result.X, 3 * result.X + static_cast<LONG>(card) + 1);
+        break;
     }
     return reached;
   }
-  std::span<std::byte> state() override { return std::as_writable_bytes(std::span(&due_, 1)); }
+  std::span<std::byte> state() override { return std::as_writable_bytes(std::span(due_)); }
   bool can_rewind() const override { return true; }
-  void plan(unsigned line, Nanoseconds when) {
+  void plan_pulse(unsigned line, Nanoseconds when) {
+    does_ = Does::Pulse;
     line_ = line;
-    due_ = when;
+    due_[0] = when;
   }
   void plan_writes(Nanoseconds when) {
-    writes_ = true;
-    due_ = when;
+    does_ = Does::Write;
+    due_[0] = when;
+  }
+  void plan_changes(Nanoseconds when) {
+    does_ = Does::Change;
+    due_[0] = when;
+    due_[1] = when + 100;
   }
 
  private:
+  void write(LONG& word, LONG value) {
+    host_->dma_accessed(reinterpret_cast<const std::byte*>(&word), sizeof word, true);
+    word = value;
+  }
   BoardHost* host_ = nullptr;
   unsigned line_ = 0;
-  bool writes_ = false;
-  Nanoseconds due_ = kNever;
+  enum class Does { Pulse, Write, Change } does_ = Does::Pulse;
+  Nanoseconds due_[2] = {kNever, kNever};
 };
 
 // The final state of the driver's data, and how the run failed, if it did.
@@ -176,8 +195,10 @@ class Runs {
     running_ = true;  // the host's: it stays, though the machine goes back
     if (program_.interrupts == ORDERS_DMA) {
       board_.plan_writes(m.now() + 200'000);
+    } else if (program_.interrupts == ORDERS_TWO_CARDS) {
+      board_.plan_changes(m.now() + 200'000);
     } else if (program_.interrupts != 0) {
-      board_.plan(program_.interrupts - 1, m.now() + 200'000);
+      board_.plan_pulse(program_.interrupts - 1, m.now() + 200'000);
     }
     m.run_until([this] { return table->Result->Ended == wanted_; }, program_.ticks ? 45ms : 1s);
     is_cut_ = m.outcome().how == lab::Ended::TimeLimit;
@@ -213,6 +234,7 @@ TEST(Dpor, FindsWhatThereIsInFewSchedules) {
   RULE("K.DPOR-2");
   RULE("K.DPOR-3");
   RULE("K.DPOR-4");
+  RULE("K.DPOR-5");
   for (std::size_t which = 0; which < ORDERS_SCENARIOS; ++which) {
     Runs runs(scenario(which));
     ASSERT_TRUE(runs.is_ready());

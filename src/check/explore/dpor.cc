@@ -129,6 +129,11 @@ bool Dpor::add(std::size_t which, const Actor& actor) {
   return true;
 }
 
+void Dpor::add_before(std::size_t which, const Actor& event) {
+  while (which != 0 && !path_[which].is_open()) --which;
+  add(which, event);
+}
+
 // The first one of two transitions that conflict, and a piece of the second: the other way round.
 void Dpor::turn_round(const Trail& trail, const Orders& orders, std::size_t earlier, std::size_t later) {
   const std::vector<Transition>& all = trail.transitions();
@@ -147,6 +152,7 @@ void Dpor::turn_round(const Trail& trail, const Orders& orders, std::size_t earl
   if (const auto piece = orders.first_that_leads_to(later, where, behind)) {
     const Actor& actor = all[orders.pieces()[*piece].transition].actor;
     if (actor != all[where].actor) any = add(where, actor);
+    if (actor.is_event() && all[where].actor.is_event()) add_before(where, actor);  // K.DPOR-5
   }
   // K.DPOR-1: it lies interrupted.
   if (processor.is_processor()) {

@@ -8,6 +8,7 @@
 //             where the interrupt came; the event, where the level was raised.
 //   K.DPOR-2  What can no longer come is made to come where it was prevented: it would have conflicted with that.
 //   K.DPOR-3  Of what the order leaves open for picks, all is tried.
+//   K.DPOR-5  Of two events that come while nobody can go on the second one is made to come before the last step that somebody takes before.
 //
 // What is no order is not varied: how long something takes, and when time passes, but for timers that are set. Nothing comes later than the schedule language can
 // say (K.EXPLORE-4). Threads of one priority on one processor take turns only where one waits, not at the end of a quantum.
@@ -58,6 +59,7 @@ class Dpor {
   void find_races(const Trail& trail);
   void turn_round(const Trail& trail, const Orders& orders, std::size_t earlier, std::size_t later);
   bool add(std::size_t which, const Actor& actor);  // to what is tried there; false: it cannot be
+  void add_before(std::size_t which, const Actor& event);
   bool sleeps(const Node& node, const Actor& actor) const;
   void note_what_came_of(const Trail& trail);
   static bool is_worth_it(const Node& node, const Actor& actor);

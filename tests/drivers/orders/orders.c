@@ -226,6 +226,7 @@ static const ORDERS_SCENARIO Scenarios[ORDERS_SCENARIOS] = {
     {"who_becomes_idle", LetWork, WaitForOther, WaitForEvent, 0, FALSE, 3, StartWorker},
     {"printed", PrintIt, LookAtPrinted, NULL, 0, FALSE, 2},
     {"dma_beside_thread", LookAtBoth, NULL, NULL, ORDERS_DMA, FALSE, 3},
+    {"two_cards", LookAtBoth, NULL, NULL, ORDERS_TWO_CARDS, FALSE, 6},
 };
 
 static VOID NTAPI LookAtX(VOID) { Result.Seen[1] = Result.X; }

@@ -16,14 +16,16 @@ typedef VOID NTAPI ORDERS_ROUTINE(VOID);
 typedef struct _ORDERS_SCENARIO {
   const char* Name;
   ORDERS_ROUTINE *First, *Second, *Third; /* on processors 0, 1 and 2; NULL: nothing */
-  UCHAR Interrupts;       /* the board pulses a line once: 1, on processor 0; 2, on any; ORDERS_DMA: it writes X and Flag by itself; 0: no */
+  UCHAR Interrupts;       /* the board pulses a line once: 1, on processor 0; 2, on any; ORDERS_DMA: it writes X and Flag by itself; ORDERS_TWO_CARDS: each
+                             of two changes X by itself; 0: no */
   BOOLEAN Ticks;          /* the clock counts */
   UCHAR Outcomes;         /* so many there are */
   ORDERS_ROUTINE* Before; /* once, before all that; NULL: nothing */
 } ORDERS_SCENARIO;
 
 #define ORDERS_DMA 3
-#define ORDERS_SCENARIOS 26
+#define ORDERS_TWO_CARDS 4
+#define ORDERS_SCENARIOS 27
 #define ORDERS_OPERATIONS 9
 
 typedef struct _ORDERS_TABLE {
