@@ -92,7 +92,7 @@ std::vector<Move> moves_behind(const Schedule& schedule, const Lesson& lesson) {
   add_picks(lesson.left_open, first_pick, moves);
   moves.insert(moves.end(), of_time.begin(), of_time.end());
   moves.insert(moves.end(), later.begin(), later.end());
-  if (there != nullptr) add_second_events(schedule, lesson, *there, moves);
+  if (there) add_second_events(schedule, lesson, at.options(*there), moves);
   moves.insert(moves.end(), delays.begin(), delays.end());
   return moves;
 }
