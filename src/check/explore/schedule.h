@@ -2,7 +2,7 @@
 //
 //   cpu0@17 hold        processor 0 waits before its step 17 until nobody else can go on, or until it is 40 ms behind
 //   cpu0@17 low         from then on processor 0 goes on only while nobody else can, but for those that were lowered later, or until it is 40 ms behind
-//   cpu0@17 board 0     before that step, what board 0 would do next happens now
+//   cpu0@17 board 0     before that step, what source 0 of the boards' (machine/sim/bus.h) would do next happens now: the first card
 //   cpu0@17 clock 1     … the clock of processor 1 interrupts
 //   cpu0@17 ipi 1       … an IPI that is under way arrives at processor 1
 //   cpu0@17 delay ipi 1    from that step on it does not arrive by itself while a processor can go on, unless it is more than 1 ms late

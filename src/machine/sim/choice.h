@@ -20,7 +20,7 @@ namespace kdpc::sim {
 struct Candidate {
   static constexpr std::uint64_t kNeverByItself = ~std::uint64_t{0};
   enum class Kind : std::uint8_t {
-    Board,      // board `number` does what it would do next
+    Board,      // source `number` of the boards' (bus.h) does what it would do next
     Clock,      // the clock of processor `number` interrupts
     Ipi,        // an IPI arrives at processor `number`
     Processor,  // processor `number` goes on
