@@ -43,7 +43,7 @@ struct Sleeper {
   KEVENT event;
   volatile bool wants = false;
   Sleeper() { KeInitializeEvent(&event, SynchronizationEvent, FALSE); }
-  void sleep() {
+  __attribute__((noinline)) void sleep() {
     wants = true;
     KeQueryActiveProcessorCount(nullptr);
     KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, nullptr);
