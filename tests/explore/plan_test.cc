@@ -139,7 +139,8 @@ TEST(Plan, WhoIsLoweredGoesOnOnlyWhileNobodyElseCanAndTheOneThatWasLoweredLastIs
   EXPECT_EQ(asked(plan, {clock(1, 500), processor(2, 7, 10)}), 1u);
   EXPECT_EQ(asked(plan, {processor(0, 6, 10), processor(2, 8, 10)}), 1u) << "no more";
   EXPECT_EQ(asked(plan, {processor(0, 6, 10), processor(2, 9, 11 + Plan::kLongestHold)}), 0u) << "who is not waited for would wait for ever";
-  EXPECT_EQ(asked(plan, {processor(0, 7, 40), processor(2, 9, 41 + Plan::kLongestHold)}), 0u) << "also if the clock interrupts it: it is lowered no more";
+  EXPECT_EQ(asked(plan, {processor(0, 7, 40), processor(2, 9, 41 + Plan::kLongestHold)}), 0u)
+      << "also if the clock interrupts it: it is lowered no more";
   EXPECT_EQ(plan.followed(), 3u);
 }
 
@@ -175,6 +176,17 @@ TEST(Plan, WhoIsHeldTooLongGoesOnThoughTheClockInterruptsIt) {
   EXPECT_EQ(asked(plan, {at(5, 10, false), processor(1, 1, 10)}), 1u);
   EXPECT_EQ(asked(plan, {at(5, 10, true), processor(1, 2, 11 + Plan::kLongestHold)}), 0u);
   EXPECT_EQ(asked(plan, {at(6, 30'000'000, false), processor(1, 2, 11 + Plan::kLongestHold)}), 0u) << "and is held no more";
+}
+
+// Its thread may have gone on elsewhere, so that the processor is held and has nothing to do.
+TEST(Plan, WhoIsHeldTooLongGoesOnThoughAnotherOneWasHeldBefore) {
+  RULE("K.EXPLORE-6");
+  Plan plan(3);
+  plan.follow({{Kind::Hold, 0, 5, 0}, {Kind::Hold, 1, 5, 0}});
+  EXPECT_EQ(asked(plan, {processor(0, 5, 10), processor(1, 5, 10), processor(2, 1, 10)}), 2u);
+  EXPECT_EQ(asked(plan, {clock(0, 90'000'000), processor(1, 5, 10), processor(2, 2, 10 + Plan::kLongestHold)}), 2u);
+  EXPECT_EQ(asked(plan, {clock(0, 90'000'000), processor(1, 5, 10), processor(2, 2, 11 + Plan::kLongestHold)}), 1u);
+  EXPECT_EQ(asked(plan, {clock(0, 90'000'000), processor(1, 6, 20), processor(2, 2, 11 + Plan::kLongestHold)}), 1u) << "and is held no more";
 }
 
 TEST(Plan, AnEventHappensWhenItWasChosenFor) {

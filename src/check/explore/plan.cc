@@ -240,9 +240,8 @@ std::size_t Plan::by_default(std::span<const Candidate> candidates) {
     if (too_low) processors_[candidates[low].number].low = 0;
     if (too_low || running == candidates.size()) running = low;
   }
-  const bool too_long = running != candidates.size() && is_far_behind(candidates, candidates[running].time);
-  if (running == candidates.size() || too_long)
-    if (const std::size_t held = next_of_held(candidates, too_long); held != candidates.size()) running = held;
+  const std::size_t held = next_of_held(candidates, running == candidates.size() ? nullptr : &candidates[running]);
+  if (held != candidates.size()) running = held;
   if (running == candidates.size()) return 0;
   return event != candidates.size() && comes_at(candidates[event]) <= candidates[running].time ? event : running;
 }
@@ -258,22 +257,17 @@ std::size_t Plan::next_of_low(std::span<const Candidate> candidates) const {
   return next;
 }
 
-bool Plan::is_far_behind(std::span<const Candidate> candidates, std::uint64_t time) const {
-  return !held_.empty() && std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& one) {
-    return is_processor(one) && one.number == held_.front() && one.time + kLongestHold < time;
-  });
-}
-
-// Nobody but those who are held can go on, or nobody at all; or the first of those who are held has been left far behind, `too_long`. Then it is held no more,
-// though something interrupts it: the clock always does.
-std::size_t Plan::next_of_held(std::span<const Candidate> candidates, bool too_long) {
+// Nobody but those who are held can go on, or nobody at all; or `ahead` can, and has left one of them far behind. Then that one is held no more, though
+// something interrupts it: the clock always does.
+std::size_t Plan::next_of_held(std::span<const Candidate> candidates, const Candidate* ahead) {
   for (auto held = held_.begin(); held != held_.end(); ++held) {
     const auto found =
         std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& one) { return is_processor(one) && one.number == *held; });
     if (found == candidates.end()) continue;
+    if (ahead != nullptr && found->time + kLongestHold >= ahead->time) continue;
     Line& line = processors_[*held];
     const bool is_what_is_held = !found->interrupted && found->irql <= line.level && found->thread == line.thread;
-    if (is_what_is_held || too_long) {
+    if (is_what_is_held || ahead != nullptr) {
       line.held = false;
       held_.erase(held);
     }

@@ -106,9 +106,8 @@ class Plan final : public sim::Oracle {
   std::uint64_t comes_at(const sim::Candidate& event) const;  // by itself, while a processor can go on
   bool follow_one(std::span<const sim::Candidate> candidates, std::size_t& chosen);
   std::size_t by_default(std::span<const sim::Candidate> candidates);
-  bool is_far_behind(std::span<const sim::Candidate> candidates, std::uint64_t time) const;  // the first of those who are held
   std::size_t next_of_low(std::span<const sim::Candidate> candidates) const;
-  std::size_t next_of_held(std::span<const sim::Candidate> candidates, bool too_long);
+  std::size_t next_of_held(std::span<const sim::Candidate> candidates, const sim::Candidate* ahead);
   bool takes_notes() const { return notes_ != nullptr && notes_->size() < kMostNotes; }
   void take_note(std::span<const sim::Candidate> candidates);
   void note_delay(std::span<const sim::Candidate> candidates, const sim::Candidate& came);
