@@ -104,6 +104,17 @@ class Explore(exploring.Case):
             self.assertEqual(done.returncode, 1, said)
             self.assertEqual(pathlib.Path(self.root, out).read_text(encoding="utf-8").splitlines()[0], "kdpc schedule 1")
 
+    def test_a_failure_is_told_though_its_schedule_cannot_be_written(self):
+        done, said = self.kdpc("explore", self.scenario("two_locks_one_index"), "--out", "none/a.schedule")
+        self.assertEqual((done.returncode, done.stdout), (2, ""), said)
+        self.assertIn("none/a.schedule cannot be written: there is no folder none\n", done.stderr)
+        for arguments, told in (((), "Failure: data-race: "), (("--json",), '"failure": "data-race: ')):
+            done, said = self.kdpc("explore", self.scenario("two_locks_one_index"), "--out", "/dev/full", *arguments)
+            self.assertEqual(done.returncode, 69, said)
+            self.assertIn(told, done.stdout)
+            self.assertNotIn("/dev/full", done.stdout)  # neither as a file that it is in, nor to be replayed
+            self.assertIn("/dev/full cannot be written", done.stderr)
+
     def test_who_misses_a_driver_is_told_of_the_option(self):
         pathlib.Path(self.root, "a.toml").write_text("[[drivers]]\nname = 'nowhere'\n", encoding="utf-8")
         done, said = self.kdpc("explore", "a.toml")

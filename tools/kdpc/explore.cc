@@ -158,8 +158,9 @@ ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Fai
   const auto [schedule, execution, runs] = shorten(stage, failure.schedule, first);
   const bool is_cut_short = interrupted();
   const std::string file = name_for_schedule(arguments);
-  if (const auto written = write_schedule(file, file_for(stage.life, arguments.races, execution, schedule)); !written)
-    return refuse({ExitCode::HostLacks, written.error().what});
+  // What was found is told in any case: to find it again may take as long.
+  const auto written = write_schedule(file, file_for(stage.life, arguments.races, execution, schedule));
+  const auto end = [&] { return written ? or_interrupted(ExitCode::Finding) : refuse({ExitCode::HostLacks, written.error().what}); };
   if (arguments.json) {
     json["number"] = failure.number;
     json["directed"] = failure.directed;
@@ -168,9 +169,9 @@ ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Fai
     json["hash"] = fmt::format("{:016x}", execution.hash);
     json["schedule"] = nlohmann::json::array();
     for (const explore::Deviation& deviation : schedule) json["schedule"].push_back(text_of(deviation));
-    json["file"] = file;
+    if (written) json["file"] = file;
     print(json);
-    return or_interrupted(ExitCode::Finding);
+    return end();
   }
   fmt::print("Failure: {}\n", execution.failure);
   fmt::print("Found with schedule {} after {:.1f} s.\n", failure.number, took);
@@ -178,8 +179,8 @@ ExitCode tell_failure(const ExploreArguments& arguments, Stage& stage, const Fai
   fmt::print("\n{}\n", lab::order_of_failure(stage.line, schedule, execution, stage.life.machine()));
   if (is_cut_short) fmt::print("{}", kCutShort);
   tell_unheard(unheard);
-  fmt::print("{}\n", to_see_it_again(arguments, file));
-  return or_interrupted(ExitCode::Finding);
+  if (written) fmt::print("{}\n", to_see_it_again(arguments, file));
+  return end();
 }
 
 // `json`, likewise.

@@ -25,6 +25,8 @@ Result<explore::Record> read_schedule(const fs::path& file) {
 Result<void> may_be_schedule(const fs::path& file) {
   std::error_code failed;
   if (fs::is_directory(file, failed)) return Error{fmt::format("{} is a folder: --out names the file of a schedule", file.string())};
+  if (!fs::is_directory(fs::absolute(file).parent_path(), failed))
+    return Error{fmt::format("{} cannot be written: there is no folder {}", file.string(), file.parent_path().string())};
   if (!fs::is_regular_file(file, failed) || fs::is_empty(file, failed)) return {};
   std::ifstream in(file);
   std::string line;

@@ -9,7 +9,7 @@ namespace kdpc::tool {
 
 // Its scenario is as it can be opened from here, not from the file's folder.
 Result<explore::Record> read_schedule(const std::filesystem::path& file);
-// Nobody's work is lost if it is written over: it is not there, or empty, or a schedule already.
+// Nobody's work is lost if it is written over: it is not there, or empty, or a schedule already. There is a folder for it.
 Result<void> may_be_schedule(const std::filesystem::path& file);
 Result<void> write_schedule(const std::filesystem::path& file, const explore::Record& schedule);
 
