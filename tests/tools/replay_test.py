@@ -47,6 +47,16 @@ class Replay(exploring.Case):
         done, said = self.kdpc("replay", found["file"])
         self.assertEqual((done.returncode, done.stdout), (0, f"The same run, hash {now}.\n"), said)
 
+    def test_lines_may_end_as_on_windows(self):
+        found = self.explored("fifo_count", "--no-races")
+        path = pathlib.Path(self.root, found["file"])
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+        done, said = self.kdpc("replay", found["file"])
+        self.assertEqual(done.returncode, 1, said)
+        self.assertIn(f"The same run, hash {found['hash']}.", done.stdout)
+        self.explored("fifo_count", "--no-races")  # it may be written over, as any schedule
+        self.assertNotIn(b"\r", path.read_bytes())
+
     def test_a_schedule_of_other_boards_is_refused(self):
         scenario = pathlib.Path(self.root, "a.toml")
         scenario.write_text(pathlib.Path(self.scenario("gone_early_out")).read_text(encoding="utf-8"), encoding="utf-8")

@@ -7,6 +7,7 @@
 
 namespace kdpc::tool {
 
+bool is_schedule(const std::filesystem::path& file);  // by its first line
 // Its scenario is as it can be opened from here, not from the file's folder.
 Result<explore::Record> read_schedule(const std::filesystem::path& file);
 // Nobody's work is lost if it is written over: it is not there, or empty, or a schedule already. There is a folder for it.
