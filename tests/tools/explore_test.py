@@ -104,6 +104,12 @@ class Explore(exploring.Case):
             self.assertEqual(done.returncode, 1, said)
             self.assertEqual(pathlib.Path(self.root, out).read_text(encoding="utf-8").splitlines()[0], "kdpc schedule 1")
 
+    def test_who_explores_a_schedule_is_told_what_does_something_with_it(self):
+        found = self.explored("two_locks_one_index")
+        done, said = self.kdpc("explore", found["file"])
+        self.assertEqual(done.returncode, 2, said)
+        self.assertEqual(done.stderr, f"kdpc: {found['file']}: this is a schedule, and no scenario; kdpc replay {found['file']} shows its run again\n")
+
     def test_a_failure_is_told_though_its_schedule_cannot_be_written(self):
         done, said = self.kdpc("explore", self.scenario("two_locks_one_index"), "--out", "none/a.schedule")
         self.assertEqual((done.returncode, done.stdout), (2, ""), said)

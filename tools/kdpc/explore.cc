@@ -214,6 +214,9 @@ ExitCode tell_no_failure(const ExploreArguments& arguments, const Explored& expl
 ExitCode explore(const ExploreArguments& arguments) {
   heed_interrupts();
   if (const std::string why = lab::why_no_bound(arguments.bound); !why.empty()) return refuse({ExitCode::BadInput, "--bound: " + why});
+  if (is_schedule(arguments.scenario))
+    return refuse(
+        {ExitCode::BadInput, fmt::format("{0}: this is a schedule, and no scenario; kdpc replay {0} shows its run again", word(arguments.scenario))});
   Stage stage;
   if (const auto refusal = stage.life.read(arguments.scenario, arguments.driver_folders, arguments.races)) return refuse(*refusal);
   for (const std::string& file : {name_for_schedule(arguments), name_for_crash(arguments)})
