@@ -62,7 +62,9 @@ class BadInput(command.Case):
 
     def test_bad_usage(self):
         for arguments, said in ((["run"], "needs a scenario"), (["rnu", "a.toml"], "there is no command 'rnu'"), ([], "kdpc run SCENARIO.toml"),
-                                (["--jsn", "run"], "no option '--jsn'"), (["run", os.curdir], "a folder"), (["run", "a", "b"], "not expected: b"),
+                                (["--jsn", "run"], "no option '--jsn'"), (["run", os.curdir], "a folder"), (["run", "a", "b"], "'kdpc run' does not know what this means: b\n"),
+                                (["explore", "a.toml", "--secnds", "1"], "'kdpc explore' does not know what this means: --secnds 1\n"),
+                                (["rnu", "a.toml"], "'kdpc --help' says what can be asked"), (["replay"], "'kdpc replay --help' says what can be asked"),
                                 (["run", "a.toml", "--jsn"], "--jsn")):
             done = subprocess.run([command.KDPC, *arguments], capture_output=True, text=True, check=False, timeout=60)
             self.assertEqual((done.returncode, done.stdout), (BAD_INPUT, ""), arguments)

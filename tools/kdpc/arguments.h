@@ -215,10 +215,14 @@ inline std::optional<ExitCode> parse(int argc, char** argv, Arguments& arguments
       const bool of_schedule = first == "replay" || first == "shrink";
       std::fprintf(stderr, "kdpc: 'kdpc %s' needs a %s, kdpc %s %s\n", first.c_str(), of_schedule ? "schedule" : "scenario", first.c_str(),
                    of_schedule ? "FILE.schedule" : "SCENARIO.toml");
+    } else if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {  // whose text has them the wrong way round
+      std::string words;
+      for (const std::string& word : app.remaining(true)) words += ' ' + word;
+      std::fprintf(stderr, "kdpc: 'kdpc %s' does not know what this means:%s\n", first.c_str(), words.c_str());
     } else {
       std::fprintf(stderr, "kdpc: %s\n", error.what());
     }
-    std::fprintf(stderr, "kdpc: 'kdpc %s --help' says what can be asked\n", detail::is_verb(first) ? first.c_str() : "run");
+    std::fprintf(stderr, "kdpc: 'kdpc %s--help' says what can be asked\n", detail::is_verb(first) ? (first + ' ').c_str() : "");
     return ExitCode::BadInput;
   }
   if (bench.parsed()) {
