@@ -55,7 +55,9 @@ std::string how_it_differs(const explore::Record& was, const explore::Record& is
   } else if (was.build != is.build) {
     why += "it was found with another build of kdpc; ";
   }
-  if (missed != 0) why += fmt::format("{} of its {} deviations were not possible, or their place was never come to; ", missed, was.schedule.size());
+  if (missed != 0)
+    why += fmt::format("of its {} {} {} not possible, or {} place was never come to; ", counted(was.schedule.size(), "deviation"), missed,
+                       missed == 1 ? "was" : "were", missed == 1 ? "its" : "their");
   return fmt::format("{}the run's hash is {:016x} and was {:016x}", why, is.hash, was.hash);
 }
 
@@ -78,8 +80,10 @@ std::string how_it_came(const explore::TimeLine& line, const explore::Schedule& 
 }
 
 std::string order_of_failure(const explore::TimeLine& line, const explore::Schedule& schedule, const Execution& execution, const Machine& machine) {
-  return fmt::format("The order in which it fails, {} from the default one:\n{}\n{}\n{}", counted(schedule.size(), "deviation"),
-                     indented(text_of(schedule)), how_it_ended(execution), how_it_came(line, schedule, machine));
+  const std::string order = schedule.empty() ? "It fails in the default order.\n"
+                                             : fmt::format("The order in which it fails, {} from the default one:\n{}",
+                                                           counted(schedule.size(), "deviation"), indented(text_of(schedule)));
+  return fmt::format("{}\n{}\n{}", order, how_it_ended(execution), how_it_came(line, schedule, machine));
 }
 
 std::string not_alone_text(std::uint64_t orders) {

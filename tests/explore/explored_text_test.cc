@@ -36,7 +36,8 @@ TEST(HowItDiffers, WhatHasChangedIsNamedBeforeTheHashes) {
   explore::Record is = kWas;
   is.hash = 0x5678;
   EXPECT_EQ(differs(is), hashes);
-  EXPECT_EQ(differs(is, 2), "2 of its 3 deviations were not possible, or their place was never come to; " + hashes);
+  EXPECT_EQ(differs(is, 1), "of its 3 deviations 1 was not possible, or its place was never come to; " + hashes);
+  EXPECT_EQ(differs(is, 2), "of its 3 deviations 2 were not possible, or their place was never come to; " + hashes);
   is.build = "bb";
   EXPECT_EQ(differs(is), "it was found with another build of kdpc; " + hashes);
   is.version = "2.0";  // whose build is another one anyway

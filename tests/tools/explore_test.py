@@ -17,6 +17,7 @@ class Explore(exploring.Case):
         self.assertRegex(done.stdout, r"^Failure: data-race: ")
         self.assertIn("Found with schedule 1 ", done.stdout)
         self.assertGreaterEqual(len(set(re.findall(r"two_locks_one_index\.c:\d+", done.stdout))), 2, said)
+        self.assertIn("\nIt fails in the default order.\n\nfinding data-race: ", done.stdout)
         self.assertIn("To see it again: kdpc replay two_locks_one_index.schedule", done.stdout)
 
     def test_what_the_race_leads_to_is_found_too(self):

@@ -39,7 +39,7 @@ class Replay(exploring.Case):
         self.assertIn("The same failure, but not the same run: ", done.stdout)
         path.write_text(text.replace(found["hash"], "0123456789abcdef") + "cpu0@999999999 hold\ncpu0@999999999 fail\npick 900 = 1\n", encoding="utf-8")
         done, said = self.kdpc("replay", found["file"])
-        self.assertIn(f": 3 of its {len(found['schedule']) + 3} deviations were not possible, or their place was never come to; ", done.stdout)
+        self.assertIn(f": of its {len(found['schedule']) + 3} deviations 3 were not possible, or their place was never come to; ", done.stdout)
         path.write_text(text.replace("/fifo_count.toml", "/fifo_count_fixed.toml"), encoding="utf-8")
         done, said = self.kdpc("replay", found["file"])
         now = re.search(r"the run's hash is ([0-9a-f]{16})", done.stdout).group(1)
