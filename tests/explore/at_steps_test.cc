@@ -3,7 +3,12 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
+
+#include "kdpc/cards.h"
+#include "kdpc/explore.h"
 #include "kdpc/test.h"
+#include "lab/explore.h"
 
 namespace kdpc::explore {
 
@@ -18,6 +23,25 @@ const std::vector<Options> kNotes = {
     {1, 1, false, {}, 1},
     {0, 5, false, {}, 2},
 };
+
+// What is possible at each point that a run has told of; whoever looks at each step is asked there, too.
+std::vector<std::set<std::string>> possible(lab::Explorer& explorer, bool& looks, bool look, std::size_t& notes) {
+  looks = look;
+  explorer.run({}, true);
+  const Lesson lesson = explorer.lesson();
+  notes = lesson.options.size();
+  const AtSteps at(lesson.options);
+  std::vector<std::set<std::string>> possible;
+  for (const Point& point : lesson.points) {
+    std::set<std::string>& here = possible.emplace_back();
+    const auto place = at.find(point);
+    if (!place) continue;
+    const Options options = at.options(*place);
+    here.insert(options.others_can_go_on ? "others" : "alone");
+    for (const Deviation& event : options.events) here.insert(text_of(event));
+  }
+  return possible;
+}
 
 }  // namespace
 
@@ -58,6 +82,28 @@ TEST(AtSteps, PlacesAreInTheOrderOfTheRun) {
 TEST(AtSteps, OfOneStepTheLastNoteCounts) {
   const std::vector<Options> notes = {{0, 2, true, {}}, {0, 2, false, {}}};
   EXPECT_EQ(AtSteps(notes).find(0, 2), (Place{1, 2}));
+}
+
+KDPC_TEST(AtSteps, WhoIsNotAskedBeforeEachAccessKnowsWhatIsPossibleThere, .processors = 2, .remember_events = 0) {
+  cards::CardBoard board;
+  board.add(cards::PulseWish{.name = "card", .first = 100'000, .period = 100'000, .count = 6});
+  m.attach(board);
+  bool looks = false;
+  const lab::Explorer::Part life = [&looks](lab::Machine& its) {
+    const std::string driver = "museum_dpc_two_processors_fixed";
+    std::string why;
+    if (looks) lab::invariant("holds", [] { return true; });
+    if (!its.load_driver(KDPC_TEST_DRIVERS "/check/" + driver + ".drv", why) || !its.start_device("card", driver, why)) return why;
+    its.run_until([] { return false; }, std::chrono::milliseconds(3));
+    return its.unload_driver(driver, why) ? std::string() : why;
+  };
+  std::string why;
+  const auto explorer = lab::Explorer::create(m, {life}, why);
+  ASSERT_NE(explorer, nullptr) << why;
+  std::size_t some = 0, all = 0;
+  EXPECT_EQ(possible(*explorer, looks, false, some), possible(*explorer, looks, true, all));
+  EXPECT_GT(some, 100u);
+  EXPECT_LT(some, all);
 }
 
 }  // namespace kdpc::explore
