@@ -22,13 +22,12 @@ namespace {
 
 // A driver asked for the wrong direction. Strict and checked builds stop; a free build does as it is told (IRQL-6).
 void refuse_raise(Irql from, Irql to) {
+  const char* const sentence = to > Irql::High ? "KeRaiseIrql was asked for a level above HIGH_LEVEL, which there is not."
+                                               : "KeRaiseIrql was asked for a level below the current one.";
   switch (sys().options.irql_checks) {
     case Options::IrqlChecks::Strict:
-      bug_check(stop::DriverVerifierDetectedViolation, {0x30, as_parameter(from), as_parameter(to), 0},
-                "KeRaiseIrql was asked for a level below the current one.", "IRQL-5");
-    case Options::IrqlChecks::Checked:
-      bug_check(stop::IrqlNotGreaterOrEqual, {as_parameter(from), as_parameter(to), 0, 1}, "KeRaiseIrql was asked for a level below the current one.",
-                "IRQL-5");
+      bug_check(stop::DriverVerifierDetectedViolation, {0x30, as_parameter(from), as_parameter(to), 0}, sentence, "IRQL-5");
+    case Options::IrqlChecks::Checked: bug_check(stop::IrqlNotGreaterOrEqual, {as_parameter(from), as_parameter(to), 0, 1}, sentence, "IRQL-5");
     case Options::IrqlChecks::Free: return;
   }
 }

@@ -1,4 +1,5 @@
 // The IRQL ladder: SEMANTICS section 1.
+#include <gmock/gmock.h>
 #include <wdm.h>
 
 #include <vector>
@@ -184,6 +185,14 @@ KDPC_TEST(Irql, RaisingBelowTheCurrentLevelIsABugCheck) {
   RULE("IRQL-8");
   m.on(0, DISPATCH_LEVEL, [] { KfRaiseIrql(APC_LEVEL); });
   EXPECT_BUGCHECK(0xC4, 0x30, DISPATCH_LEVEL, APC_LEVEL, 0);
+}
+
+KDPC_TEST(Irql, RaisingToALevelThatThereIsNotIsNotCalledTooLow) {
+  RULE("IRQL-5");
+  RULE("IRQL-8");
+  m.on(0, DISPATCH_LEVEL, [] { KfRaiseIrql(0xDD); });
+  EXPECT_BUGCHECK(0xC4, 0x30, DISPATCH_LEVEL, 0xDD, 0);
+  EXPECT_THAT(m.outcome().report(), ::testing::HasSubstr("a level above HIGH_LEVEL, which there is not"));
 }
 
 KDPC_TEST(Irql, LoweringAboveTheCurrentLevelIsABugCheck) {
